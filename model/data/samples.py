@@ -1,0 +1,60 @@
+"""What training and evaluation consume: images, the conversation about them, and evaluation items. Torch-free.
+
+- The place of an image in a conversation is the marker `IMAGE` in a question; markers and images must match in number.
+- Boxes in text are `[x1, y1, x2, y2]`, integers 0 to 1000 in the frame of the whole image (as Ferret, arXiv:2310.07704).
+- Everything is plain data: a sample says nothing of tiles or tokens, since those are ablated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+IMAGE = "<image>"
+"""Stands in a question where an image belongs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One exchange; the loss is taken on the answer alone. An empty question continues the text before it."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One training sample.
+
+    Raises:
+        ValueError: the number of `IMAGE` markers differs from the number of images.
+    """
+
+    sample_id: str
+    category: str
+    turns: tuple[Turn, ...]
+    images: tuple[Image.Image, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a sample whose images have no place, or the reverse."""
+        markers = sum(turn.question.count(IMAGE) for turn in self.turns)
+        if markers != len(self.images):
+            raise ValueError(f"sample {self.sample_id}: {markers} image markers but {len(self.images)} images")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One evaluation question with everything its metric needs."""
+
+    item_id: str
+    benchmark: str
+    question: str
+    """With `IMAGE` markers, exactly as it is shown to the model."""
+    images: tuple[Image.Image, ...]
+    references: tuple[str, ...]
+    """Accepted answers; for boxes the text form of the box."""
+    options: tuple[str, ...] = ()
+    """Option texts of a multiple-choice question, in order A, B, ...; the reference is then the letter."""
+    meta: dict[str, str] = field(default_factory=dict)
+    """What only some metrics need (image size, sub-task)."""

@@ -1,0 +1,101 @@
+"""A directory that proves it is whole: hashes of its files, written last. Torch-free.
+
+- `publish` makes a directory visible at once: write to a temporary name, fsync, manifest last, rename, fsync the parent.
+- `verify` re-hashes; a flipped byte, a missing or an extra file is a `CorruptDirectory` that names it.
+- `identity` is the hash of the files' hashes: the same content has the same name wherever it lies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "manifest.json"
+
+
+class CorruptDirectory(ValueError):
+    """A published directory differs from its manifest."""
+
+
+def publish(final: Path, write: Callable[[Path], None], *, meta: dict[str, Any] | None = None) -> str:
+    """Let `write` fill a temporary directory, then publish it as `final`, atomically and durably.
+
+    Args:
+        final: the directory to appear; if another process published it first, that one stays.
+        write: fills the temporary directory it is given.
+        meta: JSON values kept in the manifest; not part of the identity.
+
+    Returns:
+        the identity of the published content.
+    """
+    temporary = final.parent / f".{final.name}.tmp-{uuid.uuid4().hex}"
+    temporary.mkdir(parents=True)
+    write(temporary)
+    files = {name: _entry(temporary / name) for name in _files(temporary)}
+    manifest = {"files": files, "meta": meta or {}}
+    (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
+    for name in [*files, MANIFEST]:
+        fsync(temporary / name)
+    os.rename(temporary, final)
+    fsync(final.parent)
+    return identity(final)
+
+
+def read(directory: Path) -> dict[str, Any]:
+    """Return the manifest.
+
+    Raises:
+        CorruptDirectory: there is none, or it is not JSON: the directory was never finished.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text())
+        return manifest
+    except (OSError, json.JSONDecodeError) as error:
+        raise CorruptDirectory(f"{directory}: no readable {MANIFEST} ({error})") from error
+
+
+def verify(directory: Path) -> dict[str, Any]:
+    """Re-hash every file and return the manifest.
+
+    Raises:
+        CorruptDirectory: a file is missing, unknown or changed; the message names it.
+    """
+    manifest = read(directory)
+    known, found = set(manifest["files"]), set(_files(directory))
+    if known != found:
+        raise CorruptDirectory(f"{directory}: missing {sorted(known - found)}, unknown {sorted(found - known)}")
+    for name, entry in manifest["files"].items():
+        actual = _entry(directory / name)
+        if actual != entry:
+            raise CorruptDirectory(f"{directory / name}: sha256 is {actual['sha256'][:12]}…, manifest says "
+                                   f"{entry['sha256'][:12]}…; the file was changed or damaged")
+    return manifest
+
+
+def identity(directory: Path) -> str:
+    """Return the SHA-256 of the files' names and hashes, as 64 hex digits."""
+    hashes = {name: entry["sha256"] for name, entry in read(directory)["files"].items()}
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+
+
+def fsync(path: Path) -> None:
+    """Force a file or a directory entry to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _files(directory: Path) -> list[str]:
+    paths = (path for path in directory.rglob("*") if path.is_file())
+    return sorted(str(path.relative_to(directory)) for path in paths if path.name != MANIFEST)
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    return {"size": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

@@ -1,0 +1,126 @@
+"""Frozen configuration to and from plain values (what JSON and YAML can say).
+
+- `build` is strict: an unknown field, a missing one or a wrong type is a `FieldError` that carries the dotted path, the
+  value and what is allowed, so that the study loader can add file and line.
+- `to_plain` is its inverse. Neither knows YAML, and neither imports more than the standard library.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar, Union
+
+T = TypeVar("T")
+
+
+class FieldError(ValueError):
+    """A configuration value that cannot be used: where (dotted path), what, and what is allowed."""
+
+    def __init__(self, path: str, problem: str, hint: str = "") -> None:
+        """Keep the parts apart, so that a loader can add file and line."""
+        super().__init__(f"{path}: {problem}" + (f"\nhint: {hint}" if hint else ""))
+        self.path, self.problem, self.hint = path, problem, hint
+
+
+def build(cls: type[T], plain: object, path: str = "") -> T:
+    """Build the frozen dataclass `cls` from plain values.
+
+    Args:
+        cls: a dataclass whose annotations are dataclasses, scalars, Literal, X | None, or tuple[X, ...].
+        plain: a mapping of field names to plain values.
+        path: dotted path of `plain`, for messages.
+
+    Raises:
+        FieldError: an unknown or missing field, a wrong type, or a value that `__post_init__` refuses.
+    """
+    if not isinstance(plain, Mapping):
+        raise FieldError(path, f"{plain!r} is not a mapping; allowed: the fields of {cls.__name__}")
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for name in plain:
+        if name not in fields:
+            raise FieldError(_join(path, str(name)), "unknown field", did_you_mean(str(name), fields))
+    values = {name: _value(hints[name], value, _join(path, name)) for name, value in plain.items()}
+    for name, field in fields.items():
+        has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        if name not in values and not has_default:
+            raise FieldError(_join(path, name), f"missing; {cls.__name__} needs it")
+    try:
+        return cls(**values)
+    except FieldError as error:
+        raise FieldError(_join(path, error.path), error.problem, error.hint) from error
+
+
+def to_plain(value: object) -> Any:
+    """Return dataclasses as dicts, tuples as lists, scalars as they are."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def did_you_mean(name: str, allowed: typing.Iterable[str]) -> str:
+    """Return the hint for a misspelt name: the nearest known one, or all of them."""
+    known = sorted(allowed)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path and name else path or name
+
+
+def _value(kind: Any, value: object, path: str) -> Any:
+    origin, options = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _optional(options, value, path)
+    if origin is Literal:
+        return _literal(options, value, path)
+    if origin is tuple:
+        return _tuple(options, value, path)
+    if dataclasses.is_dataclass(kind):
+        return build(kind, value, path)  # type: ignore[arg-type]
+    return _scalar(kind, value, path)
+
+
+def _optional(options: tuple[Any, ...], value: object, path: str) -> Any:
+    if value is None and types.NoneType in options:
+        return None
+    (kind,) = [option for option in options if option is not types.NoneType]
+    return _value(kind, value, path)
+
+
+def _literal(options: tuple[Any, ...], value: object, path: str) -> Any:
+    if value not in options or isinstance(value, bool):
+        allowed = ", ".join(map(str, options))
+        hint = did_you_mean(value, map(str, options)) if isinstance(value, str) else ""
+        raise FieldError(path, f"{value!r}; allowed: {allowed}", hint if "mean" in hint else "")
+    return value
+
+
+def _tuple(options: tuple[Any, ...], value: object, path: str) -> tuple[Any, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise FieldError(path, f"{value!r} is not a list")
+    return tuple(_value(options[0], item, f"{path}[{i}]") for i, item in enumerate(value))
+
+
+def _scalar(kind: type, value: object, path: str) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise FieldError(path, f"{value!r} is {_NAMES.get(type(value), type(value).__name__)}; "
+                               f"allowed: {_NAMES.get(kind, kind.__name__)}")
+    if kind is float and not (-1e300 < value < 1e300):  # type: ignore[operator]
+        raise FieldError(path, f"{value!r}; allowed: a finite number")
+    return value
+
+
+_NAMES: dict[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false",
+                           dict: "a mapping", list: "a list", types.NoneType: "empty"}
