@@ -74,7 +74,7 @@ class ConnectorConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecoderConfig:
-    """A causal decoder (RMSNorm, rotary positions, gated MLP), dense or mixture-of-experts."""
+    """A causal decoder (RMSNorm, rotary positions, gated MLP, normalised q and k), dense or mixture-of-experts."""
 
     width: int
     layers: int
@@ -86,7 +86,6 @@ class DecoderConfig:
     context: int
     """Longest sequence in tokens."""
     rope_theta: float = 500000.0
-    qk_norm: bool = True
     tied: bool = True
     """Input and output embeddings are one table."""
     experts: int = 0

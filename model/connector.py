@@ -1,0 +1,112 @@
+"""From patches of a tile to image tokens in the decoder's width.
+
+- The C-Abstractor (Honeybee, arXiv:2312.06742) keeps locality: convolutions, pooling to a square, convolutions, read-out.
+- The number of tokens is an argument of the forward pass, not of the weights: 81 or 144 tokens share one connector.
+- Linear, MLP and average pooling are the connectors it is compared with in MM1 (arXiv:2403.09611).
+
+    N tiles   P patches   V vision width   C connector channels   I image tokens   D language width
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.config import ModelConfig
+
+
+class ChannelNorm(nn.LayerNorm):
+    """LayerNorm over the channels of an image-like tensor (N, C, height, width)."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Normalise each position by itself."""
+        return super().forward(hidden.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class SqueezeExcite(nn.Module):
+    """Scale channels by a gate computed from their means."""
+
+    def __init__(self, channels: int, reduced: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, reduced, 1)
+        self.expand = nn.Conv2d(reduced, channels, 1)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Return the gated input."""
+        gate = functional.silu(self.reduce(hidden.mean((2, 3), keepdim=True)))
+        return hidden * torch.sigmoid(self.expand(gate))
+
+
+class RegNetBlock(nn.Module):
+    """1x1, depthwise 3x3, squeeze-excite and 1x1 convolutions around a shortcut; bottleneck ratio 1."""
+
+    def __init__(self, channels_in: int, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Sequential(nn.Conv2d(channels_in, channels, 1, bias=False), ChannelNorm(channels), nn.SiLU())
+        depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.conv2 = nn.Sequential(depthwise, ChannelNorm(channels), nn.SiLU())
+        self.gate = SqueezeExcite(channels, round(0.25 * channels_in))
+        self.conv3 = nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), ChannelNorm(channels))
+        same = channels_in == channels
+        self.shortcut = nn.Identity() if same else nn.Sequential(nn.Conv2d(channels_in, channels, 1, bias=False), ChannelNorm(channels))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Return silu(shortcut + branch)."""
+        return functional.silu(self.shortcut(hidden) + self.conv3(self.gate(self.conv2(self.conv1(hidden)))))
+
+
+class CAbstractor(nn.Module):
+    """Locality-preserving abstraction of a square of patches."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        vision, hidden, depth = config.vision.width, config.connector.hidden, config.connector.depth
+        self.positions = nn.Parameter(torch.empty(1, (config.vision.tile // config.vision.patch) ** 2, vision))
+        widths = [vision] + [hidden] * depth
+        self.before = nn.Sequential(*(RegNetBlock(i, o) for i, o in zip(widths, widths[1:], strict=False)))
+        self.after = nn.Sequential(*(RegNetBlock(hidden, hidden) for _ in range(depth)))
+        out = hidden if depth else vision
+        self.readout = nn.Sequential(nn.Linear(out, config.decoder.width), nn.SiLU(), nn.Linear(config.decoder.width, config.decoder.width))
+
+    def initialise(self) -> None:
+        """Draw the position table (truncated normal, std 0.02); convolutions keep their own initialisation."""
+        nn.init.trunc_normal_(self.positions, std=0.02)
+
+    def forward(self, patches_NPV: Tensor, *, tokens: int) -> Tensor:
+        """Return tokens_NID with I = `tokens`."""
+        hidden = _square(patches_NPV + self.positions)
+        hidden = functional.adaptive_avg_pool2d(self.before(hidden), math.isqrt(tokens))
+        return self.readout(self.after(hidden).flatten(2).transpose(1, 2))
+
+
+class PooledConnector(nn.Module):
+    """Average pooling to the token count, then a projection: `linear` or `average_pool` (one layer) or `mlp` (two)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.decoder.width
+        layers: list[nn.Module] = [nn.Linear(config.vision.width, width)]
+        if config.connector.kind == "mlp":
+            layers += [nn.GELU(), nn.Linear(width, width)]
+        self.readout = nn.Sequential(*layers)
+        self.project_first = config.connector.kind == "linear"
+
+    def initialise(self) -> None:
+        """Keep the layers' own initialisation."""
+
+    def forward(self, patches_NPV: Tensor, *, tokens: int) -> Tensor:
+        """Return tokens_NID; `linear` projects each patch and then pools, the others pool first."""
+        hidden = self.readout(patches_NPV) if self.project_first else patches_NPV
+        pooled = functional.adaptive_avg_pool2d(_square(hidden), math.isqrt(tokens)).flatten(2).transpose(1, 2)
+        return pooled if self.project_first else self.readout(pooled)
+
+
+CONNECTORS = {"c_abstractor": CAbstractor, "linear": PooledConnector, "mlp": PooledConnector, "average_pool": PooledConnector}
+
+
+def _square(patches_NPV: Tensor) -> Tensor:
+    side = math.isqrt(patches_NPV.shape[1])
+    return patches_NPV.transpose(1, 2).unflatten(2, (side, side))

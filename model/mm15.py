@@ -1,0 +1,165 @@
+"""The whole model: tiles to image tokens, image tokens into the sequence, loss on answers, greedy generation.
+
+- Image tokens replace the embeddings at the positions of the `<image>` id. A count that does not match is an error: one
+  token off would shift every later image silently.
+- The loss is a sum; the loop divides by the supervised tokens of the whole batch, so micro-batches change nothing.
+- Checkpoints are safetensors and JSON, published with a manifest; position tables are stretched to the tile asked for.
+
+    B batch   T tokens   N tiles   I image tokens   D language width
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import DynamicCache
+
+from model.config import ModelConfig
+from model.connector import CONNECTORS
+from model.language import decoder
+from model.plain import build, to_plain
+from model.vision import VisionEncoder, interpolate_positions
+
+IGNORED = -100
+"""Label of positions without loss."""
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+TIED = "decoder.lm_head.weight"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Padded sequences with their tiles.
+
+    Attributes:
+        ids_BT: token ids, `<image>` at each image token.
+        labels_BT: ids to predict, already shifted onto the position that predicts them; IGNORED elsewhere.
+        mask_BT: True at real tokens.
+        tiles_NCXX: uint8 tiles of all samples, in reading order.
+        image_id: the id of `<image>`.
+    """
+
+    ids_BT: Tensor
+    labels_BT: Tensor
+    mask_BT: Tensor
+    tiles_NCXX: Tensor
+    image_id: int
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        moved = (each.to(device, non_blocking=True) for each in (self.ids_BT, self.labels_BT, self.mask_BT, self.tiles_NCXX))
+        return Batch(*moved, self.image_id)
+
+
+class MM15(nn.Module):
+    """Vision encoder, connector, causal decoder."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.vision = VisionEncoder(config.vision)
+        self.connector = CONNECTORS[config.connector.kind](config)
+        self.decoder = decoder(config.decoder)
+        self.vision.initialise()
+        self.connector.initialise()
+
+    def embed(self, batch: Batch, *, tokens: int) -> Tensor:
+        """Return embeddings_BTD with image tokens in their places.
+
+        Raises:
+            ValueError: the sequence has another number of image positions than the tiles have tokens.
+        """
+        table = self.decoder.get_input_embeddings()
+        where_BT = batch.ids_BT == batch.image_id
+        positions, expected = int(where_BT.sum()), len(batch.tiles_NCXX) * tokens
+        if positions != expected:
+            raise ValueError(f"{positions} image positions in the sequences, but {len(batch.tiles_NCXX)} tiles of {tokens} tokens")
+        embeddings_BTD = table(batch.ids_BT)
+        if not len(batch.tiles_NCXX):
+            return embeddings_BTD
+        image_NID = self.connector(self.vision(batch.tiles_NCXX), tokens=tokens)
+        return embeddings_BTD.masked_scatter(where_BT[..., None], image_NID.to(embeddings_BTD.dtype))
+
+    def forward(self, batch: Batch, *, tokens: int) -> Tensor:
+        """Return the summed cross-entropy, in nats, over supervised positions of right-padded sequences."""
+        # Right padding needs no mask: causal attention never looks right, and padded positions carry no label.
+        hidden_BTD = self.decoder.model(inputs_embeds=self.embed(batch, tokens=tokens), use_cache=False).last_hidden_state
+        wanted = batch.labels_BT != IGNORED
+        logits = self.decoder.lm_head(hidden_BTD[wanted])
+        return functional.cross_entropy(logits.float(), batch.labels_BT[wanted], reduction="sum")
+
+    @torch.no_grad()
+    def generate(self, batch: Batch, *, tokens: int, max_new_tokens: int, eos_id: int) -> list[list[int]]:
+        """Decode greedily with a cache.
+
+        Args:
+            batch: left-padded prompts.
+            tokens: image tokens of each tile.
+            max_new_tokens: longest answer.
+            eos_id: ends an answer; not returned.
+
+        Returns:
+            new token ids of each sequence.
+        """
+        cache = DynamicCache(config=self.decoder.config)
+        mask_BT = batch.mask_BT.long()
+        inputs, places = self.embed(batch, tokens=tokens), (mask_BT.cumsum(1) - 1).clamp(min=0)
+        done = torch.zeros(len(mask_BT), dtype=torch.bool, device=mask_BT.device)
+        answers: list[Tensor] = []
+        for _ in range(max_new_tokens):
+            output = self.decoder(inputs_embeds=inputs, attention_mask=mask_BT, position_ids=places, past_key_values=cache,
+                                  use_cache=True, logits_to_keep=1)
+            chosen = output.logits[:, -1].argmax(-1).masked_fill(done, eos_id)
+            answers.append(chosen)
+            done = done | (chosen == eos_id)
+            if bool(done.all()):
+                break
+            inputs = self.decoder.get_input_embeddings()(chosen[:, None])
+            mask_BT = functional.pad(mask_BT, (0, 1), value=1)
+            places = places[:, -1:] + 1
+        rows = torch.stack(answers, 1).tolist()
+        return [row[: row.index(eos_id)] if eos_id in row else row for row in rows]
+
+    def save_pretrained(self, directory: Path) -> None:
+        """Write weights (safetensors, fp32 as trained) and configuration (JSON)."""
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        if self.config.decoder.tied:
+            del tensors[TIED]
+        save_file(tensors, directory / WEIGHTS)
+        (directory / CONFIG).write_text(json.dumps(to_plain(self.config), indent=1) + "\n")
+
+    @classmethod
+    def from_pretrained(cls, directory: Path, *, tile: int | None = None) -> MM15:
+        """Load a checkpoint, strictly; stretch its position tables when `tile` px differs from its own.
+
+        Raises:
+            ValueError: a tensor is missing, unknown or of another shape; the message names it.
+        """
+        config = build(ModelConfig, json.loads((directory / CONFIG).read_text()), "model")
+        tensors = load_file(directory / WEIGHTS)
+        if tile is not None and tile != config.vision.tile:
+            config = replace(config, vision=replace(config.vision, tile=tile))
+            for name in ("vision.positions", "connector.positions"):
+                if name in tensors:
+                    tensors[name] = interpolate_positions(tensors[name], tile // config.vision.patch)
+        model = cls(config)
+        _load_strictly(model, tensors, directory)
+        return model
+
+
+def _load_strictly(model: MM15, tensors: dict[str, Tensor], directory: Path) -> None:
+    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    if model.config.decoder.tied:
+        del wanted[TIED]
+    wrong = [f"{name} is missing" for name in wanted.keys() - tensors.keys()]
+    wrong += [f"{name} is unknown" for name in tensors.keys() - wanted.keys()]
+    wrong += [f"{name} is {tuple(tensors[name].shape)}, the model has {tuple(wanted[name])}"
+              for name in wanted.keys() & tensors.keys() if tensors[name].shape != wanted[name]]
+    if wrong:
+        raise ValueError(f"{directory / WEIGHTS}: {'; '.join(sorted(wrong)[:5])} ({len(wrong)} tensors in all)")
+    model.load_state_dict(tensors, strict=False)

@@ -1,0 +1,97 @@
+"""One training stage from its configuration: model, data, loop, published checkpoint."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model.config import ContinualConfig, DataConfig, ModelConfig, PretrainConfig, SftConfig
+from model.data.conversation import Encoded, Encoder
+from model.data.mixture import draw_batch, sample_index, shares
+from model.data.tokenizer import load_tokenizer
+from model.data.workbench import make_sample
+from model.manifest import publish, verify
+from model.mm15 import MM15
+from model.training.loop import Report, train
+from model.training.randomness import stream_seed
+
+StageConfig = PretrainConfig | ContinualConfig | SftConfig
+
+
+def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataConfig, seed: int, start: Path | None,
+                checkpoints: Path, out: Path, report: Report, should_stop: Callable[[], bool]) -> dict[str, Any]:
+    """Train one stage and publish its checkpoint as the directory `out`.
+
+    Args:
+        config: the stage, with mixture and image settings.
+        model_config: shapes; must equal those of `start` but for the tile side.
+        data: where samples come from.
+        seed: of initialisation and order.
+        start: published checkpoint to begin with, verified first; None begins from noise.
+        checkpoints: folder for checkpoints to resume from.
+        out: directory to publish: weights, configuration, tokenizer, manifest.
+        report: told every step.
+        should_stop: asked before every step.
+
+    Returns:
+        totals of the loop, and the samples drawn from each category.
+
+    Raises:
+        ValueError: the start checkpoint does not fit the configuration.
+        CorruptDirectory: the start checkpoint was damaged.
+        Diverged, Stopped: see `train`.
+    """
+    torch.set_num_threads(config.threads)
+    model = _model(model_config, start, tile=config.images.tile, seed=seed)
+    tokenizer = load_tokenizer(start)
+    encoder = Encoder(tokenizer, config.images, max_tokens=config.max_tokens)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device)
+    batch_of = _workbench_batches(config, data, encoder, seed=seed)
+    result = train(model, encoder, batch_of, config, folder=checkpoints, report=report, should_stop=should_stop)
+
+    def write(directory: Path) -> None:
+        model.save_pretrained(directory)
+        tokenizer.save_pretrained(directory)
+
+    identity = publish(out, write, meta={"stage": config.kind, "steps": config.steps, "torch": torch.__version__})
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return {**result, "drawn": drawn(config, seed), "checkpoint_identity": identity}
+
+
+def drawn(config: StageConfig, seed: int) -> dict[str, int]:
+    """Count the samples that the stage takes from each category."""
+    counts = dict.fromkeys(shares(config.mixture), 0)
+    for step in range(config.steps):
+        for draw in draw_batch(config.mixture, step=step, batch=config.batch, seed=seed):
+            counts[draw.category] += 1
+    return counts
+
+
+def _model(model_config: ModelConfig, start: Path | None, *, tile: int, seed: int) -> MM15:
+    if start is None:
+        torch.manual_seed(stream_seed(seed, "init"))
+        return MM15(replace(model_config, vision=replace(model_config.vision, tile=tile)))
+    verify(start)
+    model = MM15.from_pretrained(start, tile=tile)
+    wanted = replace(model_config, vision=replace(model_config.vision, tile=tile))
+    if model.config != wanted:
+        raise ValueError(f"{start}: the checkpoint holds {model.config}, the stage asks for {wanted}")
+    return model
+
+
+def _workbench_batches(config: StageConfig, data: DataConfig, encoder: Encoder, *, seed: int) -> Callable[[int], list[Encoded]]:
+    if data.source != "workbench":
+        raise ValueError(f"data.source is {data.source!r}; allowed here: workbench (real data sets need a catalogue reader)")
+
+    def batch_of(step: int) -> list[Encoded]:
+        draws = draw_batch(config.mixture, step=step, batch=config.batch, seed=seed)
+        return [encoder.sample(make_sample(draw.category, "train", sample_index(seed, draw.category, draw.k), seed=data.seed))
+                for draw in draws]
+
+    return batch_of
