@@ -1,4 +1,4 @@
-"""Which grid of tiles an image is cut into: MM1.5's dynamic image splitting (arXiv:2409.20566, section on splitting).
+"""Which grid of tiles an image is cut into: MM1.5's dynamic image splitting (arXiv:2409.20566). Torch-free.
 
 - A grid covers an image if the resized image is at least as large as the original. Among covering grids the least
   padding wins; if none covers, the least downscaling, then the least padding.
@@ -10,16 +10,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 from typing import Literal
 
-from model.config import MAX_TILES
+from model.config import MAX_SPLIT_IMAGES, MAX_TILES, ImageConfig
 
 MAX_SIDE_PX = 65535
 """Longest side accepted; JPEG can say no more."""
 
 Fit = Literal["longer", "fit"]
+
+_Offer = tuple[int, int]
+"""(scale, padding) of a grid as integers over denominators that all grids of one image share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +48,14 @@ class Grid:
 
 @lru_cache(maxsize=256)
 def candidates(n_min: int, n_max: int) -> tuple[tuple[int, int], ...]:
-    """Return all (rows, cols) with n_min <= rows * cols <= n_max, fewest tiles first.
+    """Return all (rows, cols) with n_min <= rows * cols <= n_max: fewest tiles first, then fewest rows.
 
     Raises:
         ValueError: the range is empty or reaches beyond 64 tiles.
     """
     if not 1 <= n_min <= n_max <= MAX_TILES:
         raise ValueError(f"n_min {n_min}, n_max {n_max}; allowed: 1 <= n_min <= n_max <= {MAX_TILES}")
-    pairs = [(rows, tiles // rows) for tiles in range(n_min, n_max + 1) for rows in range(1, tiles + 1) if tiles % rows == 0]
-    return tuple(sorted(pairs, key=lambda pair: (pair[0] * pair[1], pair)))
+    return tuple((rows, tiles // rows) for tiles in range(n_min, n_max + 1) for rows in range(1, tiles + 1) if tiles % rows == 0)
 
 
 def select_grid(height: int, width: int, *, tile: int, n_min: int, n_max: int, fit: Fit = "longer") -> Grid:
@@ -69,8 +70,11 @@ def select_grid(height: int, width: int, *, tile: int, n_min: int, n_max: int, f
         fit: `longer` makes the longer side exactly the grid's side on that axis and drops grids that the other axis
             then overflows; `fit` takes the largest scale at which both axes fit.
 
+    Returns:
+        the grid of the least padding if any covers the image, else of the least downscaling.
+
     Raises:
-        ValueError: a side, the tile or the range is outside what is allowed.
+        ValueError: a side, the tile, the range or the reading is outside what is allowed.
 
     Source: rule as digested from arXiv:2409.20566, Eq. 1. Differs: the tie-break is ours.
     """
@@ -78,31 +82,44 @@ def select_grid(height: int, width: int, *, tile: int, n_min: int, n_max: int, f
         raise ValueError(f"image is {height} x {width} px; allowed: sides of 1 to {MAX_SIDE_PX} px")
     if tile < 1:
         raise ValueError(f"tile is {tile} px; allowed: >= 1")
-    return _select(height, width, tile, candidates(n_min, n_max), fit)
-
-
-@lru_cache(maxsize=65536)
-def _select(height: int, width: int, tile: int, grids: tuple[tuple[int, int], ...], fit: Fit) -> Grid:
-    fitting = [grid for grid in grids if fit == "fit" or _longer_side_fits(height, width, *grid)]
-    scales = {grid: _scale(height, width, *grid, tile, fit) for grid in fitting}
-    padding = {(rows, cols): rows * cols * tile**2 - scale**2 * height * width for (rows, cols), scale in scales.items()}
-    covering = [grid for grid in fitting if scales[grid] >= 1]
+    if fit not in ("longer", "fit"):
+        raise ValueError(f"fit is {fit!r}; allowed: longer, fit")
+    grids = candidates(n_min, n_max)
+    offers = _longer(height, width, grids) if fit == "longer" else _fit(height, width, grids)
+    denominator = max(height, width) if fit == "longer" else height * width
+    covering = {grid: offer for grid, offer in offers.items() if offer[0] * tile >= denominator}
+    # min keeps the first of equals, and the candidates come in the order of the tie-break.
     if covering:
-        best = min(covering, key=lambda grid: (padding[grid], grid[0] * grid[1], grid))
+        best = min(covering, key=lambda grid: covering[grid][1])
     else:
-        best = min(fitting, key=lambda grid: (-scales[grid], padding[grid], grid[0] * grid[1], grid))
-    return Grid(*best, covers=bool(covering), scale=float(scales[best]))
+        best = min(offers, key=lambda grid: (-offers[grid][0], offers[grid][1]))
+    return Grid(*best, covers=bool(covering), scale=offers[best][0] * tile / denominator)
 
 
-def _longer_side_fits(height: int, width: int, rows: int, cols: int) -> bool:
-    """Say whether the shorter axis stays inside the grid once the longer axis fills it."""
-    if width >= height:
-        return height * cols <= width * rows
-    return width * rows <= height * cols
+def grid_of(height: int, width: int, config: ImageConfig, *, num_images: int = 1) -> tuple[int, int]:
+    """Return (rows, cols) for an image of this size; three or more images in a sample are not split."""
+    if config.mode == "single" or num_images > MAX_SPLIT_IMAGES:
+        return 1, 1
+    if config.mode == "static":
+        return 2, 2
+    grid = select_grid(height, width, tile=config.tile, n_min=config.n_min, n_max=config.n_max, fit=config.fit)
+    return grid.rows, grid.cols
 
 
-def _scale(height: int, width: int, rows: int, cols: int, tile: int, fit: Fit) -> Fraction:
-    by_width, by_height = Fraction(cols * tile, width), Fraction(rows * tile, height)
-    if fit == "fit":
-        return min(by_width, by_height)
-    return by_width if width >= height else by_height
+def _longer(height: int, width: int, grids: tuple[tuple[int, int], ...]) -> dict[tuple[int, int], _Offer]:
+    """Return scale x longer / tile and padding x longer / tile**2 of each grid that the shorter side does not overflow."""
+    longer, shorter = max(height, width), min(height, width)
+    offers = {}
+    for rows, cols in grids:
+        along, across = (cols, rows) if width >= height else (rows, cols)
+        slack = across * longer - along * shorter
+        if slack >= 0:
+            offers[rows, cols] = along, along * slack
+    return offers
+
+
+def _fit(height: int, width: int, grids: tuple[tuple[int, int], ...]) -> dict[tuple[int, int], _Offer]:
+    """Return scale x area / tile and padding x area / tile**2 of each grid, area being the image's."""
+    area = height * width
+    scales = {(rows, cols): min(cols * height, rows * width) for rows, cols in grids}
+    return {(rows, cols): (scale, rows * cols * area - scale**2) for (rows, cols), scale in scales.items()}
