@@ -1,0 +1,226 @@
+"""The study file: its schema, and what must hold before any arm is enumerated.
+
+- A study says a question: a recipe, what is changed in all arms (`set`), and one of `vary` (product of factors),
+  `arms` (named rows) or `search` (adaptive). Paths are those of the trial's configuration; `ablate factors` lists them.
+- Sizes are computed by multiplication. Whether a path exists, and whether a value can work, is checked where the
+  trial's configuration is built (`trial_config`), which points back to the lines kept here.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from orchestrator import library
+from orchestrator.constraint import Constraint, parse_constraint
+from orchestrator.schema import ArmName, Changes, Kind, Name, Part, Text, read
+
+MAX_TRIALS = 10_000
+"""Arms x seeds of one study; more is a typing error or a search."""
+
+class Evaluate(Part):
+    """What is measured; left out, the scale's suite."""
+
+    suite: Name | None = None
+    benchmarks: tuple[Name, ...] = ()
+    """Instead of a suite: benchmarks by name."""
+
+
+class Select(Part):
+    """How the answer is read from the scores."""
+
+    maximize: Name
+    subject_to: tuple[Text, ...] = ()
+    baseline: Changes | ArmName | None = None
+    """The arm that differences are taken against: its name, or its levels."""
+    prefer: Literal["first", "smallest", "largest"] = "first"
+    """Which of the arms that cannot be told apart: the first in the file, or by the value of the only factor."""
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """The parsed `subject_to`."""
+        return tuple(parse_constraint(text) for text in self.subject_to)
+
+
+class GridRange(Part):
+    """A range of tile counts: both ends are searched, with n_min <= n_max."""
+
+    n_min: tuple[int, int]
+    n_max: tuple[int, int]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for low, high in (self.n_min, self.n_max, (self.n_min[0], self.n_max[0])):
+            if not 1 <= low <= high:
+                raise ValueError("allowed: n_min and n_max as [lowest, highest], 1 <= n_min <= n_max")
+        return self
+
+
+class Parameter(Part):
+    """One searched factor: exactly one of the fields below."""
+
+    uniform: Annotated[tuple[float, float] | None, Field(alias="float")] = None
+    """Lowest and highest value."""
+    log_float: tuple[float, float] | None = None
+    """Lowest (above 0) and highest value, searched on a logarithmic scale."""
+    integer: Annotated[tuple[int, int] | None, Field(alias="int")] = None
+    choice: tuple[Any, ...] | None = None
+    simplex: tuple[str, ...] | None = None
+    """Fields below the path whose values are shares that sum to 1."""
+    grid_range: GridRange | None = None
+
+    @property
+    def kind(self) -> str:
+        """Which field is used: uniform, log_float, integer, choice, simplex or grid_range."""
+        return next(iter(self.model_fields_set))
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("allowed: exactly one of float, log_float, int, choice, simplex, grid_range")
+        for low, high in filter(None, (self.uniform, self.log_float, self.integer)):
+            if not low < high:
+                raise ValueError(f"[{low:g}, {high:g}]; allowed: lowest < highest")
+        if self.log_float and self.log_float[0] <= 0:
+            raise ValueError(f"lowest {self.log_float[0]:g}; allowed: above 0")
+        return self
+
+
+class Objective(Part):
+    """One direction of a search."""
+
+    maximize: Name | None = None
+    minimize: Name | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.maximize is None) == (self.minimize is None):
+            raise ValueError("allowed: one of maximize, minimize")
+        return self
+
+
+class Pruning(Part):
+    """Give up arms that are clearly worse after some of their seeds."""
+
+    after_seeds: Annotated[int, Field(ge=1)]
+
+
+class Search(Part):
+    """An adaptive study: arms are proposed from the scores of earlier ones."""
+
+    sampler: Literal["tpe", "gp", "nsga2", "qmc", "random"] = "tpe"
+    trials: Annotated[int, Field(ge=1, le=MAX_TRIALS)]
+    """Arms to try, the baseline not counted; each takes all seeds."""
+    parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
+    objectives: tuple[Objective, ...] = ()
+    """Left out: maximise what `select` maximises."""
+    constraints: tuple[Text, ...] = ()
+    """Left out: `select.subject_to`."""
+    parallel: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Arms proposed before the scores of the earlier ones are known."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of the sampler, not of the trials."""
+    prune: Pruning | None = None
+
+
+class Budget(Part):
+    """What the plan may cost at most, by its own estimate."""
+
+    hours: Annotated[float, Field(gt=0)]
+
+
+class Study(Kind):
+    """One question."""
+
+    kind: Literal["study"] = "study"
+    question: Text
+    source: Text | None = None
+    recipe: Name
+    set: Changes = {}
+    vary: Annotated[dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]], Field(min_length=1)] | None = None
+    arms: Annotated[dict[ArmName, Changes], Field(min_length=1)] | None = None
+    search: Search | None = None
+    seeds: Annotated[int, Field(ge=1, le=1000)] | Annotated[tuple[int, ...], Field(min_length=1, max_length=1000)] = 1
+    seed_from: Literal["pretrain", "continual", "sft"] | None = None
+    evaluate: Evaluate = Evaluate()
+    select: Select
+    effect: Annotated[float, Field(gt=0, le=100)] = 0.5
+    """Smallest difference of interest, in points."""
+    budget: Budget | None = None
+    published: Name | None = None
+    note: Text | None = None
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds themselves: 3 means 0, 1, 2."""
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+    @property
+    def num_arms(self) -> int:
+        """Arms of a designed study, or at most of a search; computed, never enumerated."""
+        if self.search:
+            return self.search.trials + (self.select.baseline is not None)
+        return len(self.arms) if self.arms else math.prod(len(levels) for levels in (self.vary or {}).values())
+
+
+class Campaign(Kind):
+    """Studies in dependency order: later ones take values from the verdicts of earlier ones."""
+
+    kind: Literal["campaign"]
+    question: Text
+    studies: Annotated[tuple[Name, ...], Field(min_length=1)]
+
+
+def load_study(name_or_path: str | Path) -> Study:
+    """Read a study by its name in the library or by its file.
+
+    Raises:
+        StudyError: what is wrong, with file and line.
+    """
+    document = library.find("study", name_or_path)
+    if document.values.get("kind", "study") != "study":
+        raise document.error(("kind",), f"{document.values['kind']!r}; allowed here: study")
+    study = read(Study, document)
+    _check_design(study)
+    _check_select(study)
+    return study
+
+
+def load_campaign(name_or_path: str | Path) -> Campaign:
+    """Read a campaign by its name in the library or by its file."""
+    return read(Campaign, library.find("study", name_or_path))
+
+
+def _check_design(study: Study) -> None:
+    given = [name for name in ("vary", "arms", "search") if getattr(study, name) is not None]
+    if len(given) != 1:
+        where = (given[1],) if given else ()
+        raise study.error(where, f"{' and '.join(given) or 'none'} given; allowed: exactly one of vary, arms, search")
+    num_trials = study.num_arms * len(study.seed_list)
+    if num_trials > MAX_TRIALS:
+        size = f"{study.num_arms:,} arms x {len(study.seed_list)} seeds = {num_trials:,} trials"
+        raise study.error((given[0],), f"{size}; allowed: {MAX_TRIALS:,}", "use search, or fewer levels")
+    if len(set(study.seed_list)) < len(study.seed_list) or min(study.seed_list) < 0:
+        raise study.error(("seeds",), f"{list(study.seed_list)}; allowed: different whole numbers >= 0")
+
+
+def _check_select(study: Study) -> None:
+    select = study.select
+    for i, text in enumerate(select.subject_to):
+        _check_constraint(study, text, ("select", "subject_to", i))
+    for i, text in enumerate(study.search.constraints if study.search else ()):
+        _check_constraint(study, text, ("search", "constraints", i))
+    if select.prefer != "first" and len(study.vary or (study.search and study.search.parameters) or ()) != 1:
+        raise study.error(("select", "prefer"), f"{select.prefer} needs exactly one factor; allowed here: first")
+
+
+def _check_constraint(study: Study, text: str, location: tuple[str | int, ...]) -> None:
+    try:
+        constraint = parse_constraint(text)
+    except ValueError as error:
+        raise study.error(location, str(error)) from error
+    if constraint.is_relative and study.select.baseline is None:
+        raise study.error(location, f"{text!r} speaks of the baseline, but select.baseline is not given")
