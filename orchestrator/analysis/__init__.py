@@ -1,0 +1,1 @@
+"""Statistics, selection, claims and the report: pure functions of scores."""
