@@ -1,0 +1,1 @@
+"""From an image file to tiles, and where they stand in the text."""

@@ -1,8 +1,10 @@
 """Where the tiles of an image stand in the text, and boxes as text. Torch-free.
 
-- Indicators (MM1.5, arXiv:2409.20566): `none`; `seps`: `:` before the overview, `,` between columns, `<n>` between rows;
-  `index`: (k, i, j) before each tile, k the image counted from 0, i row and j column from 1, (k, 0, 0) the overview.
+- Indicators (MM1.5, arXiv:2409.20566): `none`; `seps`: `:` before the overview, `,` between columns, `<n>` between
+  rows; `index`: (k, i, j) before each tile, k the image counted from 0, i row and j column from 1, and (k, 0, 0) before
+  the overview.
 - The exact spelling of the tuple is not published; ours has no spaces, to cost few tokens.
+- An image of one tile has no overview: it is row 1, column 1 of its grid, and has no separators.
 - Boxes are integers 0 to 1000 in the frame of the whole image, cut down, as Ferret does (arXiv:2310.07704).
 """
 
@@ -20,36 +22,56 @@ Piece = int | str
 Box = tuple[float, float, float, float]
 """x1, y1, x2, y2."""
 
-_BOX = re.compile(r"\[\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\]")
+THOUSANDTHS = 1000
+"""Length of either side of an image in the coordinates of the text."""
+
+_BOX = re.compile(r"\[\s*(\d{1,4})\s*,\s*(\d{1,4})\s*,\s*(\d{1,4})\s*,\s*(\d{1,4})\s*\]", re.ASCII)
 
 
-def pieces(tiling: Tiling, config: ImageConfig, *, image_number: int) -> list[Piece]:
-    """Return tiles and indicator text in the order in which the decoder reads them."""
-    grid = list(_grid_pieces(tiling, config.indicator, image_number))
-    if tiling.overview is None:
+def pieces(tiling: Tiling, config: ImageConfig, *, image_number: int) -> tuple[Piece, ...]:
+    """Return tiles and indicator text of the image with this number, in the order in which the decoder reads them."""
+    return grid_pieces(tiling.rows, tiling.cols, config, image_number=image_number)
+
+
+def grid_pieces(rows: int, cols: int, config: ImageConfig, *, image_number: int = 0) -> tuple[Piece, ...]:
+    """Return what `pieces` does for any image that gets this grid; needs no pixels, so that plans can count."""
+    has_overview = rows * cols > 1
+    first = 1 if has_overview and config.overview == "before" else 0
+    grid = tuple(_grid(rows, cols, first, config.indicator, image_number))
+    if not has_overview:
         return grid
-    mark = {"none": [], "seps": [":"], "index": [f"({image_number},0,0)"]}[config.indicator]
-    overview: list[Piece] = [*mark, tiling.overview]
-    return overview + grid if tiling.overview == 0 else grid + overview
+    overview = *_overview_mark(config.indicator, image_number), 0 if first else rows * cols
+    return overview + grid if first else grid + overview
 
 
-def _grid_pieces(tiling: Tiling, indicator: str, image_number: int) -> Iterator[Piece]:
-    first = 1 if tiling.overview == 0 else 0
-    for row in range(tiling.rows):
-        for col in range(tiling.cols):
-            if indicator == "seps" and col:
-                yield ","
-            elif indicator == "seps" and row:
-                yield "<n>"
-            elif indicator == "index":
-                yield f"({image_number},{row + 1},{col + 1})"
-            yield first + row * tiling.cols + col
+def _overview_mark(indicator: str, image_number: int) -> tuple[Piece, ...]:
+    if indicator == "seps":
+        return (":",)
+    return (f"({image_number},0,0)",) if indicator == "index" else ()
+
+
+def _grid(rows: int, cols: int, first: int, indicator: str, image_number: int) -> Iterator[Piece]:
+    for tile in range(rows * cols):
+        row, col = divmod(tile, cols)
+        if indicator == "index":
+            yield f"({image_number},{row + 1},{col + 1})"
+        elif indicator == "seps" and tile:
+            yield "," if col else "<n>"
+        yield first + tile
 
 
 def box_text(box: Box, *, width: int, height: int) -> str:
-    """Write a box in px as thousandths of the image: `[x1, y1, x2, y2]`."""
+    """Write a box in px as thousandths of the image: `[x1, y1, x2, y2]`.
+
+    Raises:
+        ValueError: the box is not ordered or leaves the image: its text would name another place.
+    """
     x1, y1, x2, y2 = box
-    return f"[{int(x1 * 1000 / width)}, {int(y1 * 1000 / height)}, {int(x2 * 1000 / width)}, {int(y2 * 1000 / height)}]"
+    if not (0 <= x1 <= x2 <= width and 0 <= y1 <= y2 <= height):
+        raise ValueError(f"box {box} in an image of {width} x {height} px; allowed: 0 <= x1 <= x2 <= {width}, "
+                         f"0 <= y1 <= y2 <= {height}")
+    numbers = (int(px * THOUSANDTHS / side) for px, side in zip(box, (width, height) * 2, strict=True))
+    return f"[{', '.join(map(str, numbers))}]"
 
 
 def parse_box(text: str) -> Box | None:
@@ -59,3 +81,9 @@ def parse_box(text: str) -> Box | None:
         return None
     x1, y1, x2, y2 = (float(group) for group in match.groups())
     return x1, y1, x2, y2
+
+
+def box_px(box: Box, *, width: int, height: int) -> Box:
+    """Return a box of thousandths in px of an image: the inverse of `box_text`, up to a thousandth of a side."""
+    along_x, along_y = width / THOUSANDTHS, height / THOUSANDTHS
+    return box[0] * along_x, box[1] * along_y, box[2] * along_x, box[3] * along_y

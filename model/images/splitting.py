@@ -2,7 +2,7 @@
 
 - A grid covers an image if the resized image is at least as large as the original. Among covering grids the least
   padding wins; if none covers, the least downscaling, then the least padding.
-- Two readings of "longer side resizing" exist; `longer` agrees with the paper's statistic of 5.39 encoder images a sample.
+- Two readings of "longer side resizing" exist; `longer` agrees with the paper's mean of 5.39 encoder images a sample.
 - Integers only: 427 x 640 and 426 x 640 lie on different sides of a boundary that floats would blur.
 - Ties are not settled by the paper; ours go to the fewest tiles, then the fewest rows, then the fewest columns.
 """
@@ -55,7 +55,8 @@ def candidates(n_min: int, n_max: int) -> tuple[tuple[int, int], ...]:
     """
     if not 1 <= n_min <= n_max <= MAX_TILES:
         raise ValueError(f"n_min {n_min}, n_max {n_max}; allowed: 1 <= n_min <= n_max <= {MAX_TILES}")
-    return tuple((rows, tiles // rows) for tiles in range(n_min, n_max + 1) for rows in range(1, tiles + 1) if tiles % rows == 0)
+    counts = range(n_min, n_max + 1)
+    return tuple((rows, tiles // rows) for tiles in counts for rows in range(1, tiles + 1) if tiles % rows == 0)
 
 
 def select_grid(height: int, width: int, *, tile: int, n_min: int, n_max: int, fit: Fit = "longer") -> Grid:
@@ -107,7 +108,7 @@ def grid_of(height: int, width: int, config: ImageConfig, *, num_images: int = 1
 
 
 def _longer(height: int, width: int, grids: tuple[tuple[int, int], ...]) -> dict[tuple[int, int], _Offer]:
-    """Return scale x longer / tile and padding x longer / tile**2 of each grid that the shorter side does not overflow."""
+    """Return scale x longer / tile and padding x longer / tile**2 of each grid whose other axis is long enough."""
     longer, shorter = max(height, width), min(height, width)
     offers = {}
     for rows, cols in grids:

@@ -1,9 +1,15 @@
-"""Pixels: one resize, one padded canvas, tiles cut without arithmetic. Torch-free; uint8 throughout.
+"""Pixels: one resize of the image, tiles cut from it, the overview reduced from it. Torch-free; uint8 throughout.
 
-- Tiles are `(N, 3, tile, tile)`; the model normalises on its device, so a tile travels as one byte a value.
-- The image lies in the upper left corner and the padding is mid-grey, 128: neither is stated by the paper; grey is nearest
+- Tiles are `tiles_NCXX`; the model normalises on its device, so a tile travels as one byte a value.
+- The image lies in the upper left corner and the padding is mid-grey: neither is stated by the paper; grey is nearest
   to zero after normalisation.
 - The overview is the whole image, longer side to the tile and padded, not squashed; a (1, 1) grid has none.
+- Filters are not stated either: bicubic enlarges; Hamming shrinks, in two thirds of bicubic's time and as true
+  (enlarged back, a page of print at 0.57 of its size has a PSNR of 20.2 dB against 20.3 dB).
+- The overview is made from the resized image, not from the original: averaging whole squares of pixels costs a tenth of
+  a second pass over the original, and where the image fills its grid the factor is a whole number.
+
+    N tiles, overview included   C colours (3)   X side of a tile, px   Y height, Z width of a picture, px
 """
 
 from __future__ import annotations
@@ -14,11 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.config import MAX_SPLIT_IMAGES, ImageConfig
-from model.images.splitting import select_grid
+from model.config import ImageConfig
+from model.images.opening import to_rgb
+from model.images.splitting import MAX_SIDE_PX, grid_of
 
 PADDING = 128
 """Grey value of padded pixels, 0 to 255."""
+AVERAGE_FIRST = 1.0
+"""Pillow's `reducing_gap` of the overview: average whole squares as far as they go, then filter the rest."""
+REDUCING_GAP = 2.0
+"""Pillow's `reducing_gap` of the image: average squares first where it shrinks to a quarter or less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +37,7 @@ class Tiling:
     """The tiles of one image in the order in which the decoder sees them.
 
     Attributes:
-        tiles: uint8, (N, 3, tile, tile).
+        tiles: uint8, tiles_NCXX.
         rows: grid rows.
         cols: grid columns.
         overview: index of the overview among the tiles, or None where there is none.
@@ -38,48 +49,54 @@ class Tiling:
     overview: int | None
 
 
-def grid_of(height: int, width: int, config: ImageConfig, *, num_images: int = 1) -> tuple[int, int]:
-    """Return (rows, cols) for an image of this size; three or more images in a sample are not split."""
-    if config.mode == "single" or num_images > MAX_SPLIT_IMAGES:
-        return 1, 1
-    if config.mode == "static":
-        return 2, 2
-    grid = select_grid(height, width, tile=config.tile, n_min=config.n_min, n_max=config.n_max, fit=config.fit)
-    return grid.rows, grid.cols
-
-
 def tiles(image: Image.Image, config: ImageConfig, *, num_images: int = 1) -> Tiling:
     """Cut an image into tiles.
 
     Args:
-        image: any size with sides of 1 to 65535 px; converted to RGB.
+        image: sides of 1 to 65535 px; any mode, converted to RGB.
         config: mode, tile side, grid range, place of the overview.
         num_images: images in the sample; from three on none is split.
 
     Returns:
         the tiles row by row, with the overview before or after them.
+
+    Raises:
+        ValueError: a side of the image is outside what is allowed.
     """
-    image = image if image.mode == "RGB" else image.convert("RGB")
+    if not (1 <= image.height <= MAX_SIDE_PX and 1 <= image.width <= MAX_SIDE_PX):
+        raise ValueError(f"image is {image.height} x {image.width} px; allowed: sides of 1 to {MAX_SIDE_PX} px")
+    image, side = to_rgb(image), config.tile
     rows, cols = grid_of(image.height, image.width, config, num_images=num_images)
-    side = config.tile
-    canvas = _fit(image, rows * side, cols * side)
-    cut = canvas.reshape(rows, side, cols, side, 3).transpose(0, 2, 4, 1, 3).reshape(rows * cols, 3, side, side)
+    resized = _fit(image, height=rows * side, width=cols * side)
     if rows * cols == 1:
-        return Tiling(np.ascontiguousarray(cut), rows, cols, None)
-    overview = _fit(image, side, side).transpose(2, 0, 1)[None]
-    first = config.overview == "before"
-    pieces = [overview, cut] if first else [cut, overview]
-    return Tiling(np.concatenate(pieces), rows, cols, 0 if first else rows * cols)
+        return Tiling(_cut(resized, rows, cols, side, first=0, num_tiles=1), rows, cols, None)
+    first, overview = (1, 0) if config.overview == "before" else (0, rows * cols)
+    tiles_NCXX = _cut(resized, rows, cols, side, first=first, num_tiles=rows * cols + 1)
+    _paste(np.asarray(_fit(resized, height=side, width=side, reducing_gap=AVERAGE_FIRST)), tiles_NCXX[overview])
+    return Tiling(tiles_NCXX, rows, cols, overview)
 
 
-def _fit(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
-    """Scale the image to fit the frame, keep its aspect, pad to (height, width, 3)."""
+def _fit(image: Image.Image, *, height: int, width: int, reducing_gap: float = REDUCING_GAP) -> Image.Image:
+    """Scale the image to the largest size inside the frame that keeps its aspect, at least 1 px a side."""
     scale = min(width / image.width, height / image.height)
     size = (max(1, min(width, round(image.width * scale))), max(1, min(height, round(image.height * scale))))
-    resized = image if size == image.size else image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
-    pixels = np.asarray(resized)
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    canvas = np.full((height, width, 3), PADDING, dtype=np.uint8)
-    canvas[: pixels.shape[0], : pixels.shape[1]] = pixels
-    return canvas
+    sampling = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.HAMMING
+    return image if size == image.size else image.resize(size, sampling, reducing_gap=reducing_gap)
+
+
+def _cut(image: Image.Image, rows: int, cols: int, side: int, *, first: int, num_tiles: int) -> NDArray[np.uint8]:
+    """Return tiles_NCXX with the image's squares at `first` and behind, row by row; other tiles are not yet written."""
+    tiles_NCXX = np.empty((num_tiles, 3, side, side), dtype=np.uint8)
+    pixels_YZC = np.asarray(image)
+    for index in range(rows * cols):
+        top, left = index // cols * side, index % cols * side
+        _paste(pixels_YZC[top : top + side, left : left + side], tiles_NCXX[first + index])
+    return tiles_NCXX
+
+
+def _paste(pixels_YZC: NDArray[np.uint8], tile_CXX: NDArray[np.uint8]) -> None:
+    """Fill a tile: a picture no larger than it in the upper left corner, padding elsewhere."""
+    height, width, _ = pixels_YZC.shape
+    tile_CXX[:, :height, :width] = pixels_YZC.transpose(2, 0, 1)
+    tile_CXX[:, :height, width:] = PADDING
+    tile_CXX[:, height:] = PADDING
