@@ -1,0 +1,52 @@
+"""Named points where a test may kill the process: `failpoint("claim.after_commit")` does nothing in normal life.
+
+- Armed by `arm("name:k:kill")`, the k-th visit of the point SIGKILLs this process; `raise` raises instead.
+- `arm("record:PATH")` appends the name of every point visited, so that a test knows the whole list.
+- `KNOWN` is that list: a point that vanishes, or one that is not in it, fails a test.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from orchestrator.errors import OrchestratorError
+
+KNOWN = (
+    "lease.after_acquire", "takeover.before_commit", "takeover.after_commit", "tick.before_commit", "tick.after_commit",
+    "submit.before_handover", "submit.after_handover", "attempt.started", "attempt.before_result",
+    "attempt.after_result", "result.before_accept", "study.finished",
+)
+"""Every point in the code."""
+
+_armed: dict[str, str] = {}
+_visits: dict[str, int] = {}
+
+
+def arm(spec: str) -> None:
+    """Arm one point, or recording; an empty spec disarms."""
+    _armed.clear()
+    _visits.clear()
+    if spec.startswith("record:"):
+        _armed["*"] = spec.removeprefix("record:")
+    elif spec:
+        name, visit, action = spec.split(":")
+        _armed[name] = f"{visit}:{action}"
+
+
+def failpoint(name: str) -> None:
+    """Do nothing, unless a test armed this point for this visit."""
+    if not _armed:
+        return
+    if "*" in _armed:
+        with Path(_armed["*"]).open("a") as file:
+            file.write(name + "\n")
+        return
+    _visits[name] = _visits.get(name, 0) + 1
+    visit, _, action = _armed.get(name, "").partition(":")
+    if visit != str(_visits[name]):
+        return
+    if action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise OrchestratorError(f"failpoint {name}, visit {visit}")

@@ -1,0 +1,156 @@
+"""Open a ledger: SQLite in WAL mode or PostgreSQL, migrated, and the one way to write to it.
+
+- `transaction` owns begin, commit and rollback of writes; SQLite takes its write lock at BEGIN, since in WAL a SELECT
+  followed by a write is refused at once, whatever the timeout.
+- `fenced` is a transaction whose first statement proves and extends the driver's lease: that UPDATE holds the row, so a
+  take-over waits until we are done, and finds nothing half written.
+- `retrying` repeats a whole transaction function after serialization failures, lock time-outs and lost connections; the
+  functions it is given are idempotent by client-made keys, because a COMMIT whose reply is lost is ambiguous.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from orchestrator.errors import LostLease, OrchestratorError
+from orchestrator.ledger.tables import driver_lease, now_s
+
+HEAD = "0001"
+"""Newest migration; a ledger beyond it was written by a newer release."""
+RETRY_FOR_S = 30.0
+_RETRYABLE = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03"})
+_MIGRATION_LOCK = 7345
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What a driver holds: the newest epoch of the ledger, as long as nobody took it over."""
+
+    driver_id: str
+    epoch: int
+    ttl_s: float
+
+
+def open_ledger(url: str) -> Engine:
+    """Open the ledger at a SQLAlchemy URL, creating or migrating it when needed.
+
+    Raises:
+        OrchestratorError: the ledger was written by a newer release, or the engine is neither of the two.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = _open_sqlite(url, parsed.database)
+    elif parsed.get_backend_name() == "postgresql":
+        engine = _open_postgresql(url)
+    else:
+        raise OrchestratorError(f"ledger {parsed.render_as_string()}: engine {parsed.get_backend_name()!r}; allowed: "
+                                "sqlite, postgresql\nhint: ABLATE_LEDGER_URL=postgresql://user@host/database")
+    _migrate(engine)
+    return engine
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Commit what the block wrote, or nothing of it."""
+    with engine.connect() as connection:
+        connection = connection.execution_options(ledger_write=True)
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def fenced(engine: Engine, fence: Fence) -> Iterator[Connection]:
+    """Open a transaction that commits only while the fence is the newest; also extends the driver's lease.
+
+    Raises:
+        LostLease: another driver took over; nothing was written.
+    """
+    with transaction(engine) as connection:
+        mine = (driver_lease.c.epoch == fence.epoch) & (driver_lease.c.driver_id == fence.driver_id)
+        extended = connection.execute(
+            driver_lease.update().where(mine).values(lease_expires_at=now_s() + fence.ttl_s))
+        if extended.rowcount != 1:
+            raise LostLease(f"driver {fence.driver_id} of epoch {fence.epoch} was replaced by a newer one; it stops")
+        yield connection
+
+
+def retrying(function: Callable[[], T]) -> T:
+    """Call a whole, idempotent transaction function until it passes or `RETRY_FOR_S` are over."""
+    deadline = time.monotonic() + RETRY_FOR_S
+    for attempt in range(1, 1000):
+        try:
+            return function()
+        except DBAPIError as error:
+            if not _is_transient(error) or time.monotonic() > deadline:
+                raise
+            # Jitter spreads writers that collided; it orders nothing that is stored.
+            time.sleep(min(1.0, 0.01 * 2 ** min(attempt, 7)) * random.random())  # noqa: S311
+    raise OrchestratorError("the ledger refused 999 attempts of one transaction")
+
+
+def _is_transient(error: DBAPIError) -> bool:
+    if error.connection_invalidated:
+        return True
+    code = getattr(error.orig, "sqlstate", None)
+    return code in _RETRYABLE or (isinstance(error, OperationalError) and "database is locked" in str(error.orig))
+
+
+def _open_sqlite(url: str, database: str | None) -> Engine:
+    if database and database != ":memory:":
+        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url)
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:  # noqa: ANN401 (SQLAlchemy's hook)
+        connection.isolation_level = None  # pysqlite would begin late, and never IMMEDIATE
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+            connection.execute("PRAGMA " + pragma)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("ledger_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _open_postgresql(url: str) -> Engine:
+    options = "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
+    connect = {"application_name": "ablate", "options": options, "connect_timeout": 10, "keepalives_idle": 30}
+    return create_engine(url, pool_pre_ping=True, connect_args=connect)
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _migrate(engine: Engine) -> None:
+    with engine.connect() as connection:
+        found = _revision(connection)
+    if found == HEAD:
+        return
+    with transaction(engine) as connection:
+        if engine.dialect.name == "postgresql":  # two processes that open an empty ledger at once
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        found = _revision(connection)
+        if found is not None and found > HEAD:
+            raise OrchestratorError(f"ledger {engine.url.render_as_string()}: schema {found} is newer than this "
+                                    f"release knows ({HEAD})\nhint: upgrade ablate, or point ABLATE_LEDGER_URL elsewhere")
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, HEAD)

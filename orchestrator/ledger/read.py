@@ -1,0 +1,290 @@
+"""The read side: frozen rows for command line, dashboard and analysis. Writes nothing, takes no locks.
+
+- Each function is one short read transaction with few statements, whatever the number of trials.
+- Rows carry plain values; times are aware-UTC-convertible seconds since the epoch by the database's clock.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, case, distinct, func, literal, select
+
+from orchestrator.errors import StudyError
+from orchestrator.ledger import tables as t
+from orchestrator.ledger.tables import now_s
+from orchestrator.states import LIVE_ATTEMPTS, LIVE_STAGES, TERMINAL_TRIALS
+
+Plain = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRow:
+    """A study with the counts that a list of studies shows."""
+
+    study_id: str
+    name: str
+    scale: str
+    version: int
+    state: str
+    reason: str
+    """Why it is paused, or ""."""
+    spec_hash: str
+    spec: Plain
+    created_at: float
+    ended_at: float | None
+    num_arms: int
+    num_trials: int
+    trials_done: int
+    """Trials in a final state, whatever it is."""
+    stages_total: int
+    """Distinct stages that the study needs."""
+    stages_done: int
+    stages_running: int
+    stages_failed: int
+    """Failed, diverged, skipped or cancelled."""
+    requested_stages: int
+    """Stages before sharing: what the trials would cost one by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRow:
+    """Arm x seed."""
+
+    trial_key: str
+    arm_key: str
+    arm_name: str
+    levels: Plain
+    seed: int
+    state: str
+    stage_ids: tuple[str, ...]
+    config: Plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRow:
+    """A stage with its newest attempt."""
+
+    stage_id: str
+    kind: str
+    label: str
+    state: str
+    parent_id: str | None
+    spec: Plain
+    flops: float
+    samples: int
+    attempts_made: int
+    progress: Plain | None
+    """Last report of the live attempt, else None."""
+    seconds: float | None
+    """Duration of the accepted attempt; None while there is none."""
+    started_at: float | None
+    """Start of the newest attempt."""
+    artifact: str | None
+    """Name for `Artifacts.resolve`."""
+    result: Plain | None
+    failure: Plain | None
+    """Kind, message, traceback of the newest attempt if it failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreRow:
+    """One benchmark of one trial, 0 to 100."""
+
+    trial_key: str
+    arm_key: str
+    arm_name: str
+    seed: int
+    stage_id: str
+    benchmark: str
+    value: float
+    value_lenient: float | None
+    num_items: int
+    num_unparseable: int
+    is_complete: bool
+    tokens_per_image: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRow:
+    """One change of state, or one act of a person."""
+
+    event_id: int
+    at: float
+    study_id: str | None
+    entity: str
+    entity_id: str
+    from_state: str
+    to_state: str
+    actor: str
+    detail: Plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverRow:
+    """Who decides, and whether it still lives."""
+
+    driver_id: str
+    epoch: int
+    is_live: bool
+    expires_in_s: float
+    """Negative: the lease ran out so long ago."""
+    holder: Plain
+
+
+def studies(engine: Engine) -> list[StudyRow]:
+    """Return all studies, newest first."""
+    with engine.connect() as connection:
+        return _studies(connection)
+
+
+def study(engine: Engine, name: str, scale: str | None = None) -> StudyRow:
+    """Return the newest version of a study by its name, or the study of that id.
+
+    Raises:
+        StudyError: nothing of that name (and scale) was submitted; the message lists what was.
+    """
+    rows = studies(engine)
+    for row in rows:
+        if row.study_id == name:
+            return row
+    named = [row for row in rows if row.name == name and scale in (None, row.scale)]
+    if not named:
+        known = ", ".join(sorted({f"{row.name} ({row.scale})" for row in rows})) or "none"
+        raise StudyError(name, 0, f"no study of that name{f' at scale {scale}' if scale else ''} in the ledger; "
+                                  f"known: {known}", "ablate submit enters one")
+    newest = named[0]
+    return max((row for row in named if row.scale == newest.scale), key=lambda row: row.version)
+
+
+def trials(engine: Engine, study_id: str) -> list[TrialRow]:
+    """Return the trials of a study in the order of the plan."""
+    links = select(t.trial_stages.c.trial_key, t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
+    query = (select(t.trials, t.arms.c.name.label("arm_name"), t.arms.c.levels)
+             .join(t.arms, (t.arms.c.study_id == t.trials.c.study_id) & (t.arms.c.arm_key == t.trials.c.arm_key))
+             .where(t.trials.c.study_id == study_id).order_by(t.trials.c.number))
+    with engine.connect() as connection:
+        stage_ids: dict[str, list[str]] = {}
+        for link in connection.execute(links.order_by(t.trial_stages.c.trial_key, t.trial_stages.c.position)):
+            stage_ids.setdefault(link.trial_key, []).append(link.stage_id)
+        return [TrialRow(trial_key=row.trial_key, arm_key=row.arm_key, arm_name=row.arm_name, seed=row.seed,
+                         levels=json.loads(row.levels), state=row.state, config=json.loads(row.config),
+                         stage_ids=tuple(stage_ids.get(row.trial_key, ()))) for row in connection.execute(query)]
+
+
+def stages(engine: Engine, study_id: str) -> list[StageRow]:
+    """Return the distinct stages that a study needs, parents before children."""
+    mine = select(t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
+    newest = (t.attempts.c.stage_id == t.stages.c.stage_id) & (t.attempts.c.attempt_no == t.stages.c.attempts_made)
+    query = (select(t.stages, t.stage_parents.c.parent_id, t.attempts.c.progress, t.attempts.c.started_at,
+                    t.attempts.c.failure, t.attempts.c.state.label("attempt_state"))
+             .outerjoin(t.stage_parents, t.stage_parents.c.stage_id == t.stages.c.stage_id)
+             .outerjoin(t.attempts, newest)
+             .where(t.stages.c.stage_id.in_(mine)).order_by(t.stages.c.position, t.stages.c.label, t.stages.c.stage_id))
+    with engine.connect() as connection:
+        return [_stage(row) for row in connection.execute(query)]
+
+
+def scores(engine: Engine, study_id: str) -> list[ScoreRow]:
+    """Return one row for each trial and benchmark that has a score."""
+    query = (select(t.trials.c.trial_key, t.trials.c.arm_key, t.arms.c.name.label("arm_name"), t.trials.c.seed, t.scores)
+             .select_from(t.trial_stages)
+             .join(t.trials, (t.trials.c.study_id == t.trial_stages.c.study_id)
+                   & (t.trials.c.trial_key == t.trial_stages.c.trial_key))
+             .join(t.arms, (t.arms.c.study_id == t.trials.c.study_id) & (t.arms.c.arm_key == t.trials.c.arm_key))
+             .join(t.scores, t.scores.c.stage_id == t.trial_stages.c.stage_id)
+             .where(t.trial_stages.c.study_id == study_id)
+             .order_by(t.trials.c.number, t.trial_stages.c.position, t.scores.c.benchmark))
+    with engine.connect() as connection:
+        return [ScoreRow(**row._mapping) for row in connection.execute(query)]
+
+
+def events(engine: Engine, study_id: str | None = None, limit: int = 100) -> list[EventRow]:
+    """Return the newest events first: those of a study, its trials and its stages, or of the whole ledger."""
+    query = select(t.events).order_by(t.events.c.id.desc()).limit(limit)
+    if study_id is not None:
+        mine = select(t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
+        of_stage = (t.events.c.entity == "stage") & t.events.c.entity_id.in_(mine)
+        query = query.where((t.events.c.study_id == study_id) | of_stage)
+    with engine.connect() as connection:
+        return [EventRow(event_id=row.id, at=row.at, study_id=row.study_id, entity=row.entity, entity_id=row.entity_id,
+                         from_state=row.from_state, to_state=row.to_state, actor=row.actor,
+                         detail=json.loads(row.detail)) for row in connection.execute(query)]
+
+
+def driver(engine: Engine) -> DriverRow | None:
+    """Return who held the lease last, None if no driver ever ran."""
+    lease = t.driver_lease
+    query = select(lease, (lease.c.lease_expires_at - now_s()).label("expires_in_s")).where(lease.c.epoch > 0)
+    with engine.connect() as connection:
+        row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    return DriverRow(driver_id=row.driver_id, epoch=row.epoch, is_live=row.expires_in_s > 0,
+                     expires_in_s=row.expires_in_s, holder=json.loads(row.holder))
+
+
+def outbox_lag(engine: Engine) -> int:
+    """Return how many tracking events wait to be sent."""
+    query = select(func.count()).select_from(t.tracking_outbox).where(t.tracking_outbox.c.sent_at.is_(None))
+    with engine.connect() as connection:
+        return connection.execute(query).scalar_one()
+
+
+def bell(engine: Engine) -> int:
+    """Return the counter that moves when a person submits, pauses, resumes or cancels."""
+    with engine.connect() as connection:
+        return connection.execute(select(t.driver_lease.c.bell)).scalar() or 0
+
+
+def _stage(row: Row[Any]) -> StageRow:
+    is_live = row.attempt_state in LIVE_ATTEMPTS
+    return StageRow(
+        stage_id=row.stage_id, kind=row.kind, label=row.label, state=row.state, parent_id=row.parent_id,
+        spec=json.loads(row.spec), flops=row.flops, samples=row.samples, attempts_made=row.attempts_made,
+        progress=_json(row.progress) if is_live else None, seconds=row.seconds, started_at=row.started_at,
+        artifact=row.artifact, result=_json(row.result), failure=_json(row.failure))
+
+
+def _json(text: str | None) -> Plain | None:
+    value: Plain | None = None if text is None else json.loads(text)
+    return value
+
+
+def _studies(connection: Connection) -> list[StudyRow]:
+    rows = {row.study_id: _study(row) for row in connection.execute(
+        select(t.studies).order_by(t.studies.c.created_at.desc(), t.studies.c.version.desc()))}
+    for count in connection.execute(select(t.arms.c.study_id, func.count().label("n")).group_by(t.arms.c.study_id)):
+        rows[count.study_id] = replace(rows[count.study_id], num_arms=count.n)
+    done = func.sum(case((t.trials.c.state.in_(TERMINAL_TRIALS), 1), else_=0)).label("done")
+    by_study = select(t.trials.c.study_id, func.count().label("n"), done).group_by(t.trials.c.study_id)
+    for count in connection.execute(by_study):
+        rows[count.study_id] = replace(rows[count.study_id], num_trials=count.n, trials_done=count.done)
+    for study_id, counts in _stage_counts(connection).items():
+        rows[study_id] = replace(rows[study_id], **counts)
+    return list(rows.values())
+
+
+def _stage_counts(connection: Connection) -> dict[str, dict[str, int]]:
+    links, stage = t.trial_stages.c, t.stages.c
+    query = (select(links.study_id, stage.state, func.count(distinct(links.stage_id)).label("n"))
+             .join(t.stages, stage.stage_id == links.stage_id)
+             .where(stage.kind != literal("import")).group_by(links.study_id, stage.state))
+    counts: dict[str, dict[str, int]] = {}
+    for row in connection.execute(query):
+        mine = counts.setdefault(row.study_id, {"stages_total": 0, "stages_done": 0, "stages_running": 0,
+                                                "stages_failed": 0})
+        mine["stages_total"] += row.n
+        mine["stages_done"] += row.n * (row.state == "SUCCEEDED")
+        mine["stages_running"] += row.n * (row.state in LIVE_STAGES)
+        mine["stages_failed"] += row.n * (row.state in ("FAILED", "DIVERGED", "SKIPPED", "CANCELLED"))
+    return counts
+
+
+def _study(row: Row[Any]) -> StudyRow:
+    return StudyRow(study_id=row.study_id, name=row.name, scale=row.scale, version=row.version, state=row.state,
+                    reason=row.reason, spec_hash=row.spec_hash, spec=json.loads(row.spec), created_at=row.created_at,
+                    ended_at=row.ended_at, requested_stages=row.requested_stages, num_arms=0, num_trials=0,
+                    trials_done=0, stages_total=0, stages_done=0, stages_running=0, stages_failed=0)
