@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 
 from model.config import ContinualConfig, DataConfig, ModelConfig, PretrainConfig, SftConfig
 from model.data.conversation import Encoded, Encoder
-from model.data.mixture import draw_batch, sample_index, shares
+from model.data.mixture import MixtureDraw, sample_index
 from model.data.tokenizer import load_tokenizer
 from model.data.workbench import make_sample
 from model.manifest import publish, verify
@@ -66,11 +67,9 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
 
 def drawn(config: StageConfig, seed: int) -> dict[str, int]:
     """Count the samples that the stage takes from each category."""
-    counts = dict.fromkeys(shares(config.mixture), 0)
-    for step in range(config.steps):
-        for draw in draw_batch(config.mixture, step=step, batch=config.batch, seed=seed):
-            counts[draw.category] += 1
-    return counts
+    mixture = MixtureDraw(config.mixture, batch=config.batch, seed=seed)
+    counts = Counter(draw.category for step in range(config.steps) for draw in mixture.batch(step))
+    return dict(counts)
 
 
 def _model(model_config: ModelConfig, start: Path | None, *, tile: int, seed: int) -> MM15:
@@ -89,9 +88,10 @@ def _workbench_batches(config: StageConfig, data: DataConfig, encoder: Encoder, 
     if data.source != "workbench":
         raise ValueError(f"data.source is {data.source!r}; allowed here: workbench (real data sets need a catalogue reader)")
 
+    mixture = MixtureDraw(config.mixture, batch=config.batch, seed=seed)
+
     def batch_of(step: int) -> list[Encoded]:
-        draws = draw_batch(config.mixture, step=step, batch=config.batch, seed=seed)
         return [encoder.sample(make_sample(draw.category, "train", sample_index(seed, draw.category, draw.k), seed=data.seed))
-                for draw in draws]
+                for draw in mixture.batch(step)]
 
     return batch_of

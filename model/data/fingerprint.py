@@ -1,0 +1,33 @@
+"""What names the data of a stage: generators by version, or files by content. Torch-free and Pillow-free."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+
+from model.config import DataConfig
+from model.plain import did_you_mean
+
+VERSIONS = {name: 1 for name in (
+    "general", "text_rich", "refer_ground", "science", "math", "code", "multi_image", "text_only",
+    "caption", "interleaved", "text_mm1", "text_hq", "ocr", "recap", "sharegpt4v",
+    "scene-qa", "scene-probe", "form-fields", "chart-values", "science-names", "science-choice", "drawn-sums", "box-name", "name-box",
+    "sums-text",
+)}
+"""Version of each workbench generator; bumped by hand when what it makes changes."""
+
+
+def data_fingerprint(data: DataConfig, names: Iterable[str]) -> str:
+    """Return 64 hex digits that name the data behind these categories or benchmarks.
+
+    Raises:
+        ValueError: the workbench has no generator of that name.
+    """
+    wanted = sorted(set(names))
+    if data.source == "workbench":
+        for name in wanted:
+            if name not in VERSIONS:
+                raise ValueError(f"{name!r} is not in the workbench; {did_you_mean(name, VERSIONS)}")
+    versions = {name: VERSIONS.get(name, 0) for name in wanted}
+    return hashlib.sha256(json.dumps([data.source, data.seed, versions], sort_keys=True).encode()).hexdigest()
