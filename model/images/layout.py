@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from model.config import ImageConfig
-from model.images.tiling import Tiling
+
+if TYPE_CHECKING:  # plans count tokens without numpy and Pillow
+    from model.images.tiling import Tiling
 
 Piece = int | str
 """A tile's index in the tiling, or indicator text."""

@@ -1,0 +1,299 @@
+"""Parameters, FLOPs, tokens and memory by formula: what a plan can say before anything runs. Torch-free.
+
+- Model FLOPs: products of matrices and attention, two operations a multiply-add; recomputation, norms and activations
+  do not count. Training is three times the forward pass.
+- The encoder is counted on its own tokens, not on the decoder's: with high-resolution tiles it is 80 % of the work.
+- Causal attention is counted as the half that is needed.
+- The modules of `vision`, `connector` and `language` are the reference: tests compare every preset with them.
+
+    T tokens of a sequence   P patches of a tile   V vision width   C connector channels   D language width
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from model.config import DecoderConfig, ImageConfig, ModelConfig, TrainConfig, VisionConfig
+from model.images.description import image_load
+
+TRAINING = 3
+"""Training costs this many forward passes: one forward, two backward."""
+
+Size = tuple[int, int]
+"""Height and width in px."""
+
+TYPICAL_SIZES: tuple[Size, ...] = (
+    (336, 336), (427, 640), (640, 480), (600, 800), (1080, 1920), (2016, 2016), (3508, 2480), (900, 4000),
+)
+"""From thumbnail to scanned page and panorama; stands in where a corpus's own sizes are not known."""
+
+
+# ---- parameters ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """Number of weights by part; `active` is what one token passes through (all of them unless there are experts)."""
+
+    vision: int
+    connector: int
+    decoder: int
+    active: int
+
+    @property
+    def total(self) -> int:
+        """All weights; a tied embedding table counts once."""
+        return self.vision + self.connector + self.decoder
+
+
+def parameters(config: ModelConfig) -> Parameters:
+    """Count the weights of a model."""
+    vision, connector = vision_parameters(config.vision), connector_parameters(config)
+    decoder, active = decoder_parameters(config.decoder), decoder_parameters(config.decoder, active=True)
+    return Parameters(vision=vision, connector=connector, decoder=decoder, active=vision + connector + active)
+
+
+def vision_parameters(config: VisionConfig) -> int:
+    """Count the encoder: stem, position table, norms and blocks."""
+    width, wide = config.width, config.mlp_width
+    attention = 4 * (width * width + width)
+    mlp = 2 * width * wide + wide + width
+    block = attention + mlp + 2 * 2 * width
+    convolutions = sum(i * o * side**2 + (o if config.stem == "conv" else 0) for i, o, side, _ in _stem(config))
+    return convolutions + patches(config) * width + config.layers * block + 2 * 2 * width
+
+
+def connector_parameters(config: ModelConfig) -> int:
+    """Count the connector; the C-Abstractor's position table belongs to it."""
+    kind, vision, language = config.connector.kind, config.vision.width, config.decoder.width
+    if kind != "c_abstractor":
+        return _linear(vision, language) + (_linear(language, language) if kind == "mlp" else 0)
+    blocks = sum(_regnet_block(i, o) for i, o in _regnet_widths(config))
+    positions = patches(config.vision) * vision
+    return positions + blocks + _linear(_read_width(config), language) + _linear(language, language)
+
+
+def decoder_parameters(config: DecoderConfig, *, active: bool = False) -> int:
+    """Count the decoder, or only what one token passes through; of experts, a token sees those it is routed to."""
+    embeddings = config.vocabulary * config.width * (1 if config.tied else 2)
+    norms = config.layers * (2 * config.width + 2 * _head(config)) + config.width
+    experts = config.experts_per_token if active else config.experts
+    return embeddings + norms + config.layers * _attention(config) + _feed_forward(config, experts=experts)
+
+
+def _linear(inputs: int, outputs: int) -> int:
+    return inputs * outputs + outputs
+
+
+def patches(config: VisionConfig) -> int:
+    """Return the patches of one tile."""
+    return int((config.tile // config.patch) ** 2)
+
+
+def _stem(config: VisionConfig) -> list[tuple[int, int, int, int]]:
+    """Return (channels in, channels out, kernel side, output positions) of each convolution of the stem."""
+    if config.stem == "patch":
+        return [(3, config.width, config.patch, patches(config))]
+    steps = config.patch.bit_length() - 1
+    widths = [3] + [config.width >> (steps - 1 - step) for step in range(steps)]
+    sides = [config.tile >> (step + 1) for step in range(steps)]
+    convolutions = [(i, o, 3, side**2) for i, o, side in zip(widths, widths[1:], sides, strict=False)]
+    return [*convolutions, (config.width, config.width, 1, patches(config))]
+
+
+def _regnet_widths(config: ModelConfig) -> list[tuple[int, int]]:
+    """Return (channels in, channels out) of each block, before and after the pooling."""
+    depth, hidden = config.connector.depth, config.connector.hidden
+    return [(config.vision.width if block == 0 else hidden, hidden) for block in range(2 * depth)]
+
+
+def _read_width(config: ModelConfig) -> int:
+    return config.connector.hidden if config.connector.depth else config.vision.width
+
+
+def _regnet_block(inputs: int, channels: int) -> int:
+    reduced = round(0.25 * inputs)
+    norms = 3 * 2 * channels
+    excite = _linear(channels, reduced) + _linear(reduced, channels)
+    return _regnet_products(inputs, channels) + norms + excite + (2 * channels if inputs != channels else 0)
+
+
+def _regnet_products(inputs: int, channels: int) -> int:
+    """Return the weights of a block's convolutions, each used once at every position."""
+    shortcut = inputs * channels if inputs != channels else 0
+    return inputs * channels + 9 * channels + channels * channels + shortcut
+
+
+def _head(config: DecoderConfig) -> int:
+    return config.width // config.heads
+
+
+def _attention(config: DecoderConfig) -> int:
+    return 2 * config.width * config.width + 2 * config.width * config.kv_heads * _head(config)
+
+
+def _feed_forward(config: DecoderConfig, *, experts: int) -> int:
+    """Return the weights of all layers' gated MLPs, routers included, with so many experts of each MoE layer."""
+    mlp = 3 * config.width * config.mlp_width
+    sparse = config.layers // config.moe_every if config.experts else 0
+    return (config.layers - sparse) * mlp + sparse * (experts * mlp + config.experts * config.width)
+
+
+# ---- FLOPs ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flops:
+    """Floating-point operations of a forward pass, by part."""
+
+    vision: float
+    connector: float
+    decoder: float
+
+    @property
+    def total(self) -> float:
+        """All parts."""
+        return self.vision + self.connector + self.decoder
+
+    @property
+    def training(self) -> float:
+        """Forward and backward."""
+        return TRAINING * self.total
+
+
+def forward_flops(config: ModelConfig, *, tiles: float, tokens: int, length: float, predicted: float = 0) -> Flops:
+    """Count one sequence.
+
+    Args:
+        config: the model, at the tile side that it runs at (see `at_tile`).
+        tiles: encoder images of the sequence, overviews included.
+        tokens: image tokens of each tile.
+        length: tokens of the sequence, image tokens included.
+        predicted: positions that the output table is applied to: answers in training, new tokens in generation.
+    """
+    return Flops(vision=tiles * vision_flops(config.vision), connector=tiles * connector_flops(config, tokens=tokens),
+                 decoder=decoder_flops(config.decoder, length=length, predicted=predicted))
+
+
+def vision_flops(config: VisionConfig) -> float:
+    """Count the encoder on one tile: stem, products with weights, attention of all patches with all."""
+    count, width = patches(config), config.width
+    stem = sum(2 * i * o * side**2 * positions for i, o, side, positions in _stem(config))
+    products = 2 * count * (4 * width * width + 2 * width * config.mlp_width)
+    return stem + config.layers * (products + 4 * count**2 * width)
+
+
+def connector_flops(config: ModelConfig, *, tokens: int) -> float:
+    """Count the connector on one tile; squeeze-excite works on one position and is left out."""
+    kind, count, language = config.connector.kind, patches(config.vision), config.decoder.width
+    if kind != "c_abstractor":
+        return 2 * config.vision.width * language * (count if kind == "linear" else tokens) + (
+            2 * language * language * tokens if kind == "mlp" else 0)
+    widths, depth = _regnet_widths(config), config.connector.depth
+    before = 2 * count * sum(_regnet_products(i, o) for i, o in widths[:depth])
+    after = 2 * tokens * sum(_regnet_products(i, o) for i, o in widths[depth:])
+    return before + after + 2 * tokens * (_read_width(config) * language + language * language)
+
+
+def decoder_flops(config: DecoderConfig, *, length: float, predicted: float = 0) -> float:
+    """Count the decoder on one sequence; a token passes only the experts that it is routed to."""
+    products = config.layers * _attention(config) + _feed_forward(config, experts=config.experts_per_token)
+    attention = 2 * length**2 * config.width * config.layers
+    return 2 * length * products + attention + 2 * predicted * config.vocabulary * config.width
+
+
+def at_tile(config: ModelConfig, tile: int) -> ModelConfig:
+    """Return the model with its position tables stretched to another tile side, in px."""
+    return replace(config, vision=replace(config.vision, tile=tile))
+
+
+# ---- samples -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleCost:
+    """Means over a distribution of single-image samples, and the largest of them.
+
+    Attributes:
+        tiles: mean encoder images of a sample.
+        image_tokens: mean image tokens of a sample.
+        length: mean sequence length, position text and other text included.
+        longest: largest sequence length.
+        flops: mean forward FLOPs of a sample.
+    """
+
+    tiles: float
+    image_tokens: float
+    length: float
+    longest: int
+    flops: Flops
+
+
+def sample_cost(config: ModelConfig, images: ImageConfig, *, text_tokens: int, predicted: int = 0,
+                sizes: Sequence[Size] = TYPICAL_SIZES) -> SampleCost:
+    """Average the cost of a sample of one image and some text.
+
+    Args:
+        config: the model at any tile side; the tile of `images` is used.
+        images: how an image becomes tiles and tokens.
+        text_tokens: questions and answers, in tokens.
+        predicted: tokens of the answers.
+        sizes: (height, width) of images, each counted as often as it stands there.
+
+    Raises:
+        ValueError: there is no size, or one that cannot be split.
+    """
+    if not sizes:
+        raise ValueError("no image sizes; allowed: at least one (height, width)")
+    config = at_tile(config, images.tile)
+    loads = [image_load(height, width, images) for height, width in sizes]
+    lengths = [load.length + text_tokens for load in loads]
+    each = [forward_flops(config, tiles=load.tiles, tokens=images.tokens, length=length, predicted=predicted)
+            for load, length in zip(loads, lengths, strict=True)]
+    flops = Flops(vision=fmean(one.vision for one in each), connector=fmean(one.connector for one in each),
+                  decoder=fmean(one.decoder for one in each))
+    return SampleCost(
+        tiles=fmean(load.tiles for load in loads), image_tokens=fmean(load.image_tokens for load in loads),
+        length=fmean(lengths), longest=max(lengths), flops=flops,
+    )
+
+
+# ---- bytes ---------------------------------------------------------------------------------------------------------
+
+
+def checkpoint_bytes(config: ModelConfig) -> int:
+    """Return the size of published weights, fp32; the file's header adds a few kilobytes."""
+    return 4 * parameters(config).total
+
+
+def training_bytes(config: ModelConfig, train: TrainConfig, cost: SampleCost) -> float:
+    """Estimate the memory of a training step without recomputation: weights, gradients, optimiser, activations.
+
+    Adafactor keeps a row and a column of each matrix, which is left out; AdamW keeps two values a weight. Activations
+    are those that the backward pass reads, for one micro-batch; scores of attention are not kept.
+    """
+    count = parameters(at_tile(config, train.images.tile)).total
+    copies = 8 + (8 if train.optimizer == "adamw" else 0) + (2 if train.dtype == "bf16" else 0)
+    samples = train.micro_batch or train.batch
+    value = 2 if train.dtype == "bf16" else 4
+    return copies * count + samples * value * activation_values(at_tile(config, train.images.tile), cost)
+
+
+def activation_values(config: ModelConfig, cost: SampleCost) -> float:
+    """Return the numbers that one sample's forward pass keeps for the backward pass.
+
+    A block of the encoder keeps nine tensors of its width (in and out of two norms, q, k, v, the mix twice) and two of
+    its MLP's; a layer of the decoder eight of its width, six each of q and k, v, and four of its MLP's; a block of the
+    C-Abstractor ten. Within a tenth of what autograd saves.
+    """
+    vision, decoder = config.vision, config.decoder
+    block = 9 * vision.width + 2 * vision.mlp_width
+    keys = decoder.kv_heads * _head(decoder)
+    wide = decoder.mlp_width * (decoder.experts_per_token if decoder.experts else 1)
+    layer = 8 * decoder.width + 6 * (decoder.width + keys) + keys + 4 * wide
+    is_deep = config.connector.kind == "c_abstractor"
+    connector = 10 * config.connector.hidden * config.connector.depth if is_deep else vision.width
+    patch_values = patches(vision) * (vision.layers * block + connector)
+    return cost.tiles * patch_values + cost.length * decoder.layers * layer
