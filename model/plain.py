@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -39,8 +40,7 @@ def build(cls: type[T], plain: object, path: str = "") -> T:
     """
     if not isinstance(plain, Mapping):
         raise FieldError(path, f"{plain!r} is not a mapping; allowed: the fields of {cls.__name__}")
-    hints = typing.get_type_hints(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    hints, fields = _type_hints(cls), {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in plain:
         if name not in fields:
             raise FieldError(_join(path, str(name)), "unknown field", did_you_mean(str(name), fields))
@@ -71,6 +71,12 @@ def did_you_mean(name: str, allowed: typing.Iterable[str]) -> str:
     known = sorted(allowed)
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+
+
+@functools.cache
+def _type_hints(cls: type) -> dict[str, Any]:
+    """Resolve annotations once: it takes longer than building."""
+    return typing.get_type_hints(cls)
 
 
 def _join(path: str, name: str) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+_METRIC = r"[a-z][a-z0-9_]*(?:-[a-z][a-z0-9_]*)*"
 _FORM = re.compile(
-    r"(?P<metric>[a-z][a-z0-9_]*) *(?P<op>>=|<=) *"
-    r"(?:(?P<number>[-+]?[0-9.]+)|baseline\.(?P<reference>[a-z][a-z0-9_]*)(?: *(?P<sign>[-+]) *(?P<offset>[0-9.]+))?)"
+    rf"(?P<metric>{_METRIC}) *(?P<op>>=|<=) *"
+    rf"(?:(?P<number>[-+]?[0-9.]+)|baseline\.(?P<reference>{_METRIC})(?: *(?P<sign>[-+]) *(?P<offset>[0-9.]+))?)"
 )
 
 

@@ -1,22 +1,34 @@
-"""Study -> arms x seeds -> stages; named by content, counted before anything is launched. Pure, torch-free."""
+"""Study -> arms x seeds -> stages; named by content, counted before anything is launched. Pure, torch-free.
+
+- An arm's key names its levels, so it survives reordering and renaming; a stage's id names all that makes its result.
+- The seed enters at the first training stage in which any two arms differ: earlier stages use seed 0 and are shared. A
+  model or start that differs counts as the first training stage. If no training stage differs (arms that only
+  change inference), it enters at the last one, so that replicates are replicates; `seed_from` says otherwise.
+- A search is probed at the ends of its ranges: its seed enters at one place whatever is proposed later.
+- `evaluate` is one stage for each checkpoint x benchmark x inference images.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from model.plain import did_you_mean
+from orchestrator import library
+from orchestrator.arms import Arm, baseline_of, designed_arms, named_arm, probes
+from orchestrator.layers import Selections
+from orchestrator.metrics import withheld_notes
+from orchestrator.schema import Recipe, load_recipe, load_scale
+from orchestrator.stages import Stage, StageBuilder, plain_of
 from orchestrator.study import Study
+from orchestrator.trial_config import STAGES, Resolver, TrialConfig
 
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """One condition of a study."""
-
-    key: str
-    """Names the levels, whatever the arm is called and wherever it stands."""
-    name: str
-    levels: dict[str, Any]
-    """Dotted path to value, as the study writes them (symbolic levels stay symbolic)."""
+_PROSE = ("question", "source", "note", "about", "resources", "budget")
+__all__ = ["Arm", "Plan", "Stage", "Trial", "make_plan", "plan_arms"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +41,7 @@ class Trial:
     stage_ids: tuple[str, ...]
     """In order of execution: import, training stages, then one evaluate stage for each benchmark."""
     config: dict[str, Any]
-    """The resolved trial configuration as plain values."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One training or evaluation step, named by all that determines its result."""
-
-    stage_id: str
-    kind: str
-    """import, pretrain, continual, sft or evaluate."""
-    spec: dict[str, Any]
-    parent_id: str | None
-    label: str
-    flops: float
-    """Estimated floating-point operations; 0 for an import."""
-    samples: int
-    """Training samples drawn or items evaluated."""
-    position: int
-    """Order of first use in the plan: parents before children, first trials first."""
+    """The resolved trial configuration as plain values; shared between trials, not to be changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +51,151 @@ class Plan:
     study: Study
     scale: str
     spec: dict[str, Any]
-    """Plain values of study, recipe and scale, kept in the ledger to show what changed."""
+    """Plain values of study, recipes and scale, kept in the ledger to show what changed."""
     spec_hash: str
+    """Of the spec without its prose: correcting a question does not make another study."""
     arms: tuple[Arm, ...]
+    baseline_key: str | None
+    """Key of the arm that differences are taken against."""
     trials: tuple[Trial, ...]
     stages: dict[str, Stage]
-    num_requested: int
-    """Stages that the trials would take without sharing (imports are not counted)."""
+    seed_enters: str | None
+    """The training stage that first sees the trial's seed; None if nothing is trained."""
     missing_checkpoints: tuple[str, ...]
     """Operator checkpoints that are not there yet: the plan can be looked at, not submitted."""
+    notes: tuple[str, ...]
+    """What the user should know before launching."""
+
+    @property
+    def num_requested(self) -> int:
+        """Stages that the trials would take without sharing; imports are not counted."""
+        return sum(self.stages[stage_id].kind != "import" for trial in self.trials for stage_id in trial.stage_ids)
 
     @property
     def num_unique(self) -> int:
         """Stages to execute when shared ones are executed once."""
         return sum(stage.kind != "import" for stage in self.stages.values())
+
+    @property
+    def flops(self) -> float:
+        """Estimated FLOPs of the unique stages."""
+        return sum(stage.flops for stage in self.stages.values())
+
+
+def make_plan(study: Study, scale_name: str, *, selections: Selections | None = None,
+              checkpoints: Path | None = None) -> Plan:
+    """Plan a study; of a search, its baseline.
+
+    Args:
+        study: the study.
+        scale_name: name of the scale.
+        selections: verdicts of earlier studies, for `from_selection`.
+        checkpoints: the operator's folder of published checkpoints, one folder a name.
+
+    Raises:
+        StudyError: what is wrong, with file and line.
+    """
+    return _Context(study, scale_name, selections, checkpoints).plan(None)
+
+
+def plan_arms(study: Study, scale_name: str, arms: Iterable[Mapping[str, Any]], *, selections: Selections | None = None,
+              checkpoints: Path | None = None) -> Plan:
+    """Plan proposed arms of a search, given by their levels; seeds enter where they enter in the whole study."""
+    context = _Context(study, scale_name, selections, checkpoints)
+    return context.plan([named_arm(levels) for levels in arms])
+
+
+class _Context:
+    """A study with its recipe and scale read, and the place where its seeds enter."""
+
+    def __init__(self, study: Study, scale_name: str, selections: Selections | None, checkpoints: Path | None) -> None:
+        self._study, self._scale = study, load_scale(scale_name)
+        self._resolver = Resolver(study, self._scale, _recipe(study), selections)
+        self._checkpoints = checkpoints
+        designed = designed_arms(study)
+        configs = [self._resolve(arm) for arm in (*designed, *probes(study))]
+        self._designed = list(zip(designed, configs, strict=False))
+        self._seed_enters = seed_entry(study, configs)
+
+    def plan(self, arms: Iterable[Arm] | None) -> Plan:
+        """Plan these arms, or those that the study writes."""
+        pairs = self._designed if arms is None else [(arm, self._resolve(arm)) for arm in arms]
+        builder = StageBuilder(self._seed_enters, self._checkpoints)
+        trials = [self._trial(builder, arm, replace(config, seed=seed))
+                  for arm, config in pairs for seed in self._study.seed_list]
+        baseline = baseline_of(self._study, (arm for arm, _ in self._designed))
+        spec = {"study": self._study.plain(), "recipes": self._recipes(), "scale": self._scale.plain()}
+        plan = Plan(
+            study=self._study, scale=self._scale.name, spec=spec, spec_hash=_spec_hash(spec),
+            arms=tuple(arm for arm, _ in pairs), baseline_key=baseline.key if baseline else None, trials=tuple(trials),
+            stages=builder.stages, seed_enters=self._seed_enters, missing_checkpoints=tuple(builder.missing),
+            notes=withheld_notes(self._study, self._resolver.benchmarks),
+        )
+        self._check_budget(plan)
+        return plan
+
+    def _recipes(self) -> dict[str, Any]:
+        return {recipe.name: recipe.plain() for recipe in self._resolver.recipes()}
+
+    def _resolve(self, arm: Arm) -> TrialConfig:
+        levels = {path: (value, arm.locations.get(path, ())) for path, value in arm.levels.items()}
+        config = self._resolver.resolve(levels, 0)
+        if not config.stages and config.start is None:
+            location = next(iter(arm.locations.values()), ())
+            raise self._study.error(location, f"arm {arm.name!r} trains nothing and starts from noise")
+        return config
+
+    def _trial(self, builder: StageBuilder, arm: Arm, config: TrialConfig) -> Trial:
+        plain = {each.name: _plain_part(getattr(config, each.name)) for each in fields(config)}
+        return Trial(f"{arm.key}-s{config.seed}", arm.key, config.seed, builder.chain(config, arm.name), plain)
+
+    def _check_budget(self, plan: Plan) -> None:
+        hours = plan.flops / self._scale.resources.flops_per_s / 3600
+        if self._study.budget and hours > self._study.budget.hours:
+            problem = f"{hours:.3g} hours estimated for {plan.num_unique} stages; allowed: {self._study.budget.hours:g}"
+            raise self._study.error(("budget", "hours"), problem)
+
+
+def seed_entry(study: Study, configs: Sequence[TrialConfig]) -> str | None:
+    """Return the training stage that first sees the trial's seed; None if no arm trains.
+
+    Raises:
+        StudyError: `seed_from` names a stage that no arm has, or there are several seeds and nothing to seed.
+    """
+    kinds = [kind for kind in STAGES if any(kind in config.stages for config in configs)]
+    if study.seed_from and study.seed_from not in kinds:
+        allowed = ", ".join(kinds) or "nothing"
+        raise study.error(("seed_from",), f"{study.seed_from} is trained by no arm; trained: {allowed}")
+    if not kinds:
+        if len(study.seed_list) > 1:
+            raise study.error(("seeds",), "no arm trains anything, so all seeds give the same scores; allowed: 1")
+        return None
+    if study.seed_from:
+        return study.seed_from
+    if len({(config.model, config.start) for config in configs}) > 1:
+        return kinds[0]
+    differing = (kind for kind in kinds if len({config.stages.get(kind) for config in configs}) > 1)
+    return next(differing, kinds[-1])
+
+
+def _recipe(study: Study) -> Recipe:
+    if study.recipe not in library.names("recipe"):
+        hint = did_you_mean(study.recipe, library.names("recipe"))
+        raise study.error(("recipe",), f"{study.recipe!r} is no recipe", hint)
+    return load_recipe(study.recipe)
+
+
+def _plain_part(value: Any) -> Any:
+    return plain_of(value) if is_dataclass(value) else value  # type: ignore[arg-type]
+
+
+def _spec_hash(spec: Mapping[str, Any]) -> str:
+    """Hash what can change the meaning of a study: not its prose, nor a scale's numbers for other recipes."""
+    scale, recipes = spec["scale"], spec["recipes"]
+    own = {name: values for name, values in scale.get("recipes", {}).items() if name in recipes}
+    kept = [_meaning(spec["study"]), *map(_meaning, recipes.values()), _meaning(scale) | {"recipes": own}]
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def _meaning(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in _PROSE}

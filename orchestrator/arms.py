@@ -1,0 +1,181 @@
+"""Arms: the product of factors, named rows, or what a search proposes; names for people, keys for records."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from model.plain import did_you_mean
+from orchestrator.strict_yaml import Location
+from orchestrator.study import Parameter, Study
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One condition of a study."""
+
+    key: str
+    """Names the levels, whatever the arm is called and wherever it stands."""
+    name: str
+    levels: dict[str, Any]
+    """Dotted path to value, as the study writes them (symbolic levels stay symbolic)."""
+    locations: dict[str, Location] = field(default_factory=dict, compare=False)
+    """Where each level stands in the study's file."""
+
+
+def designed_arms(study: Study) -> tuple[Arm, ...]:
+    """Return the arms in the order of the file; of a search, its baseline if it has one.
+
+    Raises:
+        StudyError: two arms are the same, or a level is a mapping.
+    """
+    if study.vary is not None:
+        arms = _product(study, study.vary)
+    elif study.arms is not None:
+        arms = [_row(name, changes) for name, changes in study.arms.items()]
+    else:
+        arms = [named_arm(study.select.baseline, "baseline")] if isinstance(study.select.baseline, Mapping) else []
+    _check_different(study, arms)
+    return tuple(arms)
+
+
+def named_arm(levels: Mapping[str, Any], name: str = "") -> Arm:
+    """Return the arm of these levels, named by them if no name is given."""
+    leaves = dict(_leaves(levels))
+    return Arm(arm_key(leaves), name or level_text(leaves), leaves)
+
+
+def baseline_of(study: Study, arms: Iterable[Arm]) -> Arm | None:
+    """Return the arm that `select.baseline` names, by name or by levels.
+
+    Raises:
+        StudyError: it names no arm, or several.
+    """
+    wanted = study.select.baseline
+    if wanted is None:
+        return None
+    arms = tuple(arms)
+    location: Location = ("select", "baseline")
+    if isinstance(wanted, str):
+        found = [arm for arm in arms if arm.name == wanted]
+        if not found:
+            raise study.error(location, f"no arm {wanted!r}", did_you_mean(wanted, (arm.name for arm in arms)))
+        return found[0]
+    same = {(path, _normal(value)) for path, value in _leaves(wanted)}
+    found = [arm for arm in arms if same <= {(path, _normal(value)) for path, value in arm.levels.items()}]
+    if len(found) != 1:
+        names = ", ".join(arm.name for arm in found) or "none"
+        raise study.error(location, f"fits {len(found)} arms ({names}); allowed: levels of exactly one arm",
+                          f"arms: {', '.join(arm.name for arm in arms[:10])}{', ...' if len(arms) > 10 else ''}")
+    return found[0]
+
+
+def probes(study: Study) -> tuple[Arm, ...]:
+    """Return arms at the ends of each searched range: they show what a search may change, and that its ends work."""
+    if study.search is None:
+        return ()
+    found = []
+    for path, parameter in study.search.parameters.items():
+        for value in _ends(parameter):
+            arm = named_arm({path: value})
+            found.append(Arm(arm.key, arm.name, arm.levels, dict.fromkeys(arm.levels, ("search", "parameters", path))))
+    return tuple(found)
+
+
+def arm_key(levels: Mapping[str, Any]) -> str:
+    """Return 12 hex digits that name the levels: 0 and 0.0 are one, the order does not matter."""
+    return hashlib.sha256(_normal(dict(levels)).encode()).hexdigest()[:12]
+
+
+def level_text(levels: Mapping[str, Any]) -> str:
+    """Return `science=0.1, tile=high`: each path by as much of its end as tells it from the others."""
+    tails = {path: _tail(path, levels) for path in levels}
+    return ", ".join(f"{tails[path]}={_shown(value)}" for path, value in levels.items()) or "unchanged"
+
+
+def _product(study: Study, vary: Mapping[str, tuple[Any, ...]]) -> list[Arm]:
+    for path, values in vary.items():
+        for i, value in enumerate(values):
+            if isinstance(value, dict) and "from_selection" not in value:
+                raise study.error(("vary", path, i), "a level is one value", "use `arms` for rows that change several")
+    tails = {path: _tail(path, vary) for path in vary}
+    shown = {path: [f"{tails[path]}={_shown(value)}" for value in values] for path, values in vary.items()}
+    arms = []
+    for positions in itertools.product(*(range(len(values)) for values in vary.values())):
+        places = tuple(zip(vary, positions, strict=True))
+        levels = {path: vary[path][i] for path, i in places}
+        name = ", ".join(shown[path][i] for path, i in places)
+        arms.append(Arm(arm_key(levels), name, levels, {path: ("vary", path, i) for path, i in places}))
+    return arms
+
+
+def _row(name: str, changes: Mapping[str, Any]) -> Arm:
+    placed = [(path, value, location) for top, each in changes.items()
+              for path, value, location in _placed(top, each, ("arms", name, top))]
+    levels = {path: value for path, value, _ in placed}
+    return Arm(arm_key(levels), name, levels, {path: location for path, _, location in placed})
+
+
+def _placed(path: str, value: Any, location: Location) -> Iterable[tuple[str, Any, Location]]:
+    if not isinstance(value, dict) or "from_selection" in value:
+        yield path, value, location
+        return
+    for name, item in value.items():
+        yield from _placed(f"{path}.{name}", item, (*location, name))
+
+
+def _leaves(levels: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    return ((path, value) for top, each in levels.items() for path, value, _ in _placed(top, each, ()))
+
+
+def _check_different(study: Study, arms: list[Arm]) -> None:
+    counts = Counter(arm.key for arm in arms)
+    for arm in arms:
+        if counts[arm.key] > 1:
+            twins = [twin for twin in arms if twin.key == arm.key]
+            location = next(iter(twins[1].locations.values()), ("arms", twins[1].name))
+            raise study.error(location, f"arms {' and '.join(repr(twin.name) for twin in twins)} have the same levels")
+
+
+def _ends(parameter: Parameter) -> list[Any]:
+    if parameter.grid_range:
+        lows, highs = parameter.grid_range.n_min, parameter.grid_range.n_max
+        return [[lows[0], highs[0]], [min(lows[1], highs[1]), highs[1]]]
+    if parameter.simplex:
+        return [{name: float(name == full) for name in parameter.simplex} for full in parameter.simplex]
+    return list(parameter.choice or parameter.uniform or parameter.log_float or parameter.integer or ())
+
+
+def _normal(value: Any) -> str:
+    """Return canonical JSON in which whole floats are integers."""
+    return json.dumps(_whole(value), sort_keys=True, separators=(",", ":"))
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list | tuple):
+        return [_whole(item) for item in value]
+    return {name: _whole(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
+def _tail(path: str, among: Iterable[str]) -> str:
+    parts = path.split(".")
+    others = [other.split(".") for other in among if other != path]
+    for length in range(1, len(parts)):
+        if all(other[-length:] != parts[-length:] for other in others):
+            return ".".join(parts[-length:])
+    return path
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return f"({', '.join(map(_shown, value))})"
+    if isinstance(value, dict):
+        return f"chosen by {value.get('from_selection')}"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,45 @@
+"""What stages cost before they run: FLOPs and tokens an image, by the formulas of `model.counting`. Torch-free.
+
+A corpus's own image sizes and text lengths are not known to a plan: typical ones stand in, the same for all arms, so
+that ratios between arms are right before absolute numbers are.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from model.config import ImageConfig, ModelConfig, TrainConfig
+from model.counting import SampleCost, sample_cost
+from model.evaluation.benchmarks import BENCHMARKS
+
+TEXT_TOKENS = 150
+"""Questions and answers of a sample, as in the cost model of the reference sheet."""
+ANSWER_TOKENS = 75
+"""The half of them that the loss is taken on."""
+
+
+def training_flops(model: ModelConfig, config: TrainConfig) -> float:
+    """Return the FLOPs of a training stage."""
+    return config.steps * config.batch * _cost(model, config.images, TEXT_TOKENS, ANSWER_TOKENS).flops.training
+
+
+def evaluation_flops(model: ModelConfig, images: ImageConfig, benchmark: str, limit: int) -> float:
+    """Return the FLOPs of evaluating one benchmark, every answer being as long as it may be."""
+    length = BENCHMARKS[benchmark].max_new_tokens
+    return num_items(benchmark, limit) * _cost(model, images, TEXT_TOKENS - ANSWER_TOKENS + length, length).flops.total
+
+
+def num_items(benchmark: str, limit: int) -> int:
+    """Return the items evaluated: `limit` of them, or all for 0."""
+    known = BENCHMARKS[benchmark].num_items
+    return min(limit, known) if limit else known
+
+
+def tokens_per_image(model: ModelConfig, images: ImageConfig) -> float:
+    """Return the mean image tokens of an image of typical size."""
+    return _cost(model, images, TEXT_TOKENS, ANSWER_TOKENS).image_tokens
+
+
+@lru_cache(maxsize=4096)
+def _cost(model: ModelConfig, images: ImageConfig, text_tokens: int, predicted: int) -> SampleCost:
+    return sample_cost(model, images, text_tokens=text_tokens, predicted=predicted)

@@ -1,0 +1,133 @@
+"""The layers below a trial's configuration: values by dotted path, each with the place where it was written.
+
+- Mappings are flattened, so that a layer changes single fields of the one below it.
+- `images.grid: [4, 9]` stands for n_min and n_max; `{from_selection: STUDY}` for what that study's verdict chose.
+- A later layer's value moves to the end: among equally near values an error names the latest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from model.plain import FieldError, did_you_mean
+from orchestrator.errors import StudyError
+from orchestrator.schema import Kind
+from orchestrator.strict_yaml import Location
+
+Selections = Mapping[str, Mapping[str, Any]]
+"""Study -> levels of the arm that its verdict chose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value and where it was written."""
+
+    value: Any
+    file: Kind
+    location: Location
+
+
+Layer = dict[str, Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Which paths a study may use."""
+
+    recipe: str
+    kinds: tuple[str, ...]
+    """Training stages of the recipe."""
+    roots: tuple[str, ...]
+    """First parts of all paths, those of absent stages included."""
+    selections: Selections
+
+    def add(self, layer: Layer, file: Kind, path: str, value: Any, location: Location) -> None:
+        """Add a value, or all values of a mapping, to a layer.
+
+        Raises:
+            StudyError: the path begins with nothing known, or the value's form is wrong.
+        """
+        self._check(file, path, location)
+        if isinstance(value, Mapping) and "from_selection" in value:
+            value = self._selected(file, path, value, location)
+        if isinstance(value, Mapping):
+            for name, item in value.items():
+                self.add(layer, file, f"{path}.{name}", item, (*location, name))
+        elif path.endswith(".images.grid"):
+            if not isinstance(value, list | tuple) or len(value) != 2:
+                raise file.error(location, f"{value!r}; allowed: [n_min, n_max]")
+            for name, item in zip(("n_min", "n_max"), value, strict=True):
+                _put(layer, path.removesuffix("grid") + name, Entry(item, file, location))
+        else:
+            _put(layer, path, Entry(value, file, location))
+
+    def _check(self, file: Kind, path: str, location: Location) -> None:
+        root = path.partition(".")[0]
+        if root not in self.roots:
+            raise file.error(location, f"{root!r} begins no path", did_you_mean(root, self.roots))
+        if root in ("pretrain", "continual", "sft") and root not in self.kinds:
+            raise file.error(location, f"recipe {self.recipe} has no {root} stage; it has {', '.join(self.kinds)}")
+        if path == "evaluate.benchmarks":
+            raise file.error(location, "benchmarks are no factor", "name a suite or benchmarks under `evaluate:`")
+
+    def _selected(self, file: Kind, path: str, value: Mapping[str, Any], location: Location) -> Any:
+        study = value["from_selection"]
+        if set(value) != {"from_selection"} or not isinstance(study, str):
+            raise file.error(location, "allowed: {from_selection: STUDY}")
+        if study not in self.selections:
+            raise file.error(location, f"comes from the verdict of {study}, which has none yet", f"run {study} first")
+        chosen = self.selections[study]
+        if path not in chosen:
+            raise file.error(location, f"{study} did not choose a value of {path}", did_you_mean(path, chosen))
+        return chosen[path]
+
+
+def over(base: Layer, layer: Layer) -> Layer:
+    """Return `base` with `layer` on top."""
+    merged = base.copy()
+    for path, entry in layer.items():
+        _put(merged, path, entry)
+    return merged
+
+
+def nested(root: str, values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the nested plain values below `root`.
+
+    Raises:
+        FieldError: one path is both a value and a mapping.
+    """
+    plain: dict[str, Any] = {}
+    for path, value in values:
+        *parents, name = path.split(".")[1:] or [""]
+        node = plain
+        for depth, parent in enumerate(parents):
+            node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise FieldError(".".join([root, *parents[: depth + 1]]), f"{node!r} is not a mapping")
+        node[name] = value
+    return plain
+
+
+def located(error: FieldError, entries: Layer) -> StudyError:
+    """Return the error at the value that comes nearest to its path; the latest of equally near ones."""
+    path = error.path.split(".")
+    nearest = max(reversed(entries), key=lambda each: _num_common(each.split("."), path))
+    entry = entries[nearest]
+    says_it = nearest == error.path or any(str(part).rpartition(".")[2] == "grid" for part in entry.location)
+    return entry.file.error(entry.location, error.problem if says_it else f"{error.path}: {error.problem}", error.hint)
+
+
+def _put(layer: Layer, path: str, entry: Entry) -> None:
+    layer.pop(path, None)
+    layer[path] = entry
+
+
+def _num_common(a: list[str], b: list[str]) -> int:
+    num = 0
+    for left, right in zip(a, b, strict=False):
+        if left != right:
+            break
+        num += 1
+    return num

@@ -1,0 +1,157 @@
+"""From a trial's configuration to its chain of stages, each made once however many trials need it.
+
+- A start checkpoint is an `import` stage, named by its content: it is finished as soon as it is written down.
+- Training stages before the seed's entry use seed 0 and are therefore shared by all seeds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from model import manifest
+from model.config import DataConfig, EvaluateConfig
+from model.data.fingerprint import data_fingerprint
+from model.data.mixture import shares
+from model.evaluation.benchmarks import BENCHMARKS
+from model.plain import to_plain
+from orchestrator.artifacts import PACKAGED, packaged
+from orchestrator.cost import evaluation_flops, num_items, training_flops
+from orchestrator.errors import StudyError
+from orchestrator.identity import VERSIONS, identity
+from orchestrator.trial_config import STAGES, TrialConfig
+
+OPERATOR = "operator:"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One training or evaluation step, named by all that determines its result."""
+
+    stage_id: str
+    kind: str
+    """import, pretrain, continual, sft or evaluate."""
+    spec: dict[str, Any]
+    """Plain values; parts are shared between stages and not to be changed."""
+    parent_id: str | None
+    label: str
+    flops: float
+    """Estimated floating-point operations; 0 for an import."""
+    samples: int
+    """Training samples drawn or items evaluated."""
+    position: int
+    """Order of first use in the plan: parents before children, first trials first."""
+
+
+class StageBuilder:
+    """Collects the stages of many trials."""
+
+    def __init__(self, seed_enters: str | None, checkpoints: Path | None) -> None:
+        """Start empty.
+
+        Args:
+            seed_enters: the training stage that first sees the trial's seed.
+            checkpoints: the operator's folder of published checkpoints.
+        """
+        self.stages: dict[str, Stage] = {}
+        self.missing: dict[str, None] = {}
+        self._checkpoints = checkpoints
+        self._imports: dict[str, str] = {}
+        self._order = list(STAGES)
+        self._entry = self._order.index(seed_enters) if seed_enters else len(self._order)
+
+    def chain(self, config: TrialConfig, arm_name: str) -> tuple[str, ...]:
+        """Add the stages of a trial and return their ids in order of execution."""
+        ids = [self._import(config.start)] if config.start else []
+        for kind in config.stages:
+            ids.append(self._training(kind, config, ids[-1] if ids else None, arm_name))
+        return (*ids, *(self._evaluate(name, config, ids[-1], arm_name) for name in config.evaluate.benchmarks))
+
+    def _import(self, start: str) -> str:
+        if start in self._imports:
+            return self._imports[start]
+        stage_id, path = _imported(start, self._checkpoints)
+        if path == start and start.startswith(OPERATOR):
+            self.missing[start] = None
+        self._add(stage_id, "import", {"path": path}, None, start)
+        self._imports[start] = stage_id
+        return stage_id
+
+    def _training(self, kind: str, config: TrialConfig, parent_id: str | None, arm_name: str) -> str:
+        train = config.stages[kind]
+        is_seeded = self._order.index(kind) >= self._entry
+        parts = {
+            "kind": kind, "version": str(VERSIONS[kind]), "model": config.model, "config": train, "data": config.data,
+            "data_fingerprint": _fingerprint(config.data, tuple(shares(train.mixture))),  # type: ignore[attr-defined]
+            "seed": config.seed if is_seeded else 0, "parent_id": parent_id,
+        }
+        stage_id = identity(parts)
+        if stage_id not in self.stages:
+            label = f"{kind} {arm_name} seed {config.seed}" if is_seeded else f"{kind} {arm_name}"
+            self._add(stage_id, kind, _spec(parts), parent_id, label,
+                      training_flops(config.model, train), train.steps * train.batch)
+        return stage_id
+
+    def _evaluate(self, benchmark: str, config: TrialConfig, parent_id: str, arm_name: str) -> str:
+        evaluate = _of_benchmark(config.evaluate, benchmark)
+        version = f"{VERSIONS['evaluate']}.{BENCHMARKS[benchmark].version}"
+        parts = {
+            "kind": "evaluate", "version": version, "benchmark": benchmark, "model": config.model,
+            "config": evaluate, "data": config.data, "data_fingerprint": _fingerprint(config.data, (benchmark,)),
+            "parent_id": parent_id,
+        }
+        stage_id = identity(parts)
+        if stage_id not in self.stages:
+            self._add(stage_id, "evaluate", _spec(parts), parent_id, f"{benchmark} {arm_name} seed {config.seed}",
+                      evaluation_flops(config.model, evaluate.images, benchmark, evaluate.num_items),
+                      num_items(benchmark, evaluate.num_items))
+        return stage_id
+
+    def _add(self, stage_id: str, kind: str, spec: dict[str, Any], parent_id: str | None, label: str,
+             flops: float = 0.0, samples: int = 0) -> None:
+        if stage_id not in self.stages:
+            self.stages[stage_id] = Stage(stage_id, kind, spec, parent_id, label, flops, samples, len(self.stages))
+
+
+def _spec(parts: dict[str, Any]) -> dict[str, Any]:
+    return {name: plain_of(value) if name in ("model", "config", "data") else value for name, value in parts.items()}
+
+
+@lru_cache(maxsize=65536)
+def plain_of(config: object) -> Any:
+    """Return the plain values of a frozen configuration, made once; not to be changed."""
+    return to_plain(config)
+
+
+@lru_cache(maxsize=65536)
+def _of_benchmark(config: EvaluateConfig, benchmark: str) -> EvaluateConfig:
+    return replace(config, benchmarks=(benchmark,))
+
+
+@lru_cache(maxsize=4096)
+def _fingerprint(data: DataConfig, names: tuple[str, ...]) -> str:
+    try:
+        return data_fingerprint(data, names)
+    except ValueError as error:
+        raise StudyError(f"data source {data.source}", 0, str(error)) from error
+
+
+def _imported(start: str, checkpoints: Path | None) -> tuple[str, str]:
+    """Return identity and path of a start checkpoint; the path of a missing operator checkpoint is its name."""
+    if start.startswith(PACKAGED):
+        return _content(start, packaged(start)), start
+    folder = checkpoints / start.removeprefix(OPERATOR) if checkpoints else None
+    if folder is None or not folder.is_dir():
+        return hashlib.sha256(start.encode()).hexdigest(), start
+    return _content(start, folder), str(folder.absolute())
+
+
+def _content(start: str, folder: Path) -> str:
+    try:
+        return manifest.identity(folder)
+    except manifest.CorruptDirectory as error:
+        raise StudyError(start, 0, f"the checkpoint is not usable: {error}") from error
+

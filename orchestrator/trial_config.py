@@ -1,0 +1,246 @@
+"""Recipe x scale x study x arm -> one frozen configuration, from which everything about a trial follows.
+
+- A later layer wins: recipe < scale < study's `set` < arm.
+- Symbolic levels (`tile: high`, `tokens: few`, `model: larger`, `start: pretrained`) get their meaning from the scale.
+- A stage with `steps: 0` is left out. Evaluation uses the images of the last training stage, overlaid by
+  `evaluate.images`.
+- A value that cannot work is reported at the line of the layer that brought it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from model.config import (
+    PRESETS,
+    ContinualConfig,
+    DataConfig,
+    EvaluateConfig,
+    ModelConfig,
+    PretrainConfig,
+    SftConfig,
+    TrainConfig,
+)
+from model.evaluation.benchmarks import BENCHMARKS, SUITES
+from model.plain import FieldError, build, did_you_mean, to_plain
+from orchestrator import library
+from orchestrator.layers import Entry, Layer, Paths, Selections, located, nested, over
+from orchestrator.schema import Recipe, Scale, ScaleModel, load_recipe, load_scale
+from orchestrator.strict_yaml import Location, dump
+from orchestrator.study import Study
+
+STAGES: dict[str, type[TrainConfig]] = {"pretrain": PretrainConfig, "continual": ContinualConfig, "sft": SftConfig}
+"""Training stages in their order."""
+ROOTS = (*STAGES, "evaluate", "model", "start", "data")
+"""First parts of all paths."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialConfig:
+    """All that determines a trial."""
+
+    recipe: str
+    scale: str
+    start: str | None
+    """`packaged:NAME` or `operator:NAME`; None starts from noise."""
+    model: ModelConfig
+    pretrain: PretrainConfig | None = None
+    continual: ContinualConfig | None = None
+    sft: SftConfig | None = None
+    evaluate: EvaluateConfig
+    data: DataConfig
+    seed: int
+
+    @property
+    def stages(self) -> dict[str, TrainConfig]:
+        """The training stages that happen, in order."""
+        found = {"pretrain": self.pretrain, "continual": self.continual, "sft": self.sft}
+        return {kind: config for kind, config in found.items() if config is not None}
+
+    def to_yaml(self) -> str:
+        """Return the configuration as YAML, without the stages that do not happen."""
+        return dump({name: value for name, value in to_plain(self).items() if value is not None or name == "start"})
+
+
+def resolve(study: Study, scale: str, changes: Mapping[str, Any], seed: int,
+            selections: Selections | None = None) -> TrialConfig:
+    """Return the configuration of a trial.
+
+    Args:
+        study: the study; its file is named in errors.
+        scale: name of the scale.
+        changes: dotted path -> value, the levels of the arm.
+        seed: the trial's seed.
+        selections: verdicts that `from_selection` may take values from.
+
+    Raises:
+        StudyError: a path or a value that cannot be used, with file and line.
+    """
+    resolver = Resolver(study, load_scale(scale), load_recipe(study.recipe), selections)
+    return resolver.resolve({path: (value, ()) for path, value in changes.items()}, seed)
+
+
+class Resolver:
+    """Resolves the arms of one study: what an arm leaves alone is built once."""
+
+    def __init__(self, study: Study, scale: Scale, recipe: Recipe, selections: Selections | None = None) -> None:
+        """Flatten all layers below the arm."""
+        self._study, self._scale, self._recipe, self._selections = study, scale, recipe, selections
+        self._others: dict[str, Resolver] = {}
+        self._kinds = tuple(kind for kind in STAGES if getattr(recipe, kind) is not None)
+        self._paths = Paths(recipe.name, self._kinds, ROOTS, selections or {})
+        self._base = over(over(self._recipe_layer(), self._scale_layer()), self._study_layer())
+        self._built: dict[Any, Any] = {}
+        self.benchmarks = _benchmarks(study, scale)
+
+    def resolve(self, changes: Mapping[str, tuple[Any, Location]], seed: int) -> TrialConfig:
+        """Return the configuration of an arm with a seed.
+
+        Args:
+            changes: dotted path -> value, and where it stands in the study's file.
+            seed: the trial's seed.
+        """
+        if "recipe" in changes:
+            return self._of_recipe(changes).resolve({path: changes[path] for path in changes if path != "recipe"}, seed)
+        arm: Layer = {}
+        for path, (value, location) in changes.items():
+            self._paths.add(arm, self._study, path, value, location)
+        groups: dict[str, Layer] = {root: {} for root in ROOTS}
+        for path, entry in over(self._base, arm).items():
+            groups[path.partition(".")[0]][path] = entry
+        stages = {kind: self._part(kind, groups[kind], self._stage) for kind in self._kinds}
+        stages = {kind: config for kind, config in stages.items() if config is not None}
+        images = _images_of(groups, last=(list(stages) or self._kinds)[-1])
+        return TrialConfig(
+            recipe=self._recipe.name, scale=self._scale.name, start=self._start(groups), seed=seed,
+            model=self._part("model", groups["model"], self._model), **stages,
+            evaluate=self._part("evaluate", over(images, groups["evaluate"]), self._evaluate),
+            data=self._part("data", groups["data"], self._data),
+        )
+
+    def recipes(self) -> list[Recipe]:
+        """Return the study's recipe and those that its arms took instead."""
+        return [self._recipe, *(other._recipe for other in self._others.values())]
+
+    def _of_recipe(self, changes: Mapping[str, tuple[Any, Location]]) -> Resolver:
+        """Return the resolver of an arm that takes another recipe than the study."""
+        name, location = changes["recipe"]
+        if not isinstance(name, str) or name not in library.names("recipe"):
+            hint = did_you_mean(str(name), library.names("recipe"))
+            raise self._study.error(location, f"{name!r} is no recipe", hint)
+        if name not in self._others:
+            self._others[name] = Resolver(self._study, self._scale, load_recipe(name), self._selections)
+        return self._others[name]
+
+    # ---- layers ----
+
+    def _recipe_layer(self) -> Layer:
+        recipe = self._recipe
+        layer = {"start": Entry(recipe.start, recipe, ("start",)), "model": Entry("base", recipe, ())}
+        for name in (*self._kinds, "evaluate"):
+            self._paths.add(layer, recipe, name, getattr(recipe, name), (name,))
+        return layer
+
+    def _scale_layer(self) -> Layer:
+        scale, layer = self._scale, Layer()
+        own = cast(dict[str, Any], scale.recipes.get(self._recipe.name, {}))
+        for kind in self._kinds:
+            self._paths.add(layer, scale, kind, scale.train, ("train",))
+        for name in (*self._kinds, "evaluate"):
+            self._paths.add(layer, scale, name, getattr(scale, name), (name,))
+            self._paths.add(layer, scale, name, own.get(name, {}), ("recipes", self._recipe.name, name))
+        self._paths.add(layer, scale, "data", scale.data, ("data",))
+        return layer
+
+    def _study_layer(self) -> Layer:
+        layer = Layer()
+        for path, value in self._study.set.items():
+            self._paths.add(layer, self._study, path, value, ("set", path))
+        return layer
+
+    # ---- parts ----
+
+    def _part(self, name: str, entries: Layer, make: Callable[[str, Layer], Any]) -> Any:
+        """Build a part once for each different set of values."""
+        key = (name, *((path, repr(entry.value)) for path, entry in sorted(entries.items(), key=lambda each: each[0])))
+        if key not in self._built:
+            try:
+                self._built[key] = make(name, entries)
+            except FieldError as error:
+                raise located(error, entries) from error
+        return self._built[key]
+
+    def _stage(self, kind: str, entries: Layer) -> TrainConfig | None:
+        plain = self._plain(kind, entries)
+        if plain.get("steps") == 0 and type(plain["steps"]) is int:
+            return None
+        return build(STAGES[kind], plain, kind)
+
+    def _evaluate(self, name: str, entries: Layer) -> EvaluateConfig:
+        return build(EvaluateConfig, self._plain(name, entries) | {"benchmarks": list(self.benchmarks)}, name)
+
+    def _data(self, name: str, entries: Layer) -> DataConfig:
+        return build(DataConfig, self._plain(name, entries), name)
+
+    def _model(self, name: str, entries: Layer) -> ModelConfig:
+        preset = self._model_row(entries["model"]).preset
+        if preset not in PRESETS:
+            location = ("models", entries["model"].value, "preset")
+            raise self._scale.error(location, f"{preset!r} is no preset", did_you_mean(preset, PRESETS))
+        changed = self._plain(name, {path: entry for path, entry in entries.items() if path != "model"})
+        return build(ModelConfig, _merged(to_plain(PRESETS[preset]), changed), name)
+
+    def _model_row(self, entry: Entry) -> ScaleModel:
+        models = cast(dict[str, ScaleModel], self._scale.models)
+        if not isinstance(entry.value, str) or entry.value not in models:
+            allowed = f"allowed at scale {self._scale.name}: {', '.join(models)}"
+            raise entry.file.error(entry.location, f"{entry.value!r}; {allowed}")
+        return models[entry.value]
+
+    def _start(self, groups: dict[str, Layer]) -> str | None:
+        entry = groups["start"]["start"]
+        if entry.value not in ("pretrained", "noise"):
+            raise entry.file.error(entry.location, f"{entry.value!r}; allowed: pretrained, noise")
+        start = self._model_row(groups["model"]["model"]).start if entry.value == "pretrained" else "noise"
+        return None if start == "noise" else start
+
+    def _plain(self, root: str, entries: Layer) -> dict[str, Any]:
+        return nested(root, ((path, self._level(path, entry.value)) for path, entry in entries.items()))
+
+    def _level(self, path: str, value: Any) -> Any:
+        """Return what a symbolic level means at this scale; other values are themselves."""
+        levels = cast(dict[str, dict[str, int]], self._scale.levels).get(path.rpartition(".images.")[2])
+        if levels is None or not isinstance(value, str):
+            return value
+        if value not in levels:
+            raise FieldError(path, f"{value!r}; allowed at scale {self._scale.name}: {', '.join(levels)}, or a number")
+        return levels[value]
+
+
+def _images_of(groups: dict[str, Layer], *, last: str) -> Layer:
+    """Return the image settings of the last stage as values of `evaluate`."""
+    return {"evaluate" + path.removeprefix(last): entry for path, entry in groups[last].items()
+            if path.startswith(f"{last}.images.")}
+
+
+def _merged(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in changes.items():
+        below = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = _merged(merged[name], value) if below else value
+    return merged
+
+
+def _benchmarks(study: Study, scale: Scale) -> tuple[str, ...]:
+    for i, name in enumerate(study.evaluate.benchmarks):
+        if name not in BENCHMARKS:
+            raise study.error(("evaluate", "benchmarks", i), f"no benchmark {name!r}", did_you_mean(name, BENCHMARKS))
+    if study.evaluate.benchmarks:
+        return study.evaluate.benchmarks
+    suite, file = (study.evaluate.suite, study) if study.evaluate.suite else (scale.suite, scale)
+    if suite not in SUITES:
+        location = ("suite",) if file is scale else ("evaluate", "suite")
+        raise file.error(location, f"no suite {suite!r}", did_you_mean(suite, SUITES))
+    return tuple(SUITES[suite])
