@@ -46,13 +46,13 @@ def open_image(path: Path, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_
         ValueError: the file cannot be read, is too large, of another format, animated or damaged; the message names it.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(path, "rb", opener=_open_directly) as file:
+            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            content = file.read(max_bytes + 1) if is_regular else b""
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: cannot be opened ({error}); allowed: a readable file, no symbolic link") from error
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError(f"{path}: is not a regular file")
-        content = file.read(max_bytes + 1)
+        raise ValueError(f"{path}: cannot be read ({error}); allowed: a readable file, no symbolic link") from error
+    if not is_regular:
+        raise ValueError(f"{path}: is a pipe, a socket or a device; allowed: a regular file")
     return decode_image(content, str(path), max_bytes=max_bytes, max_pixels=max_pixels)
 
 
@@ -88,6 +88,11 @@ def to_rgb(image: Image.Image) -> Image.Image:
     layer = image.convert("RGBA")
     paper = Image.new("RGBA", layer.size, "white")
     return Image.alpha_composite(paper, layer).convert("RGB")
+
+
+def _open_directly(path: str, flags: int) -> int:
+    """Open without following a link, and without waiting for the other end of a pipe."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 class _Refused(Exception):
