@@ -1,0 +1,59 @@
+"""From benchmarks to category averages, MMBase and the overall mean, all 0 to 100. Torch-free.
+
+- A category is the plain mean of its benchmarks that are `in_average`; MMBase is the mean of General, Text-rich and
+  Knowledge; overall is the mean of all categories of the suite (MM1.5, arXiv:2409.20566).
+- A benchmark that is missing or incomplete withholds every average it belongs to: fewer tasks are never averaged silently.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from model.evaluation.benchmarks import BENCHMARKS
+
+MMBASE = ("general", "text_rich", "knowledge")
+OUTSIDE_OVERALL = frozenset({"text_only"})
+"""Categories that the deck's overall average does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Averages:
+    """Averages by name (categories, `mmbase`, `overall`), and why others are withheld."""
+
+    values: dict[str, float]
+    withheld: dict[str, str]
+
+
+def averages(scores: Mapping[str, float], suite: Sequence[str]) -> Averages:
+    """Average benchmark scores over a suite.
+
+    Args:
+        scores: benchmark -> score, 0 to 100; only complete ones.
+        suite: the benchmarks that belong to the averages.
+
+    Raises:
+        ValueError: a score is not finite.
+    """
+    for name, score in scores.items():
+        if not math.isfinite(score):
+            raise ValueError(f"score of {name} is {score}; allowed: finite")
+    members: dict[str, list[str]] = {}
+    for name in suite:
+        if BENCHMARKS[name].in_average:
+            members.setdefault(BENCHMARKS[name].category, []).append(name)
+    values, withheld = {}, {}
+    for category, names in members.items():
+        missing = [name for name in names if name not in scores]
+        if missing:
+            withheld[category] = f"no complete score of {', '.join(missing)}"
+        else:
+            values[category] = math.fsum(scores[name] for name in names) / len(names)
+    for name, needed in (("mmbase", MMBASE), ("overall", tuple(c for c in members if c not in OUTSIDE_OVERALL))):
+        lacking = [category for category in needed if category not in values]
+        if lacking or not needed:
+            withheld[name] = f"no average of {', '.join(lacking) or 'any category'}"
+        else:
+            values[name] = math.fsum(values[category] for category in needed) / len(needed)
+    return Averages(values, withheld)
