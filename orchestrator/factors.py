@@ -1,0 +1,95 @@
+"""Every path that a study may change, with type, default and meaning: the schema is the manual."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import model.config
+from model.config import DataConfig, EvaluateConfig, ImageConfig, ModelConfig
+from model.plain import to_plain
+from orchestrator.trial_config import STAGES
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """One path of a trial's configuration."""
+
+    path: str
+    type: str
+    """What may be written, e.g. `none | seps | index` or `a number`."""
+    default: Any
+    """Plain value; None if recipe, scale or preset must say it."""
+    doc: str
+    """Meaning, unit and origin."""
+
+
+_SYMBOLIC = {"tile": "low | high, or px", "tokens": "few | many, or a square number"}
+_NAMES: dict[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def factors() -> tuple[Factor, ...]:
+    """Return all factors, those of whole trials first, then stage by stage."""
+    trial = (
+        Factor("recipe", "a recipe's name", None, "The whole recipe; the study's own is what other arms take."),
+        Factor("model", "base | larger", "base", "Model size; the scale says which presets these are."),
+        Factor("start", "pretrained | noise", None, "Weights to begin with; the scale says which checkpoint."),
+    )
+    parts: tuple[tuple[str, type[Any]], ...] = (
+        *STAGES.items(), ("evaluate", EvaluateConfig), ("model", ModelConfig), ("data", DataConfig),
+    )
+    return (*trial, *(factor for name, cls in parts for factor in _of(cls, name)))
+
+
+def _of(cls: type[Any], prefix: str) -> Iterator[Factor]:
+    hints, docs = typing.get_type_hints(cls), _docs(cls)
+    if cls is ImageConfig:
+        yield Factor(f"{prefix}.grid", "[n_min, n_max]", None, "n_min and n_max at once: fewest and most tiles.")
+    for field in dataclasses.fields(cls):
+        path, kind = f"{prefix}.{field.name}", hints[field.name]
+        if path == "evaluate.benchmarks":
+            continue
+        if dataclasses.is_dataclass(kind):
+            yield from _of(typing.cast(type[Any], kind), path)
+        else:
+            default = None if field.default is dataclasses.MISSING else to_plain(field.default)
+            is_symbolic = cls is ImageConfig and field.name in _SYMBOLIC
+            yield Factor(path, _SYMBOLIC[field.name] if is_symbolic else _type(kind), default, docs.get(field.name, ""))
+
+
+def _type(kind: Any) -> str:
+    options = typing.get_args(kind)
+    if typing.get_origin(kind) is Literal:
+        return " | ".join(options)
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        return " or ".join("empty" if option is types.NoneType else _type(option) for option in options)
+    return _NAMES.get(kind, str(kind))
+
+
+def _docs(cls: type[Any]) -> dict[str, str]:
+    """Return the docstrings under the fields of a class and its bases."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        found |= _class_docs().get(base.__name__, {})
+    return found
+
+
+@functools.cache
+def _class_docs() -> dict[str, dict[str, str]]:
+    """Read `model/config.py` as text: Python keeps no docstrings of fields."""
+    tree = ast.parse(inspect.getsource(model.config))
+    return {node.name: dict(_field_docs(node)) for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def _field_docs(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for statement, following in zip(node.body, node.body[1:], strict=False):
+        if (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+                and isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)):
+            yield statement.target.id, " ".join(str(following.value.value).split())
