@@ -1,0 +1,57 @@
+# Every target sets up what it needs in .venv; nothing is done twice.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export OMP_NUM_THREADS ?= 1
+export RAY_USAGE_STATS_ENABLED ?= 0
+export MLFLOW_DISABLE_TELEMETRY ?= true
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast lint bench chaos dashboard browser clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+setup: $(STAMP) ## install the pinned packages into .venv
+
+# uv installs the closure in seconds, but does not read pip's configuration: wheels kept locally are handed on.
+$(STAMP): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python $${PIP_FIND_LINKS:+--find-links "$$PIP_FIND_LINKS"} -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## run the quick-start study and write its report
+	@$(BIN)/ablate run quickstart
+	@$(BIN)/ablate report quickstart
+
+dashboard: setup ## open the dashboard on http://127.0.0.1:8501
+	@$(BIN)/ablate dashboard
+
+test: setup browser ## all tests but benchmarks and chaos
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -q
+
+test-fast: setup ## tests of pure parts, under two minutes
+	@$(BIN)/python -m pytest -n 2 -q -x tests/model tests/studies tests/orchestrator/analysis tests/test_architecture.py tests/test_readme.py
+
+browser: ## Chromium for the browser tests
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+	  || { echo "chromium is missing; install Debian's package: apt-get install chromium"; exit 1; }
+
+lint: setup ## style, types, docstrings, spelling
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/pydoclint --quiet orchestrator model dashboard
+	@$(BIN)/codespell
+
+bench: setup ## speed, beside the rivals, in one table
+	@$(BIN)/python -m pytest -q -s -m perf tests/perf
+
+chaos: setup ## kill everything everywhere
+	@$(BIN)/python -m pytest -q -m chaos tests
+
+clean: ## remove the environment and caches; results in .ablate stay
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build
