@@ -53,10 +53,12 @@ class Mean:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Arm `a` minus arm `b`, paired by seed."""
+    """Arm `a` minus arm `b`, paired by seed; or any contrast of arms, `a` and `b` then being its two sides in words."""
 
     a: str
     b: str
+    weights: Mapping[str, float]
+    """Arm -> factor; they sum to 0."""
     value: float
     half_width: float | None
     """Of the 95 % t-interval of this difference alone."""
@@ -65,7 +67,7 @@ class Difference:
     p: float | None
     p_holm: float | None
     n: int
-    """Seeds that both arms have."""
+    """Seeds that all its arms have."""
 
     @property
     def is_told_apart(self) -> bool:
@@ -103,7 +105,7 @@ def fit(values: Values) -> Fit:
     seeds = sorted({seed for by_seed in present.values() for seed in by_seed})
     components = _components(present)
     design, response = _design(present, arms, seeds, components)
-    inverse: Array = np.linalg.inv(design.T @ design)
+    inverse = np.asarray(np.linalg.inv(design.T @ design), dtype=np.float64)
     effects = inverse @ design.T @ response
     df = len(response) - len(arms) - len(seeds) + len(set(components.values()))
     residual = response - design @ effects
@@ -122,7 +124,12 @@ def differences(fitted: Fit, pairs: Iterable[tuple[str, str]]) -> tuple[Differen
 
     A pair whose arms share no seed, not even through a third arm, has a value and no interval.
     """
-    return holm([_difference(fitted, a, b) for a, b in pairs], fitted)
+    return contrasts(fitted, [(a, b, {a: 1.0, b: -1.0}) for a, b in pairs])
+
+
+def contrasts(fitted: Fit, sides: Iterable[tuple[str, str, Mapping[str, float]]]) -> tuple[Difference, ...]:
+    """Return weighted sums of arm means, as one family; each is given as its two sides in words and its weights."""
+    return holm([_difference(fitted, a, b, weights) for a, b, weights in sides], fitted)
 
 
 def to_baseline(fitted: Fit, baseline: str) -> dict[str, Difference]:
@@ -149,7 +156,7 @@ def holm(family: Sequence[Difference], fitted: Fit) -> tuple[Difference, ...]:
         if not stopped:
             level = 1 - (1 - CONFIDENCE) / left
             stopped = adjusted > 1 - CONFIDENCE
-        width = _half_width(fitted, _standard_error(fitted, family[i].a, family[i].b), level)
+        width = _half_width(fitted, _standard_error(fitted, family[i].weights), level)
         result[i] = replace(family[i], p_holm=adjusted, half_width_holm=width)
     return tuple(result)
 
@@ -240,20 +247,21 @@ def _mean(value: float, own: Sequence[float]) -> Mean:
     return Mean(value, _quantile(n - 1, CONFIDENCE) * float(np.std(own, ddof=1)) / math.sqrt(n), n)
 
 
-def _difference(fitted: Fit, a: str, b: str) -> Difference:
-    value = fitted.means[a].value - fitted.means[b].value
-    error = _standard_error(fitted, a, b)
-    n = len(fitted.seeds[a] & fitted.seeds[b])
-    return Difference(a=a, b=b, value=value, half_width=_half_width(fitted, error, CONFIDENCE), half_width_holm=None,
-                      p=_p_value(value, error, fitted.df), p_holm=None, n=n)
+def _difference(fitted: Fit, a: str, b: str, weights: Mapping[str, float]) -> Difference:
+    value = math.fsum(weight * fitted.means[arm].value for arm, weight in weights.items())
+    error = _standard_error(fitted, weights)
+    n = len(frozenset.intersection(*(fitted.seeds[arm] for arm in weights)))
+    return Difference(a=a, b=b, weights=weights, value=value, half_width=_half_width(fitted, error, CONFIDENCE),
+                      half_width_holm=None, p=_p_value(value, error, fitted.df), p_holm=None, n=n)
 
 
-def _standard_error(fitted: Fit, a: str, b: str) -> float | None:
-    if fitted.sigma is None or fitted.components[a] != fitted.components[b]:
+def _standard_error(fitted: Fit, weights: Mapping[str, float]) -> float | None:
+    if fitted.sigma is None or len({fitted.components[arm] for arm in weights}) > 1:
         return None
-    i, j = fitted.positions[a], fitted.positions[b]
-    variance = fitted.covariance[i, i] + fitted.covariance[j, j] - 2 * fitted.covariance[i, j]
-    return fitted.sigma * math.sqrt(max(0.0, float(variance)))
+    rows = [fitted.positions[arm] for arm in weights]
+    factors = np.array(list(weights.values()))
+    variance = float(factors @ fitted.covariance[np.ix_(rows, rows)] @ factors)
+    return fitted.sigma * math.sqrt(max(0.0, variance))
 
 
 def _half_width(fitted: Fit, error: float | None, level: float) -> float | None:

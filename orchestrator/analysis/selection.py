@@ -1,0 +1,236 @@
+"""The declared rule that chooses an arm; never a bare argmax.
+
+- Feasible: the arm's mean meets every constraint. Best: the feasible arm with the best mean of the objective.
+- `selected`: Holm's interval of best against every other feasible arm excludes 0; the family is all pairs of arms of
+  the study, since the pairs that matter are known only after looking.
+- `tied`: some feasible arm cannot be told apart from the best; `prefer` chooses among these.
+- `underpowered`: tied, and the interval could hide an effect of the size that the study declares (its half-width
+  exceeds it), or there is no interval at all. It still names what `prefer` chooses.
+- `infeasible`: no arm meets the constraints. `incomplete`: scores are missing; nothing is chosen from a part.
+- Diverged trials are left out and counted; an arm whose trials all diverged cannot be chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from orchestrator.analysis import statistics
+from orchestrator.analysis.statistics import Difference, Fit
+from orchestrator.constraint import Constraint
+
+Kind = Literal["selected", "tied", "underpowered", "infeasible", "incomplete"]
+Prefer = Literal["first", "smallest", "largest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What the study declares before it is run."""
+
+    objective: str
+    """Metric that decides."""
+    is_maximized: bool = True
+    subject_to: tuple[Constraint, ...] = ()
+    baseline: str | None = None
+    """Arm that constraints and differences count from."""
+    prefer: Prefer = "first"
+    """Which of the tied arms: the first of the study, or by the value of its levels."""
+    effect: float | None = None
+    """Smallest difference of interest, in points."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Every metric the rule looks at, objective first."""
+        names = [self.objective, *(name for each in self.subject_to for name in (each.metric, each.reference) if name)]
+        return tuple(dict.fromkeys(names))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One arm, as the rule sees it."""
+
+    key: str
+    name: str
+    levels: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One trial, as the rule sees it."""
+
+    arm: str
+    seed: int
+    metrics: Mapping[str, float]
+    is_diverged: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The outcome, with everything needed to doubt it."""
+
+    kind: Kind
+    sentence: str
+    chosen: str | None = None
+    best: str | None = None
+    tied: tuple[str, ...] = ()
+    """Arms not told apart from the best, itself included, in the study's order."""
+    feasible: tuple[str, ...] = ()
+    num_seeds: int | None = None
+    """Seeds an arm needs to settle the question with 80 % power; None if unknown or beyond 1000."""
+    num_diverged: int = 0
+    num_missing: int = 0
+
+
+def select(rule: Rule, arms: Sequence[Candidate], trials: Sequence[Measured]) -> Verdict:
+    """Apply the rule.
+
+    Args:
+        rule: declared by the study.
+        arms: all arms in the study's order.
+        trials: all trials, finished or not.
+
+    Returns:
+        the verdict; it never raises for want of scores.
+    """
+    counted = [each for each in trials if not each.is_diverged]
+    missing = [each for each in counted if any(metric not in each.metrics for metric in rule.metrics)]
+    verdict = _incomplete(rule, missing, trials) if missing or not counted else _decide(rule, arms, counted, trials)
+    return replace(verdict, num_diverged=len(trials) - len(counted), num_missing=len(missing))
+
+
+def _decide(rule: Rule, arms: Sequence[Candidate], counted: Sequence[Measured], trials: Sequence[Measured]) -> Verdict:
+    fits = {metric: statistics.fit(values_of(counted, metric)) for metric in rule.metrics}
+    known = [arm for arm in arms if arm.key in fits[rule.objective].means]
+    num_diverged = len(trials) - len(counted)
+    if rule.baseline not in fits[rule.objective].means and any(each.is_relative for each in rule.subject_to):
+        return Verdict(kind="incomplete", sentence=f"No verdict: the baseline has no scores.{_aside(num_diverged)}")
+    feasible = [arm for arm in known if _worst_violation(rule, fits, arm.key) <= 1e-9]
+    if not feasible:
+        nearest = min(known, key=lambda arm: _worst_violation(rule, fits, arm.key))
+        return Verdict(kind="infeasible", sentence=_infeasible(rule, fits, nearest) + _aside(num_diverged))
+    verdict = _choose(rule, fits[rule.objective], feasible)
+    return replace(verdict, sentence=verdict.sentence + _aside(num_diverged))
+
+
+def values_of(trials: Sequence[Measured], metric: str) -> dict[str, dict[int, float]]:
+    """Return arm -> seed -> score of the trials that have one and did not diverge."""
+    values: dict[str, dict[int, float]] = {}
+    for each in trials:
+        if metric in each.metrics and not each.is_diverged:
+            values.setdefault(each.arm, {})[each.seed] = each.metrics[metric]
+    return values
+
+
+def _choose(rule: Rule, fitted: Fit, feasible: Sequence[Candidate]) -> Verdict:
+    sign = 1 if rule.is_maximized else -1
+    best = max(feasible, key=lambda arm: sign * fitted.means[arm.key].value)
+    against = {each.b if each.a == best.key else each.a: each
+               for each in statistics.all_pairs(fitted) if best.key in (each.a, each.b)}
+    tied = [arm for arm in feasible if arm is best or not against[arm.key].is_told_apart]
+    chosen = preferred(rule.prefer, tied)
+    rivals = [against[arm.key] for arm in tied if arm is not best]
+    kind: Kind = "selected" if not rivals else "underpowered" if _is_blind(rule, rivals) else "tied"
+    num_seeds = _num_seeds(rule, fitted, rivals)
+    others = [against[arm.key] for arm in feasible if arm is not best]
+    sentence = (_selected(rule, best, others, feasible) if kind == "selected"
+                else _undecided(rule, kind, tied, chosen, rivals, num_seeds))
+    return Verdict(kind=kind, sentence=sentence, chosen=chosen.key, best=best.key, num_seeds=num_seeds,
+                   tied=tuple(arm.key for arm in tied), feasible=tuple(arm.key for arm in feasible))
+
+
+def preferred(prefer: Prefer, arms: Sequence[Candidate]) -> Candidate:
+    """Choose by the size of the levels, factor by factor; by position where a level is not a number."""
+    numbers = [[value for value in arm.levels.values() if _is_number(value)] for arm in arms]
+    is_numeric = all(own and len(own) == len(arm.levels) for arm, own in zip(arms, numbers, strict=True))
+    if prefer != "first" and is_numeric:
+        ranked = [arm for _, arm in sorted(zip(numbers, arms, strict=True), key=lambda pair: pair[0])]
+    else:
+        ranked = list(arms)
+    return ranked[-1] if prefer == "largest" else ranked[0]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _worst_violation(rule: Rule, fits: Mapping[str, Fit], arm: str) -> float:
+    scores = {metric: fitted.means[arm].value for metric, fitted in fits.items()}
+    baseline = {metric: fitted.means[rule.baseline].value for metric, fitted in fits.items()
+                if rule.baseline in fitted.means}
+    gaps = [(each.threshold(baseline) - scores[each.metric]) * (1 if each.op == ">=" else -1)
+            for each in rule.subject_to]
+    return max(gaps, default=0.0)
+
+
+def _is_blind(rule: Rule, rivals: Sequence[Difference]) -> bool:
+    widths = [each.half_width_holm for each in rivals]
+    return any(width is None or (rule.effect is not None and width > rule.effect) for width in widths)
+
+
+def _num_seeds(rule: Rule, fitted: Fit, rivals: Sequence[Difference]) -> int | None:
+    """Return the seeds that would show the declared effect, or else the smallest difference that was seen."""
+    seen = [abs(each.value) for each in rivals if abs(each.value) > 1e-9]
+    effect = rule.effect if rule.effect is not None else min(seen, default=None)
+    if not rivals or fitted.sigma is None or effect is None:
+        return None
+    arms = len(fitted.arms)
+    return statistics.seeds_to_settle(effect, sigma=fitted.sigma, num_arms=arms, comparisons=arms * (arms - 1) // 2)
+
+
+# ---- the sentence --------------------------------------------------------------------------------------------------
+
+
+def _selected(rule: Rule, best: Candidate, others: Sequence[Difference], feasible: Sequence[Candidate]) -> str:
+    if not others:
+        return f"{best.name} is selected: it is the only feasible arm."
+    nearest = min(others, key=lambda each: abs(each.value))
+    value = nearest.value if nearest.a == best.key else -nearest.value
+    names = {arm.key: arm.name for arm in feasible}
+    rival = names[nearest.b if nearest.a == best.key else nearest.a]
+    side = "highest" if rule.is_maximized else "lowest"
+    return (f"{best.name} is selected: {side} {rule.objective} of {len(feasible)} feasible arms, "
+            f"{value:+.1f} {_bounds(value, nearest.half_width_holm)} against the next, {rival} "
+            f"(95 %, Holm-corrected, n={nearest.n}).")
+
+
+def _undecided(rule: Rule, kind: Kind, tied: Sequence[Candidate], chosen: Candidate, rivals: Sequence[Difference],
+               num_seeds: int | None) -> str:
+    names = ", ".join(arm.name for arm in tied)
+    rank = "first in the study" if rule.prefer == "first" else rule.prefer
+    opening = f"{names} cannot be told apart on {rule.objective}; {chosen.name} is chosen as the {rank}."
+    if any(each.half_width_holm is None for each in rivals):
+        return f"{opening} There is no interval (n=1): run at least 2 seeds."
+    width = max(each.half_width_holm or 0.0 for each in rivals)
+    seeds = f"about {num_seeds} seeds" if num_seeds else f"more than {statistics.MAX_SEEDS} seeds"
+    if kind == "underpowered":
+        return (f"{opening} The interval is ± {width:.1f}, wider than the effect of {rule.effect:g} that matters; "
+                f"{seeds} would settle it.")
+    if rule.effect is not None:
+        return f"{opening} An effect of {rule.effect:g} would have shown (interval ± {width:.1f})."
+    seen = min((abs(each.value) for each in rivals if abs(each.value) > 1e-9), default=None)
+    return opening if seen is None else f"{opening} To settle a difference of {seen:.1f}, {seeds} would be needed."
+
+
+def _infeasible(rule: Rule, fits: Mapping[str, Fit], nearest: Candidate) -> str:
+    rules = " and ".join(each.text for each in rule.subject_to)
+    missed = _worst_violation(rule, fits, nearest.key)
+    return f"No arm meets {rules}; the nearest, {nearest.name}, misses it by {missed:.1f} points."
+
+
+def _incomplete(rule: Rule, missing: Sequence[Measured], trials: Sequence[Measured]) -> Verdict:
+    lacking = [metric for metric in rule.metrics if any(metric not in each.metrics for each in missing)]
+    sentence = f"No verdict yet: {len(missing)} of {len(trials)} trials lack {', '.join(lacking)}."
+    if not trials:
+        sentence = "No verdict: there are no trials yet."
+    elif not missing:
+        sentence = f"No verdict: all {len(trials)} trials diverged."
+    return Verdict(kind="incomplete", sentence=sentence)
+
+
+def _bounds(value: float, half_width: float | None) -> str:
+    return "[n=1]" if half_width is None else f"[{value - half_width:.1f}, {value + half_width:.1f}]"
+
+
+def _aside(num_diverged: int) -> str:
+    return f" {num_diverged} diverged trial{'s are' if num_diverged > 1 else ' is'} left out." if num_diverged else ""
