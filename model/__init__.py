@@ -1,0 +1,1 @@
+"""The multimodal model, its images, data, training and evaluation; knows nothing of studies."""

@@ -147,7 +147,7 @@ class ImageConfig:
 
 def _require_shares(values: dict[str, float], path: str) -> None:
     for name, value in values.items():
-        _require(0 <= value <= 1, f"{path}.{name}", f"{value:g}; allowed: 0 to 1")
+        _require(0 <= value <= 1, name, f"{value:g}; allowed: 0 to 1")
     _require(abs(math.fsum(values.values()) - 1) < 1e-9, path,
              f"weights sum to {math.fsum(values.values()):g} ({', '.join(f'{k} {v:g}' for k, v in values.items())}); allowed: 1")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -32,17 +33,18 @@ def publish(final: Path, write: Callable[[Path], None], *, meta: dict[str, Any] 
 
     Returns:
         the identity of the published content.
+
+    Raises:
+        CorruptDirectory: a directory that was never published stands in the way.
     """
     temporary = final.parent / f".{final.name}.tmp-{uuid.uuid4().hex}"
     temporary.mkdir(parents=True)
-    write(temporary)
-    files = {name: _entry(temporary / name) for name in _files(temporary)}
-    manifest = {"files": files, "meta": meta or {}}
-    (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
-    for name in [*files, MANIFEST]:
-        fsync(temporary / name)
-    os.rename(temporary, final)
-    fsync(final.parent)
+    try:
+        write(temporary)
+        _seal(temporary, meta or {})
+        _appear(temporary, final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # gone already, unless something failed or another was first
     return identity(final)
 
 
@@ -50,13 +52,16 @@ def read(directory: Path) -> dict[str, Any]:
     """Return the manifest.
 
     Raises:
-        CorruptDirectory: there is none, or it is not JSON: the directory was never finished.
+        CorruptDirectory: there is none, or it says nothing of files: the directory was never finished.
     """
     try:
-        manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text())
-        return manifest
-    except (OSError, json.JSONDecodeError) as error:
-        raise CorruptDirectory(f"{directory}: no readable {MANIFEST} ({error})") from error
+        manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_bytes())
+        hashes = [entry["sha256"] for entry in manifest["files"].values()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CorruptDirectory(f"{directory}: no readable {MANIFEST} ({type(error).__name__}: {error})") from error
+    if not all(isinstance(digest, str) for digest in hashes):
+        raise CorruptDirectory(f"{directory}: no readable {MANIFEST} (a sha256 is not text)")
+    return manifest
 
 
 def verify(directory: Path) -> dict[str, Any]:
@@ -92,10 +97,29 @@ def fsync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _seal(directory: Path, meta: dict[str, Any]) -> None:
+    """Write the manifest and force everything to disk, folders included."""
+    files = {name: _entry(directory / name) for name in _files(directory)}
+    (directory / MANIFEST).write_text(json.dumps({"files": files, "meta": meta}, indent=1, sort_keys=True))
+    for path in [*directory.rglob("*"), directory]:
+        fsync(path)
+
+
+def _appear(temporary: Path, final: Path) -> None:
+    try:
+        os.rename(temporary, final)
+    except OSError:
+        if not final.is_dir():
+            raise
+        read(final)  # another process was first, or this was never a published directory
+    fsync(final.parent)
+
+
 def _files(directory: Path) -> list[str]:
-    paths = (path for path in directory.rglob("*") if path.is_file())
-    return sorted(str(path.relative_to(directory)) for path in paths if path.name != MANIFEST)
+    paths = (path.relative_to(directory) for path in directory.rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in paths if path != Path(MANIFEST))
 
 
 def _entry(path: Path) -> dict[str, Any]:
-    return {"size": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    with path.open("rb") as file:
+        return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}

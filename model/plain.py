@@ -17,6 +17,9 @@ from typing import Any, Literal, TypeVar, Union
 
 T = TypeVar("T")
 
+LARGEST = 1e300
+"""Numbers must be smaller: near the end of a float's range, sums and squares overflow."""
+
 
 class FieldError(ValueError):
     """A configuration value that cannot be used: where (dotted path), what, and what is allowed."""
@@ -25,6 +28,10 @@ class FieldError(ValueError):
         """Keep the parts apart, so that a loader can add file and line."""
         super().__init__(f"{path}: {problem}" + (f"\nhint: {hint}" if hint else ""))
         self.path, self.problem, self.hint = path, problem, hint
+
+    def __reduce__(self) -> tuple[type[FieldError], tuple[str, str, str]]:
+        """Survive pickling between processes: an exception is rebuilt from its message alone otherwise."""
+        return FieldError, (self.path, self.problem, self.hint)
 
 
 def build(cls: type[T], plain: object, path: str = "") -> T:
@@ -118,14 +125,15 @@ def _tuple(options: tuple[Any, ...], value: object, path: str) -> tuple[Any, ...
 
 
 def _scalar(kind: type, value: object, path: str) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+    is_number = kind is float and isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number or isinstance(value, kind)) or (isinstance(value, bool) and kind is not bool):
         raise FieldError(path, f"{value!r} is {_NAMES.get(type(value), type(value).__name__)}; "
                                f"allowed: {_NAMES.get(kind, kind.__name__)}")
-    if kind is float and not (-1e300 < value < 1e300):  # type: ignore[operator]
-        raise FieldError(path, f"{value!r}; allowed: a finite number")
-    return value
+    if not is_number:
+        return value
+    if not -LARGEST < value < LARGEST:  # type: ignore[operator]
+        raise FieldError(path, f"{value!r:.20}; allowed: a finite number")
+    return float(value)  # type: ignore[arg-type]
 
 
 _NAMES: dict[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false",

@@ -1,0 +1,1 @@
+"""Samples, conversations, mixtures, and where data come from."""

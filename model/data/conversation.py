@@ -18,11 +18,11 @@ from transformers import PreTrainedTokenizerFast
 
 from model.config import ImageConfig
 from model.data.samples import IMAGE, Item, Sample
-from model.images.layout import pieces
+from model.images.layout import Piece, pieces
 from model.images.tiling import tiles
 from model.mm15 import IGNORED, Batch
 
-BOS, EOS, USER, ASSISTANT, IMAGE_TOKEN, PAD = "<bos>", "<eos>", "<user>", "<assistant>", "<image>", "<pad>"
+BOS, EOS, USER, ASSISTANT, IMAGE_TOKEN, ROW, PAD = "<bos>", "<eos>", "<user>", "<assistant>", "<image>", "<n>", "<pad>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Encoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, images: ImageConfig, *, max_tokens: int) -> None:
         self.tokenizer, self.images, self.max_tokens = tokenizer, images, max_tokens
-        self.id = {token: tokenizer.convert_tokens_to_ids(token) for token in (BOS, EOS, USER, ASSISTANT, IMAGE_TOKEN, PAD)}
+        self.id = {token: tokenizer.convert_tokens_to_ids(token) for token in (BOS, EOS, USER, ASSISTANT, IMAGE_TOKEN, ROW, PAD)}
 
     def sample(self, sample: Sample) -> Encoded:
         """Encode a training sample.
@@ -119,8 +119,13 @@ class _Builder:
         tiling = tiles(self.images[self.next_image], encoder.images, num_images=len(self.images))
         self.tiles.append(tiling.tiles)
         for piece in pieces(tiling, encoder.images, image_number=self.next_image):
-            self._add(encoder.text_ids(piece) if isinstance(piece, str) else [encoder.id[IMAGE_TOKEN]] * encoder.images.tokens)
+            self._add(self._piece_ids(piece))
         self.next_image += 1
+
+    def _piece_ids(self, piece: Piece) -> list[int]:
+        if isinstance(piece, int):
+            return [self.encoder.id[IMAGE_TOKEN]] * self.encoder.images.tokens
+        return [self.encoder.id[ROW]] if piece == ROW else self.encoder.text_ids(piece)
 
     def _add(self, ids: list[int]) -> None:
         self.ids += ids

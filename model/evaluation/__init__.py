@@ -1,0 +1,1 @@
+"""Benchmarks, metrics, averages, and evaluation by generation."""

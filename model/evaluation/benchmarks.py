@@ -44,7 +44,8 @@ def _workbench() -> list[Benchmark]:
 
 
 _PUBLIC: dict[str, dict[str, str]] = {
-    "general": {"mme": "mme", "seed-img": "choice", "pope": "yes_no", "llava-bench-wild": "judge", "mm-vet": "judge", "realworldqa": "choice"},
+    "general": {"mme": "mme", "seed-img": "choice", "pope": "yes_no", "llava-bench-wild": "judge", "mm-vet": "judge",
+                "realworldqa": "choice"},
     "text_rich": {"wtq": "denotation", "tabfact": "contains", "ocrbench": "contains", "chartqa": "relaxed", "textvqa": "vqa",
                   "docvqa": "anls", "infovqa": "anls"},
     "knowledge": {"ai2d": "choice", "scienceqa-img": "choice", "mathvista": "judge", "mmmu": "choice"},

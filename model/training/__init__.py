@@ -1,0 +1,1 @@
+"""Optimisers, the loop, checkpoints, one training stage."""

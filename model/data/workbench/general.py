@@ -58,7 +58,8 @@ def box_turns(scene: Scene, split: str) -> list[Turn]:
     """Ask for the name in each box and the box of each name."""
     width, height = scene.image.size
     boxes = [(thing, box_text(thing.box, width=width, height=height)) for thing in scene.things]
-    name, box = ("What is in {}?", "Give the box of the {}.") if split == "train" else ("Which shape is in {}?", "Give me the box of the {}.")
+    train, test = ("What is in {}?", "Give the box of the {}."), ("Which shape is in {}?", "Give me the box of the {}.")
+    name, box = train if split == "train" else test
     return [turn for thing, text in boxes for turn in (Turn(name.format(text), thing.shape), Turn(box.format(thing.shape), text))]
 
 

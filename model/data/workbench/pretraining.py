@@ -59,7 +59,8 @@ def multi_image_sample(split: str, index: int, *, seed: int) -> Sample:
     if shapes[0] != shapes[1]:
         wanted = rng.randrange(2)
         turns.append(Turn(f"Which image shows the {shapes[wanted]}?", ("first", "second")[wanted]))
-    return Sample(sample_id=f"multi_image/{split}/{seed}/{index}", category="multi_image", images=(first.image, second.image), turns=tuple(turns))
+    return Sample(sample_id=f"multi_image/{split}/{seed}/{index}", category="multi_image", images=(first.image, second.image),
+                  turns=tuple(turns))
 
 
 def described_sample(source: str) -> Callable[..., Sample]:

@@ -27,7 +27,8 @@ TRAIN_FORMS = {"what": ("What is shown?", "Which shape is it?"), "colour": ("Wha
                "shape": ("Which shape is {colour}?",), "where": ("Where is the {shape}?",), "count": ("How many shapes are there?",),
                "probe": ("Is there a {colour} {shape}?",)}
 TEST_FORMS = {"what": ("What shape is shown?",), "colour": ("Which colour is the {shape}?",), "shape": ("What shape is {colour}?",),
-              "where": ("Where is the {shape} shown?",), "count": ("How many shapes are shown?",), "probe": ("Is a {colour} {shape} there?",)}
+              "where": ("Where is the {shape} shown?",), "count": ("How many shapes are shown?",),
+              "probe": ("Is a {colour} {shape} there?",)}
 
 
 @dataclass(frozen=True, slots=True)

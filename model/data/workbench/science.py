@@ -17,7 +17,8 @@ ELEMENTS = dict(zip(COLOURS, ("copper", "neon", "argon", "sulfur", "iodine", "he
 LETTERS = "ABCD"
 TRAIN_FORMS = {"name": ("What is the scientific name of the {colour} figure?", "Which name does science give the {colour} figure?"),
                "element": ("Which element shows this colour on the {shape}?", "Which element makes the {shape} look so?")}
-TEST_FORMS = {"name": ("What is the scientific name of this {colour} figure?",), "element": ("Which element shows the colour of the {shape}?",)}
+TEST_FORMS = {"name": ("What is the scientific name of this {colour} figure?",),
+              "element": ("Which element shows the colour of the {shape}?",)}
 
 
 def science_sample(split: str, index: int, *, seed: int) -> Sample:

@@ -77,7 +77,8 @@ def test_overlap_is_symmetric_and_a_share(a, b):
 @pytest.mark.parametrize(("metric", "prediction", "fields", "strict", "parsed"), [
     ("exact", "Red.", {"references": ("red",)}, 1, True), ("exact", "", {"references": ("red",)}, 0, False),
     ("yes_no", "banana", {"references": ("yes",)}, 0, False), ("yes_no", "No", {"references": ("no",)}, 1, True),
-    ("choice", "E", {"references": ("A",), "options": ("x", "y")}, 0, False), ("choice", "b", {"references": ("B",), "options": ("x", "y")}, 1, True),
+    ("choice", "E", {"references": ("A",), "options": ("x", "y")}, 0, False),
+    ("choice", "b", {"references": ("B",), "options": ("x", "y")}, 1, True),
     ("iou", "[0, 0, 10, 10]", {"references": ("[0, 0, 10, 20]",)}, 1, True), ("iou", "left", {"references": ("[0, 0, 10, 20]",)}, 0, False),
     ("relaxed", "105", {"references": ("100",)}, 1, True), ("relaxed", "many", {"references": ("100",)}, 0, False),
 ])

@@ -1,0 +1,120 @@
+"""The whole model: image tokens in place, loss on answers alone, cached generation, strict checkpoints."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+
+from model.config import PRESETS, ImageConfig
+from model.data.conversation import Encoder
+from model.data.samples import Item, Sample, Turn
+from model.data.tokenizer import load_tokenizer
+from model.manifest import CorruptDirectory, publish, verify
+from model.mm15 import IGNORED, MM15
+from model.plain import to_plain
+
+IMAGES = ImageConfig(mode="dynamic", tile=64, tokens=16, n_min=1, n_max=4, indicator="index")
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return MM15(PRESETS["tiny"]).eval()
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return Encoder(load_tokenizer(), IMAGES, max_tokens=512)
+
+
+def sample(colour, *turns, size=(64, 64)):
+    first, *rest = turns
+    return Sample(sample_id="s", category="general", images=(Image.new("RGB", size, colour),),
+                  turns=(Turn("<image>" + first.question, first.answer), *rest))
+
+
+def test_loss_counts_answers_alone_and_does_not_depend_on_batching(model, encoder):
+    one = encoder.sample(sample("red", Turn("What?", "red")))
+    two = encoder.sample(sample("blue", Turn("What is this colour?", "a deep blue"), Turn("And?", "yes"), size=(150, 60)))
+    supervised = [encoder.tokenizer.decode([label for label in each.labels if label != IGNORED]) for each in (one, two)]
+    assert supervised == ["red<eos>", "a deep blue<eos>yes<eos>"]
+    with torch.no_grad():
+        apart = sum(model(encoder.collate([each]), tokens=16) for each in (one, two))
+        together = model(encoder.collate([one, two]), tokens=16)
+    torch.testing.assert_close(together, apart)
+
+
+def test_the_image_reaches_the_answer(model, encoder):
+    losses = [model(encoder.collate([encoder.sample(sample(colour, Turn("What?", "red")))]), tokens=16) for colour in ("red", "green")]
+    assert losses[0] != losses[1]
+
+
+def test_a_wrong_number_of_image_positions_is_refused(model, encoder):
+    batch = encoder.collate([encoder.sample(sample("red", Turn("What?", "red")))])
+    with pytest.raises(ValueError, match="16 image positions .* 1 tiles of 9 tokens"):
+        model(batch, tokens=9)
+
+
+def test_a_sample_too_long_is_refused_with_both_numbers():
+    short = Encoder(load_tokenizer(), IMAGES, max_tokens=20)
+    with pytest.raises(ValueError, match=r"tokens; allowed: 20"):
+        short.sample(sample("red", Turn("What is this colour, please?", "red")))
+
+
+def test_special_tokens_in_a_text_stay_text(encoder):
+    ids = encoder.text_ids("<eos><image>")
+    assert not {encoder.id["<eos>"], encoder.id["<image>"]} & set(ids)
+
+
+def test_batched_cached_generation_equals_one_by_one_without_cache(model, encoder):
+    items = [Item(item_id=str(i), benchmark="b", question="<image>" + text, images=(Image.new("RGB", (60, 40), colour),), references=("x",))
+             for i, (text, colour) in enumerate([("What?", "red"), ("What is the colour of this?", "blue")])]
+    prompts = [encoder.item(item) for item in items]
+    eos = encoder.id["<eos>"]
+    batched = model.generate(encoder.collate(prompts, left=True), tokens=16, max_new_tokens=5, eos_id=eos)
+    for prompt, answer in zip(prompts, batched, strict=True):
+        batch = encoder.collate([prompt])
+        embeddings, alone = model.embed(batch, tokens=16), []
+        for _ in range(5):
+            chosen = int(model.decoder(inputs_embeds=embeddings, use_cache=False).logits[0, -1].argmax())
+            alone.append(chosen)
+            embeddings = torch.cat([embeddings, model.decoder.get_input_embeddings()(torch.tensor([[chosen]]))], 1)
+        expected = alone[: alone.index(eos)] if eos in alone else alone
+        assert answer == expected
+
+
+def test_a_checkpoint_loads_as_it_was_saved_and_stretches_to_another_tile(model, encoder, tmp_path):
+    model.save_pretrained(tmp_path)
+    again = MM15.from_pretrained(tmp_path)
+    batch = encoder.collate([encoder.sample(sample("red", Turn("What?", "red")))])
+    assert again(batch, tokens=16) == model(batch, tokens=16)
+    wider = MM15.from_pretrained(tmp_path, tile=112)
+    assert wider.vision.positions.shape[1] == wider.connector.positions.shape[1] == 14 * 14
+
+
+def test_a_checkpoint_of_another_connector_is_refused_by_tensor(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    plain = to_plain(replace(PRESETS["tiny"], connector=replace(PRESETS["tiny"].connector, kind="linear")))
+    (tmp_path / "config.json").write_text(json.dumps(plain))
+    with pytest.raises(ValueError, match=r"connector\..* is unknown"):
+        MM15.from_pretrained(tmp_path)
+
+
+def test_a_flipped_byte_is_found(model, tmp_path):
+    publish(tmp_path / "c", model.save_pretrained)
+    path = tmp_path / "c" / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CorruptDirectory, match=r"model\.safetensors: sha256"):
+        verify(tmp_path / "c")
+
+
+def test_a_small_moe_decoder_trains():
+    config = replace(PRESETS["tiny"], decoder=replace(PRESETS["tiny"].decoder, experts=4, moe_every=2))
+    model = MM15(config)
+    encoder = Encoder(load_tokenizer(), IMAGES, max_tokens=512)
+    model(encoder.collate([encoder.sample(sample("red", Turn("What?", "red")))]), tokens=16).backward()
+    assert any("experts" in name and weight.grad is not None for name, weight in model.named_parameters())

@@ -1,0 +1,138 @@
+"""Training: optimiser and schedule against references, resume bit for bit, divergence as a result."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers.optimization import Adafactor as ReferenceAdafactor
+
+from model.config import PRESETS, Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
+from model.data.conversation import Encoder
+from model.data.tokenizer import load_tokenizer
+from model.manifest import CorruptDirectory
+from model.mm15 import MM15
+from model.training import checkpoints
+from model.training.loop import Diverged, Stopped, _backward
+from model.training.optimisers import Adafactor, learning_rate, optimiser
+from model.training.stage import _workbench_batches, drawn, train_stage
+
+CONFIG = SftConfig(images=ImageConfig(mode="single", tile=64, tokens=4), mixture=SftMixture(alpha=Alpha(general=1, science=0.5)),
+                   steps=4, batch=3, lr=1e-3, warmup_steps=1, optimizer="adamw", checkpoint_every=2, max_tokens=512)
+MODEL = replace(PRESETS["tiny"], vision=replace(PRESETS["tiny"].vision, layers=1), decoder=replace(PRESETS["tiny"].decoder, layers=1))
+
+
+def stage(folder, config=CONFIG, *, stop_after=None, report=None, start=None):
+    asked = iter(range(100))
+    return train_stage(config=config, model_config=MODEL, data=DataConfig(), seed=0, start=start, checkpoints=folder / "checkpoints",
+                       out=folder / "out", report=report or (lambda progress: None),
+                       should_stop=lambda: stop_after is not None and next(asked) >= stop_after)
+
+
+def weights(folder):
+    return load_file(folder / "out" / "model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["adamw", "adafactor"])
+def test_stop_and_resume_equals_straight_through_bit_for_bit(tmp_path, name):
+    config = replace(CONFIG, optimizer=name)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    straight = stage(tmp_path / "a", config)
+    with pytest.raises(Stopped):
+        stage(tmp_path / "b", config, stop_after=3)
+    resumed = stage(tmp_path / "b", config)
+    assert resumed["resumed_from"] == 3
+    assert {key: resumed[key] for key in ("samples", "tokens", "loss")} == {key: straight[key] for key in ("samples", "tokens", "loss")}
+    for key, value in weights(tmp_path / "a").items():
+        assert torch.equal(value, weights(tmp_path / "b")[key]), key
+
+
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(tmp_path):
+    with pytest.raises(Stopped):
+        stage(tmp_path, stop_after=3)
+    newest = sorted((tmp_path / "checkpoints").glob("step_*"))[-1] / "state.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-1] + b"?")
+    reports = []
+    assert stage(tmp_path, report=reports.append)["resumed_from"] == 2
+    assert "state.safetensors" in reports[0]["corrupt"]
+
+
+def test_a_damaged_start_checkpoint_is_refused(tmp_path):
+    (tmp_path / "a").mkdir()
+    stage(tmp_path / "a")
+    (tmp_path / "a" / "out" / "config.json").write_text("{}")
+    with pytest.raises(CorruptDirectory, match=r"config\.json"):
+        stage(tmp_path, start=tmp_path / "a" / "out")
+
+
+def test_divergence_carries_its_record_and_moves_nothing(tmp_path):
+    with pytest.raises(Diverged) as caught:
+        stage(tmp_path, replace(CONFIG, lr=1.0, clip=0, steps=40, warmup_steps=0, checkpoint_every=1000, optimizer="adafactor"),
+              report=lambda progress: torch.nn.init.constant_(_EVERY[0], math.nan) if progress["step"] == 2 else None)
+    assert caught.value.record["step"] == 2
+    assert len(caught.value.record["losses"]) == 3
+
+
+_EVERY: list[torch.Tensor] = []
+
+
+@pytest.fixture(autouse=True)
+def _watch_parameters(monkeypatch):
+    """Let a test reach a weight of the model under training, to poison it."""
+    def keep(model, config):
+        _EVERY[:] = list(model.parameters())
+        return optimiser(model, config)
+    monkeypatch.setattr("model.training.loop.optimiser", keep)
+
+
+def test_adafactor_equals_transformers():
+    torch.manual_seed(0)
+    start = [torch.randn(6, 5), torch.randn(4, 3, 2, 2), torch.randn(7)]
+    ours, theirs = ([weight.clone().requires_grad_() for weight in start] for _ in range(2))
+    steps = [(Adafactor(ours, lr=0.01), ours),
+             (ReferenceAdafactor(theirs, lr=0.01, scale_parameter=False, relative_step=False, warmup_init=False), theirs)]
+    for seed in range(5):
+        for movement, moved in steps:
+            torch.manual_seed(seed)
+            for weight in moved:
+                weight.grad = torch.randn_like(weight)
+            movement.step()
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_schedule_is_its_closed_form():
+    config = replace(CONFIG, steps=110, warmup_steps=10, lr=0.5, final_lr=0.1)
+    assert learning_rate(0, config) == pytest.approx(0.05)
+    assert learning_rate(10, config) == pytest.approx(0.5)
+    assert learning_rate(60, config) == pytest.approx(0.5 * (0.1 + 0.9 / 2))
+    assert learning_rate(110, config) == pytest.approx(0.05)
+
+
+def test_gradients_do_not_depend_on_the_micro_batch(tmp_path):
+    torch.manual_seed(0)
+    from_sizes = []
+    for size in (0, 1):
+        torch.manual_seed(0)
+        model, encoder = MM15(MODEL), Encoder(load_tokenizer(), CONFIG.images, max_tokens=512)
+        batch = _workbench_batches(CONFIG, DataConfig(), encoder, seed=0)(0)
+        loss = _backward(model, encoder, batch, replace(CONFIG, micro_batch=size))
+        from_sizes.append((loss, [weight.grad for weight in model.parameters() if weight.grad is not None]))
+    (loss_a, a), (loss_b, b) = from_sizes
+    assert loss_a == pytest.approx(loss_b, rel=1e-5)
+    for one, other in zip(a, b, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
+
+
+def test_every_arm_draws_its_share(tmp_path):
+    assert drawn(replace(CONFIG, steps=20, batch=3, warmup_steps=0), seed=1) == {"general": 40, "science": 20}
+
+
+def test_checkpoints_are_kept_two_at_a_time(tmp_path):
+    model = torch.nn.Linear(2, 2)
+    movement = torch.optim.AdamW(model.parameters())
+    for step in range(5):
+        checkpoints.save(tmp_path, model, movement, step=step, extra={})
+    assert [path.name[:13] for path in sorted(tmp_path.glob("step_*"))] == ["step_00000003", "step_00000004"]
