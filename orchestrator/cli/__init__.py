@@ -1,0 +1,1 @@
+"""The command `ablate`: a thin shell over the orchestrator, a file for each group of subcommands."""

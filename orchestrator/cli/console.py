@@ -1,0 +1,105 @@
+"""What all subcommands share at the terminal: two streams, JSON, and how an error looks."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import IO, Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from orchestrator.errors import LostLease, OrchestratorError, Stopped, StudyError
+
+DONE, FAILED, BAD_INPUT, TRY_AGAIN = 0, 1, 2, 75
+"""Exit codes of every subcommand; 75 is EX_TEMPFAIL of sysexits.h."""
+PLAIN_WIDTH = 160
+"""Columns of tables that do not go to a terminal, such as a log file."""
+
+_STATE_STYLES = {"SUCCEEDED": "green", "COMPLETED": "green", "RUNNING": "cyan", "LEASED": "cyan", "FAILED": "red",
+                 "COMPLETED_WITH_FAILURES": "red", "DIVERGED": "magenta", "CANCELLED": "yellow", "PAUSED": "yellow"}
+
+
+def out() -> Console:
+    """Return the console of standard output: tables and verdicts."""
+    return _console(stderr=False)
+
+
+def err() -> Console:
+    """Return the console of standard error: progress and errors."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    # Without markup: names and questions are people's text, and may hold square brackets.
+    console = Console(stderr=stderr, highlight=False, markup=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, markup=False, width=PLAIN_WIDTH)
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document on standard output; a number that is not finite becomes null."""
+    click.echo(json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def plain(value: object) -> Any:
+    """Return dataclasses, tuples and times as JSON can say them; non-finite numbers are null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def state_text(state: str) -> Text:
+    """Return a state as a coloured word."""
+    return Text(state.replace("_", " ").lower(), style=_STATE_STYLES.get(state, ""))
+
+
+class Reported(click.ClickException):
+    """One of our errors on its way to the terminal: where, what, hint; the class carries the exit code."""
+
+    exit_code = FAILED
+
+    def __init__(self, error: OrchestratorError) -> None:
+        """Keep the error, whose parts are shown apart."""
+        super().__init__(str(error))
+        self.error = error
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print `path:line`, problem and hint in colour on standard error."""
+        console = err()
+        if not isinstance(self.error, StudyError):
+            console.print(Text.assemble(("error: ", "bold red"), str(self.error)), soft_wrap=True)
+            return
+        numbers = [str(number) for number in (self.error.line, self.error.column) if number]
+        where = ":".join([self.error.path, *numbers])
+        console.print(Text.assemble((f"{where}: ", "bold"), (self.error.message, "red")), soft_wrap=True)
+        if self.error.hint:
+            console.print(Text.assemble(("hint: ", "bold yellow"), self.error.hint), soft_wrap=True)
+
+
+class ReportedInput(Reported):
+    """Bad input."""
+
+    exit_code = BAD_INPUT
+
+
+class ReportedDelay(Reported):
+    """Another process is in the way, or work was stopped: try again."""
+
+    exit_code = TRY_AGAIN
+
+
+def reported(error: OrchestratorError) -> Reported:
+    """Return the error as what the command line raises, with the exit code of its kind."""
+    if isinstance(error, StudyError):
+        return ReportedInput(error)
+    return ReportedDelay(error) if isinstance(error, LostLease | Stopped) else Reported(error)

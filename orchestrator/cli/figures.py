@@ -1,0 +1,49 @@
+"""Numbers as people read them: durations, counts, FLOPs, scores with their interval. Pure."""
+
+from __future__ import annotations
+
+import math
+
+MISSING = "–"
+"""Stands where a number is not known or was withheld."""
+
+
+def duration(seconds: float | None) -> str:
+    """Return 8 s, 2 min 05 s, 3 h 20 min or 4 d 2 h."""
+    if seconds is None or not math.isfinite(seconds):
+        return MISSING
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def flops(count: float | None) -> str:
+    """Return a count of floating point operations with its unit prefix: 3.2 TFLOP."""
+    if not count or not math.isfinite(count):
+        return MISSING
+    for prefix, size in (("Y", 1e24), ("Z", 1e21), ("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
+        if count >= size:
+            return f"{count / size:.3g} {prefix}FLOP"
+    return f"{count:.0f} FLOP"
+
+
+def number(value: object) -> str:
+    """Return a level of a factor: 0.10 as 0.1, text as it is."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def score(mean: float | None, half_width: float | None, *, sign: bool = False) -> str:
+    """Return `71.2 ± 1.3`; without an interval `71.2`; withheld `–`. `sign` writes + as well, for differences."""
+    if mean is None or not math.isfinite(mean):
+        return MISSING
+    text = f"{mean:+.1f}" if sign else f"{mean:.1f}"
+    if half_width is None or not math.isfinite(half_width):
+        return text
+    return f"{text} ± {half_width:.1f}"

@@ -1,0 +1,79 @@
+"""The command `ablate`.
+
+- Subcommands are imported when they are called (click's lazy group), so that `plan`, `status` and `results` start at
+  once: neither torch nor ray, mlflow, optuna, matplotlib or streamlit is loaded for them (a test looks).
+- One place turns errors into words: bad input is path, line, problem and hint on standard error, never a traceback.
+- Exit codes: 0 done, 1 failed, 2 bad input, 75 try again (another process is in the way, or work was stopped).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from orchestrator.cli.console import reported
+from orchestrator.errors import OrchestratorError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "validate": ("planning", "Check a study file; print what it resolves to."),
+    "plan": ("planning", "Show arms, trials, stages, cost and time before anything runs."),
+    "factors": ("planning", "List every path that a study may vary, with type, unit and default."),
+    "run": ("running", "Run a study to its end, or resume it."),
+    "submit": ("running", "Enqueue a study for the driver that is running."),
+    "watch": ("running", "Follow a study that another process drives."),
+    "status": ("looking", "Show all studies in the ledger, or one."),
+    "results": ("looking", "Print scores with intervals, differences to the baseline and the verdict."),
+    "report": ("looking", "Write a self-contained HTML report."),
+    "pause": ("control", "Start no further stages of a study; running ones finish."),
+    "resume": ("control", "Let a paused study go on."),
+    "cancel": ("control", "Stop a study for good; what is finished stays."),
+    "doctor": ("doctor", "Say what is wrong with the set-up and how to mend it."),
+    "dashboard": ("serve", "Open the dashboard in the browser."),
+}
+"""Subcommand -> module in `orchestrator.cli` that holds it, and its line in the help."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand's module only when that subcommand is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the subcommands in the order in which a user needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module that holds the subcommand; None if there is no such name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"orchestrator.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the subcommands from the table, so that `ablate --help` imports none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand and turn our errors into a message and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except OrchestratorError as error:
+            raise reported(error) from error
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="ablate", prog_name="ablate")
+def main() -> None:
+    """Ablation sweeps for multimodal models: run a study, watch it, and read its verdict with intervals.
+
+    A STUDY is the path of a study file (studies/quickstart.yaml) or its name (quickstart).
+    All state lives under ABLATE_HOME, by default .ablate/ in the current project.
+
+    Exit codes: 0 done, 1 failed, 2 bad input, 75 try again.
+    """
+
+
+if __name__ == "__main__":
+    main()

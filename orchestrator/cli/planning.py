@@ -1,0 +1,164 @@
+"""`ablate validate`, `plan` and `factors`: everything that can be known before anything runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.cli import figures
+from orchestrator.cli.console import out, print_json
+from orchestrator.cli.options import json_document, json_option, scale_option, study_argument
+from orchestrator.cli.preview import Preview, document, preview
+from orchestrator.cli.store import existing_ledger
+from orchestrator.factors import Factor
+from orchestrator.factors import factors as all_factors
+from orchestrator.plan import Plan, make_plan
+from orchestrator.settings import Settings
+from orchestrator.study import load_study
+from orchestrator.trial_config import resolve
+
+
+@click.command(epilog=json_document("""
+    {"study", "scale", "path", "spec_hash", "is_valid": true, "num_arms", "num_trials", "notes": [...]}"""))
+@study_argument
+@scale_option
+@json_option
+def validate(study: str, scale: str, as_json: bool) -> None:
+    """Check a study file; print what it resolves to.
+
+    A study that cannot be used prints path, line, problem and hint on standard error, exit code 2.
+    """
+    loaded = load_study(study)
+    made = make_plan(loaded, scale)
+    if as_json:
+        print_json({"study": loaded.name, "scale": scale, "path": loaded.path, "spec_hash": made.spec_hash,
+                    "is_valid": True, "num_arms": loaded.num_arms,
+                    "num_trials": loaded.num_arms * len(loaded.seed_list), "notes": made.notes})
+        return
+    out().print(Text.assemble(("✓ ", "green"), f"{loaded.path} is valid at scale {scale}: {_size(made)}"))
+    _print_notes(made)
+
+
+@click.command(epilog=json_document("""
+    {"study", "scale", "question", "spec_hash", "seeds": [...], "seed_enters", "num_arms", "num_trials",
+     "stages": {"requested", "unique", "known" (finished in the ledger), "to_run",
+                "by_kind": [{"kind", "requested", "unique", "known", "flops"}]},
+     "flops", "estimate_s", "is_measured" (false: no such stage ever ran here), "slots", "gpus_per_stage",
+     "arms": [{"key", "name", "levels", "is_baseline", "num_trials", "to_run", "flops", "tokens_per_image"}],
+     "trials": [{"key", "arm_key", "seed", "stage_ids"}],
+     "stage_list": [{"stage_id", "kind", "label", "parent_id", "flops", "samples", "state" (null: never seen)}],
+     "missing_checkpoints": [...], "notes": [...]}"""))
+@study_argument
+@scale_option
+@json_option
+@click.option("--arm", default=None, metavar="NAME", help="Print the whole resolved configuration of one arm as YAML.")
+def plan(study: str, scale: str, as_json: bool, arm: str | None) -> None:
+    """Show arms, trials, stages, cost and time before anything runs."""
+    loaded = load_study(study)
+    made = make_plan(loaded, scale)
+    if arm is not None:
+        click.echo(_resolved(made, arm))
+        return
+    settings = Settings.load()
+    shown = preview(made, existing_ledger(settings), slots=settings.slots)
+    if as_json:
+        print_json(document(shown))
+        return
+    _print_plan(shown)
+
+
+@click.command(epilog=json_document("""
+    [{"path", "type", "default" (null: recipe, scale or preset says it), "doc"}]"""))
+@click.argument("contains", default="")
+@json_option
+def factors(contains: str, as_json: bool) -> None:
+    """List every path that a study may vary, with type, unit and default.
+
+    CONTAINS keeps the paths that contain it, such as `mixture`.
+    """
+    found = [factor for factor in all_factors() if contains in factor.path]
+    if as_json:
+        print_json(found)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("path", "type", "default", "meaning"):
+        table.add_column(title, overflow="fold")
+    for factor in found:
+        table.add_row(factor.path, factor.type, _default(factor), factor.doc)
+    out().print(table)
+
+
+def _default(factor: Factor) -> str:
+    return figures.MISSING if factor.default is None else figures.number(factor.default)
+
+
+def _resolved(made: Plan, name: str) -> str:
+    known = {arm.name: arm for arm in made.arms} | {arm.key: arm for arm in made.arms}
+    if name not in known:
+        raise made.study.error((), f"no arm {name!r}; allowed: {', '.join(arm.name for arm in made.arms)}")
+    changes: dict[str, Any] = dict(known[name].levels)
+    return resolve(made.study, made.scale, changes, made.study.seed_list[0]).to_yaml()
+
+
+def _size(made: Plan) -> str:
+    study, seeds = made.study, len(made.study.seed_list)
+    arms = f"{'up to ' if study.search else ''}{study.num_arms} arms"
+    return f"{arms} × {seeds} seed{'s' if seeds > 1 else ''} = {study.num_arms * seeds} trials"
+
+
+def _print_notes(made: Plan) -> None:
+    for note in made.notes:
+        out().print(Text.assemble(("note: ", "yellow"), note))
+
+
+def _print_plan(shown: Preview) -> None:
+    made, console = shown.plan, out()
+    console.print(Text.assemble((made.study.name, "bold"), f" at scale {made.scale}: {_size(made)}"))
+    console.print(made.study.question, style="italic")
+    console.print()
+    console.print(_arm_table(shown))
+    console.print()
+    console.print(_kind_table(shown))
+    console.print()
+    if made.seed_enters:
+        console.print(f"The seed enters at {made.seed_enters}; what comes before is shared by all seeds.")
+    console.print(_time_sentence(shown))
+    _print_notes(made)
+
+
+def _arm_table(shown: Preview) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("arm", overflow="fold")
+    for title in ("trials", "stages to run", "FLOPs", "tokens per image"):
+        table.add_column(title, justify="right")
+    for arm in shown.arms:
+        name = f"{arm.name} (baseline)" if arm.is_baseline else arm.name
+        table.add_row(name, str(arm.num_trials), str(arm.to_run), figures.flops(arm.flops),
+                      f"{arm.tokens_per_image:.0f}")
+    return table
+
+
+def _kind_table(shown: Preview) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", show_footer=len(shown.kinds) > 1)
+    made = shown.plan
+    table.add_column("stages", footer="all")
+    totals = (made.num_requested, made.num_unique, shown.num_known, shown.num_to_run)
+    for title, total in zip(("asked for", "unique", "in the ledger", "to run"), totals, strict=True):
+        table.add_column(title, justify="right", footer=str(total))
+    table.add_column("FLOPs", justify="right", footer=figures.flops(made.flops))
+    for kind in shown.kinds:
+        table.add_row(kind.kind, str(kind.requested), str(kind.unique), str(kind.known),
+                      str(kind.unique - kind.known), figures.flops(kind.flops))
+    return table
+
+
+def _time_sentence(shown: Preview) -> str:
+    if not shown.num_to_run:
+        return "Everything is in the ledger already: running it takes no time."
+    basis = "from stages measured here" if shown.estimate.is_measured else "from the rate that the scale declares"
+    gpus = shown.resources.gpus
+    slots = f"{shown.slots} slot{'s' if shown.slots > 1 else ''}" + (f" of {gpus} GPUs" if gpus else "")
+    return f"Estimated time: {figures.duration(shown.estimate.seconds)} on {slots} ({basis})."

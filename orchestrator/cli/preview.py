@@ -1,0 +1,148 @@
+"""What a plan will cost here: its stages beside what the ledger has, in one value for table and JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+
+from model.config import EvaluateConfig, ModelConfig
+from model.plain import build
+from orchestrator.cost import tokens_per_image
+from orchestrator.estimate import Estimate, Work, time_left
+from orchestrator.ledger.known import flops_per_s, stage_states
+from orchestrator.plan import Plan, Trial
+from orchestrator.schema import Resources, load_scale
+from orchestrator.stages import Stage
+from orchestrator.states import StageState
+
+IMPORT = "import"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindRow:
+    """The stages of one kind."""
+
+    kind: str
+    requested: int
+    """What the trials would take one by one."""
+    unique: int
+    """What is left when a shared stage is executed once."""
+    known: int
+    """Of the unique ones, those that the ledger has finished."""
+    flops: float
+    """Of the unique ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmRow:
+    """One arm."""
+
+    key: str
+    name: str
+    levels: dict[str, Any]
+    is_baseline: bool
+    num_trials: int
+    to_run: int
+    """Distinct stages of this arm that are not finished; shared ones count for each arm."""
+    flops: float
+    """Of the arm's distinct stages."""
+    tokens_per_image: float
+    """Image tokens at inference, for an image of typical size."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """A plan, priced."""
+
+    plan: Plan
+    arms: tuple[ArmRow, ...]
+    kinds: tuple[KindRow, ...]
+    states: dict[str, str]
+    """State in the ledger of each stage that it holds."""
+    estimate: Estimate
+    slots: int
+    resources: Resources
+
+    @property
+    def num_known(self) -> int:
+        """Unique stages that the ledger has finished."""
+        return sum(kind.known for kind in self.kinds)
+
+    @property
+    def num_to_run(self) -> int:
+        """Unique stages that are left."""
+        return self.plan.num_unique - self.num_known
+
+
+def preview(plan: Plan, engine: Engine | None, *, slots: int) -> Preview:
+    """Price a plan beside a ledger; without one nothing is known."""
+    states = stage_states(engine, list(plan.stages)) if engine else {}
+    measured = flops_per_s(engine) if engine else {}
+    resources = load_scale(plan.scale).resources
+    works = [Work(kind=stage.kind, flops=stage.flops, is_done=_is_done(stage, states))
+             for stage in plan.stages.values() if stage.kind != IMPORT]
+    return Preview(
+        plan=plan, arms=_arms(plan, states), kinds=_kinds(plan, states), states=states, slots=slots,
+        resources=resources,
+        estimate=time_left(works, slots=slots, declared=resources.flops_per_s, measured=measured))
+
+
+def document(shown: Preview) -> dict[str, Any]:
+    """Return what `ablate plan --json` prints; the fields are described in the command's help."""
+    plan = shown.plan
+    return {
+        "study": plan.study.name, "scale": plan.scale, "question": plan.study.question, "spec_hash": plan.spec_hash,
+        "seeds": list(plan.study.seed_list), "seed_enters": plan.seed_enters,
+        "num_arms": plan.study.num_arms, "num_trials": plan.study.num_arms * len(plan.study.seed_list),
+        "stages": {"requested": plan.num_requested, "unique": plan.num_unique, "known": shown.num_known,
+                   "to_run": shown.num_to_run, "by_kind": list(shown.kinds)},
+        "flops": plan.flops, "estimate_s": shown.estimate.seconds, "is_measured": shown.estimate.is_measured,
+        "slots": shown.slots, "gpus_per_stage": shown.resources.gpus,
+        "arms": list(shown.arms),
+        "trials": [{"key": trial.key, "arm_key": trial.arm_key, "seed": trial.seed, "stage_ids": trial.stage_ids}
+                   for trial in plan.trials],
+        "stage_list": [{"stage_id": stage.stage_id, "kind": stage.kind, "label": stage.label,
+                        "parent_id": stage.parent_id, "flops": stage.flops, "samples": stage.samples,
+                        "state": shown.states.get(stage.stage_id)} for stage in plan.stages.values()],
+        "missing_checkpoints": plan.missing_checkpoints, "notes": plan.notes,
+    }
+
+
+def _is_done(stage: Stage, states: dict[str, str]) -> bool:
+    return states.get(stage.stage_id) == StageState.SUCCEEDED
+
+
+def _kinds(plan: Plan, states: dict[str, str]) -> tuple[KindRow, ...]:
+    requested = Counter(plan.stages[stage_id].kind for trial in plan.trials for stage_id in trial.stage_ids)
+    rows = []
+    for kind in dict.fromkeys(stage.kind for stage in plan.stages.values() if stage.kind != IMPORT):
+        mine = [stage for stage in plan.stages.values() if stage.kind == kind]
+        rows.append(KindRow(kind=kind, requested=requested[kind], unique=len(mine),
+                            known=sum(_is_done(stage, states) for stage in mine),
+                            flops=sum(stage.flops for stage in mine)))
+    return tuple(rows)
+
+
+def _arms(plan: Plan, states: dict[str, str]) -> tuple[ArmRow, ...]:
+    of_arm: dict[str, list[Trial]] = {arm.key: [] for arm in plan.arms}
+    for trial in plan.trials:
+        of_arm[trial.arm_key].append(trial)
+    rows = []
+    for arm in plan.arms:
+        mine = of_arm[arm.key]
+        ids = dict.fromkeys(stage_id for trial in mine for stage_id in trial.stage_ids)
+        stages = [plan.stages[stage_id] for stage_id in ids if plan.stages[stage_id].kind != IMPORT]
+        rows.append(ArmRow(
+            key=arm.key, name=arm.name, levels=arm.levels, is_baseline=arm.key == plan.baseline_key,
+            num_trials=len(mine), to_run=sum(not _is_done(stage, states) for stage in stages),
+            flops=sum(stage.flops for stage in stages), tokens_per_image=_tokens(mine[0])))
+    return tuple(rows)
+
+
+def _tokens(trial: Trial) -> float:
+    model = build(ModelConfig, trial.config["model"])
+    evaluate = build(EvaluateConfig, trial.config["evaluate"])
+    return tokens_per_image(model, evaluate.images)
