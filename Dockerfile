@@ -1,0 +1,15 @@
+# One image for driver, Ray nodes, MLflow server and dashboard: the same pinned packages everywhere.
+FROM python:3.11-slim-bookworm
+ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 RAY_USAGE_STATS_ENABLED=0 MLFLOW_DISABLE_TELEMETRY=true
+RUN useradd --uid 10001 --create-home ablate && pip install --no-cache-dir uv
+WORKDIR /app
+COPY requirements.lock pyproject.toml README.md LICENSE ./
+RUN uv pip install --system --no-cache -r requirements.lock
+COPY model model
+COPY orchestrator orchestrator
+COPY dashboard dashboard
+COPY studies studies
+COPY .streamlit .streamlit
+RUN uv pip install --system --no-cache --no-deps --no-build-isolation --editable . && mkdir -p /data && chown ablate /data
+USER 10001:10001
+ENTRYPOINT ["ablate"]

@@ -1,0 +1,338 @@
+"""What may import what, one door per vendor, calls that are banned: read from the syntax trees, nothing is run.
+
+Each check is a pure function of one `Module` (or of all) that returns violations as text; the classes at the end show
+that it catches one.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("model", "orchestrator", "dashboard")
+
+MAY_IMPORT = {"model": {"model"}, "orchestrator": {"orchestrator", "model"}, "dashboard": {"dashboard", "orchestrator", "model"}}
+
+# vendor -> the files or folders (trailing slash) that may import it
+DOORS: dict[str, tuple[str, ...]] = {
+    "ray": ("orchestrator/ray_executor.py", "orchestrator/ray_executor/"),
+    "optuna": ("orchestrator/search.py", "orchestrator/search/"),
+    "mlflow": ("orchestrator/tracking.py", "orchestrator/tracking/"),
+    "sqlalchemy": ("orchestrator/ledger/",),
+    "alembic": ("orchestrator/ledger/",),
+    "psycopg": ("orchestrator/ledger/",),
+    "yaml": ("orchestrator/strict_yaml.py",),
+    "pydantic": ("orchestrator/study.py", "orchestrator/schema.py", "orchestrator/settings.py"),
+    "pydantic_settings": ("orchestrator/settings.py",),
+    "fsspec": ("orchestrator/artifacts.py", "orchestrator/artifacts/"),
+    "s3fs": ("orchestrator/artifacts.py", "orchestrator/artifacts/"),
+    "click": ("orchestrator/cli/",),
+    "rich": ("orchestrator/cli/",),
+    "torch": ("model/",),
+    "safetensors": ("model/",),
+    "rapidfuzz": ("model/evaluation/",),
+    "transformers": ("model/language.py", "model/vision.py", "model/mm15.py", "model/data/tokenizer.py", "model/data/conversation.py",
+                     "model/training/optimisers.py"),
+    "tokenizers": ("model/data/tokenizer.py",),
+    "numpy": ("model/", "orchestrator/analysis/", "dashboard/charts.py"),
+    "scipy": ("model/", "orchestrator/analysis/", "dashboard/charts.py"),
+    "PIL": ("model/images/", "model/data/"),
+    "datasets": ("model/data/sources",),
+    "webdataset": ("model/data/sources",),
+    "matplotlib": ("orchestrator/analysis/",),
+    "streamlit": ("dashboard/app.py", "dashboard/pages/"),
+    "plotly": ("dashboard/charts.py",),
+}
+
+# Ray's task body resolves the worker in the worker process, so that driver and command line never import torch.
+DEFERRED = {("orchestrator/ray_executor.py", "orchestrator.worker")}
+# click's lazy group: a subcommand's module by a name from its own table.
+DYNAMIC = {"orchestrator/cli/main.py"}
+# The worker's border and the outbox's flusher.
+BROAD = {"orchestrator/worker.py": 1, "orchestrator/tracking.py": 1}
+ENVIRONMENT = {
+    "orchestrator/settings.py",      # the one reader
+    "orchestrator/ray_executor.py",  # what Ray reads from the environment of its children has to be put there
+    "orchestrator/worker.py",        # one device and one number of threads for each process
+}
+SEEDS = {"model/training/stage.py"}
+
+# What the dashboard may know of the orchestrator: the read side, pure types, and the one door for its buttons.
+DASHBOARD_MAY = ("orchestrator.ledger", "orchestrator.analysis", "orchestrator.results", "orchestrator.actions", "orchestrator.settings",
+                 "orchestrator.study", "orchestrator.library", "orchestrator.schema", "orchestrator.errors", "orchestrator.states",
+                 "orchestrator.metrics", "orchestrator.plan", "orchestrator.stages", "orchestrator.cost", "orchestrator.estimate")
+WORKER = "orchestrator.worker"
+HEAVY = {"torch", "transformers"}
+
+BANNED_IMPORTS = {"pickle", "cPickle", "joblib", "dill", "cloudpickle", "marshal", "shelve", "skops"}
+BANNED_CALLS = {"eval", "exec", "compile", "os.system", "os.popen", "yaml.unsafe_load", "yaml.full_load", "mlflow.pyfunc.load_model",
+                "pd.read_pickle", "pandas.read_pickle", "logging.basicConfig"}
+BANNED_KEYWORDS = {"allow_pickle", "trust_remote_code", "unsafe_allow_html", "shell"}
+SEEDING = {"torch.manual_seed", "torch.cuda.manual_seed_all", "random.seed", "np.random.seed", "numpy.random.seed"}
+
+TOP_LEVEL = {"orchestrator", "model", "studies", "dashboard", "tests", "docker-compose.yml", "Dockerfile", "Makefile", "pyproject.toml",
+             "requirements.lock", "README.md", "CHANGELOG.md", "LICENSE"}
+
+
+@dataclass(frozen=True)
+class Module:
+    """One file of the product: its place and its syntax tree."""
+
+    path: str
+    tree: ast.Module
+
+    @property
+    def name(self) -> str:
+        return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def module(path: str, source: str) -> Module:
+    return Module(path, ast.parse(source))
+
+
+def imported(node: ast.AST) -> list[str]:
+    """Return the dotted names that an import statement may load; `from a import b` may load a and a.b."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+        return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return []
+
+
+def imports(each: Module) -> list[tuple[int, str]]:
+    return [(node.lineno, name) for node in ast.walk(each.tree) if isinstance(node, ast.Import | ast.ImportFrom) for name in imported(node)]
+
+
+def annotation_only(tree: ast.Module) -> set[ast.AST]:
+    """Return the nodes under `if TYPE_CHECKING:`, which never run."""
+    guarded = [node for node in ast.walk(tree) if isinstance(node, ast.If) and dotted(node.test).endswith("TYPE_CHECKING")]
+    return {inner for node in guarded for statement in node.body for inner in ast.walk(statement)}
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
+
+
+def dotted(node: ast.AST) -> str:
+    """Return `a.b.c` for a name or a chain of attributes, else an empty text."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        owner = dotted(node.value)
+        return f"{owner}.{node.attr}" if owner else ""
+    return ""
+
+
+def calls(each: Module) -> Iterator[tuple[ast.Call, str]]:
+    return ((node, dotted(node.func)) for node in ast.walk(each.tree) if isinstance(node, ast.Call))
+
+
+def inside(path: str, places: tuple[str, ...]) -> bool:
+    return any(path == place or (not place.endswith(".py") and path.startswith(place)) for place in places)
+
+
+# --- the checks ---
+
+def wrong_direction(each: Module) -> list[str]:
+    allowed = MAY_IMPORT[each.path.split("/")[0]]
+    ours = {*PACKAGES, "tests", "studies"}
+    return [f"{each.path}:{line}: imports {name}" for line, name in imports(each)
+            if name.split(".")[0] in ours and name.split(".")[0] not in allowed]
+
+
+def wrong_door(each: Module) -> list[str]:
+    return [f"{each.path}:{line}: imports {name}; its door is {DOORS[name.split('.')[0]][0]}" for line, name in imports(each)
+            if name.split(".")[0] in DOORS and not inside(each.path, DOORS[name.split(".")[0]])]
+
+
+def deferred_import(each: Module) -> list[str]:
+    found = [(node.lineno, name) for function in functions(each.tree) for node in ast.walk(function) for name in imported(node)[:1]]
+    dynamic = [f"{each.path}:{node.lineno}: {name}" for node, name in calls(each)
+               if name in {"importlib.import_module", "__import__", "import_module"} and each.path not in DYNAMIC]
+    far = [f"{each.path}:{node.lineno}: relative import" for node in ast.walk(each.tree) if isinstance(node, ast.ImportFrom) and node.level > 1]
+    return [f"{each.path}:{line}: {name} inside a function" for line, name in found if (each.path, name) not in DEFERRED] + dynamic + far
+
+
+def banned_call(each: Module) -> list[str]:
+    found = [f"{each.path}:{line}: imports {name}" for line, name in imports(each) if name.split(".")[0] in BANNED_IMPORTS]
+    for node, name in calls(each):
+        keywords = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
+        true = {key for key, value in keywords.items() if isinstance(value, ast.Constant) and value.value is True}
+        if name in BANNED_CALLS or (name == "yaml.load" and each.path != "orchestrator/strict_yaml.py"):
+            found.append(f"{each.path}:{node.lineno}: calls {name}")
+        if name == "torch.load" and "weights_only" not in true:
+            found.append(f"{each.path}:{node.lineno}: torch.load without weights_only=True")
+        found += [f"{each.path}:{node.lineno}: {key}=True" for key in sorted(true & BANNED_KEYWORDS)]
+    return found
+
+
+def built_sql(each: Module) -> list[str]:
+    """Find text() around anything but a constant: bound parameters only."""
+    return [f"{each.path}:{node.lineno}: text() of a built string" for node, name in calls(each)
+            if name in {"text", "sqlalchemy.text", "sa.text"} and node.args and each.path.startswith("orchestrator/ledger")
+            and not isinstance(node.args[0], ast.Constant)]
+
+
+def broad_handlers(each: Module) -> int:
+    """Count handlers that catch everything."""
+    handlers = [node for node in ast.walk(each.tree) if isinstance(node, ast.ExceptHandler)]
+    return sum(node.type is None or bool({"Exception", "BaseException"} & {dotted(part) for part in ast.walk(node.type)}) for node in handlers)
+
+
+def environment_read(each: Module) -> list[str]:
+    return [f"{each.path}:{node.lineno}: reads the environment" for node in ast.walk(each.tree)
+            if dotted(node) in {"os.environ", "os.getenv"} and each.path not in ENVIRONMENT]
+
+
+def hidden_seed(each: Module) -> list[str]:
+    return [f"{each.path}:{node.lineno}: {name}" for node, name in calls(each) if name in SEEDING and each.path not in SEEDS]
+
+
+def beyond_read_side(each: Module) -> list[str]:
+    return [f"{each.path}:{line}: imports {name}" for line, name in imports(each)
+            if each.path.startswith("dashboard/") and name.startswith("orchestrator.")
+            and not any(name == may or name.startswith(may + ".") for may in DASHBOARD_MAY)]
+
+
+def loads_torch(modules: list[Module]) -> list[str]:
+    """Find modules outside `model` and the worker from which torch can be reached by plain imports."""
+    graph = {each.name: _loaded(each) for each in modules}
+    free = [name for name in graph if not name.startswith("model") and name != WORKER]
+    return [f"{name} reaches {found}" for name in free for found in [_heavy_below(name, graph)] if found]
+
+
+def _loaded(each: Module) -> set[str]:
+    never = annotation_only(each.tree) | {inner for function in functions(each.tree) for inner in ast.walk(function)}
+    names = {name for node in ast.walk(each.tree) if node not in never for name in imported(node)}
+    return {".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 2)}
+
+
+def _heavy_below(start: str, graph: dict[str, set[str]]) -> str:
+    seen, waiting = {start}, [(start, start)]
+    while waiting:
+        name, way = waiting.pop()
+        if name in HEAVY:
+            return way
+        fresh = graph.get(name, set()) - seen
+        seen |= fresh
+        waiting += [(each, f"{way} > {each}") for each in sorted(fresh)]
+    return ""
+
+
+# --- the product ---
+
+def product() -> list[Module]:
+    paths = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return [module(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) for path in paths]
+
+
+def tracked() -> list[str]:
+    listing = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return listing.stdout.splitlines()
+
+
+MODULES = product()
+
+
+@pytest.mark.parametrize("check", [wrong_direction, wrong_door, deferred_import, banned_call, built_sql, environment_read, hidden_seed,
+                                   beyond_read_side])
+def test_no_module_breaks_the_rule(check):
+    assert [violation for each in MODULES for violation in check(each)] == []
+
+
+def test_torch_is_reached_through_the_worker_alone():
+    assert loads_torch(MODULES) == []
+
+
+def test_only_the_two_named_borders_catch_everything():
+    counts = {each.path: broad_handlers(each) for each in MODULES}
+    assert {path: count for path, count in counts.items() if count > BROAD.get(path, 0)} == {}
+
+
+def test_top_level_holds_nothing_else():
+    assert {path.split("/")[0] for path in tracked() if not path.startswith(".")} - TOP_LEVEL == set()
+
+
+def test_studies_are_data():
+    assert [path for path in tracked() if path.startswith("studies/") and path.endswith(".py")] == []
+
+
+def test_files_have_names_that_say_something():
+    assert [each.path for each in MODULES if each.path.split("/")[-1] in {"utils.py", "util.py", "common.py", "helpers.py", "misc.py"}] == []
+
+
+@pytest.mark.parametrize("name", [each.name for each in MODULES if each.path in {
+    "orchestrator/cli/main.py", "orchestrator/cli/planning.py", "orchestrator/cli/running.py", "orchestrator/cli/looking.py",
+    "orchestrator/driver.py", "orchestrator/results.py", "orchestrator/search.py", "orchestrator/tracking.py",
+    "orchestrator/ray_executor.py", "dashboard/app.py", "dashboard/queries.py", "dashboard/charts.py"}])
+def test_importing_it_loads_no_torch(name):
+    script = f"import sys, importlib; importlib.import_module({name!r}); print(sorted({{'torch', 'transformers'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+# --- the checks catch what they are for ---
+
+CAUGHT = [
+    (wrong_direction, "model/x.py", "from orchestrator import plan"),
+    (wrong_direction, "orchestrator/x.py", "import dashboard.charts"),
+    (wrong_door, "orchestrator/driver.py", "import ray.train"),
+    (wrong_door, "dashboard/app.py", "from sqlalchemy import text"),
+    (wrong_door, "orchestrator/driver.py", "def f():\n    import torch"),
+    (deferred_import, "orchestrator/driver.py", "def f():\n    from orchestrator import worker"),
+    (deferred_import, "orchestrator/driver.py", "import importlib\nimportlib.import_module('x')"),
+    (deferred_import, "orchestrator/ledger/read.py", "from ..errors import StaleWrite"),
+    (banned_call, "model/x.py", "import pickle"),
+    (banned_call, "model/x.py", "torch.load(path)"),
+    (banned_call, "model/x.py", "torch.load(path, weights_only=False)"),
+    (banned_call, "model/x.py", "eval('1')"),
+    (banned_call, "model/x.py", "np.load(path, allow_pickle=True)"),
+    (banned_call, "orchestrator/x.py", "yaml.load(text, Loader=yaml.SafeLoader)"),
+    (banned_call, "dashboard/app.py", "st.markdown(name, unsafe_allow_html=True)"),
+    (built_sql, "orchestrator/ledger/read.py", "text(f'select {name}')"),
+    (built_sql, "orchestrator/ledger/read.py", "sqlalchemy.text('select %s' % name)"),
+    (environment_read, "orchestrator/driver.py", "os.environ.get('HOME')"),
+    (hidden_seed, "model/vision.py", "torch.manual_seed(1)"),
+    (beyond_read_side, "dashboard/app.py", "from orchestrator.driver import drive"),
+]
+
+
+@pytest.mark.parametrize(("check", "path", "source"), CAUGHT)
+def test_a_violation_is_caught(check, path, source):
+    assert check(module(path, source))
+
+
+ALLOWED = [
+    (wrong_direction, "dashboard/app.py", "from orchestrator.ledger import read\nimport model.config"),
+    (wrong_door, "model/vision.py", "import torch.nn as nn"),
+    (deferred_import, "orchestrator/ray_executor.py", "def f():\n    from orchestrator.worker import execute"),
+    (banned_call, "model/x.py", "torch.load(path, weights_only=True)\nmodel.eval()\nnp.load(path, allow_pickle=False)"),
+    (built_sql, "orchestrator/ledger/read.py", "text('select 1')"),
+    (beyond_read_side, "dashboard/app.py", "from orchestrator.ledger.read import studies"),
+]
+
+
+@pytest.mark.parametrize(("check", "path", "source"), ALLOWED)
+def test_what_is_allowed_passes(check, path, source):
+    assert check(module(path, source)) == []
+
+
+@pytest.mark.parametrize("source", ["try: f()\nexcept: pass", "try: f()\nexcept Exception: pass", "try: f()\nexcept (OSError, Exception): pass"])
+def test_a_broad_handler_is_counted(source):
+    assert broad_handlers(module("x.py", source)) == 1
+
+
+def test_torch_behind_two_imports_is_found():
+    chain = [module("orchestrator/a.py", "from orchestrator import b"), module("orchestrator/b.py", "import model.mm15"),
+             module("model/mm15.py", "import torch")]
+    assert [each.split(" ")[0] for each in loads_torch(chain)] == ["orchestrator.a", "orchestrator.b"]
+
+
+def test_torch_in_a_function_or_an_annotation_is_not_loaded():
+    source = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\ndef f():\n    import torch"
+    assert loads_torch([module("orchestrator/a.py", source)]) == []
