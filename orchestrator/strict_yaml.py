@@ -75,14 +75,22 @@ def load(path: Path) -> Document:
         StudyError: the file cannot be read, is too large, or breaks a rule of this module.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise StudyError(str(path), 0, "not a regular file")
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise StudyError(str(path), 0, f"cannot be read: {error.strerror}") from error
+        data = _read(path)
+    except (OSError, ValueError) as error:
+        raise StudyError(str(path), 0, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     return parse(data, str(path))
+
+
+def _read(path: Path) -> bytes:
+    """Read no more than is allowed, from a regular file only: a pipe would wait for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("not a regular file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
 
 
 def parse(data: bytes, path: str) -> Document:
@@ -122,7 +130,14 @@ class _Plain(yaml.SafeDumper):
         return self.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=scalars)
 
 
+    def represent_text(self, text: str) -> yaml.Node:
+        """Quote what this module would read as a number; PyYAML knows only the numbers of YAML 1.1."""
+        is_number = bool(_FLOAT.fullmatch(text) or _INTEGER.fullmatch(text))
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style="'" if is_number else None)
+
+
 _Plain.add_representer(list, _Plain.represent_short_list)
+_Plain.add_representer(str, _Plain.represent_text)
 
 
 class _Builder:

@@ -1,0 +1,50 @@
+"""Studies written in a test, and a start checkpoint that is always there."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from model.manifest import publish
+from orchestrator import stages
+from orchestrator.plan import Plan, make_plan
+from orchestrator.study import Study, load_study
+
+ALPHA = """
+name: written
+question: How much?
+recipe: sft-ablation
+vary: {sft.mixture.alpha.science: [0, 0.1, 0.5]}
+seeds: 2
+select: {maximize: knowledge, baseline: {sft.mixture.alpha.science: 0}}
+"""
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A published directory that stands for every packaged checkpoint."""
+    directory = tmp_path / "checkpoint"
+    publish(directory, lambda folder: (folder / "weights").write_text("w") and None)
+    monkeypatch.setattr(stages, "packaged", lambda _: directory)
+    return directory
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Study]:
+    """Write a study, replacing parts of the alpha study, and load it."""
+
+    def written(*changes: tuple[str, str], text: str = ALPHA) -> Study:
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / "written.yaml"
+        path.write_text(text.lstrip())
+        return load_study(path)
+
+    return written
+
+
+@pytest.fixture
+def planned(write: Callable[..., Study], checkpoint: Path) -> Callable[..., Plan]:
+    """Write a study as `write` does and plan it at `tiny`."""
+    return lambda *changes, **options: make_plan(write(*changes, **options), "tiny")
