@@ -32,6 +32,11 @@ def _require(condition: bool, path: str, problem: str, hint: str = "") -> None:
         raise FieldError(path, problem, hint)
 
 
+def _require_least(config: object, least: int, *names: str) -> None:
+    for name in names:
+        _require(getattr(config, name) >= least, name, f"{getattr(config, name):g}; allowed: >= {least}")
+
+
 # ---- the model -----------------------------------------------------------------------------------------------------
 
 
@@ -55,6 +60,7 @@ class VisionConfig:
 
     def __post_init__(self) -> None:
         """Refuse shapes that do not divide."""
+        _require_least(self, 1, "width", "layers", "heads", "mlp_width", "patch", "tile")
         _require(self.width % self.heads == 0, "heads", f"{self.heads} does not divide width {self.width}")
         _require(self.tile % self.patch == 0, "tile", f"{self.tile} px is not a multiple of the patch, {self.patch} px")
         power_of_two = self.patch >= 2 and self.patch & (self.patch - 1) == 0
@@ -70,6 +76,11 @@ class ConnectorConfig:
     """Channels inside the C-Abstractor (1024 in Honeybee, arXiv:2312.06742)."""
     depth: int = 3
     """RegNet blocks before and again after the pooling; 0 leaves pooling and read-out."""
+
+    def __post_init__(self) -> None:
+        """Refuse widths and depths below what can be built."""
+        _require_least(self, 1, "hidden")
+        _require_least(self, 0, "depth")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +107,11 @@ class DecoderConfig:
 
     def __post_init__(self) -> None:
         """Refuse shapes that do not divide."""
+        _require_least(self, 1, "width", "layers", "heads", "kv_heads", "mlp_width", "vocabulary", "context", "moe_every")
         _require(self.width % self.heads == 0, "heads", f"{self.heads} does not divide width {self.width}")
+        _require_least(self, 0, "experts")
+        _require(not self.experts or 1 <= self.experts_per_token <= self.experts, "experts_per_token",
+                 f"{self.experts_per_token}; allowed: 1 to experts ({self.experts})")
         _require(self.heads % self.kv_heads == 0, "kv_heads", f"{self.kv_heads} does not divide heads {self.heads}")
 
 
@@ -270,13 +285,12 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what no loop could run."""
-        _require(self.steps >= 0, "steps", f"{self.steps}; allowed: >= 0")
-        _require(self.batch >= 1, "batch", f"{self.batch}; allowed: >= 1 samples")
+        _require_least(self, 0, "steps", "weight_decay", "clip", "micro_batch")
+        _require_least(self, 1, "batch", "max_tokens", "threads", "checkpoint_every")
         _require(0 < self.lr <= 1, "lr", f"{self.lr:g}; allowed: above 0, at most 1")
         _require(0 <= self.warmup_steps <= max(self.steps, 0), "warmup_steps",
                  f"{self.warmup_steps}; allowed: 0 to steps ({self.steps})")
         _require(0 <= self.final_lr <= 1, "final_lr", f"{self.final_lr:g}; allowed: 0 to 1")
-        _require(self.threads >= 1, "threads", f"{self.threads}; allowed: >= 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,6 +330,11 @@ class EvaluateConfig:
     """Items generated together."""
     dtype: Literal["fp32", "bf16"] = "fp32"
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse counts below what can be evaluated."""
+        _require_least(self, 0, "num_items")
+        _require_least(self, 1, "batch", "threads")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

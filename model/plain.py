@@ -62,7 +62,7 @@ def build(cls: type[T], plain: object, path: str = "") -> T:
         raise FieldError(_join(path, error.path), error.problem, error.hint) from error
 
 
-def to_plain(value: object) -> Any:
+def to_plain(value: object) -> Any:  # noqa: ANN401 (what JSON can say has no narrower type)
     """Return dataclasses as dicts, tuples as lists, scalars as they are."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
@@ -90,7 +90,7 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path and name else path or name
 
 
-def _value(kind: Any, value: object, path: str) -> Any:
+def _value(kind: object, value: object, path: str) -> object:
     origin, options = typing.get_origin(kind), typing.get_args(kind)
     if origin in (Union, types.UnionType):
         return _optional(options, value, path)
@@ -100,17 +100,17 @@ def _value(kind: Any, value: object, path: str) -> Any:
         return _tuple(options, value, path)
     if dataclasses.is_dataclass(kind):
         return build(kind, value, path)  # type: ignore[arg-type]
-    return _scalar(kind, value, path)
+    return _scalar(kind, value, path)  # type: ignore[arg-type]
 
 
-def _optional(options: tuple[Any, ...], value: object, path: str) -> Any:
+def _optional(options: tuple[object, ...], value: object, path: str) -> object:
     if value is None and types.NoneType in options:
         return None
     (kind,) = [option for option in options if option is not types.NoneType]
     return _value(kind, value, path)
 
 
-def _literal(options: tuple[Any, ...], value: object, path: str) -> Any:
+def _literal(options: tuple[object, ...], value: object, path: str) -> object:
     if value not in options or isinstance(value, bool):
         allowed = ", ".join(map(str, options))
         hint = did_you_mean(value, map(str, options)) if isinstance(value, str) else ""
@@ -118,13 +118,13 @@ def _literal(options: tuple[Any, ...], value: object, path: str) -> Any:
     return value
 
 
-def _tuple(options: tuple[Any, ...], value: object, path: str) -> tuple[Any, ...]:
+def _tuple(options: tuple[object, ...], value: object, path: str) -> tuple[object, ...]:
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise FieldError(path, f"{value!r} is not a list")
     return tuple(_value(options[0], item, f"{path}[{i}]") for i, item in enumerate(value))
 
 
-def _scalar(kind: type, value: object, path: str) -> Any:
+def _scalar(kind: type, value: object, path: str) -> object:
     is_number = kind is float and isinstance(value, int | float) and not isinstance(value, bool)
     if not (is_number or isinstance(value, kind)) or (isinstance(value, bool) and kind is not bool):
         raise FieldError(path, f"{value!r} is {_NAMES.get(type(value), type(value).__name__)}; "
