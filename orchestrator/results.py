@@ -1,0 +1,295 @@
+"""What a study has found so far: one frozen value for the command line, the report and the dashboard.
+
+`Results.to_json()` is public; `schema_version` grows with each change that is not an addition. Version 1:
+
+- `study`: name, question, scale, version, state, study_id, spec_hash, recipe, seeds, baseline (arm key), rule (words).
+- `metrics`: list of {name, kind: aggregate | category | benchmark | cost, category, is_decisive}.
+- `arms`: list in the study's order, see `analysis.table.ArmResult`; `metrics` maps a metric to {mean, half_width, n,
+  by_seed, delta: {value, half_width, half_width_holm, p_holm, is_told_apart, n} | null}. Scores are 0 to 100.
+- `trials`: list of {trial_key, arm_key, seed, state, metrics, withheld, stage_ids}.
+- `verdict`: {kind, sentence, chosen, best, tied, feasible, num_seeds, num_diverged, num_missing}; arms by key.
+- `claims`: list of {id, statement, outcome, sentence}; `published`: {title, source, chosen, scores: arm key -> metric ->
+  number} or null.
+- `counts`, `cost`: see `Counts` and `Cost`; `varies_with_seed`: kinds of stage that differ between seeds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from orchestrator.analysis import claims, scores, selection, statistics, table
+from orchestrator.analysis.claims import Judgement
+from orchestrator.analysis.scores import TrialScores
+from orchestrator.analysis.selection import Candidate, Rule, Verdict
+from orchestrator.analysis.table import ArmResult
+from orchestrator.arms import Arm, baseline_of
+from orchestrator.errors import StudyError
+from orchestrator.ledger import read
+from orchestrator.ledger.read import StageRow, StudyRow, TrialRow
+from orchestrator.schema import Published, load_published
+from orchestrator.study import Study
+
+SCHEMA_VERSION = 1
+IMPORT = "import"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One column of the table."""
+
+    name: str
+    kind: str
+    category: str | None
+    """Of a benchmark."""
+    is_decisive: bool
+    """Whether the selection rule looks at it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedScores:
+    """The paper's numbers, shown beside ours and never mixed with them."""
+
+    title: str
+    source: str
+    chosen: str | None
+    """Arm key."""
+    scores: dict[str, dict[str, float]]
+    """Arm key -> metric -> score."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How much was done, and how much was not done twice. Imported checkpoints are not counted."""
+
+    trials: int
+    trials_done: int
+    trials_failed: int
+    trials_diverged: int
+    stages_requested: int
+    """Stages that the trials would take one by one."""
+    stages_unique: int
+    """Distinct stages."""
+    stages_reused: int
+    """Distinct stages that were begun before this study was submitted."""
+    stages_done: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Time and arithmetic."""
+
+    seconds: float
+    """Of the accepted attempts that this study began, one after the other."""
+    seconds_saved: float
+    """What repeating shared and reused stages for each trial would have added."""
+    elapsed_s: float | None
+    """From submission to the end; None while it goes on."""
+    flops: float
+    """Of the distinct stages, by formula."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """Everything that is known about a study; see the module's docstring for its JSON."""
+
+    study: StudyRow
+    question: str
+    source: str | None
+    rule: str
+    recipe: str
+    seeds: tuple[int, ...]
+    baseline: str | None
+    metrics: tuple[Metric, ...]
+    arms: tuple[ArmResult, ...]
+    trials: tuple[TrialScores, ...]
+    trial_rows: tuple[TrialRow, ...]
+    stages: tuple[StageRow, ...]
+    verdict: Verdict
+    claims: tuple[Judgement, ...]
+    published: PublishedScores | None
+    counts: Counts
+    cost: Cost
+    varies_with_seed: tuple[str, ...]
+
+    @property
+    def seed_note(self) -> str:
+        """Say which stages the seeds vary: a shared parent's variance is not sampled."""
+        if len(self.seeds) < 2:
+            return "n=1: one seed, so no interval."
+        if not self.varies_with_seed:
+            return "The seeds vary nothing yet."
+        kinds = ", ".join(self.varies_with_seed)
+        return f"{len(self.seeds)} seeds vary {kinds}; earlier stages are shared, so their variance is not in the intervals."
+
+    def arm(self, key: str) -> ArmResult:
+        """Return an arm by its key."""
+        return next(arm for arm in self.arms if arm.key == key)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values; the keys are listed in the module's docstring."""
+        row = self.study
+        stage_ids = {each.trial_key: list(each.stage_ids) for each in self.trial_rows}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "study": {"name": row.name, "question": self.question, "source": self.source, "scale": row.scale,
+                      "version": row.version, "state": row.state, "study_id": row.study_id, "spec_hash": row.spec_hash,
+                      "recipe": self.recipe, "seeds": list(self.seeds), "baseline": self.baseline, "rule": self.rule},
+            "metrics": [dataclasses.asdict(each) for each in self.metrics],
+            "arms": [_plain(each) for each in self.arms],
+            "trials": [{**_plain(each), "stage_ids": stage_ids[each.trial_key]} for each in self.trials],
+            "verdict": _plain(self.verdict),
+            "claims": [{"id": each.claim.claim_id, "statement": each.claim.statement, "outcome": each.outcome,
+                        "sentence": each.sentence} for each in self.claims],
+            "published": self.published and _plain(self.published),
+            "counts": _plain(self.counts), "cost": _plain(self.cost), "varies_with_seed": list(self.varies_with_seed),
+            "seed_note": self.seed_note,
+        }
+
+
+def study_results(engine: Engine, row: StudyRow) -> Results:
+    """Gather everything about a study, finished or not.
+
+    Args:
+        engine: the ledger.
+        row: the study, from `ledger.read`.
+    """
+    trial_rows, stages = read.trials(engine, row.study_id), read.stages(engine, row.study_id)
+    trials = scores.trial_scores(trial_rows, read.scores(engine, row.study_id))
+    study = study_of(row)
+    arms = arms_of(trial_rows)
+    baseline = baseline_key(study, arms)
+    names = scores.metric_names(trials)
+    measured = table.measured(trials)
+    fits = table.fits_of(measured, names)
+    rule = rule_of(study, baseline)
+    published = _published(study)
+    return Results(
+        study=row, question=study.question, source=study.source, rule=rule_text(study), recipe=study.recipe,
+        seeds=study.seed_list, baseline=baseline, metrics=tuple(_metric(name, rule) for name in names),
+        arms=tuple(table.arm_results(arms, trials, fits, baseline)), trials=tuple(trials),
+        trial_rows=tuple(trial_rows), stages=tuple(stages), verdict=selection.select(rule, arms, measured),
+        claims=_judged(published, arms, measured), published=published and _by_key(published, arms),
+        counts=_counts(row, trials, stages), cost=_cost(row, trial_rows, stages),
+        varies_with_seed=_varies_with_seed(trial_rows, stages))
+
+
+def study_of(row: StudyRow) -> Study:
+    """Return the study as it was submitted, whatever its file says now."""
+    return Study.model_validate_json(json.dumps(row.spec["study"]))
+
+
+def arms_of(rows: Sequence[TrialRow]) -> list[Candidate]:
+    """Return the distinct arms in the order of the trials."""
+    unique = {row.arm_key: Candidate(key=row.arm_key, name=row.arm_name, levels=row.levels) for row in rows}
+    return list(unique.values())
+
+
+def baseline_key(study: Study, arms: Sequence[Candidate]) -> str | None:
+    """Return the key of the arm that differences are taken against."""
+    if study.search is not None:
+        return next((arm.key for arm in arms if arm.name == "baseline"), None)
+    found = baseline_of(study, [Arm(arm.key, arm.name, dict(arm.levels)) for arm in arms]) if arms else None
+    return found.key if found else None
+
+
+def rule_of(study: Study, baseline: str | None) -> Rule:
+    """Return the study's declared rule."""
+    select = study.select
+    return Rule(objective=select.maximize, subject_to=select.constraints, baseline=baseline, prefer=select.prefer,
+                effect=study.effect)
+
+
+def rule_text(study: Study) -> str:
+    """Return the rule in words."""
+    bounds = f", subject to {' and '.join(study.select.subject_to)}" if study.select.subject_to else ""
+    return (f"maximize {study.select.maximize}{bounds}; among arms that cannot be told apart prefer the "
+            f"{study.select.prefer}; an effect of {study.effect:g} matters")
+
+
+def report_path(home: Path, row: StudyRow) -> Path:
+    """Return where the report of a study lies."""
+    return home / "reports" / f"{row.name}-{row.scale}-v{row.version}.html"
+
+
+def _metric(name: str, rule: Rule) -> Metric:
+    return Metric(name=name, kind=scores.metric_kind(name), category=scores.category_of(name),
+                  is_decisive=name in rule.metrics)
+
+
+def _published(study: Study) -> Published | None:
+    """Read the paper's numbers; a result does not fail because the library no longer has them."""
+    try:
+        return load_published(study.published) if study.published else None
+    except StudyError:
+        return None
+
+
+def _judged(published: Published | None, arms: Sequence[Candidate],
+            measured: Sequence[selection.Measured]) -> tuple[Judgement, ...]:
+    if published is None:
+        return ()
+    names = {arm.key: arm.name for arm in arms}
+    named = [dataclasses.replace(each, arm=names[each.arm]) for each in measured]
+    found = [claims.published_claim(each, list(names.values())) for each in published.claims]
+    metrics = {comparison.metric for claim in found for comparison in claim.comparisons}
+    fits = {metric: statistics.fit(selection.values_of(named, metric)) for metric in metrics}
+    return tuple(claims.judge(claim, fits) for claim in found)
+
+
+def _by_key(published: Published, arms: Sequence[Candidate]) -> PublishedScores:
+    keys = {arm.name: arm.key for arm in arms}
+    return PublishedScores(title=published.title, source=published.source, chosen=keys.get(published.chosen or ""),
+                           scores={keys[row.arm]: dict(row.scores) for row in published.rows if row.arm in keys})
+
+
+def _counts(row: StudyRow, trials: Sequence[TrialScores], stages: Sequence[StageRow]) -> Counts:
+    states = Counter(trial.state for trial in trials)
+    own = [stage for stage in stages if stage.kind != IMPORT]
+    return Counts(trials=len(trials), trials_done=states["SUCCEEDED"], trials_diverged=states["DIVERGED"],
+                  trials_failed=states["FAILED"] + states["SKIPPED"], stages_requested=row.requested_stages,
+                  stages_unique=len(own), stages_reused=sum(_is_reused(row, stage) for stage in own),
+                  stages_done=sum(stage.state == "SUCCEEDED" for stage in own),
+                  attempts=sum(stage.attempts_made for stage in own))
+
+
+def _is_reused(row: StudyRow, stage: StageRow) -> bool:
+    return stage.started_at is not None and stage.started_at < row.created_at and stage.kind != IMPORT
+
+
+def _cost(row: StudyRow, trials: Sequence[TrialRow], stages: Sequence[StageRow]) -> Cost:
+    uses = Counter(stage_id for trial in trials for stage_id in trial.stage_ids)
+    spent = {stage.stage_id: stage.seconds or 0.0 for stage in stages if stage.kind != IMPORT}
+    own = {stage.stage_id for stage in stages if not _is_reused(row, stage)}
+    seconds = sum(spent[stage_id] for stage_id in spent.keys() & own)
+    one_by_one = sum(spent[stage_id] * uses[stage_id] for stage_id in spent)
+    return Cost(seconds=seconds, seconds_saved=one_by_one - seconds, flops=sum(stage.flops for stage in stages),
+                elapsed_s=None if row.ended_at is None else row.ended_at - row.created_at)
+
+
+def _varies_with_seed(trials: Sequence[TrialRow], stages: Sequence[StageRow]) -> tuple[str, ...]:
+    kinds = {stage.stage_id: stage.kind for stage in stages}
+    by_arm: dict[tuple[str, str], set[frozenset[str]]] = {}
+    for trial in trials:
+        for kind in {kinds[stage_id] for stage_id in trial.stage_ids}:
+            mine = frozenset(stage_id for stage_id in trial.stage_ids if kinds[stage_id] == kind)
+            by_arm.setdefault((trial.arm_key, kind), set()).add(mine)
+    varying = {kind for (_, kind), different in by_arm.items() if len(different) > 1}
+    return tuple(kind for kind in ("pretrain", "continual", "sft", "evaluate") if kind in varying)
+
+
+def _plain(value: Any) -> Any:
+    """Return dataclasses as mappings, with seeds as text keys, as JSON needs them."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
