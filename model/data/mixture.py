@@ -6,14 +6,20 @@
   would otherwise differ between seeds by chance alone.
 - The k-th sample of a category depends on (seed, category, k): two arms of one seed see the same k-th general sample, which
   is what makes differences pairable.
+- Draws are a function of (mixture, batch, seed, step): the step is all there is to save, and no worker count can matter.
+- Shares are exact fractions of the decimals written in the study (0.1 is a tenth), so the sequence repeats after their common
+  denominator: a resumed stage skips whole periods instead of replaying them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 from model.config import ContinualMixture, PretrainMixture, SftMixture
 
@@ -30,26 +36,17 @@ class Draw:
 
 def shares(mixture: Mixture) -> dict[str, float]:
     """Return the share of each category in all samples; they sum to 1, and those of 0 are left out."""
-    if isinstance(mixture, PretrainMixture):
-        found = {"caption": mixture.caption, "interleaved": mixture.interleaved, f"text_{mixture.text_data}": mixture.text}
-    elif isinstance(mixture, ContinualMixture):
-        found = {"ocr": mixture.ocr, "recap": mixture.recap, "sharegpt4v": mixture.sharegpt4v}
-    else:
-        alphas = dataclasses.asdict(mixture.alpha)
-        total = sum(alphas.values())
-        found = {name: mixture.weights.single_share * alpha / total for name, alpha in alphas.items()}
-        found |= {"multi_image": mixture.weights.multi, "text_only": mixture.weights.text}
-    return {name: share for name, share in found.items() if share > 0}
+    return {name: float(share) for name, share in _exact_shares(mixture).items()}
 
 
-def alphas_from_shares(found: dict[str, float]) -> dict[str, float]:
+def alphas_from_shares(found: Mapping[str, float]) -> dict[str, float]:
     """Return the alpha of each category from shares that hold General.
 
     Raises:
         ValueError: General has no share, so nothing can be relative to it.
     """
     if found.get("general", 0) <= 0:
-        raise ValueError(f"shares {found} hold no general samples; alpha is relative to them")
+        raise ValueError(f"shares {dict(found)} hold no general samples; alpha is relative to them")
     return {name: share / found["general"] for name, share in found.items()}
 
 
@@ -60,34 +57,88 @@ def sample_index(seed: int, category: str, k: int) -> int:
 
 
 class MixtureDraw:
-    """The sequence of draws of one stage, batch by batch.
+    """The sequence of draws of one stage, batch by batch; steps may be asked for in any order.
 
     Source: quota apportionment as in R. Tijdeman's chairman assignment problem (1980): counts stay within one of their quota.
+    Each sample of a category has a first position that it may take and a latest one; of those that may, the most urgent goes.
     """
 
     def __init__(self, mixture: Mixture, *, batch: int, seed: int) -> None:
-        self.shares, self.batch_size, self.seed = shares(mixture), batch, seed
-        self._restart()
+        exact = _exact_shares(mixture)
+        self.shares, self.batch_size, self.seed = {name: float(share) for name, share in exact.items()}, batch, seed
+        self._names = list(exact)
+        self._period = math.lcm(*(share.denominator for share in exact.values()))
+        self._quota = [int(share * self._period) for share in exact.values()]
+        self._bound = max(1, 2 * len(exact) - 2)
+        urgency = math.lcm(*self._quota)
+        self._spacing = [urgency // quota for quota in self._quota]
+        self._jump(0)
 
     def batch(self, step: int) -> list[Draw]:
         """Return the draws of optimiser step `step`; counts do not depend on the seed, the order within a batch does."""
-        if step < self._step:
-            self._restart()
-        while self._step <= step:
-            draws = [self._next() for _ in range(self.batch_size)]
-            self._step += 1
+        self._move_to(step * self.batch_size)
+        draws = [self._next() for _ in range(self.batch_size)]
         order = hashlib.sha256(f"{self.seed}/order/{step}".encode()).digest()
         random.Random(order).shuffle(draws)
         return draws
 
-    def _restart(self) -> None:
-        self._step, self._position, self._counts = 0, 0, dict.fromkeys(self.shares, 0)
+    def counts(self, steps: int) -> dict[str, int]:
+        """Return how many samples of each category the first `steps` steps take."""
+        self._move_to(steps * self.batch_size)
+        return dict(zip(self._names, self._counts, strict=True))
+
+    def _move_to(self, position: int) -> None:
+        start = position - position % self._period
+        if not start <= self._position <= position:
+            self._jump(start)
+        while self._position < position:
+            self._next()
+
+    def _jump(self, position: int) -> None:
+        """Go to a multiple of the period, where every category has exactly its quota."""
+        self._position = position
+        self._counts = [position // self._period * quota for quota in self._quota]
+        self._first = [self._first_position(i) for i in range(len(self._names))]
+        self._urgency = [self._latest_position(i) for i in range(len(self._names))]
 
     def _next(self) -> Draw:
         self._position += 1
-        slack = 1 / (2 * len(self.shares) - 2) if len(self.shares) > 1 else 0.0
-        owed = {name: share * self._position - self._counts[name] for name, share in self.shares.items()}
-        due = [name for name in owed if owed[name] >= slack - 1e-9]
-        category = min(due, key=lambda name: (1 - slack - owed[name]) / self.shares[name])
-        self._counts[category] += 1
-        return Draw(category, self._counts[category] - 1)
+        position, urgency = self._position, self._urgency
+        chosen = min([i for i, first in enumerate(self._first) if first <= position], key=urgency.__getitem__)
+        k = self._counts[chosen]
+        self._counts[chosen] = k + 1
+        self._first[chosen], urgency[chosen] = self._first_position(chosen), self._latest_position(chosen)
+        return Draw(self._names[chosen], k)
+
+    def _first_position(self, i: int) -> int:
+        return -(-(1 + self._bound * self._counts[i]) * self._period // (self._bound * self._quota[i]))
+
+    def _latest_position(self, i: int) -> int:
+        """Return the exact latest position in a unit that all categories share."""
+        return (self._bound - 1 + self._bound * self._counts[i]) * self._spacing[i]
+
+
+def _exact_shares(mixture: Mixture) -> dict[str, Fraction]:
+    if isinstance(mixture, PretrainMixture):
+        found = {"caption": mixture.caption, "interleaved": mixture.interleaved, f"text_{mixture.text_data}": mixture.text}
+        parts = {name: _decimal(value) for name, value in found.items()}
+    elif isinstance(mixture, ContinualMixture):
+        parts = {name: _decimal(value) for name, value in dataclasses.asdict(mixture).items()}
+    else:
+        parts = _sft_parts(mixture)
+    total = sum(parts.values())
+    return {name: part / total for name, part in parts.items() if part > 0}
+
+
+def _sft_parts(mixture: SftMixture) -> dict[str, Fraction]:
+    weights = mixture.weights
+    multi, text = _decimal(weights.multi), _decimal(weights.text)
+    single = max(Fraction(0), 1 - multi - text) if weights.single is None else _decimal(weights.single)
+    alphas = {name: _decimal(alpha) for name, alpha in dataclasses.asdict(mixture.alpha).items()}
+    total = sum(alphas.values())
+    return {**{name: single * alpha / total for name, alpha in alphas.items()}, "multi_image": multi, "text_only": text}
+
+
+def _decimal(value: float) -> Fraction:
+    """Return the shortest decimal that stands for a float, exactly."""
+    return Fraction(repr(float(value)))
