@@ -219,7 +219,8 @@ def test_nothing_trained_from_noise_is_refused(planned: Planned) -> None:
 
 def test_second_study_finds_the_stages_of_the_first(planned: Planned) -> None:
     first = planned()
-    second = planned(("written", "another"), (VARY, "vary: {sft.mixture.alpha.science: [0.1], sft.mixture.alpha.math: [0, 0.5]}"), NO_BASELINE)
+    factors = "vary: {sft.mixture.alpha.science: [0.1], sft.mixture.alpha.math: [0, 0.5]}"
+    second = planned(("written", "another"), (VARY, factors), NO_BASELINE)
     assert len(trained(first, "sft") & trained(second, "sft")) == 2
     assert len(trained(first, "evaluate") & trained(second, "evaluate")) == 20
 
@@ -287,8 +288,8 @@ def test_search_plans_its_baseline_first(planned: Planned) -> None:
 
 
 def test_proposed_arm_takes_its_seed_where_the_search_says(write: Write, checkpoint: Path) -> None:
-    study = write((VARY, SEARCH.replace("sft.mixture.alpha.science", "pretrain.mixture.text_data").replace("log_float: [0.02, 2]", "choice: [mm1, hq]")),
-                  RECIPE, NO_BASELINE)
+    search = "search: {trials: 4, parameters: {pretrain.mixture.text_data: {choice: [mm1, hq]}}}"
+    study = write((VARY, search), RECIPE, NO_BASELINE)
     plan = plan_arms(study, "tiny", [{"pretrain.mixture.text_data": "hq"}])
     assert (plan.seed_enters, kinds(plan)["pretrain"], plan.arms[0].name) == ("pretrain", 2, "text_data=hq")
 
@@ -301,7 +302,8 @@ def test_proposed_arm_equals_the_designed_one(write: Write, checkpoint: Path) ->
 
 
 @pytest.mark.parametrize("parameter", [
-    "sft.mixture.alpha.science: {float: [0, 2000]}", "sft.mixture.weights: {simplex: [single, multy]}", "sft.mixture.alpha.sciense: {int: [0, 1]}",
+    "sft.mixture.alpha.science: {float: [0, 2000]}", "sft.mixture.weights: {simplex: [single, multy]}",
+    "sft.mixture.alpha.sciense: {int: [0, 1]}",
     "sft.images.grid: {grid_range: {n_min: [1, 4], n_max: [4, 99]}}", "sft.images.indicator: {choice: [none, sepz]}",
 ])
 def test_search_beyond_what_is_possible_is_refused_before_it_starts(parameter: str, planned: Planned) -> None:

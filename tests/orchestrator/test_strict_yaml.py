@@ -1,3 +1,4 @@
+import contextlib
 import os
 import string
 import time
@@ -127,10 +128,8 @@ def test_large_hostile_files_are_refused_within_a_second() -> None:
 
 
 def _only_a_study_error(data: bytes) -> None:
-    try:
-        parse(data, "f")
-    except StudyError as error:
-        assert error.path == "f"
+    with contextlib.suppress(StudyError):
+        assert isinstance(parse(data, "f").values, dict)
 
 
 @given(st.binary(max_size=300))

@@ -91,7 +91,8 @@ def test_final_mixture_has_the_published_shares() -> None:
     config = resolve(load_study("final-recipe"), "mm1.5-3b", {}, 0)
     assert config.sft is not None
     percent = {name: 100 * share for name, share in shares(config.sft.mixture).items()}
-    published = {"text_rich": 37.2, "refer_ground": 22.5, "general": 11.3, "math": 5.6, "code": 2.3, "science": 1.1, "multi_image": 10, "text_only": 10}
+    published = {"text_rich": 37.2, "refer_ground": 22.5, "general": 11.3, "math": 5.6, "code": 2.3, "science": 1.1,
+                 "multi_image": 10, "text_only": 10}
     assert percent == pytest.approx(published, abs=0.1)
 
 
