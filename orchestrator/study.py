@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from model.plain import did_you_mean
 from orchestrator import library
 from orchestrator.constraint import Constraint, parse_constraint
 from orchestrator.schema import ArmName, Changes, Kind, Name, Part, Text, read
@@ -186,6 +187,9 @@ def load_study(name_or_path: str | Path) -> Study:
     study = read(Study, document)
     _check_design(study)
     _check_select(study)
+    if study.published and study.published not in library.names("published"):
+        hint = did_you_mean(study.published, library.names("published"))
+        raise study.error(("published",), f"no published results {study.published!r}", hint)
     return study
 
 
