@@ -22,10 +22,12 @@ LARGEST = 1e300
 
 
 class FieldError(ValueError):
-    """A configuration value that cannot be used: where (dotted path), what, and what is allowed."""
+    """A configuration value that cannot be used: where (dotted path), what, and what is allowed.
+
+    The parts are kept, so that a loader can add file and line.
+    """
 
     def __init__(self, path: str, problem: str, hint: str = "") -> None:
-        """Keep the parts apart, so that a loader can add file and line."""
         super().__init__(f"{path}: {problem}" + (f"\nhint: {hint}" if hint else ""))
         self.path, self.problem, self.hint = path, problem, hint
 

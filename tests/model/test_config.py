@@ -78,7 +78,7 @@ def test_presets_have_whole_heads_and_patches(name):
     (SftConfig, SFT, {"micro_batch": -1}, "micro_batch"),
     (SftConfig, SFT, {"max_tokens": 0}, "max_tokens"),
     (SftConfig, SFT, {"checkpoint_every": 0}, "checkpoint_every"),
-    (SftConfig, SFT, {"mixture": {"alpha": {"sience": 1}}}, "mixture.alpha.sience"),
+    (SftConfig, SFT, {"mixture": {"alpha": {"maths": 1}}}, "mixture.alpha.maths"),
     (EvaluateConfig, {"images": IMAGES, "benchmarks": ["a"]}, {"num_items": -1}, "num_items"),
     (EvaluateConfig, {"images": IMAGES, "benchmarks": ["a"]}, {"batch": 0}, "batch"),
     (EvaluateConfig, {"images": IMAGES, "benchmarks": ["a"]}, {"threads": 0}, "threads"),
