@@ -53,7 +53,7 @@ BAD = {
                             "maximize: knowledge, subject_to: [knowledge >= baseline.knowledge]", "select.baseline is not given"),
     "smallest of rows": (VARY, "arms: {a: {}, b: {sft.lr: 1e-3}}\nnote: x", "smallest needs exactly one factor"),
     "misspelt choice": ("baseline:", "prefer: smalest, baseline:", "'smalest'; allowed: first, smallest, largest\nhint: did you mean"),
-    "unknown published results": ("seeds: 2", "seeds: 2\npublished: alpha-scienc", "published: no published results 'alpha-scienc'\nhint: did"),
+    "unknown published results": ("seeds: 2", "seeds: 2\npublished: alpha-scienc", "published: no published results 'alpha-scienc'"),
     "wrong kind": ("name: written", "name: written\nkind: recipe", "kind: 'recipe'; allowed here: study"),
 }
 
