@@ -7,6 +7,9 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 export MLFLOW_DISABLE_TELEMETRY ?= true
+# Caches live in the environment, so that nothing is written outside the project.
+export UV_CACHE_DIR ?= $(CURDIR)/$(VENV)/.cache/uv
+export MPLCONFIGDIR ?= $(CURDIR)/$(VENV)/.cache/matplotlib
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast lint bench chaos dashboard browser clean
@@ -16,17 +19,21 @@ help: ## list the targets
 
 setup: $(STAMP) ## install the pinned packages into .venv
 
-# uv installs the closure in seconds, but does not read pip's configuration: wheels kept locally are handed on.
+# uv installs the closure in seconds, but does not read pip's configuration: wheels kept locally are handed on, and where
+# a mirror is known to pip alone, pip does it, slowly.
 $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python $${PIP_FIND_LINKS:+--find-links "$$PIP_FIND_LINKS"} -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python $${PIP_FIND_LINKS:+--find-links "$$PIP_FIND_LINKS"} -r requirements.lock \
+	  || $(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: setup ## run the quick-start study and write its report
 	@$(BIN)/ablate run quickstart
 	@$(BIN)/ablate report quickstart
+	@echo "dashboard: make dashboard"
+	@echo "MLflow:    $(BIN)/mlflow ui --backend-store-uri sqlite:///$${ABLATE_HOME:-.ablate}/mlflow.db"
 
 dashboard: setup ## open the dashboard on http://127.0.0.1:8501
 	@$(BIN)/ablate dashboard
@@ -44,7 +51,7 @@ browser: ## Chromium for the browser tests
 lint: setup ## style, types, docstrings, spelling
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/pydoclint --quiet orchestrator model dashboard
+	@bash .ci/docstrings
 	@$(BIN)/codespell
 
 bench: setup ## speed, beside the rivals, in one table

@@ -71,7 +71,7 @@ HEAVY = {"torch", "transformers"}
 
 BANNED_IMPORTS = {"pickle", "cPickle", "joblib", "dill", "cloudpickle", "marshal", "shelve", "skops"}
 BANNED_CALLS = {"eval", "exec", "compile", "os.system", "os.popen", "yaml.unsafe_load", "yaml.full_load", "mlflow.pyfunc.load_model",
-                "pd.read_pickle", "pandas.read_pickle", "logging.basicConfig"}
+                "pd.read_pickle", "pandas.read_pickle"}
 BANNED_KEYWORDS = {"allow_pickle", "trust_remote_code", "unsafe_allow_html", "shell"}
 SEEDING = {"torch.manual_seed", "torch.cuda.manual_seed_all", "random.seed", "np.random.seed", "numpy.random.seed"}
 
@@ -154,7 +154,8 @@ def deferred_import(each: Module) -> list[str]:
     found = [(node.lineno, name) for function in functions(each.tree) for node in ast.walk(function) for name in imported(node)[:1]]
     dynamic = [f"{each.path}:{node.lineno}: {name}" for node, name in calls(each)
                if name in {"importlib.import_module", "__import__", "import_module"} and each.path not in DYNAMIC]
-    far = [f"{each.path}:{node.lineno}: relative import" for node in ast.walk(each.tree) if isinstance(node, ast.ImportFrom) and node.level > 1]
+    far = [f"{each.path}:{node.lineno}: relative import" for node in ast.walk(each.tree)
+           if isinstance(node, ast.ImportFrom) and node.level > 1]
     return [f"{each.path}:{line}: {name} inside a function" for line, name in found if (each.path, name) not in DEFERRED] + dynamic + far
 
 
@@ -181,7 +182,8 @@ def built_sql(each: Module) -> list[str]:
 def broad_handlers(each: Module) -> int:
     """Count handlers that catch everything."""
     handlers = [node for node in ast.walk(each.tree) if isinstance(node, ast.ExceptHandler)]
-    return sum(node.type is None or bool({"Exception", "BaseException"} & {dotted(part) for part in ast.walk(node.type)}) for node in handlers)
+    caught = [{dotted(part) for part in ast.walk(node.type)} if node.type else {"Exception"} for node in handlers]
+    return sum(bool({"Exception", "BaseException"} & names) for names in caught)
 
 
 def environment_read(each: Module) -> list[str]:
@@ -191,6 +193,12 @@ def environment_read(each: Module) -> list[str]:
 
 def hidden_seed(each: Module) -> list[str]:
     return [f"{each.path}:{node.lineno}: {name}" for node, name in calls(each) if name in SEEDING and each.path not in SEEDS]
+
+
+def logging_set_up(each: Module) -> list[str]:
+    """Find logging that is set up by an import; a program may do it in its main function."""
+    later = {inner for function in functions(each.tree) for inner in ast.walk(function)}
+    return [f"{each.path}:{node.lineno}: {name}" for node, name in calls(each) if name == "logging.basicConfig" and node not in later]
 
 
 def beyond_read_side(each: Module) -> list[str]:
@@ -232,17 +240,18 @@ def product() -> list[Module]:
 
 
 def tracked() -> list[str]:
-    listing = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return listing.stdout.splitlines()
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 MODULES = product()
 
 
 @pytest.mark.parametrize("check", [wrong_direction, wrong_door, deferred_import, banned_call, built_sql, environment_read, hidden_seed,
-                                   beyond_read_side])
+                                   logging_set_up, beyond_read_side])
 def test_no_module_breaks_the_rule(check):
-    assert [violation for each in MODULES for violation in check(each)] == []
+    violations = [violation for each in MODULES for violation in check(each)]
+    assert not violations, "\n".join(violations)
 
 
 def test_torch_is_reached_through_the_worker_alone():
@@ -263,7 +272,8 @@ def test_studies_are_data():
 
 
 def test_files_have_names_that_say_something():
-    assert [each.path for each in MODULES if each.path.split("/")[-1] in {"utils.py", "util.py", "common.py", "helpers.py", "misc.py"}] == []
+    empty = {"utils.py", "util.py", "common.py", "helpers.py", "misc.py"}
+    assert [each.path for each in MODULES if each.path.split("/")[-1] in empty] == []
 
 
 @pytest.mark.parametrize("name", [each.name for each in MODULES if each.path in {
@@ -298,6 +308,7 @@ CAUGHT = [
     (built_sql, "orchestrator/ledger/read.py", "sqlalchemy.text('select %s' % name)"),
     (environment_read, "orchestrator/driver.py", "os.environ.get('HOME')"),
     (hidden_seed, "model/vision.py", "torch.manual_seed(1)"),
+    (logging_set_up, "model/vision.py", "import logging\nlogging.basicConfig()"),
     (beyond_read_side, "dashboard/app.py", "from orchestrator.driver import drive"),
 ]
 
@@ -313,6 +324,7 @@ ALLOWED = [
     (deferred_import, "orchestrator/ray_executor.py", "def f():\n    from orchestrator.worker import execute"),
     (banned_call, "model/x.py", "torch.load(path, weights_only=True)\nmodel.eval()\nnp.load(path, allow_pickle=False)"),
     (built_sql, "orchestrator/ledger/read.py", "text('select 1')"),
+    (logging_set_up, "model/training/__main__.py", "def main():\n    logging.basicConfig()"),
     (beyond_read_side, "dashboard/app.py", "from orchestrator.ledger.read import studies"),
 ]
 
@@ -322,9 +334,9 @@ def test_what_is_allowed_passes(check, path, source):
     assert check(module(path, source)) == []
 
 
-@pytest.mark.parametrize("source", ["try: f()\nexcept: pass", "try: f()\nexcept Exception: pass", "try: f()\nexcept (OSError, Exception): pass"])
-def test_a_broad_handler_is_counted(source):
-    assert broad_handlers(module("x.py", source)) == 1
+@pytest.mark.parametrize("caught", ["", " Exception", " (OSError, Exception)", " BaseException as error"])
+def test_a_broad_handler_is_counted(caught):
+    assert broad_handlers(module("x.py", f"try: f()\nexcept{caught}: pass")) == 1
 
 
 def test_torch_behind_two_imports_is_found():
