@@ -2,7 +2,7 @@
 
 `Results.to_json()` is public; `schema_version` grows with each change that is not an addition. Version 1:
 
-- `study`: name, question, scale, version, state, study_id, spec_hash, recipe, seeds, baseline (arm key), rule (words).
+- `study`: name, question, scale, version, state, study_id, spec_hash, recipe, seeds, baseline (arm key), objective, rule (words).
 - `metrics`: list of {name, kind: aggregate | category | benchmark | cost, category, is_decisive}.
 - `arms`: list in the study's order, see `analysis.table.ArmResult`; `metrics` maps a metric to {mean, half_width, n,
   by_seed, delta: {value, half_width, half_width_holm, p_holm, is_told_apart, n} | null}. Scores are 0 to 100.
@@ -23,8 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine
-
 from orchestrator.analysis import claims, scores, selection, statistics, table
 from orchestrator.analysis.claims import Judgement
 from orchestrator.analysis.scores import TrialScores
@@ -33,6 +31,7 @@ from orchestrator.analysis.table import ArmResult
 from orchestrator.arms import Arm, baseline_of
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
+from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.read import StageRow, StudyRow, TrialRow
 from orchestrator.schema import Published, load_published
 from orchestrator.study import Study
@@ -104,6 +103,8 @@ class Results:
     study: StudyRow
     question: str
     source: str | None
+    objective: str
+    """Metric that decides."""
     rule: str
     recipe: str
     seeds: tuple[int, ...]
@@ -142,7 +143,8 @@ class Results:
             "schema_version": SCHEMA_VERSION,
             "study": {"name": row.name, "question": self.question, "source": self.source, "scale": row.scale,
                       "version": row.version, "state": row.state, "study_id": row.study_id, "spec_hash": row.spec_hash,
-                      "recipe": self.recipe, "seeds": list(self.seeds), "baseline": self.baseline, "rule": self.rule},
+                      "recipe": self.recipe, "seeds": list(self.seeds), "baseline": self.baseline,
+                      "objective": self.objective, "rule": self.rule},
             "metrics": [dataclasses.asdict(each) for each in self.metrics],
             "arms": [_plain(each) for each in self.arms],
             "trials": [{**_plain(each), "stage_ids": stage_ids[each.trial_key]} for each in self.trials],
@@ -173,11 +175,12 @@ def study_results(engine: Engine, row: StudyRow) -> Results:
     rule = rule_of(study, baseline)
     published = _published(study)
     return Results(
-        study=row, question=study.question, source=study.source, rule=rule_text(study), recipe=study.recipe,
-        seeds=study.seed_list, baseline=baseline, metrics=tuple(_metric(name, rule) for name in names),
+        study=row, question=study.question, source=study.source, objective=study.select.maximize, rule=rule_text(study),
+        recipe=study.recipe, seeds=study.seed_list, baseline=baseline, metrics=tuple(_metric(name, rule) for name in names),
         arms=tuple(table.arm_results(arms, trials, fits, baseline)), trials=tuple(trials),
         trial_rows=tuple(trial_rows), stages=tuple(stages), verdict=selection.select(rule, arms, measured),
-        claims=_judged(published, arms, measured), published=published and _by_key(published, arms),
+        claims=_judged(published, arms, measured),
+        published=None if published is None else _by_key(published, arms),
         counts=_counts(row, trials, stages), cost=_cost(row, trial_rows, stages),
         varies_with_seed=_varies_with_seed(trial_rows, stages))
 

@@ -100,7 +100,10 @@ def _arm(arm: Candidate, trials: Sequence[TrialScores], fits: Mapping[str, Fit],
 def _cell(metric: str, mean: statistics.Mean, trials: Sequence[TrialScores],
           difference: statistics.Difference | None) -> Cell:
     by_seed = {trial.seed: trial.metrics[metric] for trial in trials if metric in trial.metrics and not trial.is_diverged}
-    delta = difference and Delta(
-        value=difference.value, half_width=difference.half_width, half_width_holm=difference.half_width_holm,
-        p_holm=difference.p_holm, is_told_apart=difference.is_told_apart, n=difference.n)
-    return Cell(mean=mean.value, half_width=mean.half_width, n=mean.n, by_seed=by_seed, delta=delta)
+    return Cell(mean=mean.value, half_width=mean.half_width, n=mean.n, by_seed=by_seed,
+                delta=None if difference is None else _delta(difference))
+
+
+def _delta(difference: statistics.Difference) -> Delta:
+    return Delta(value=difference.value, half_width=difference.half_width, half_width_holm=difference.half_width_holm,
+                 p_holm=difference.p_holm, is_told_apart=difference.is_told_apart, n=difference.n)

@@ -1,0 +1,237 @@
+"""The report of a study: one HTML file that needs nothing else, for reading, printing and sending.
+
+Every text that comes from a study is escaped; there are no scripts and no addresses, and a policy in the page forbids
+both. The order is that of a reader: question, verdict, curve, arms, benchmarks, cost, and then the evidence.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+from orchestrator.analysis import figures
+from orchestrator.analysis.table import ArmResult, Cell, Delta
+from orchestrator.strict_yaml import dump
+
+if TYPE_CHECKING:
+    from orchestrator.results import Results
+
+_TEMPLATE = Path(__file__).with_suffix(".html")
+MISSING = "–"
+MAX_PANELS = 3
+_SIGNS = {"selected": "✓", "tied": "=", "underpowered": "?", "infeasible": "✗", "incomplete": "…", "supported": "✓",
+          "contradicted": "✗", "undecided": "?"}
+
+
+def write_report(results: Results, path: Path) -> Path:
+    """Write the report, replacing an older one at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    temporary.write_text(render(results), encoding="utf-8")
+    os.replace(temporary, path)
+    return path
+
+
+def render(results: Results) -> str:
+    """Return the page."""
+    parts = [_head(results), _verdict(results), _numbers(results), _curve(results), _arms(results), _benchmarks(results),
+             _published(results), _evidence(results), _reproduce(results)]
+    title = escape(f"{results.study.name} – {results.study.scale}")
+    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(title=title, body="\n".join(part for part in parts if part))
+
+
+def panels(results: Results) -> list[str]:
+    """Return the metrics worth a panel: what is maximised, MMBase, what is constrained; only those with scores."""
+    measured = {name for arm in results.arms for name in arm.metrics}
+    decisive = [metric.name for metric in results.metrics if metric.is_decisive]
+    order = dict.fromkeys([results.objective, "mmbase", *decisive])
+    return [name for name in order if name in measured][:MAX_PANELS]
+
+
+# ---- sections ------------------------------------------------------------------------------------------------------
+
+
+def _head(results: Results) -> str:
+    row = results.study
+    source = f'<p class="note">{escape(results.source)}</p>' if results.source else ""
+    where = f"Study at scale {row.scale}, version {row.version}, {row.state.lower().replace('_', ' ')}"
+    return (f'<header><p class="where">{escape(where)}</p><h1>{escape(row.name)}</h1>'
+            f'<p class="question">{escape(results.question)}</p>{source}</header>')
+
+
+def _verdict(results: Results) -> str:
+    verdict = results.verdict
+    return (f'<section class="verdict {verdict.kind}" aria-label="Verdict"><strong>{_SIGNS[verdict.kind]} {verdict.kind}</strong>'
+            f'<p>{escape(verdict.sentence)}</p><p class="note">Rule, declared before the study ran: {escape(results.rule)}. '
+            f"{escape(results.seed_note)}</p></section>")
+
+
+def _numbers(results: Results) -> str:
+    counts, cost = results.counts, results.cost
+    failed = ", ".join(text for number, text in ((counts.trials_diverged, f"{counts.trials_diverged} diverged"),
+                                                 (counts.trials_failed, f"{counts.trials_failed} failed")) if number)
+    reused = f", {counts.stages_reused} from earlier studies" if counts.stages_reused else ""
+    elapsed = f"{duration(cost.elapsed_s)} from submission to end" if cost.elapsed_s is not None else "still going on"
+    tiles = [("Arms × seeds", f"{len(results.arms)} × {len(results.seeds)}", f"{len(results.trials)} trials"),
+             ("Trials done", f"{counts.trials_done} of {counts.trials}", failed or "none failed"),
+             ("Stages asked for", str(counts.stages_requested), f"{counts.stages_unique} distinct{reused}"),
+             ("Compute", duration(cost.seconds), elapsed),
+             ("Saved by sharing", duration(cost.seconds_saved), "what repeating shared stages would add")]
+    items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(note)}</small></dd></div>"
+                    for name, value, note in tiles)
+    return f'<dl class="numbers">{items}</dl>'
+
+
+def _curve(results: Results) -> str:
+    shown = panels(results)
+    if not shown:
+        return ""
+    chosen = results.verdict.chosen
+    parts = ["<h2>Scores</h2>", _figure(
+        figures.score_figure(results.arms, shown, chosen=chosen, seeds=results.seeds),
+        "Small circles: single seeds. Squares: means with 95 % intervals over seeds. Dashed: the baseline's mean. Ring: the chosen "
+        "arm. The axis of levels is categorical.")]
+    tokens = {round(arm.tokens_per_image, 1) for arm in results.arms if arm.tokens_per_image is not None}
+    if len(tokens) > 1:
+        parts.append(_figure(figures.tokens_figure(results.arms, shown[0], chosen=chosen), "Score against image tokens of an image."))
+    return "\n".join(parts)
+
+
+def _arms(results: Results) -> str:
+    names = [each.name for each in results.metrics if each.kind in ("aggregate", "category") or each.is_decisive]
+    note = ("Mean over seeds ± half-width of its 95 % interval; below it the difference to the baseline, paired by seed, with its own 95 % "
+            "interval. Bold: told apart from the baseline at 5 % after Holm's correction over the arms of the column.")
+    return f'<h2>Arms</h2>{_table(results, names)}<p class="note">{escape(note)}</p>'
+
+
+def _benchmarks(results: Results) -> str:
+    names = [each.name for each in results.metrics if each.kind == "benchmark"]
+    return f"<h2>Benchmarks</h2>{_table(results, names)}" if names else ""
+
+
+def _published(results: Results) -> str:
+    parts = []
+    if results.claims:
+        rows = [[_cell_text(each.claim.statement), f'<td class="{each.outcome}">{_SIGNS[each.outcome]} {each.outcome}</td>',
+                 _cell_text(each.sentence)] for each in results.claims]
+        parts.append("<h2>Published claims</h2>" + _rows(["Claim", "Here", "Evidence"], rows))
+    if results.published and results.published.scores:
+        names = sorted({name for scores in results.published.scores.values() for name in scores})
+        rows = [[_cell_text(results.arm(key).name), *(f"<td>{_number(scores.get(name))}</td>" for name in names)]
+                for key, scores in results.published.scores.items()]
+        parts.append(f"<h2>Published numbers</h2>{_rows(['Arm', *names], rows)}")
+        parts.append(f'<p class="note">{escape(results.published.title)}, {escape(results.published.source)}. Another model and other '
+                     "data: not on our axes, and part of no figure above.</p>")
+    return "\n".join(parts)
+
+
+def _evidence(results: Results) -> str:
+    rows = [[_cell_text(each.trial_key), f"<td>{each.seed}</td>", f"<td>{escape(each.state.lower())}</td>",
+             '<td class="text"><code>' + " ".join(escape(stage_id[:12]) for stage_id in each.stage_ids) + "</code></td>"]
+            for each in results.trial_rows]
+    trials = _rows(["Trial", "Seed", "State", "Stages (first 12 digits of the identity)"], rows)
+    stages = _rows(["Stage", "Kind", "State", "Seconds", "Identity"], [
+        [_cell_text(each.label), f"<td>{escape(each.kind)}</td>", f"<td>{escape(each.state.lower())}</td>",
+         f"<td>{_number(each.seconds)}</td>", f'<td class="text"><code>{escape(each.stage_id)}</code></td>'] for each in results.stages])
+    withheld = sorted({f"{arm.name}: {name} withheld, {reason}" for arm in results.arms for name, reason in arm.withheld.items()})
+    notes = "<ul>" + "".join(f"<li>{escape(each)}</li>" for each in withheld) + "</ul>" if withheld else ""
+    return f"<h2>Evidence</h2>{notes}{_details('Trials', trials)}{_details('Stages', stages)}{_configuration(results)}"
+
+
+def _configuration(results: Results) -> str:
+    """Show the resolved configuration of the baseline, or else of the first arm."""
+    row = next((each for each in results.trial_rows if each.arm_key == results.baseline), next(iter(results.trial_rows), None))
+    if row is None:
+        return ""
+    plain = {name: value for name, value in row.config.items() if value is not None}
+    return _details(f"Resolved configuration of {row.trial_key} ({row.arm_name})", f"<pre>{escape(dump(plain))}</pre>")
+
+
+def _reproduce(results: Results) -> str:
+    row = results.study
+    study = dump(row.spec["study"])
+    commands = "\n".join([f"ablate run {row.name}.yaml --scale {row.scale}", f"ablate results {row.name} --scale {row.scale} --json"])
+    return (f"<h2>Reproduce</h2><p>Save the study below as <code>{escape(row.name)}.yaml</code>; stages that are finished in the ledger "
+            f"are not run again.</p><pre>{escape(commands)}</pre>{_details('The study', f'<pre>{escape(study)}</pre>')}"
+            f"<footer>Specification <code>{escape(row.spec_hash)}</code>. All intervals are 95 %; statistics are those of the "
+            "pooled arm + seed model.</footer>")
+
+
+# ---- pieces --------------------------------------------------------------------------------------------------------
+
+
+def duration(seconds: float | None) -> str:
+    """Return `12 s`, `3 min 20 s` or `5 h 10 min`."""
+    if seconds is None:
+        return MISSING
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    return f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _figure(svg: str, caption: str) -> str:
+    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _details(title: str, body: str) -> str:
+    return f"<details><summary>{escape(title)}</summary>{body}</details>"
+
+
+def _table(results: Results, metrics: Sequence[str]) -> str:
+    rows = [[_arm_cell(results, arm), *(_score_cell(arm.metrics.get(name)) for name in metrics), f"<td>{_tokens(arm)}</td>",
+             f"<td>{_trials(arm)}</td>"] for arm in results.arms]
+    chosen = [arm.key == results.verdict.chosen for arm in results.arms]
+    return _rows(["Arm", *metrics, "tokens / image", "seeds"], rows, chosen)
+
+
+def _rows(heads: Sequence[str], rows: Iterable[Sequence[str]], marked: Sequence[bool] = ()) -> str:
+    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in heads)
+    flags = [*marked, *([False] * (len(list(rows := list(rows))) - len(marked)))]
+    body = "".join(f"<tr{' class=chosen' if flag else ''}>{''.join(row)}</tr>" for row, flag in zip(rows, flags, strict=True))
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell_text(text: str) -> str:
+    return f'<td class="text">{escape(text)}</td>'
+
+
+def _arm_cell(results: Results, arm: ArmResult) -> str:
+    tags = [("chosen", arm.key == results.verdict.chosen, ""), ("baseline", arm.is_baseline, " plain"),
+            ("tied", results.verdict.kind != "selected" and arm.key in results.verdict.tied, " plain")]
+    shown = "".join(f'<span class="tag{style}">{name}</span>' for name, is_on, style in tags if is_on)
+    levels = json.dumps(arm.levels, ensure_ascii=False)
+    return f'<td title="{escape(levels)}">{escape(arm.name)}{shown}</td>'
+
+
+def _score_cell(cell: Cell | None) -> str:
+    if cell is None:
+        return f"<td>{MISSING}</td>"
+    width = "n=1" if cell.half_width is None else f"± {cell.half_width:.1f}"
+    told = " class=told" if cell.delta and cell.delta.is_told_apart else ""
+    return f"<td{told}>{cell.mean:.1f} <small style='display:inline'>{width}</small>{_delta(cell.delta)}</td>"
+
+
+def _delta(delta: Delta | None) -> str:
+    if delta is None:
+        return ""
+    bounds = "" if delta.half_width is None else f" [{delta.value - delta.half_width:.1f}, {delta.value + delta.half_width:.1f}]"
+    return f"<small>{delta.value:+.1f}{bounds}</small>"
+
+
+def _tokens(arm: ArmResult) -> str:
+    return MISSING if arm.tokens_per_image is None else f"{arm.tokens_per_image:.0f}"
+
+
+def _trials(arm: ArmResult) -> str:
+    aside = f"<small>{arm.num_diverged} diverged</small>" if arm.num_diverged else ""
+    return f"{arm.num_scored} of {arm.num_trials}{aside}"
+
+
+def _number(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.1f}"
