@@ -58,7 +58,8 @@ class Artifacts:
 
     def newest_checkpoint(self, stage_id: str) -> int:
         """Return the step of the newest published checkpoint to resume from, 0 if there is none."""
-        steps = [path.name.removeprefix("step_") for path in self.checkpoints_dir(stage_id).glob("step_*")]
+        names = (path.name for path in self.checkpoints_dir(stage_id).glob("step_*"))
+        steps = (name.removeprefix("step_").split("-")[0] for name in names)
         return max((int(step) for step in steps if step.isdigit()), default=0)
 
 

@@ -35,6 +35,17 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Fenced:
+    """An open transaction of the driver, with what its first statement learnt."""
+
+    connection: Connection
+    now: float
+    """Database clock at the start of the transaction."""
+    bell: int
+    """Moves when a person changed something."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fence:
     """What a driver holds: the newest epoch of the ledger, as long as nobody took it over."""
 
@@ -71,19 +82,20 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def fenced(engine: Engine, fence: Fence) -> Iterator[Connection]:
+def fenced(engine: Engine, fence: Fence) -> Iterator[Fenced]:
     """Open a transaction that commits only while the fence is the newest; also extends the driver's lease.
 
     Raises:
         LostLease: another driver took over; nothing was written.
     """
+    mine = (driver_lease.c.epoch == fence.epoch) & (driver_lease.c.driver_id == fence.driver_id)
+    extend = (driver_lease.update().where(mine).values(lease_expires_at=now_s() + fence.ttl_s)
+              .returning(driver_lease.c.lease_expires_at, driver_lease.c.bell))
     with transaction(engine) as connection:
-        mine = (driver_lease.c.epoch == fence.epoch) & (driver_lease.c.driver_id == fence.driver_id)
-        extended = connection.execute(
-            driver_lease.update().where(mine).values(lease_expires_at=now_s() + fence.ttl_s))
-        if extended.rowcount != 1:
+        row = connection.execute(extend).one_or_none()
+        if row is None:
             raise LostLease(f"driver {fence.driver_id} of epoch {fence.epoch} was replaced by a newer one; it stops")
-        yield connection
+        yield Fenced(connection, row.lease_expires_at - fence.ttl_s, row.bell)
 
 
 def retrying(function: Callable[[], T]) -> T:
@@ -113,7 +125,7 @@ def _open_sqlite(url: str, database: str | None) -> Engine:
     engine = create_engine(url)
 
     @event.listens_for(engine, "connect")
-    def _connect(connection: Any, _record: Any) -> None:  # noqa: ANN401 (SQLAlchemy's hook)
+    def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # pysqlite would begin late, and never IMMEDIATE
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
             connection.execute("PRAGMA " + pragma)
@@ -148,8 +160,9 @@ def _migrate(engine: Engine) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         found = _revision(connection)
         if found is not None and found > HEAD:
-            raise OrchestratorError(f"ledger {engine.url.render_as_string()}: schema {found} is newer than this "
-                                    f"release knows ({HEAD})\nhint: upgrade ablate, or point ABLATE_LEDGER_URL elsewhere")
+            where = engine.url.render_as_string()
+            raise OrchestratorError(f"ledger {where}: schema {found} is newer than this release knows ({HEAD})\n"
+                                    "hint: upgrade ablate, or point ABLATE_LEDGER_URL elsewhere")
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.attributes["connection"] = connection

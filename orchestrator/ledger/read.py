@@ -189,7 +189,8 @@ def stages(engine: Engine, study_id: str) -> list[StageRow]:
 
 def scores(engine: Engine, study_id: str) -> list[ScoreRow]:
     """Return one row for each trial and benchmark that has a score."""
-    query = (select(t.trials.c.trial_key, t.trials.c.arm_key, t.arms.c.name.label("arm_name"), t.trials.c.seed, t.scores)
+    trial = (t.trials.c.trial_key, t.trials.c.arm_key, t.arms.c.name.label("arm_name"), t.trials.c.seed)
+    query = (select(*trial, t.scores)
              .select_from(t.trial_stages)
              .join(t.trials, (t.trials.c.study_id == t.trial_stages.c.study_id)
                    & (t.trials.c.trial_key == t.trial_stages.c.trial_key))
@@ -267,12 +268,12 @@ def _studies(connection: Connection) -> list[StudyRow]:
     return list(rows.values())
 
 
-def _stage_counts(connection: Connection) -> dict[str, dict[str, int]]:
+def _stage_counts(connection: Connection) -> dict[str, dict[str, Any]]:
     links, stage = t.trial_stages.c, t.stages.c
     query = (select(links.study_id, stage.state, func.count(distinct(links.stage_id)).label("n"))
              .join(t.stages, stage.stage_id == links.stage_id)
              .where(stage.kind != literal("import")).group_by(links.study_id, stage.state))
-    counts: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str, Any]] = {}
     for row in connection.execute(query):
         mine = counts.setdefault(row.study_id, {"stages_total": 0, "stages_done": 0, "stages_running": 0,
                                                 "stages_failed": 0})

@@ -44,13 +44,13 @@ class now_s(FunctionElement[float]):  # noqa: N801 (reads as the SQL function th
 
 
 @compiles(now_s, "sqlite")
-def _now_sqlite(_element: now_s, _compiler: Any, **_: Any) -> str:  # noqa: ANN401 (SQLAlchemy's hook)
+def _now_sqlite(_element: now_s, _compiler: Any, **_: Any) -> str:
     # Not unixepoch('subsec'): it is NULL on SQLite 3.40, and a NULL lease would never expire.
     return "((julianday('now') - 2440587.5) * 86400.0)"
 
 
 @compiles(now_s, "postgresql")
-def _now_postgresql(_element: now_s, _compiler: Any, **_: Any) -> str:  # noqa: ANN401 (SQLAlchemy's hook)
+def _now_postgresql(_element: now_s, _compiler: Any, **_: Any) -> str:
     return "CAST(extract(epoch FROM now()) AS double precision)"
 
 
@@ -75,7 +75,8 @@ studies = Table(
     Column("state", String(32), nullable=False),
     Column("reason", Text, nullable=False),  # why it is paused, or ""
     Column("requested_stages", Integer, nullable=False),
-    Column("is_search", Boolean, nullable=False),
+    Column("arms_wanted", Integer, nullable=False),  # arms of a search in all; 0 for a designed study
+    Column("parallel", Integer, nullable=False),  # arms of a search that may be open at once
     Column("created_at", Double, nullable=False),
     Column("ended_at", Double),
     UniqueConstraint("name", "scale", "spec_hash"),
@@ -157,6 +158,7 @@ attempts = Table(
     Column("checkpoint_step", BigInteger, nullable=False),  # newest step to resume from, when it ended
     Column("progress", Text),
     Column("failure", Text),
+    Column("failure_hash", String(64), nullable=False),  # equal errors have equal hashes; "" without one
     Column("result", Text),
     UniqueConstraint("stage_id", "attempt_no"),
     Index("one_success", "stage_id", unique=True, sqlite_where=_SUCCESS_SQL, postgresql_where=_SUCCESS_SQL),

@@ -44,7 +44,8 @@ def _logical() -> None:
         sa.Column("state", sa.String(32), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("requested_stages", sa.Integer(), nullable=False),
-        sa.Column("is_search", sa.Boolean(), nullable=False),
+        sa.Column("arms_wanted", sa.Integer(), nullable=False),
+        sa.Column("parallel", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("ended_at", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("study_id", name="pk_studies"),
@@ -144,6 +145,7 @@ def _physical() -> None:
         sa.Column("checkpoint_step", sa.BigInteger(), nullable=False),
         sa.Column("progress", sa.Text(), nullable=True),
         sa.Column("failure", sa.Text(), nullable=True),
+        sa.Column("failure_hash", sa.String(64), nullable=False),
         sa.Column("result", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("attempt_id", name="pk_attempts"),
         sa.ForeignKeyConstraint(["stage_id"], ["stages.stage_id"], name="fk_attempts_stage_id"),
@@ -165,6 +167,8 @@ def _physical() -> None:
         sa.PrimaryKeyConstraint("stage_id", "benchmark", name="pk_scores"),
         sa.ForeignKeyConstraint(["stage_id"], ["stages.stage_id"], name="fk_scores_stage_id"),
     )
+    op.execute("INSERT INTO driver_lease (id, epoch, driver_id, lease_expires_at, holder, bell) "
+               "VALUES (1, 0, '', 0, '{}', 0)")
 
 
 def _records() -> None:

@@ -1,0 +1,328 @@
+"""`decide(snapshot, observed, now) -> actions`: all that the driver decides, as one pure function.
+
+- Order: what ended, what started, what became ready or moot, trials, studies, whom to stop, what to hand out.
+- Each part sees the effect of the parts before it, so one call carries an ended attempt to its child's claim: a stage
+  costs one ledger transaction, not three.
+- A stage wanted by most unfinished trials goes first, since it unblocks most; then the older study, then plan order.
+- A stage now running is waited for by every trial that needs it, of whatever study: it is simply not QUEUED.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from orchestrator.snapshot import (
+    Action,
+    Claim,
+    Finish,
+    MoveStage,
+    MoveStudy,
+    MoveTrial,
+    Observed,
+    Outcome,
+    PastAttempt,
+    Propose,
+    Snapshot,
+    StageView,
+    Start,
+    Stop,
+    TrialView,
+    Write,
+    evolve,
+)
+from orchestrator.states import (
+    BUDGETS,
+    CRASH_LOOP,
+    LIVE_STAGES,
+    LIVE_STUDIES,
+    POISONED,
+    TERMINAL_STAGES,
+    TERMINAL_TRIALS,
+    AttemptState,
+    StageState,
+    StudyState,
+    study_state,
+    trial_state,
+)
+
+LONGEST_WAIT_S = 60.0
+_HARMLESS = frozenset({AttemptState.PREEMPTED, AttemptState.CANCELLED, AttemptState.FENCED})
+
+
+def decide(snapshot: Snapshot, observed: Observed, now: float, *, retry_base_s: float = 1.0,
+           stop_grace_s: float = 25.0) -> list[Action]:
+    """Return what to do now, in the order in which it must be done.
+
+    Args:
+        snapshot: the ledger's part.
+        observed: the world's part.
+        now: seconds by the ledger's clock.
+        retry_base_s: wait before the first retry of a stage.
+        stop_grace_s: seconds that an attempt asked to stop has to save its work.
+    """
+    work = _Work(snapshot, observed, now)
+    work.do(_finishes(work, retry_base_s))
+    work.do(_starts(work))
+    work.do(_readiness(work))
+    work.do(_trials(work))
+    work.do(_studies(work))
+    work.actions += _stops(work, stop_grace_s)
+    if not observed.is_draining:
+        work.do(_claims(work))
+        work.actions += _proposals(work)
+    return work.actions
+
+
+def retry_delay_s(num_failed: int, *, base_s: float) -> float:
+    """Return the wait before the next attempt: exponential, capped."""
+    if num_failed < 1:
+        raise ValueError(f"num_failed is {num_failed}; allowed: >= 1")
+    return min(LONGEST_WAIT_S, base_s * 2.0 ** min(num_failed - 1, 30))
+
+
+class _Work:
+    """A snapshot that moves on as actions are decided."""
+
+    def __init__(self, snapshot: Snapshot, observed: Observed, now: float) -> None:
+        self.snapshot, self.observed, self.now = snapshot, observed, now
+        self.actions: list[Action] = []
+
+    def do(self, writes: list[Write]) -> None:
+        if writes:
+            self.actions += writes
+            self.snapshot = evolve(self.snapshot, writes)
+
+    def wanted(self, states: frozenset[StudyState]) -> Counter[str]:
+        """Count for each stage the unfinished trials that need it, of studies in these states."""
+        studies = self.snapshot.studies
+        return Counter(stage_id for trial in self.snapshot.trials.values()
+                       if trial.state not in TERMINAL_TRIALS and studies[trial.study_id].state in states
+                       for stage_id in trial.stage_ids)
+
+
+# ---- what ended, what started --------------------------------------------------------------------------------------
+
+
+def _finishes(work: _Work, retry_base_s: float) -> list[Write]:
+    wanted = work.wanted(LIVE_STUDIES | {StudyState.PAUSED})
+    found: list[Write] = []
+    for outcome in work.observed.outcomes:
+        attempt = work.snapshot.attempts.get(outcome.attempt_id)
+        if attempt is None:  # a late report of an attempt that was given up: stays on disk, is not accepted
+            continue
+        stage = work.snapshot.stages[attempt.stage_id]
+        outcome = _judged(outcome, stage, is_wanted=wanted[stage.stage_id] > 0)
+        target = _after(outcome, stage, is_wanted=wanted[stage.stage_id] > 0)
+        charged = sum(past.is_charged for past in _counted(stage)) + outcome.is_charged
+        waits = target is StageState.QUEUED and charged > 0
+        not_before = work.now + retry_delay_s(charged, base_s=retry_base_s) if waits else 0.0
+        found.append(Finish(outcome, stage.stage_id, attempt.attempt_no, stage.state, target, not_before))
+    return found
+
+
+def _judged(outcome: Outcome, stage: StageView, *, is_wanted: bool) -> Outcome:
+    """Turn a non-finite success into DIVERGED, a stop that nobody waits for into CANCELLED; charge only failures."""
+    if outcome.state is AttemptState.SUCCEEDED and not is_finite(outcome.result):
+        message = f"{stage.kind} returned a number that is not finite"
+        outcome = replace(outcome, state=AttemptState.DIVERGED, result=None,
+                          failure={"kind": "DIVERGED", "message": message, "hash": "not-finite"})
+    if outcome.state is AttemptState.PREEMPTED and not is_wanted:
+        outcome = replace(outcome, state=AttemptState.CANCELLED)
+    is_harmless = outcome.state in _HARMLESS or outcome.state is AttemptState.SUCCEEDED
+    return replace(outcome, is_charged=outcome.is_charged and not is_harmless)
+
+
+def _after(outcome: Outcome, stage: StageView, *, is_wanted: bool) -> StageState:
+    """Return what the stage becomes: a result is final, a failure is retried within its budget."""
+    if outcome.state in (AttemptState.SUCCEEDED, AttemptState.DIVERGED):
+        return StageState(outcome.state)
+    if not is_wanted:
+        return StageState.CANCELLED
+    budget = BUDGETS[outcome.state]
+    spent = outcome.is_charged + sum(past.is_charged and past.state is outcome.state for past in _counted(stage))
+    if (budget is not None and spent > budget) or _is_crash_loop(stage, outcome):
+        return StageState.FAILED
+    return StageState.QUEUED
+
+
+def _counted(stage: StageView) -> list[PastAttempt]:
+    return [past for past in stage.past if past.attempt_no > stage.charged_from]
+
+
+def _is_crash_loop(stage: StageView, outcome: Outcome) -> bool:
+    """Say whether the stage was lost again and again without getting on."""
+    if outcome.state is not AttemptState.LOST:
+        return False
+    last = _counted(stage)[-(CRASH_LOOP - 1):]
+    return (len(last) == CRASH_LOOP - 1 and all(past.state is AttemptState.LOST for past in last)
+            and last[0].checkpoint_step >= outcome.checkpoint_step)
+
+
+def is_finite(value: object) -> bool:
+    """Say whether a plain value holds no NaN and no infinity, however deep."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(is_finite(item) for item in value.values())
+    return all(is_finite(item) for item in value) if isinstance(value, list | tuple) else True
+
+
+def _starts(work: _Work) -> list[Write]:
+    attempts = (work.snapshot.attempts.get(attempt_id) for attempt_id in sorted(work.observed.started))
+    return [Start(each.attempt_id, each.stage_id) for each in attempts if each and each.state is AttemptState.LEASED]
+
+
+# ---- what became ready or moot, trials, studies --------------------------------------------------------------------
+
+
+def _readiness(work: _Work) -> list[Write]:
+    """Queue stages whose parents are done, skip those whose parents failed, cancel those that nobody wants."""
+    states = {stage_id: stage.state for stage_id, stage in work.snapshot.stages.items()}
+    wanted = work.wanted(LIVE_STUDIES | {StudyState.PAUSED})
+    found: list[Write] = []
+    for stage in _parents_first(work.snapshot.stages):
+        target = _readied(stage, states, is_wanted=wanted[stage.stage_id] > 0)
+        if target is not stage.state:
+            states[stage.stage_id] = target
+            found.append(MoveStage(stage.stage_id, stage.state, target))
+    return found
+
+
+def _readied(stage: StageView, states: Mapping[str, StageState], *, is_wanted: bool) -> StageState:
+    if stage.state in TERMINAL_STAGES or stage.state in LIVE_STAGES:
+        return stage.state
+    if not is_wanted:
+        return StageState.CANCELLED
+    if stage.state is StageState.QUEUED:
+        return stage.state
+    parents = [states[parent_id] for parent_id in stage.parent_ids]
+    if all(parent is StageState.SUCCEEDED for parent in parents):
+        return StageState.QUEUED
+    is_moot = any(parent in TERMINAL_STAGES and parent is not StageState.SUCCEEDED for parent in parents)
+    return StageState.SKIPPED if is_moot else stage.state
+
+
+def _parents_first(stages: Mapping[str, StageView]) -> Iterator[StageView]:
+    seen: set[str] = set()
+    for stage in stages.values():
+        chain = [stage]
+        while chain:
+            waiting = [parent for parent in chain[-1].parent_ids if parent not in seen and parent in stages]
+            if waiting:
+                chain.append(stages[waiting[0]])
+                continue
+            done = chain.pop()
+            if done.stage_id not in seen:
+                seen.add(done.stage_id)
+                yield done
+
+
+def _trials(work: _Work) -> list[Write]:
+    stages, found = work.snapshot.stages, []
+    for trial in work.snapshot.trials.values():
+        if trial.state in TERMINAL_TRIALS:
+            continue
+        target = trial_state([stages[stage_id].state for stage_id in trial.stage_ids])
+        if target is not trial.state:
+            found.append(MoveTrial(trial.study_id, trial.trial_key, trial.state, target))
+    return list(found)
+
+
+def _studies(work: _Work) -> list[Write]:
+    by_study: dict[str, list[TrialView]] = {study_id: [] for study_id in work.snapshot.studies}
+    for trial in work.snapshot.trials.values():
+        by_study[trial.study_id].append(trial)
+    found: list[Write] = []
+    for study in work.snapshot.studies.values():
+        mine = by_study[study.study_id]
+        if study.state not in LIVE_STUDIES or (study.arms_wanted and _num_proposed(mine) < study.arms_wanted):
+            target, reason = study.state, ""
+        elif all(trial.state in TERMINAL_TRIALS for trial in mine):
+            target, reason = study_state([trial.state for trial in mine]), ""
+        else:
+            target, reason = _poisoned(work, study.study_id, mine)
+        if target is not study.state:
+            found.append(MoveStudy(study.study_id, study.state, target, reason))
+    return found
+
+
+def _num_proposed(trials: list[TrialView]) -> int:
+    return len({trial.arm_key for trial in trials})
+
+
+def _poisoned(work: _Work, study_id: str, trials: list[TrialView]) -> tuple[StudyState, str]:
+    """Pause a study of which several stages fail in the same way; begin one that is queued."""
+    mine = {stage_id for trial in trials for stage_id in trial.stage_ids}
+    failed = (work.snapshot.stages[stage_id] for stage_id in mine if stage_id in work.snapshot.stages)
+    hashes = Counter(stage.failure_hash for stage in failed if stage.state is StageState.FAILED and stage.failure_hash)
+    if any(count >= POISONED for count in hashes.values()):
+        return StudyState.PAUSED, f"poisoned: {max(hashes.values())} stages failed with the same error"
+    is_begun = work.snapshot.studies[study_id].state is StudyState.RUNNING or bool(work.observed.slots)
+    return (StudyState.RUNNING if is_begun else StudyState.QUEUED), ""
+
+
+# ---- whom to stop, what to hand out --------------------------------------------------------------------------------
+
+
+def _stops(work: _Work, stop_grace_s: float) -> list[Stop]:
+    wanted = work.wanted(LIVE_STUDIES)
+    found = []
+    for attempt in work.snapshot.attempts.values():
+        asked = work.observed.stopping.get(attempt.attempt_id)
+        if attempt.attempt_id in work.observed.stalled:
+            found.append(Stop(attempt.attempt_id, AttemptState.STALLED, is_kill=True))
+        elif asked is not None and work.now - asked >= stop_grace_s:
+            found.append(Stop(attempt.attempt_id, AttemptState.PREEMPTED, is_kill=True))
+        elif asked is None and (work.observed.is_draining or not wanted[attempt.stage_id]):
+            found.append(Stop(attempt.attempt_id, AttemptState.PREEMPTED))
+    return found
+
+
+def _claims(work: _Work) -> list[Write]:
+    num_free = work.observed.slots - len(work.snapshot.attempts)
+    if num_free <= 0:
+        return []
+    wanted = work.wanted(LIVE_STUDIES)
+    ready = [stage for stage in work.snapshot.stages.values()
+             if stage.state is StageState.QUEUED and stage.not_before <= work.now and wanted[stage.stage_id]]
+    if not ready:
+        return []
+    owners = _owners(work)
+    ready.sort(key=lambda stage: (-wanted[stage.stage_id], owners[stage.stage_id], stage.position, stage.stage_id))
+    return [_claim(work, stage, owners[stage.stage_id][1]) for stage in ready[:num_free]]
+
+
+def _owners(work: _Work) -> dict[str, tuple[float, str]]:
+    """Name for each stage the oldest live study that wants it."""
+    owners: dict[str, tuple[float, str]] = {}
+    for trial in work.snapshot.trials.values():
+        study = work.snapshot.studies[trial.study_id]
+        if study.state not in LIVE_STUDIES or trial.state in TERMINAL_TRIALS:
+            continue
+        mine = (study.created_at, study.study_id)
+        for stage_id in trial.stage_ids:
+            owners[stage_id] = min(owners.get(stage_id, mine), mine)
+    return owners
+
+
+def _claim(work: _Work, stage: StageView, study_id: str) -> Claim:
+    attempt_no = stage.attempts_made + 1
+    name = f"{stage.stage_id}/{attempt_no}/{work.observed.epoch}"
+    return Claim(uuid.uuid5(uuid.NAMESPACE_OID, name).hex, stage.stage_id, attempt_no, study_id, work.now)
+
+
+def _proposals(work: _Work) -> list[Propose]:
+    if work.observed.slots <= len(work.snapshot.attempts):
+        return []
+    found = []
+    for study in work.snapshot.studies.values():
+        mine = [trial for trial in work.snapshot.trials.values() if trial.study_id == study.study_id]
+        is_open = {trial.arm_key for trial in mine if trial.state not in TERMINAL_TRIALS}
+        if study.state in LIVE_STUDIES and _num_proposed(mine) < study.arms_wanted and len(is_open) < study.parallel:
+            found.append(Propose(study.study_id))
+    return found
+

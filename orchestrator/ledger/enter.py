@@ -1,0 +1,135 @@
+"""Enter a plan: study, arms, trials, the stages that are not there yet, and who needs what. Idempotent.
+
+- A stage is inserted once, whoever needs it first; the second study finds it, done or on its way.
+- A stage that an earlier study gave up (failed, skipped, cancelled) is opened again when another study needs it.
+- An imported checkpoint is finished as soon as it is written down.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from orchestrator.ledger import tables as t
+from orchestrator.ledger.lease import ring
+from orchestrator.ledger.record import Record, dump
+from orchestrator.ledger.tables import now_s
+from orchestrator.plan import Plan, Trial
+from orchestrator.states import REOPENED, StageState, StudyState, TrialState
+
+_GIVEN_UP = (StageState.FAILED, StageState.SKIPPED, StageState.CANCELLED)
+_CHUNK = 500
+
+
+def known_versions(connection: Connection, name: str, scale: str) -> list[dict[str, Any]]:
+    """Return id, version, hash and spec (JSON text) of the study's versions, newest first."""
+    columns = (t.studies.c.study_id, t.studies.c.version, t.studies.c.spec_hash, t.studies.c.spec)
+    query = (select(*columns).where(t.studies.c.name == name, t.studies.c.scale == scale)
+             .order_by(t.studies.c.version.desc()))
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def make_newest(connection: Connection, study_id: str, version: int) -> None:
+    """Give a known study a new version number: its file was changed back to what it was."""
+    connection.execute(t.studies.update().where(t.studies.c.study_id == study_id).values(version=version))
+
+
+def enter_study(connection: Connection, plan: Plan, study_id: str, version: int, *, actor: str) -> bool:
+    """Enter a study with all that its plan holds; False if another process entered it first."""
+    now = database_now(connection)
+    search = plan.study.search
+    inserted = _insert_new(connection, t.studies, [{
+        "study_id": study_id, "name": plan.study.name, "scale": plan.scale, "version": version,
+        "spec_hash": plan.spec_hash, "spec": dump(plan.spec), "state": str(StudyState.QUEUED), "reason": "",
+        "requested_stages": 0, "arms_wanted": search.trials + len(plan.arms) if search else 0,
+        "parallel": search.parallel if search else 1, "created_at": now}])
+    if inserted:
+        record = Record(connection, now=now, actor=actor)
+        record.event("study", study_id, "", StudyState.QUEUED, study_id=study_id, detail={"version": version})
+        record.flush()
+        enter_plan(connection, plan, study_id, actor=actor)
+    return bool(inserted)
+
+
+def enter_plan(connection: Connection, plan: Plan, study_id: str, *, actor: str) -> None:
+    """Enter the arms, trials and stages of a plan into a study that is there; what is known stays as it is."""
+    record = Record(connection, now=database_now(connection), actor=actor)
+    known = set(connection.execute(select(t.trials.c.trial_key).where(t.trials.c.study_id == study_id)).scalars())
+    trials = [trial for trial in plan.trials if trial.key not in known]
+    _enter_arms(connection, plan, study_id)
+    _insert_new(connection, t.trials, [
+        {"study_id": study_id, "trial_key": trial.key, "arm_key": trial.arm_key, "seed": trial.seed,
+         "number": len(known) + i, "config": dump(trial.config), "state": str(TrialState.PLANNED)}
+        for i, trial in enumerate(trials)])
+    _enter_stages(connection, plan, record)
+    _insert_new(connection, t.trial_stages, [
+        {"study_id": study_id, "trial_key": trial.key, "position": i, "stage_id": stage_id}
+        for trial in trials for i, stage_id in enumerate(trial.stage_ids)])
+    requested = sum(plan.stages[stage_id].kind != "import" for trial in trials for stage_id in trial.stage_ids)
+    connection.execute(t.studies.update().where(t.studies.c.study_id == study_id)
+                       .values(requested_stages=t.studies.c.requested_stages + requested))
+    _announce(connection, record, plan, study_id, trials)
+    record.flush()
+    ring(connection)
+
+
+def _enter_arms(connection: Connection, plan: Plan, study_id: str) -> None:
+    num_known = connection.execute(
+        select(func.count()).select_from(t.arms).where(t.arms.c.study_id == study_id)).scalar_one()
+    _insert_new(connection, t.arms, [
+        {"study_id": study_id, "arm_key": arm.key, "number": num_known + i, "name": arm.name, "levels": dump(arm.levels)}
+        for i, arm in enumerate(plan.arms)])
+
+
+def _announce(connection: Connection, record: Record, plan: Plan, study_id: str, trials: list[Trial]) -> None:
+    study = connection.execute(select(t.studies).where(t.studies.c.study_id == study_id)).one()
+    arms = {arm.key: arm for arm in plan.arms}
+    for trial in trials:
+        arm = arms[trial.arm_key]
+        record.message(f"trial:{study_id}:{trial.key}", "trial_created", {
+            "study_id": study_id, "study": study.name, "scale": study.scale, "version": study.version,
+            "spec_hash": study.spec_hash, "trial_key": trial.key, "arm_key": arm.key, "arm_name": arm.name,
+            "levels": arm.levels, "seed": trial.seed, "config": trial.config, "stage_ids": list(trial.stage_ids)})
+
+
+def database_now(connection: Connection) -> float:
+    """Return seconds since the epoch by the database clock."""
+    return float(connection.execute(select(now_s())).scalar_one())
+
+
+def reopen(connection: Connection, record: Record, stage_ids: list[str]) -> None:
+    """Open stages that were given up, forgiving their attempts; results stay as they are."""
+    for start in range(0, len(stage_ids), _CHUNK):
+        mine = t.stages.c.stage_id.in_(stage_ids[start:start + _CHUNK])
+        query = select(t.stages.c.stage_id, t.stages.c.state).where(mine, t.stages.c.state.in_(_GIVEN_UP))
+        for row in connection.execute(query).all():
+            target = REOPENED[StageState(row.state)]
+            connection.execute(t.stages.update().where(t.stages.c.stage_id == row.stage_id).values(
+                state=str(target), charged_from=t.stages.c.attempts_made, not_before=0.0))
+            record.event("stage", row.stage_id, row.state, target)
+
+
+def _enter_stages(connection: Connection, plan: Plan, record: Record) -> None:
+    now = database_now(connection)
+    rows = []
+    for stage in plan.stages.values():
+        is_import = stage.kind == "import"
+        rows.append({
+            "stage_id": stage.stage_id, "kind": stage.kind, "label": stage.label, "spec": dump(stage.spec),
+            "position": stage.position, "flops": stage.flops, "samples": stage.samples, "not_before": 0.0,
+            "state": str(StageState.SUCCEEDED if is_import else StageState.PLANNED), "attempts_made": 0,
+            "charged_from": 0, "artifact": stage.spec["path"] if is_import else None, "created_at": now})
+    _insert_new(connection, t.stages, rows)
+    _insert_new(connection, t.stage_parents, [{"stage_id": stage.stage_id, "parent_id": stage.parent_id}
+                                              for stage in plan.stages.values() if stage.parent_id])
+    reopen(connection, record, list(plan.stages))
+
+
+def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:
+    """Insert the rows whose key is not there yet; return how many, as far as the engine tells."""
+    if not rows:
+        return 0
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    return connection.execute(insert(table).on_conflict_do_nothing(), rows).rowcount

@@ -1,0 +1,81 @@
+"""What persons may do to a study: pause, resume, cancel. One transaction each, with event and bell."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, Engine, select
+
+from orchestrator.errors import IllegalTransition, StudyError
+from orchestrator.ledger import tables as t
+from orchestrator.ledger.engine import retrying, transaction
+from orchestrator.ledger.enter import database_now, reopen
+from orchestrator.ledger.lease import ring
+from orchestrator.ledger.record import Record
+from orchestrator.ledger.write import finish_trial
+from orchestrator.states import ALLOWED, REOPENED, TERMINAL_TRIALS, StudyState, TrialState
+
+
+def move_study(engine: Engine, study_id: str, target: StudyState, *, actor: str, reason: str = "") -> StudyState:
+    """Change a study's state on a person's wish; being there already is fine.
+
+    Returns:
+        the state that it had.
+
+    Raises:
+        StudyError: there is no such study.
+        IllegalTransition: the state that it has does not allow the wish.
+    """
+    def attempt() -> StudyState:
+        with transaction(engine) as connection:
+            # FOR UPDATE: on PostgreSQL two persons, or the driver, might change the state between look and leap.
+            row = connection.execute(
+                select(t.studies.c.state).where(t.studies.c.study_id == study_id).with_for_update()).one_or_none()
+            if row is None:
+                raise StudyError(study_id, 0, "no study of that id in the ledger")
+            source = StudyState(row.state)
+            if source is not target and not (target is StudyState.QUEUED and source is StudyState.RUNNING):
+                _move(connection, study_id, source, target, actor=actor, reason=reason)
+            return source
+
+    return retrying(attempt)
+
+
+def _move(connection: Connection, study_id: str, source: StudyState, target: StudyState, *, actor: str,
+          reason: str) -> None:
+    if target not in ALLOWED.get(source, frozenset()) and REOPENED.get(source) is not target:
+        raise IllegalTransition(f"study {study_id} is {source}; it cannot become {target}")
+    record = Record(connection, now=database_now(connection), actor=actor)
+    connection.execute(t.studies.update().where(t.studies.c.study_id == study_id)
+                       .values(state=str(target), reason=reason, ended_at=None))
+    record.event("study", study_id, source, target, study_id=study_id, detail={"reason": reason})
+    if target is StudyState.CANCELLED:
+        _cancel_trials(connection, record, study_id)
+    if target is StudyState.QUEUED:
+        _reopen_trials(connection, record, study_id)
+    record.flush()
+    ring(connection)
+
+
+def _cancel_trials(connection: Connection, record: Record, study_id: str) -> None:
+    """End the open trials; the driver then stops the stages that nobody else needs."""
+    trials = t.trials.c
+    query = (select(trials.trial_key, trials.state)
+             .where(trials.study_id == study_id, trials.state.not_in(TERMINAL_TRIALS)).with_for_update())
+    for row in connection.execute(query).all():
+        connection.execute(t.trials.update().where(trials.study_id == study_id, trials.trial_key == row.trial_key)
+                           .values(state=str(TrialState.CANCELLED), ended_at=record.now))
+        record.event("trial", row.trial_key, row.state, TrialState.CANCELLED, study_id=study_id)
+        finish_trial(connection, record, study_id, row.trial_key, str(TrialState.CANCELLED))
+
+
+def _reopen_trials(connection: Connection, record: Record, study_id: str) -> None:
+    """Open trials that did not succeed, and their stages that were given up; a diverged stage stays a result."""
+    trials, links = t.trials.c, t.trial_stages.c
+    given_up = (TrialState.FAILED, TrialState.SKIPPED, TrialState.CANCELLED)
+    mine = (trials.study_id == study_id) & trials.state.in_(given_up)
+    rows = connection.execute(select(trials.trial_key, trials.state).where(mine)).all()
+    wanted = select(links.stage_id).distinct().join(
+        t.trials, (trials.study_id == links.study_id) & (trials.trial_key == links.trial_key)).where(mine)
+    reopen(connection, record, list(connection.execute(wanted).scalars()))
+    connection.execute(t.trials.update().where(mine).values(state=str(TrialState.PLANNED), ended_at=None))
+    for row in rows:
+        record.event("trial", row.trial_key, row.state, TrialState.PLANNED, study_id=study_id)

@@ -1,0 +1,199 @@
+"""The write side of the driver, and who may change what.
+
+- Stages, attempts, trials and scores are changed by the driver alone, inside `fenced`; studies and their trials also by
+  persons, through `people.py`. Rows in a final state are never changed again.
+- Every change is a compare-and-set on the state that the decision was made from. One that finds another state changes
+  nothing: somebody was faster, the driver reads again. It is reported, never forced.
+- Each change leaves an event, and a message in the outbox where tracking must know, in the same transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, case, select
+
+from orchestrator.errors import StaleWrite
+from orchestrator.ledger import tables as t
+from orchestrator.ledger.engine import Fence, Fenced
+from orchestrator.ledger.record import Record, dump
+from orchestrator.snapshot import Claim, Finish, MoveStage, MoveStudy, MoveTrial, Start, Write
+from orchestrator.states import (
+    LIVE_ATTEMPTS,
+    TERMINAL_STUDIES,
+    TERMINAL_TRIALS,
+    AttemptState,
+    StageState,
+    require,
+)
+
+
+def apply(tx: Fenced, fence: Fence, writes: Sequence[Write], *, attempt_ttl_s: float,
+          artifact_of: Callable[[str, int], str]) -> None:
+    """Perform the driver's writes, all or none.
+
+    Args:
+        tx: the open transaction.
+        fence: the driver's.
+        writes: in the order of the decision.
+        attempt_ttl_s: lease of a new attempt.
+        artifact_of: name of what an attempt of a stage publishes.
+
+    Raises:
+        StaleWrite: a row was not in the state that the decision was made from; the transaction must be given up.
+    """
+    writer = _Writer(tx, fence, attempt_ttl_s, artifact_of)
+    for write in writes:
+        writer.do(write)
+    writer.record.flush()
+
+
+def note_attempts(tx: Fenced, progress: Mapping[str, dict[str, Any]], alive: Iterable[str], *,
+                  attempt_ttl_s: float) -> None:
+    """Extend the leases of the attempts that are alive, and keep their last report for those who watch."""
+    live = t.attempts.c.state.in_(LIVE_ATTEMPTS)
+    ids = sorted(alive)
+    if not ids:
+        return
+    values: dict[str, Any] = {"lease_expires_at": tx.now + attempt_ttl_s}
+    reports = {attempt_id: dump(progress[attempt_id]) for attempt_id in ids if attempt_id in progress}
+    if reports:
+        values["progress"] = case(reports, value=t.attempts.c.attempt_id, else_=t.attempts.c.progress)
+    tx.connection.execute(t.attempts.update().where(t.attempts.c.attempt_id.in_(ids), live).values(values))
+
+
+class _Writer:
+    """One transaction's writes and their record."""
+
+    def __init__(self, tx: Fenced, fence: Fence, attempt_ttl_s: float, artifact_of: Callable[[str, int], str]) -> None:
+        self._tx, self._fence, self._ttl_s, self._artifact_of = tx, fence, attempt_ttl_s, artifact_of
+        self.record = Record(tx.connection, now=tx.now, actor=f"driver {fence.driver_id}")
+        self._verbs: dict[type, Callable[[Any], None]] = {
+            Start: self._start, Finish: self._finish, MoveStage: self._move_stage, MoveTrial: self._move_trial,
+            MoveStudy: self._move_study, Claim: self._claim,
+        }
+
+    def do(self, write: Write) -> None:
+        self._verbs[type(write)](write)
+
+    def _swap(self, table: Table, key: dict[str, Any], source: Any, target: Any, **values: Any) -> None:
+        """Change a state, and values with it, if it is still what the decision saw."""
+        require(source, target)
+        where = [table.c[name] == value for name, value in key.items()]
+        changed = self._tx.connection.execute(
+            table.update().where(*where, table.c.state == str(source)).values(state=str(target), **values))
+        if changed.rowcount != 1:
+            raise StaleWrite(f"{table.name} {key}: no longer {source}, so it does not become {target}")
+
+    def _start(self, write: Start) -> None:
+        self._swap(t.attempts, {"attempt_id": write.attempt_id}, AttemptState.LEASED, AttemptState.RUNNING)
+        self._swap(t.stages, {"stage_id": write.stage_id}, StageState.LEASED, StageState.RUNNING)
+        self.record.event("stage", write.stage_id, StageState.LEASED, StageState.RUNNING)
+
+    def _finish(self, write: Finish) -> None:
+        outcome = write.outcome
+        self._end_attempt(write)
+        is_accepted = outcome.state is AttemptState.SUCCEEDED
+        artifact = self._artifact_of(write.stage_id, write.attempt_no) if is_accepted else None
+        values: dict[str, Any] = {"not_before": write.not_before}
+        if is_accepted:
+            values |= {"seconds": outcome.seconds, "artifact": artifact, "result": dump(outcome.result)}
+        self._swap(t.stages, {"stage_id": write.stage_id}, write.stage_from, write.stage_to, **values)
+        stage = self._stage(write.stage_id)
+        if is_accepted and stage["kind"] == "evaluate":
+            self._score(write.stage_id, dict(outcome.result or {}))
+        failure = None if outcome.failure is None else dict(outcome.failure)
+        self.record.event("stage", write.stage_id, write.stage_from, write.stage_to,
+                          detail={"attempt_no": write.attempt_no, "failure": _short(failure)})
+        self.record.message(f"attempt:{outcome.attempt_id}", "attempt_finished", {
+            "attempt_id": outcome.attempt_id, "attempt_no": write.attempt_no, "stage_id": write.stage_id,
+            "kind": stage["kind"], "label": stage["label"], "state": str(outcome.state), "seconds": outcome.seconds,
+            "result": outcome.result, "failure": failure, "artifact": artifact})
+
+    def _end_attempt(self, write: Finish) -> None:
+        outcome, attempts = write.outcome, t.attempts.c
+        failure = None if outcome.failure is None else dump(outcome.failure)
+        mine = ((attempts.attempt_id == outcome.attempt_id) & (attempts.attempt_no == write.attempt_no)
+                & (attempts.epoch == self._fence.epoch) & attempts.state.in_(LIVE_ATTEMPTS))
+        changed = self._tx.connection.execute(t.attempts.update().where(mine).values(
+            state=str(outcome.state), ended_at=self._tx.now, is_charged=outcome.is_charged, failure=failure,
+            failure_hash=str((outcome.failure or {}).get("hash", "")), checkpoint_step=outcome.checkpoint_step,
+            result=None if outcome.result is None else dump(outcome.result)))
+        if changed.rowcount != 1:
+            raise StaleWrite(f"attempt {outcome.attempt_id} is no longer ours; its {outcome.state} is not accepted")
+
+    def _score(self, stage_id: str, result: dict[str, Any]) -> None:
+        self._tx.connection.execute(t.scores.insert().values(
+            stage_id=stage_id, benchmark=result["benchmark"], value=result["score"],
+            value_lenient=result.get("score_lenient"), num_items=result["num_items"],
+            num_unparseable=result.get("num_unparseable", 0), is_complete=result.get("is_complete", True),
+            tokens_per_image=result.get("tokens_per_image")))
+
+    def _move_stage(self, write: MoveStage) -> None:
+        self._swap(t.stages, {"stage_id": write.stage_id}, write.source, write.target)
+        self.record.event("stage", write.stage_id, write.source, write.target)
+
+    def _move_trial(self, write: MoveTrial) -> None:
+        key = {"study_id": write.study_id, "trial_key": write.trial_key}
+        ended_at = self._tx.now if write.target in TERMINAL_TRIALS else None
+        trial = (t.trials.c.study_id == write.study_id) & (t.trials.c.trial_key == write.trial_key)
+        changed = self._tx.connection.execute(t.trials.update().where(trial, t.trials.c.state == str(write.source))
+                                              .values(state=str(write.target), ended_at=ended_at))
+        if changed.rowcount != 1:
+            raise StaleWrite(f"trials {key}: no longer {write.source}, so it does not become {write.target}")
+        self.record.event("trial", write.trial_key, write.source, write.target, study_id=write.study_id)
+        if write.target in TERMINAL_TRIALS:
+            finish_trial(self._tx.connection, self.record, write.study_id, write.trial_key, str(write.target))
+
+    def _move_study(self, write: MoveStudy) -> None:
+        ended_at = self._tx.now if write.target in TERMINAL_STUDIES else None
+        self._swap(t.studies, {"study_id": write.study_id}, write.source, write.target, reason=write.reason,
+                   ended_at=ended_at)
+        self.record.event("study", write.study_id, write.source, write.target, study_id=write.study_id,
+                          detail={"reason": write.reason})
+
+    def _claim(self, write: Claim) -> None:
+        self._swap(t.stages, {"stage_id": write.stage_id}, StageState.QUEUED, StageState.LEASED,
+                   attempts_made=write.attempt_no)
+        self._tx.connection.execute(t.attempts.insert().values(
+            attempt_id=write.attempt_id, stage_id=write.stage_id, attempt_no=write.attempt_no, study_id=write.study_id,
+            driver_id=self._fence.driver_id, epoch=self._fence.epoch, state=str(AttemptState.LEASED),
+            lease_expires_at=self._tx.now + self._ttl_s, started_at=write.at, is_charged=False, checkpoint_step=0,
+            failure_hash=""))
+        stage = self._stage(write.stage_id)
+        self.record.event("stage", write.stage_id, StageState.QUEUED, StageState.LEASED,
+                          detail={"attempt_no": write.attempt_no, "attempt_id": write.attempt_id})
+        self.record.message(f"attempt:{write.attempt_id}", "attempt_started", {
+            "attempt_id": write.attempt_id, "attempt_no": write.attempt_no, "stage_id": write.stage_id,
+            "study_id": write.study_id, **stage})
+
+    def _stage(self, stage_id: str) -> dict[str, Any]:
+        columns = (t.stages.c.kind, t.stages.c.label, t.stages.c.spec, t.stages.c.flops, t.stages.c.samples)
+        row = self._tx.connection.execute(select(*columns).where(t.stages.c.stage_id == stage_id)).one()
+        parents = select(t.stage_parents.c.parent_id).where(t.stage_parents.c.stage_id == stage_id)
+        return {**row._mapping, "spec": json.loads(row.spec),
+                "parent_ids": list(self._tx.connection.execute(parents).scalars())}
+
+
+def adopt(tx: Fenced, fence: Fence) -> None:
+    """Make the live attempts of an older driver ours, so that we may end them: harvest, or give them up."""
+    tx.connection.execute(t.attempts.update().where(t.attempts.c.state.in_(LIVE_ATTEMPTS))
+                          .values(epoch=fence.epoch, driver_id=fence.driver_id))
+
+
+def finish_trial(connection: Connection, record: Record, study_id: str, trial_key: str, state: str) -> None:
+    """Tell tracking how a trial ended and what it scored."""
+    links, scores = t.trial_stages.c, t.scores.c
+    mine = (links.study_id == study_id) & (links.trial_key == trial_key)
+    stage_ids = connection.execute(select(links.stage_id).where(mine).order_by(links.position)).scalars().all()
+    rows = connection.execute(select(t.scores).where(scores.stage_id.in_(stage_ids)))
+    record.message(f"trial:{study_id}:{trial_key}", "trial_finished", {
+        "study_id": study_id, "trial_key": trial_key, "state": state, "stage_ids": list(stage_ids),
+        "scores": {row.benchmark: {name: value for name, value in row._mapping.items() if name != "benchmark"}
+                   for row in rows}})
+
+
+def _short(failure: dict[str, Any] | None) -> dict[str, Any] | None:
+    return failure and {name: failure[name] for name in ("kind", "message", "hash") if name in failure}

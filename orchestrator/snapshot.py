@@ -1,0 +1,260 @@
+"""What the driver knows when it decides, and what it may decide: plain frozen values. Pure.
+
+- `Snapshot` is the ledger's part: live studies, their trials and stages, live attempts. One driver writes all of it, so
+  it need not be read again until a person rings the bell.
+- `Observed` is the world's part: what the executor said since the last decision.
+- `evolve` applies actions to a snapshot exactly as the ledger's write side applies them to the tables; a test compares
+  the two after every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from orchestrator.states import AttemptState, StageState, StudyState, TrialState
+
+TrialId = tuple[str, str]
+"""Study id, trial key."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyView:
+    """A study that is not over."""
+
+    study_id: str
+    state: StudyState
+    created_at: float
+    arms_wanted: int = 0
+    """Arms of a search in all, its baseline counted; 0 for a designed study."""
+    parallel: int = 1
+    """Arms of a search that may be open at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialView:
+    """A trial of a study that is not over."""
+
+    study_id: str
+    trial_key: str
+    arm_key: str
+    state: TrialState
+    stage_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PastAttempt:
+    """An attempt that is over, for the budgets."""
+
+    attempt_no: int
+    state: AttemptState
+    is_charged: bool
+    checkpoint_step: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageView:
+    """A stage that some live trial needs, or that is not over."""
+
+    stage_id: str
+    kind: str
+    state: StageState
+    position: int
+    parent_ids: tuple[str, ...] = ()
+    not_before: float = 0.0
+    attempts_made: int = 0
+    charged_from: int = 0
+    past: tuple[PastAttempt, ...] = ()
+    failure_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptView:
+    """An attempt that is live by the ledger."""
+
+    attempt_id: str
+    stage_id: str
+    attempt_no: int
+    study_id: str
+    state: AttemptState
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The ledger's part."""
+
+    studies: Mapping[str, StudyView] = field(default_factory=dict)
+    trials: Mapping[TrialId, TrialView] = field(default_factory=dict)
+    stages: Mapping[str, StageView] = field(default_factory=dict)
+    attempts: Mapping[str, AttemptView] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended, by the executor or by its result file."""
+
+    attempt_id: str
+    state: AttemptState
+    result: Mapping[str, Any] | None = None
+    failure: Mapping[str, Any] | None = None
+    """kind, message, traceback, hash; None on success."""
+    seconds: float = 0.0
+    checkpoint_step: int = 0
+    is_charged: bool = True
+    """False when the driver, not the stage, is to blame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The world's part."""
+
+    epoch: int = 0
+    slots: int = 1
+    outcomes: tuple[Outcome, ...] = ()
+    started: frozenset[str] = frozenset()
+    """Attempts that have reported."""
+    stalled: frozenset[str] = frozenset()
+    """Attempts without a step for too long."""
+    stopping: Mapping[str, float] = field(default_factory=dict)
+    """Attempts asked to stop, and since when."""
+    is_draining: bool = False
+    """The driver was asked to leave: hand out nothing, stop everything."""
+
+
+# ---- actions -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The worker has reported: LEASED becomes RUNNING."""
+
+    attempt_id: str
+    stage_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """An attempt is over; its stage is too, or is queued again."""
+
+    outcome: Outcome
+    stage_id: str
+    attempt_no: int
+    stage_from: StageState
+    stage_to: StageState
+    not_before: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MoveStage:
+    """A stage becomes ready, skipped or cancelled."""
+
+    stage_id: str
+    source: StageState
+    target: StageState
+
+
+@dataclass(frozen=True, slots=True)
+class MoveTrial:
+    """A trial's derived state changed."""
+
+    study_id: str
+    trial_key: str
+    source: TrialState
+    target: TrialState
+
+
+@dataclass(frozen=True, slots=True)
+class MoveStudy:
+    """A study begins, pauses itself or is over."""
+
+    study_id: str
+    source: StudyState
+    target: StudyState
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A stage is handed to a free slot."""
+
+    attempt_id: str
+    stage_id: str
+    attempt_no: int
+    study_id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Ask an attempt to save and end; `is_kill` if it was asked and did not, or is stalled."""
+
+    attempt_id: str
+    target: AttemptState
+    is_kill: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """A search has room for another arm."""
+
+    study_id: str
+
+
+Write = Start | Finish | MoveStage | MoveTrial | MoveStudy | Claim
+Action = Write | Stop | Propose
+
+
+def evolve(snapshot: Snapshot, writes: Sequence[Write]) -> Snapshot:
+    """Return the snapshot after these writes, which the ledger accepted."""
+    parts = _Parts(dict(snapshot.studies), dict(snapshot.trials), dict(snapshot.stages), dict(snapshot.attempts))
+    for write in writes:
+        _APPLY[type(write)](parts, write)
+    return Snapshot(parts.studies, parts.trials, parts.stages, parts.attempts)
+
+
+@dataclass(slots=True)
+class _Parts:
+    studies: dict[str, StudyView]
+    trials: dict[TrialId, TrialView]
+    stages: dict[str, StageView]
+    attempts: dict[str, AttemptView]
+
+
+def _start(parts: _Parts, write: Start) -> None:
+    parts.attempts[write.attempt_id] = replace(parts.attempts[write.attempt_id], state=AttemptState.RUNNING)
+    parts.stages[write.stage_id] = replace(parts.stages[write.stage_id], state=StageState.RUNNING)
+
+
+def _finish(parts: _Parts, write: Finish) -> None:
+    outcome, stage = write.outcome, parts.stages[write.stage_id]
+    past = PastAttempt(write.attempt_no, outcome.state, outcome.is_charged, outcome.checkpoint_step)
+    failure_hash = str((outcome.failure or {}).get("hash", ""))
+    parts.stages[write.stage_id] = replace(stage, state=write.stage_to, not_before=write.not_before,
+                                           past=(*stage.past, past), failure_hash=failure_hash)
+    del parts.attempts[outcome.attempt_id]
+
+
+def _move_stage(parts: _Parts, write: MoveStage) -> None:
+    parts.stages[write.stage_id] = replace(parts.stages[write.stage_id], state=write.target)
+
+
+def _move_trial(parts: _Parts, write: MoveTrial) -> None:
+    key = (write.study_id, write.trial_key)
+    parts.trials[key] = replace(parts.trials[key], state=write.target)
+
+
+def _move_study(parts: _Parts, write: MoveStudy) -> None:
+    parts.studies[write.study_id] = replace(parts.studies[write.study_id], state=write.target)
+
+
+def _claim(parts: _Parts, write: Claim) -> None:
+    parts.attempts[write.attempt_id] = AttemptView(write.attempt_id, write.stage_id, write.attempt_no, write.study_id,
+                                                   AttemptState.LEASED, write.at)
+    parts.stages[write.stage_id] = replace(parts.stages[write.stage_id], state=StageState.LEASED,
+                                           attempts_made=write.attempt_no)
+
+
+_APPLY: dict[type, Any] = {Start: _start, Finish: _finish, MoveStage: _move_stage, MoveTrial: _move_trial,
+                           MoveStudy: _move_study, Claim: _claim}
