@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("running", "Follow a study that another process drives."),
     "status": ("looking", "Show all studies in the ledger, or one."),
     "results": ("looking", "Print scores with intervals, differences to the baseline and the verdict."),
-    "report": ("looking", "Write a self-contained HTML report."),
+    "report": ("reporting", "Write a self-contained HTML report."),
     "pause": ("control", "Start no further stages of a study; running ones finish."),
     "resume": ("control", "Let a paused study go on."),
     "cancel": ("control", "Stop a study for good; what is finished stays."),

@@ -6,13 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine
-
 from model.config import EvaluateConfig, ModelConfig
 from model.plain import build
 from orchestrator.cost import tokens_per_image
 from orchestrator.estimate import Estimate, Work, time_left
 from orchestrator.ledger.known import flops_per_s, stage_states
+from orchestrator.ledger.reach import Engine
 from orchestrator.plan import Plan, Trial
 from orchestrator.schema import Resources, load_scale
 from orchestrator.stages import Stage

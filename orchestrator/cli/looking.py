@@ -1,0 +1,127 @@
+"""`ablate status` and `results`: what the ledger knows."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.cli import figures
+from orchestrator.cli.console import out, plain, print_json, state_text
+from orchestrator.cli.live import screen
+from orchestrator.cli.names import study_name
+from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
+from orchestrator.cli.store import ledger
+from orchestrator.cli.tables import print_results
+from orchestrator.ledger import read
+from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.read import StageRow, StudyRow
+from orchestrator.progress import Progress, progress
+from orchestrator.results import study_results
+
+
+@click.command(epilog=json_document("""
+    {"as_of", "driver": {"driver_id", "is_live", "expires_in_s", "holder"} or null, "outbox": events not yet in MLflow,
+     "studies": [{"name", "scale", "version", "state", "reason", "study_id", "created_at", "ended_at", "trials",
+                  "trials_done", "stages", "stages_done", "stages_running", "stages_failed", "left_s", "is_measured",
+                  "running": [{"stage_id", "kind", "label", "attempt_no", "step", "steps", "loss", "samples_per_s"}],
+                  "failures": [{"stage_id", "label", "state", "attempts", "kind", "message"}]}]}"""))
+@click.argument("study", metavar="[STUDY]", required=False)
+@known_scale_option
+@json_option
+def status(study: str | None, scale: str | None, as_json: bool) -> None:
+    """Show all studies in the ledger, or one."""
+    settings, engine = ledger()
+    rows = [read.study(engine, study_name(study), scale)] if study else read.studies(engine)
+    stages = {row.study_id: read.stages(engine, row.study_id) for row in rows}
+    shown = [progress(row, stages[row.study_id], slots=settings.slots) for row in rows]
+    if as_json:
+        print_json({"as_of": time.time(), "driver": read.driver(engine), "outbox": read.outbox_lag(engine),
+                    "studies": [_document(each, stages[each.study.study_id]) for each in shown]})
+        return
+    console = out()
+    console.print(_driver_line(engine))
+    console.print(_studies_table(shown) if rows else "no study was submitted yet; try: ablate run quickstart")
+    if study:
+        console.print(Group(Text(), screen(shown[0]), *_failures(stages[shown[0].study.study_id])))
+
+
+@click.command(epilog=json_document("""
+    {"schema_version", "study", "metrics", "arms", "trials", "verdict", "claims", "published", "counts", "cost",
+     "varies_with_seed", "seed_note"}; the fields are described in orchestrator/results.py"""))
+@study_argument
+@known_scale_option
+@click.option("--benchmarks", is_flag=True, help="Show every benchmark, not only categories and averages.")
+@json_option
+def results(study: str, scale: str | None, benchmarks: bool, as_json: bool) -> None:
+    """Print scores with intervals, differences to the baseline and the verdict."""
+    _, engine = ledger()
+    row = read.study(engine, study_name(study), scale)
+    found = study_results(engine, row)
+    if as_json:
+        print_json(found.to_json())
+        return
+    console = out()
+    console.print(Text.assemble((row.name, "bold"), f" at scale {row.scale}, version {row.version}: ", state_text(row.state)))
+    console.print(Text(found.question, style="italic"))
+    console.print()
+    print_results(console, found, with_benchmarks=benchmarks)
+
+
+def _document(shown: Progress, stages: list[StageRow]) -> dict[str, Any]:
+    row = shown.study
+    return {
+        "name": row.name, "scale": row.scale, "version": row.version, "state": row.state, "reason": row.reason,
+        "study_id": row.study_id, "created_at": row.created_at, "ended_at": row.ended_at, "trials": row.num_trials,
+        "trials_done": row.trials_done, "stages": shown.total, "stages_done": shown.done,
+        "stages_running": len(shown.running), "stages_failed": shown.failed,
+        "left_s": None if shown.is_terminal else shown.left.seconds, "is_measured": shown.left.is_measured,
+        "running": [plain(stage) for stage in shown.running],
+        "failures": [{"stage_id": stage.stage_id, "label": stage.label, "state": stage.state,
+                      "attempts": stage.attempts_made, **_reason(stage)} for stage in stages if stage.failure],
+    }
+
+
+def _reason(stage: StageRow) -> dict[str, Any]:
+    failure = stage.failure or {}
+    return {"kind": failure.get("kind"), "message": failure.get("message")}
+
+
+def _driver_line(engine: Engine) -> Text:
+    driver, lag = read.driver(engine), read.outbox_lag(engine)
+    tracking = f"; {lag} events wait for MLflow" if lag else ""
+    if driver is None or not driver.is_live:
+        return Text(f"no driver is running: submitted studies wait for `ablate run`{tracking}", style="yellow")
+    where = ", ".join(f"{name} {value}" for name, value in driver.holder.items() if name in ("host", "pid"))
+    return Text(f"driver {driver.driver_id} is running ({where}){tracking}", style="green")
+
+
+def _studies_table(shown: list[Progress]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
+    table.add_column("study")
+    for name in ("scale", "version", "state"):
+        table.add_column(name)
+    for name in ("trials", "stages", "failed", "left"):
+        table.add_column(name, justify="right")
+    for each in shown:
+        row = each.study
+        left = "" if each.is_terminal else figures.duration(each.left.seconds)
+        table.add_row(row.name, row.scale, str(row.version), _state(row), f"{row.trials_done}/{row.num_trials}",
+                      f"{each.done}/{each.total}", str(each.failed or ""), left)
+    return table
+
+
+def _state(row: StudyRow) -> Text:
+    return Text.assemble(state_text(row.state), f" ({row.reason})" if row.reason else "")
+
+
+def _failures(stages: list[StageRow]) -> list[Text]:
+    failed = [stage for stage in stages if stage.failure]
+    return [Text.assemble((f"{stage.label}: ", "bold"), state_text(stage.state),
+                          f" after {stage.attempts_made} attempts: {_reason(stage)['message']}") for stage in failed]
+
+

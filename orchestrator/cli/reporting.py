@@ -1,0 +1,33 @@
+"""`ablate report`: the HTML page; apart from `looking`, since it draws with matplotlib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.analysis.report import write_report
+from orchestrator.cli.console import print_json
+from orchestrator.cli.names import study_name
+from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
+from orchestrator.cli.store import ledger
+from orchestrator.ledger import read
+from orchestrator.results import report_path, study_results
+
+
+@click.command(epilog=json_document("""
+    {"study", "scale", "version", "path"}"""))
+@study_argument
+@known_scale_option
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=None,
+              help="File to write; by default under ABLATE_HOME/reports.")
+@json_option
+def report(study: str, scale: str | None, output: Path | None, as_json: bool) -> None:
+    """Write a self-contained HTML report and print its path."""
+    settings, engine = ledger()
+    row = read.study(engine, study_name(study), scale)
+    path = write_report(study_results(engine, row), output or report_path(settings.home, row))
+    if as_json:
+        print_json({"study": row.name, "scale": row.scale, "version": row.version, "path": str(path)})
+        return
+    click.echo(path)

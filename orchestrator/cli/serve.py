@@ -1,0 +1,53 @@
+"""`ablate dashboard`: the Streamlit pages in a process of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestrator.cli.console import FAILED, err
+
+ROOT = Path(__file__).resolve().parents[2]
+APP = ROOT / "dashboard" / "app.py"
+CONFIG = ROOT / ".streamlit" / "config.toml"
+"""Streamlit looks for it where it is started; from elsewhere its settings are handed over as flags."""
+
+
+@click.command()
+@click.option("--port", default=8501, show_default=True, help="Port on 127.0.0.1.")
+@click.pass_context
+def dashboard(ctx: click.Context, port: int) -> None:
+    """Open the dashboard in the browser; it listens on 127.0.0.1 only."""
+    if not APP.is_file():
+        err().print(f"error: {APP} is missing; the dashboard runs from the repository", style="red")
+        ctx.exit(FAILED)
+    err().print(f"dashboard: http://127.0.0.1:{port}  (Ctrl+C stops it)", soft_wrap=True)
+    command = [sys.executable, "-m", "streamlit", "run", str(APP), *flags(CONFIG), f"--server.port={port}"]
+    try:
+        ctx.exit(subprocess.run(command, check=False).returncode)
+    except KeyboardInterrupt:
+        ctx.exit(0)
+
+
+def flags(config: Path) -> list[str]:
+    """Return a configuration file as Streamlit's flags; a list repeats its flag."""
+    settings = tomllib.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    return [f"--{name}={value}" for name, value in _flat(settings, "")]
+
+
+def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield from ((f"{prefix}{name}", _word(each)) for each in (value if isinstance(value, list) else [value]))
+
+
+def _word(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

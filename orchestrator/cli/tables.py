@@ -1,0 +1,151 @@
+"""Results for the terminal: arms, means ± interval, the difference to the baseline, the verdict.
+
+Columns stand in the order of their weight (what the rule looks at, MMBase, categories); those that the terminal is too
+narrow for are left out from the end, and named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.analysis.table import ArmResult
+from orchestrator.cli import figures
+from orchestrator.results import Results
+
+_TITLES = {"mmbase": "MMBase", "overall": "all", "tokens_per_image": "tokens/image", "refer_ground": "refer & ground"}
+_STYLES = {"selected": "bold green", "tied": "bold yellow", "underpowered": "bold yellow", "infeasible": "bold red"}
+_GAP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column with its cells as text, so that its width is known."""
+
+    title: str
+    cells: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        """Terminal cells that it takes, without the gap."""
+        return max(cell_len(text) for text in (self.title, *self.cells))
+
+
+def print_results(console: Console, results: Results, *, with_benchmarks: bool = False) -> None:
+    """Print the whole answer: table, verdict, claims, what was shared, and what the intervals mean."""
+    shown, left_out = _fitting(columns(results, with_benchmarks=with_benchmarks), console.width)
+    parts: list[RenderableType] = [_table(results, shown)]
+    if left_out:
+        parts.append(Text(f"not shown for want of width: {', '.join(column.title for column in left_out)}", style="dim"))
+    parts += [Text(_legend(results), style="dim"), Text(), _verdict(results)]
+    parts += [_claim(claim.outcome, claim.sentence) for claim in results.claims]
+    console.print(Group(*parts, Text(_work(results))))
+
+
+def title(metric: str) -> str:
+    """Return a metric's name as people write it."""
+    return _TITLES.get(metric, metric.replace("_", " "))
+
+
+def columns(results: Results, *, with_benchmarks: bool) -> list[Column]:
+    """Return all columns, the weightiest first; the first two are the arm and its trials."""
+    decisive = sorted((each for each in results.metrics if each.is_decisive), key=lambda each: each.name != _objective(results))
+    others = [each for each in results.metrics if not each.is_decisive and each.kind in ("aggregate", "category")]
+    others.sort(key=lambda each: (each.name != "mmbase", each.name == "overall"))
+    found = [_column("arm", results, lambda arm: _name(results, arm)), _column("trials", results, _count)]
+    for metric in decisive:
+        found.append(_score_column(results, metric.name))
+        if results.baseline and len(results.arms) > 1:
+            found.append(_column("Δ", results, lambda arm, name=metric.name: _delta(arm, name)))  # type: ignore[misc]
+    found += [_score_column(results, metric.name) for metric in others]
+    if len({arm.tokens_per_image for arm in results.arms} - {None}) > 1:
+        found.insert(2, _column(title("tokens_per_image"), results, _tokens))
+    if with_benchmarks:
+        found += [_score_column(results, metric.name) for metric in results.metrics
+                  if metric.kind == "benchmark" and not metric.is_decisive]
+    return found
+
+
+def _objective(results: Results) -> str:
+    return results.study.spec["study"]["select"]["maximize"]  # type: ignore[no-any-return]
+
+
+def _column(name: str, results: Results, cell: Callable[[ArmResult], str]) -> Column:
+    return Column(name, tuple(cell(arm) for arm in results.arms))
+
+
+def _score_column(results: Results, metric: str) -> Column:
+    def cell(arm: ArmResult) -> str:
+        found = arm.metrics.get(metric)
+        return figures.score(found.mean, found.half_width) if found else figures.MISSING
+
+    return _column(title(metric), results, cell)
+
+
+def _fitting(wanted: Sequence[Column], width: int) -> tuple[list[Column], list[Column]]:
+    used, fitting = 0, 0
+    for column in wanted:
+        used += column.width + _GAP
+        fitting += used <= width + _GAP
+    return list(wanted[:max(fitting, 3)]), list(wanted[max(fitting, 3):])
+
+
+def _table(results: Results, shown: Sequence[Column]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    for i, column in enumerate(shown):
+        table.add_column(column.title, justify="left" if i == 0 else "right", no_wrap=i > 0)
+    for i, arm in enumerate(results.arms):
+        table.add_row(*(column.cells[i] for column in shown), style="bold" if arm.key == results.verdict.chosen else "")
+    return table
+
+
+def _name(results: Results, arm: ArmResult) -> str:
+    mark = "▸ " if arm.key == results.verdict.chosen else "  "
+    return f"{mark}{arm.name}{' (baseline)' if arm.is_baseline and arm.name != 'baseline' else ''}"
+
+
+def _tokens(arm: ArmResult) -> str:
+    return figures.MISSING if arm.tokens_per_image is None else f"{arm.tokens_per_image:.0f}"
+
+
+def _delta(arm: ArmResult, metric: str) -> str:
+    cell = arm.metrics.get(metric)
+    if cell is None or cell.delta is None:
+        return ""
+    star = " *" if cell.delta.is_told_apart else "  "
+    return figures.score(cell.delta.value, cell.delta.half_width, sign=True) + star
+
+
+def _count(arm: ArmResult) -> str:
+    lost = [f"{number} {word}" for number, word in ((arm.num_diverged, "diverged"), (arm.num_failed, "failed")) if number]
+    return f"{arm.num_scored}/{arm.num_trials}" + (f", {', '.join(lost)}" if lost else "")
+
+
+def _legend(results: Results) -> str:
+    if len(results.seeds) < 2:
+        return "n=1: one seed, so no interval."
+    delta = " Δ against the baseline, paired by seed; * told apart from it (Holm, 5 %)." if results.baseline else ""
+    return f"mean ± 95 % interval over seeds.{delta} {results.seed_note}"
+
+
+def _verdict(results: Results) -> Text:
+    verdict = results.verdict
+    return Text.assemble(("verdict: ", "bold"), (verdict.kind, _STYLES.get(verdict.kind, "bold")), f"  {verdict.sentence}")
+
+
+def _claim(outcome: str, sentence: str) -> Text:
+    style = {"supported": "green", "contradicted": "red"}.get(outcome, "yellow")
+    return Text.assemble(("claim:   ", "bold"), (outcome, style), f"  {sentence}")
+
+
+def _work(results: Results) -> str:
+    counts, cost = results.counts, results.cost
+    elapsed = f"{figures.duration(cost.elapsed_s)} from submission to the end, " if cost.elapsed_s is not None else ""
+    saved = f" ({figures.duration(cost.seconds_saved)} saved)" if cost.seconds_saved >= 0.5 else ""
+    return (f"work:    {elapsed}{figures.duration(cost.seconds)} in stages; {counts.stages_requested} stages asked for, "
+            f"{counts.stages_unique} unique, {counts.stages_reused} reused from earlier studies{saved}")
