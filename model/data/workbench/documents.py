@@ -1,6 +1,7 @@
 """Text-rich images: forms with two-digit fields, receipts, bar charts.
 
-- Held out: the words `TEST_LABELS` label fields only in test documents; test charts have other bar counts in their palettes.
+- Held out: the words `TEST_LABELS` label fields only in test documents, which mix them with labels of training; the wording
+  of the questions. Charts hold out their wording alone: any bars may occur in both splits.
 - A form fits one tile of 64 px; a receipt or a wide form is print that one tile cannot resolve.
 """
 

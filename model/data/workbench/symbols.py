@@ -1,6 +1,7 @@
 """Mathematics, code and text: drawn sums, rendered markup, instructions and real English.
 
-Held out: sums whose operands are both odd and equal digits apart by one tenth of all pairs (`_held_out`), by pair.
+Held out: every tenth pair of operands (`held_out`; a + b and b + a are two pairs), every tenth paragraph of English, and the
+wording of the questions. Rendered markup holds nothing out but its wording, and no benchmark asks for it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from model.data.workbench.randomness import stream
 from model.data.workbench.scenes import COLOURS, SHAPES
 
 ENGLISH = Path(__file__).with_name("english.txt")
-"""Docstrings of Python's standard library (PSF licence), a paragraph a line."""
+"""Docstrings of Python's standard library, a paragraph a line.
+
+Copyright (c) 2001-2023 Python Software Foundation; used under the PSF License Agreement.
+"""
 
 
 def held_out(a: int, b: int) -> bool:

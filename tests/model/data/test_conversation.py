@@ -1,0 +1,104 @@
+"""Sequences: where images stand, which tokens carry loss, how batches are padded."""
+
+import pytest
+from PIL import Image
+
+from model.config import ImageConfig
+from model.data.conversation import Encoder
+from model.data.samples import Item, Sample, Turn
+from model.data.tokenizer import load_tokenizer
+from model.mm15 import IGNORED
+
+SINGLE = ImageConfig(mode="single", tile=64, tokens=16)
+STATIC = ImageConfig(mode="static", tile=64, tokens=4, indicator="seps")
+TOKENIZER = load_tokenizer()
+PICTURE = Image.new("RGB", (80, 60), (200, 10, 10))
+
+
+def encoder(images=SINGLE, *, max_tokens=512):
+    return Encoder(TOKENIZER, images, max_tokens=max_tokens)
+
+
+def sample(*turns, images=()):
+    return Sample(sample_id="general/train/0/0", category="general", turns=tuple(Turn(*turn) for turn in turns), images=images)
+
+
+def text(ids):
+    return TOKENIZER.decode(ids)
+
+
+def supervised(encoded):
+    return [label for label in encoded.labels if label != IGNORED]
+
+
+def test_a_turn_is_user_question_assistant_answer_end():
+    encoded = encoder().sample(sample(("What is it?", "red star"), ("Sure?", "yes")))
+    assert text(encoded.ids) == "<bos><user>What is it?<assistant>red star<eos><user>Sure?<assistant>yes<eos>"
+
+
+def test_only_answers_and_their_ends_carry_loss():
+    encoded = encoder().sample(sample(("What is it?", "red star"), ("Sure?", "yes")))
+    assert text(supervised(encoded)) == "red star<eos>yes<eos>"
+    assert encoded.num_supervised == len(supervised(encoded))
+
+
+def test_a_label_is_the_next_token_of_its_position():
+    encoded = encoder().sample(sample(("What is it?", "red star"),))
+    pairs = [(label, following) for label, following in zip(encoded.labels, encoded.ids[1:], strict=False) if label != IGNORED]
+    assert pairs
+    assert all(label == following for label, following in pairs)
+    assert encoded.labels[-1] == IGNORED
+
+
+def test_an_empty_question_is_plain_text():
+    encoded = encoder().sample(sample(("", "Once upon"),))
+    assert text(encoded.ids) == "<bos>Once upon<eos>"
+    assert text(supervised(encoded)) == "Once upon<eos>"
+
+
+def test_an_image_takes_its_tokens_where_its_marker_stands():
+    encoded = encoder().sample(sample(("See <image>here", "ok"), images=(PICTURE,)))
+    assert text(encoded.ids) == "<bos><user>See " + 16 * "<image>" + "here<assistant>ok<eos>"
+    assert encoded.tiles.shape == (1, 3, 64, 64)
+
+
+def test_image_tokens_are_as_many_as_the_tiles_give():
+    encoded = encoder(STATIC).sample(sample(("<image>What?", "ok"), images=(PICTURE,)))
+    assert encoded.tiles.shape == (5, 3, 64, 64)
+    assert encoded.ids.count(TOKENIZER.convert_tokens_to_ids("<image>")) == 5 * 4
+    assert encoded.ids.count(TOKENIZER.convert_tokens_to_ids("<n>")) == 1
+
+
+def test_text_without_images_has_no_tiles():
+    assert encoder().sample(sample(("Hi", "ho"),)).tiles.shape == (0, 3, 64, 64)
+
+
+def test_a_marker_in_an_answer_stays_text():
+    encoded = encoder().sample(sample(("Repeat", "<image>"),))
+    assert TOKENIZER.convert_tokens_to_ids("<image>") not in encoded.ids
+
+
+def test_a_sample_that_is_too_long_is_refused_with_both_numbers():
+    with pytest.raises(ValueError, match=r"general/train/0/0: \d+ tokens; allowed: 20 \(max_tokens\)"):
+        encoder(max_tokens=20).sample(sample(("<image>What?", "red"), images=(PICTURE,)))
+
+
+def test_an_item_ends_where_its_answer_begins():
+    item = Item(item_id="x/0", benchmark="x", question="<image>What?", images=(PICTURE,), references=("red",))
+    encoded = encoder().item(item)
+    assert text(encoded.ids).endswith("What?<assistant>")
+    assert set(encoded.labels) == {IGNORED}
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_padding_stands_on_one_side_and_is_masked(left):
+    builder = encoder()
+    encoded = [builder.sample(sample(turn)) for turn in (("What is it?", "a red star"), ("Hi", "ho"))]
+    batch = builder.collate(encoded, left=left)
+    short, width = len(encoded[1].ids), len(encoded[0].ids)
+    span = slice(width - short, width) if left else slice(0, short)
+    assert batch.mask_BT[1].sum() == short
+    assert batch.mask_BT[1, span].all()
+    assert batch.ids_BT[1, span].tolist() == encoded[1].ids
+    assert batch.labels_BT[1, span].tolist() == encoded[1].labels
+    assert set(batch.labels_BT[1][~batch.mask_BT[1]].tolist()) == {IGNORED}

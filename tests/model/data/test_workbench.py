@@ -1,0 +1,155 @@
+"""The workbench: samples follow from their names, test differs from train, and every answer is true of its picture."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model.data.fingerprint import VERSIONS
+from model.data.samples import IMAGE
+from model.data.workbench import ITEM_MAKERS, SAMPLE_MAKERS, make_item, make_sample
+from model.evaluation.benchmarks import BENCHMARKS
+
+ROOT = Path(__file__).parents[3]
+TEXT_SOURCES = {"text_only", "text_mm1", "text_hq"}
+PICTURED = sorted(set(SAMPLE_MAKERS) - TEXT_SOURCES)
+# Longest and shortest side in px that each kind of picture may have.
+SIDES = {"general": (48, 160), "text_rich": (40, 262), "ocr": (60, 262), "math": (32, 64), "code": (40, 96), "caption": (32, 96)}
+
+WORDS = {
+    "general": (1, "825f5d2410b6"), "text_rich": (1, "92d83caddd71"), "refer_ground": (1, "3008e4475803"),
+    "science": (1, "8bb53e2e4efe"), "math": (1, "e4f77e8fa5c4"), "code": (1, "835dc3b868c4"), "multi_image": (1, "35a0fbdbe40d"),
+    "text_only": (1, "1ca6f61564b3"), "caption": (1, "996d52c4c8e8"), "interleaved": (1, "f562fab7e279"),
+    "text_mm1": (1, "b3524cb80cd3"), "text_hq": (1, "2017b00beb0b"), "ocr": (1, "d4588debddc9"), "recap": (1, "983a8e441ccd"),
+    "sharegpt4v": (1, "72eac912a746"), "scene-qa": (1, "37c8628197a0"), "scene-probe": (1, "5baa9147e93a"),
+    "form-fields": (1, "dcd1154929c3"), "chart-values": (1, "c4c7e79c8769"), "science-names": (1, "a09089b1065f"),
+    "science-choice": (1, "4406ee8e68bd"), "drawn-sums": (1, "e04e26822bb3"), "box-name": (1, "a729722df1bd"),
+    "name-box": (1, "2486bfd157b3"), "sums-text": (1, "b40c65834075"),
+}
+"""Version and digest of what each generator says. A change here needs a new version, and makes the packaged checkpoint old."""
+
+
+def spoken(sample):
+    """The text of a sample or an item."""
+    return [(turn.question, turn.answer) for turn in getattr(sample, "turns", ())] or [(sample.question, sample.references, sample.options)]
+
+
+def content(sample):
+    """Everything that a sample or an item holds, as one digest."""
+    pixels = [(image.size, image.mode, image.tobytes()) for image in sample.images]
+    return hashlib.sha256(repr((spoken(sample), pixels)).encode()).hexdigest()
+
+
+def text_of(name):
+    """The text of a generator's first samples of both splits, or of its first items; pixels may differ between Pillows."""
+    categories = {name} & SAMPLE_MAKERS.keys()
+    samples = [make_sample(each, split, index) for each in categories for split in ("train", "test") for index in range(30)]
+    items = [make_item(each, index) for each in {name} & ITEM_MAKERS.keys() for index in range(30)]
+    return [pair for each in (*samples, *items) for pair in spoken(each)]
+
+
+@pytest.mark.parametrize("category", SAMPLE_MAKERS)
+def test_a_sample_follows_from_category_split_index_and_seed(category):
+    same = [content(make_sample(category, "train", index)) for index in range(20)]
+    assert same == [content(make_sample(category, "train", index)) for index in range(20)]
+    assert len(set(same)) > 10
+    assert same != [content(make_sample(category, "train", index, seed=1)) for index in range(20)]
+    assert same != [content(make_sample(category, "test", index)) for index in range(20)]
+
+
+@pytest.mark.parametrize("benchmark", ITEM_MAKERS)
+def test_an_item_follows_from_benchmark_index_and_seed(benchmark):
+    same = [content(make_item(benchmark, index)) for index in range(20)]
+    assert same == [content(make_item(benchmark, index)) for index in range(20)]
+    assert same != [content(make_item(benchmark, index, seed=1)) for index in range(20)]
+
+
+def test_another_process_with_another_hash_seed_makes_the_same():
+    code = ("import hashlib; from model.data.workbench import SAMPLE_MAKERS, make_sample; samples = [make_sample(name, split, 7)"
+            " for name in SAMPLE_MAKERS for split in ('train', 'test')]; print(hashlib.sha256(repr([(each.turns,"
+            " [image.tobytes() for image in each.images]) for each in samples]).encode()).hexdigest())")
+    digests = {subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, check=True,
+                              capture_output=True, text=True).stdout for seed in ("1", "2")}
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("category", SAMPLE_MAKERS)
+def test_a_sample_names_itself_and_is_asked_about_its_images(category):
+    sample = make_sample(category, "train", 3)
+    assert sample.category == category
+    assert sample.sample_id.startswith(f"{category}/train/")
+    assert bool(sample.images) == (category in PICTURED)
+    assert sample.turns[0].question.startswith(IMAGE) == (category in PICTURED)
+    assert all(turn.answer for turn in sample.turns)
+
+
+@pytest.mark.parametrize("category", PICTURED)
+def test_images_are_of_the_declared_sizes(category):
+    smallest, largest = SIDES.get(category, (48, 96))
+    sizes = [image.size for index in range(200) for image in make_sample(category, "train", index).images]
+    assert smallest <= min(map(min, sizes))
+    assert max(map(max, sizes)) <= largest
+    assert {image.mode for image in make_sample(category, "train", 0).images} == {"RGB"}
+
+
+def test_shapes_of_images_vary_from_flat_to_tall():
+    aspects = [width / height for width, height in (make_sample("text_rich", "train", index).images[0].size for index in range(200))]
+    assert min(aspects) < 0.5
+    assert max(aspects) > 2.5
+
+
+def test_conversations_about_scenes_are_dense():
+    counts = [len(make_sample("general", "train", index).turns) for index in range(200)]
+    assert min(counts) >= 6
+    assert sum(counts) / len(counts) > 7
+
+
+@pytest.mark.parametrize("category", ["general", "refer_ground", "science", "math", "caption", "ocr", "recap", "sharegpt4v", "multi_image"])
+def test_no_picture_is_in_both_splits(category):
+    train, test = ({content_of_image(image) for index in range(300) for image in make_sample(category, split, index).images}
+                   for split in ("train", "test"))
+    assert not train & test
+
+
+def content_of_image(image):
+    return image.size, image.tobytes()
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_what_a_generator_says_changes_only_with_its_version(name):
+    assert (VERSIONS[name], hashlib.sha256(repr(text_of(name)).encode()).hexdigest()[:12]) == WORDS[name]
+
+
+def test_the_makers_are_the_versioned_generators():
+    assert set(SAMPLE_MAKERS) | set(ITEM_MAKERS) == set(VERSIONS)
+
+
+def test_every_benchmark_of_the_workbench_has_a_maker_and_the_reverse():
+    assert set(ITEM_MAKERS) == {name for name, benchmark in BENCHMARKS.items() if benchmark.source == "workbench"}
+
+
+@pytest.mark.parametrize("benchmark", ITEM_MAKERS)
+def test_an_item_asks_about_its_images_and_has_a_reference(benchmark):
+    item = make_item(benchmark, 5)
+    assert item.benchmark == benchmark
+    assert item.question.count(IMAGE) == len(item.images)
+    assert item.references
+    assert all(item.references)
+
+
+def test_an_unknown_category_is_refused_with_the_nearest_name():
+    with pytest.raises(ValueError, match="'sciense' is not in the workbench; did you mean 'science'"):
+        make_sample("sciense", "train", 0)
+
+
+def test_an_unknown_benchmark_is_refused_with_the_nearest_name():
+    with pytest.raises(ValueError, match="'scene-qaa' is not in the workbench; did you mean 'scene-qa'"):
+        make_item("scene-qaa", 0)
+
+
+def test_an_unknown_split_is_refused_with_the_allowed_ones():
+    with pytest.raises(ValueError, match="split is 'val'; allowed: train, test"):
+        make_sample("general", "val", 0)
