@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class OrchestratorError(Exception):
     """Root of all errors that this package raises on purpose."""
@@ -43,3 +46,21 @@ class LostLease(OrchestratorError):
 
 class Stopped(OrchestratorError):
     """Work ended because it was asked to, after saving what it had."""
+
+
+class Diverged(OrchestratorError):
+    """A loss or a metric became non-finite: a result of the stage, not a fault of the software.
+
+    Args:
+        message: what, where.
+        record: plain values for the ledger: step, last losses.
+    """
+
+    def __init__(self, message: str, record: Mapping[str, Any] | None = None) -> None:
+        """Keep the record for the ledger."""
+        super().__init__(message)
+        self.record = dict(record or {})
+
+
+class NoResources(OrchestratorError):
+    """Memory or disk ran out; the message names the knob."""

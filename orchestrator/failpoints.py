@@ -25,9 +25,13 @@ _visits: dict[str, int] = {}
 
 
 def arm(spec: str) -> None:
-    """Arm one point, or recording; an empty spec disarms."""
+    """Arm one point, or recording; an empty spec disarms. The same spec again keeps the counts of visits."""
+    if spec == _armed.get("", ""):
+        return
     _armed.clear()
     _visits.clear()
+    if spec:
+        _armed[""] = spec
     if spec.startswith("record:"):
         _armed["*"] = spec.removeprefix("record:")
     elif spec:

@@ -104,6 +104,8 @@ class Outcome:
     checkpoint_step: int = 0
     is_charged: bool = True
     """False when the driver, not the stage, is to blame."""
+    notes: tuple[str, ...] = ()
+    """What the attempt met and got over, such as a corrupt checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)

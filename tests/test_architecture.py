@@ -54,7 +54,7 @@ DEFERRED = {("orchestrator/ray_executor.py", "orchestrator.worker")}
 # click's lazy group: a subcommand's module by a name from its own table.
 DYNAMIC = {"orchestrator/cli/main.py"}
 # The worker's border and the outbox's flusher.
-BROAD = {"orchestrator/worker.py": 1, "orchestrator/tracking.py": 1}
+BROAD = {"orchestrator/attempt.py": 1, "orchestrator/tracking.py": 1}
 ENVIRONMENT = {
     "orchestrator/settings.py",      # the one reader
     "orchestrator/ray_executor.py",  # what Ray reads from the environment of its children has to be put there

@@ -105,6 +105,8 @@ class _Writer:
         if is_accepted and stage["kind"] == "evaluate":
             self._score(write.stage_id, dict(outcome.result or {}))
         failure = None if outcome.failure is None else dict(outcome.failure)
+        for note in outcome.notes:
+            self.record.event("stage", write.stage_id, "", "CHECKPOINT_CORRUPT", detail={"message": note})
         self.record.event("stage", write.stage_id, write.stage_from, write.stage_to,
                           detail={"attempt_no": write.attempt_no, "failure": _short(failure)})
         self.record.message(f"attempt:{outcome.attempt_id}", "attempt_finished", {

@@ -1,0 +1,76 @@
+"""The only door to the torch part of `model`: one attempt of one stage, inside the worker process.
+
+- `execute` is what executors call; everything around the work itself is in `attempt.py`.
+- Foreign exceptions are mapped to ours here: divergence is a result, a stop is not a failure, memory names its knob.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from model.config import DataConfig, ModelConfig
+from model.evaluation.stage import evaluate_stage
+from model.plain import build
+from model.training import loop
+from model.training.stage import train_stage
+from orchestrator.attempt import Order, Report, ShouldStop, StageFunction, Work, run_attempt
+from orchestrator.errors import Diverged, NoResources, Stopped
+from orchestrator.identity import CONFIGS
+
+
+def execute(order: Order, report: Report = lambda _: None, should_stop: ShouldStop = lambda: False) -> dict[str, Any]:
+    """Carry out an order and return its record."""
+    try:
+        return run_attempt(order, STAGES, report=report, should_stop=should_stop)
+    finally:
+        release()
+
+
+def release() -> None:
+    """Give back what an attempt held: the process is warm and serves the next one."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _train(work: Work) -> dict[str, Any]:
+    spec = work.spec
+    with _mapped():
+        return train_stage(
+            config=build(CONFIGS[work.kind], spec["config"], "config"),
+            model_config=build(ModelConfig, spec["model"], "model"), data=build(DataConfig, spec["data"], "data"),
+            seed=spec["seed"], start=work.parent, checkpoints=work.checkpoints, out=work.out, report=work.report,
+            should_stop=work.should_stop)
+
+
+def _evaluate(work: Work) -> dict[str, Any]:
+    if work.parent is None:
+        raise ValueError("evaluate needs a checkpoint; its stage has no parent")
+    spec = work.spec
+    with _mapped():
+        return evaluate_stage(
+            benchmark=spec["benchmark"], config=build(CONFIGS["evaluate"], spec["config"], "config"),
+            data=build(DataConfig, spec["data"], "data"), checkpoint=work.parent, out=work.out, report=work.report,
+            should_stop=work.should_stop)
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    try:
+        yield
+    except loop.Diverged as error:
+        raise Diverged(str(error), error.record) from error
+    except loop.Stopped as error:
+        raise Stopped(str(error)) from error
+    except torch.OutOfMemoryError as error:
+        raise NoResources(f"{error}\nhint: a smaller micro_batch (training) or batch (evaluate) needs less memory and "
+                          "gives the same result") from error
+
+
+STAGES: Mapping[str, StageFunction] = {"pretrain": _train, "continual": _train, "sft": _train, "evaluate": _evaluate}
+"""What executes each kind of stage."""
