@@ -70,7 +70,7 @@ def category_of(name: str) -> str | None:
 
 def _of_trial(trial: TrialRow, rows: Sequence[ScoreRow]) -> TrialScores:
     suite = suite_of(trial)
-    metrics, withheld = ({}, {}) if trial.state == TrialState.DIVERGED else _metrics(suite, rows)
+    metrics, withheld = ({}, {}) if trial.state == TrialState.DIVERGED else metrics_of(suite, rows)
     return TrialScores(trial_key=trial.trial_key, arm_key=trial.arm_key, seed=trial.seed, state=trial.state,
                        metrics=metrics, withheld=withheld)
 
@@ -80,7 +80,13 @@ def suite_of(trial: TrialRow) -> tuple[str, ...]:
     return tuple(name for name in trial.config.get("evaluate", {}).get("benchmarks", ()) if name in BENCHMARKS)
 
 
-def _metrics(suite: Sequence[str], rows: Sequence[ScoreRow]) -> tuple[dict[str, float], dict[str, str]]:
+def metrics_of(suite: Sequence[str], rows: Sequence[ScoreRow]) -> tuple[dict[str, float], dict[str, str]]:
+    """Return metric -> number, and metric -> why it has none.
+
+    Args:
+        suite: benchmarks that the averages are made of.
+        rows: of one trial.
+    """
     finite = {row.benchmark: row for row in rows if math.isfinite(row.value)}
     complete = {name: row.value for name, row in finite.items() if row.is_complete}
     found = averages(complete, suite)

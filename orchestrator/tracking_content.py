@@ -1,0 +1,170 @@
+"""What tracking says about a trial or an attempt, as plain values; names no vendor but by its ids.
+
+- A trial carries its resolved configuration as parameters and its scores, averages among them, as metrics.
+- An attempt carries its stage's spec, the curve from its progress file, and the totals of its result.
+- Tags are for searching: `tags.study = 'alpha-science' and tags.arm = 'science=0.1' and tags.seed = '0'`. `identity` is the
+  stage's id, or for a trial the hash of its stages' ids: equal identities are equal computations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.analysis.scores import metrics_of
+from orchestrator.artifacts import PROGRESS, Artifacts
+from orchestrator.ledger.read import ScoreRow
+
+STAGES = "stages"
+"""The MLflow experiment of all attempts."""
+MAX_CURVE = 2000
+"""Points of a curve; more are thinned, the last one kept."""
+LONGEST_PARAM = 6000
+LONGEST_TAG = 8000
+_SUITE = "benchmarks"
+_STATUS = {"SUCCEEDED": "FINISHED", "CANCELLED": "KILLED", "PREEMPTED": "KILLED"}
+_NO_METRIC = frozenset({"step", "steps", "at"})
+
+Payload = Mapping[str, Any]
+Point = tuple[str, float, int, int]
+"""Name, value, milliseconds since the epoch, step."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Content:
+    """All that is to be said about one subject now."""
+
+    experiment: str = ""
+    name: str = ""
+    started_at_ms: int | None = None
+    ended_at_ms: int | None = None
+    status: str | None = None
+    """FINISHED, FAILED or KILLED; None while it goes on."""
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    metrics: list[Point] = field(default_factory=list)
+
+
+def trial_content(messages: Sequence[tuple[str, Payload]], suite: Sequence[str]) -> Content:
+    """Return what these messages of one trial amount to; later ones win."""
+    content = Content()
+    for kind, payload in messages:
+        if kind == "trial_created":
+            _trial_created(content, payload)
+        else:
+            _trial_finished(content, payload, suite)
+    return content
+
+
+def attempt_content(messages: Sequence[tuple[str, Payload]], artifacts: Artifacts) -> Content:
+    """Return what these messages of one attempt amount to."""
+    content = Content(experiment=STAGES)
+    for kind, payload in messages:
+        if kind == "attempt_started":
+            _attempt_started(content, payload)
+        else:
+            _attempt_finished(content, payload, artifacts)
+    return content
+
+
+def suite_of_tags(tags: Mapping[str, str]) -> tuple[str, ...]:
+    """Read back the suite that a trial's creation noted."""
+    return tuple(name for name in tags.get(_SUITE, "").split(",") if name)
+
+
+def _trial_created(content: Content, payload: Payload) -> None:
+    content.experiment = f"study {payload['study']}" if payload["study"] == STAGES else payload["study"]
+    content.name = f"{payload['arm_name']} s{payload['seed']}"
+    content.started_at_ms = _ms(payload["at"])
+    content.params |= _flat(payload["config"])
+    identity = hashlib.sha256("\n".join(payload["stage_ids"]).encode()).hexdigest()
+    content.tags |= _texts({
+        "study": payload["study"], "scale": payload["scale"], "version": payload["version"], "arm": payload["arm_name"],
+        "arm_key": payload["arm_key"], "seed": payload["seed"], "trial": payload["trial_key"], "identity": identity,
+        "study_id": payload["study_id"], "spec_hash": payload["spec_hash"], "stages": ",".join(payload["stage_ids"]),
+        "levels": json.dumps(payload["levels"], sort_keys=True), _SUITE: ",".join(payload["config"]["evaluate"]["benchmarks"])})
+
+
+def _trial_finished(content: Content, payload: Payload, suite: Sequence[str]) -> None:
+    rows = [ScoreRow(trial_key=payload["trial_key"], arm_key="", arm_name="", seed=0, benchmark=name, **score)
+            for name, score in payload["scores"].items()]
+    metrics, withheld = metrics_of(suite, rows)
+    at = _ms(payload["at"])
+    content.metrics = [(name, value, at, 0) for name, value in metrics.items()]
+    _end(content, payload)
+    if withheld:
+        content.tags["withheld"] = _cut(json.dumps(withheld, sort_keys=True), LONGEST_TAG)
+
+
+def _attempt_started(content: Content, payload: Payload) -> None:
+    content.name = payload["label"]
+    content.started_at_ms = _ms(payload["at"])
+    content.params |= _flat(payload["spec"])
+    content.tags |= _texts({
+        "kind": payload["kind"], "stage_id": payload["stage_id"], "identity": payload["stage_id"], "label": payload["label"],
+        "attempt": payload["attempt_id"], "attempt_no": payload["attempt_no"], "study_id": payload["study_id"],
+        "parents": ",".join(payload["parent_ids"]), "seed": payload["spec"].get("seed", ""), "flops": f"{payload['flops']:.6g}"})
+
+
+def _attempt_finished(content: Content, payload: Payload, artifacts: Artifacts) -> None:
+    at = _ms(payload["at"])
+    curve = _curve(artifacts.attempt_dir(payload["stage_id"], payload["attempt_no"]) / PROGRESS, at)
+    totals = {**(payload["result"] or {}), "seconds": payload["seconds"]}
+    last = max((step for _, _, _, step in curve), default=0)
+    content.metrics = [*curve, *((f"result.{name}", float(value), at, last) for name, value in _numbers(totals).items())]
+    _end(content, payload)
+    failure = payload["failure"] or {}
+    content.tags |= _texts({"artifact": payload["artifact"] or "", "failure": failure.get("message", "")})
+
+
+def _end(content: Content, payload: Payload) -> None:
+    content.status = _STATUS.get(payload["state"], "FAILED")
+    content.ended_at_ms = _ms(payload["at"])
+    content.tags["state"] = payload["state"]
+
+
+def _curve(path: Any, at: int) -> list[Point]:
+    """Read the reports of an attempt; a line that a crash cut short is left out."""
+    reports = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            reports.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    stride = math.ceil(len(reports) / MAX_CURVE) if reports else 1
+    kept = [report for i, report in enumerate(reports) if i % stride == 0 or i == len(reports) - 1]
+    return [(name, value, _ms(report["at"]) if "at" in report else at, int(report.get("step", 0)))
+            for report in kept for name, value in _numbers(report).items() if name not in _NO_METRIC]
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    """Keep finite numbers: infinity would be stored as 1.8e308."""
+    return {name: float(value) for name, value in values.items()
+            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Write nested values as dotted paths; what is absent is left out."""
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        elif value is not None:
+            flat[f"{prefix}{name}"] = _cut(value if isinstance(value, str) else json.dumps(value), LONGEST_PARAM)
+    return flat
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _cut(str(value), LONGEST_TAG) for name, value in values.items() if value != ""}
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
