@@ -33,7 +33,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "s3fs": ("orchestrator/artifacts.py", "orchestrator/artifacts/"),
     "click": ("orchestrator/cli/",),
     "rich": ("orchestrator/cli/",),
-    "torch": ("model/",),
+    "torch": ("model/", "orchestrator/worker.py"),  # the worker gives memory back and names what ran out
     "safetensors": ("model/",),
     "rapidfuzz": ("model/evaluation/",),
     "transformers": ("model/language.py", "model/vision.py", "model/mm15.py", "model/data/tokenizer.py", "model/data/conversation.py",
@@ -63,9 +63,9 @@ ENVIRONMENT = {
 SEEDS = {"model/training/stage.py"}
 
 # What the dashboard may know of the orchestrator: the read side, pure types, and the one door for its buttons.
-DASHBOARD_MAY = ("orchestrator.ledger", "orchestrator.analysis", "orchestrator.results", "orchestrator.actions", "orchestrator.settings",
-                 "orchestrator.study", "orchestrator.library", "orchestrator.schema", "orchestrator.errors", "orchestrator.states",
-                 "orchestrator.metrics", "orchestrator.plan", "orchestrator.stages", "orchestrator.cost", "orchestrator.estimate")
+DASHBOARD_MAY = tuple(f"orchestrator.{name}" for name in (
+    "ledger", "analysis", "results", "progress", "actions", "settings", "study", "library", "schema", "errors", "states", "metrics", "plan",
+    "stages", "cost", "estimate"))
 WORKER = "orchestrator.worker"
 HEAVY = {"torch", "transformers"}
 

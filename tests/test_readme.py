@@ -79,7 +79,18 @@ def test_commands_exist(document):
     assert commands(text, r"(?:\.venv/bin/)?ablate") - set(COMMANDS) == set()
 
 
-EXAMPLE = "## Tree\nwords\n```\nmodel/      the model\n  a.py      does a\n  data/     all data\ntests/      tests\n  b.py\n```\n[x](gone.md) `make demo`"
+EXAMPLE = """
+## Tree
+words
+```
+model/      the model
+  a.py      does a
+  data/     all data
+tests/      tests
+  b.py
+```
+[x](gone.md) `make demo`
+"""
 
 
 def test_tree_is_read_with_its_levels():

