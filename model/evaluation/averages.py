@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from model.evaluation.benchmarks import BENCHMARKS
+from model.plain import did_you_mean
 
 MMBASE = ("general", "text_rich", "knowledge")
 OUTSIDE_OVERALL = frozenset({"text_only"})
@@ -34,13 +35,15 @@ def averages(scores: Mapping[str, float], suite: Sequence[str]) -> Averages:
         suite: the benchmarks that belong to the averages.
 
     Raises:
-        ValueError: a score is not finite.
+        ValueError: a score is not finite, or a benchmark of the suite is unknown.
     """
     for name, score in scores.items():
         if not math.isfinite(score):
             raise ValueError(f"score of {name} is {score}; allowed: finite")
     members: dict[str, list[str]] = {}
     for name in suite:
+        if name not in BENCHMARKS:
+            raise ValueError(f"no benchmark {name!r} to average; {did_you_mean(name, BENCHMARKS)}")
         if BENCHMARKS[name].in_average:
             members.setdefault(BENCHMARKS[name].category, []).append(name)
     values, withheld = {}, {}

@@ -1,11 +1,23 @@
-"""Boxes: intersection over union in thousandths of the image. Torch-free."""
+"""Boxes: reading them, and intersection over union. Torch-free.
+
+Our models write thousandths of the image, and that scale is fixed, never guessed: `strict_box` is the model's own form,
+`lenient_box` forgives separators, corner order and overshoot. The two references are read as they read, for comparison.
+"""
 
 from __future__ import annotations
 
-from model.images.layout import Box, parse_box
+import re
+from collections.abc import Sequence
+
+from model.images.layout import THOUSANDTHS, Box, parse_box
 
 THRESHOLD = 0.5
 """Overlap that counts as found; the references compare with >=, though the papers write >."""
+
+_DECIMAL = r"(-?\d+(?:\.\d+)?)"
+_PLAIN = re.compile(rf"\[\s*{_DECIMAL},\s*{_DECIMAL},\s*{_DECIMAL},\s*{_DECIMAL}\s*\]")
+_NUMBER = r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?"
+_LOOSE = re.compile(r"\[\s*" + r"(?:\s*,\s*|\s+)".join([f"({_NUMBER})"] * 4) + r"\s*\]")
 
 
 def iou(a: Box, b: Box) -> float:
@@ -16,10 +28,59 @@ def iou(a: Box, b: Box) -> float:
     return shared / union if union > 0 else 0.0
 
 
-def found(prediction: str, reference: str) -> float:
-    """Return 1 if the first box of the prediction overlaps the reference by a half, else 0 (precision at 1)."""
-    guess, truth = parse_box(prediction), parse_box(reference)
-    return float(guess is not None and truth is not None and iou(guess, truth) >= THRESHOLD)
+def found(guess: Box | None, truths: Sequence[Box]) -> float:
+    """Return 1 if the box overlaps any of the true ones by a half, else 0 (precision at 1)."""
+    return float(guess is not None and any(iou(guess, truth) >= THRESHOLD for truth in truths))
+
+
+def enclosing(boxes: Sequence[Box]) -> Box:
+    """Return the smallest box around all of them: the `merged` protocol of Flickr30k's phrase grounding."""
+    left, top, right, bottom = zip(*boxes, strict=True)
+    return min(left), min(top), max(right), max(bottom)
+
+
+def strict_box(prediction: str) -> Box | None:
+    """Return the first `[x1, y1, x2, y2]` of whole thousandths, or None."""
+    return parse_box(prediction)
+
+
+def lenient_box(prediction: str) -> Box | None:
+    """Return the first four numbers as thousandths, cut to the image, corners in order; None where there are fewer."""
+    numbers = _four_numbers(prediction)
+    return _ordered(tuple(min(max(0.0, each), float(THOUSANDTHS)) for each in numbers)) if numbers else None
+
+
+def lmms_box(prediction: str) -> Box | None:
+    """Read the first bracket of four plain decimals, nothing cut or swapped (lmms-eval's RefCOCO)."""
+    match = _PLAIN.search(prediction)
+    return _box(match.groups()) if match else None
+
+
+def vlmevalkit_box(prediction: str, *, width: float, height: float) -> Box | None:
+    """Read the first four numbers as px of an image, their scale guessed from their size (VLMEvalKit's RefCOCO)."""
+    numbers = _four_numbers(prediction)
+    if numbers is None:
+        return None
+    largest = max(map(abs, numbers))
+    sides = (width, height) * 2
+    scales = [side if largest <= 1.5 else side / THOUSANDTHS if largest <= THOUSANDTHS else 1.0 for side in sides]
+    return _ordered(tuple(min(max(0.0, each * scale), side) for each, scale, side in zip(numbers, scales, sides, strict=True)))
+
+
+def _four_numbers(prediction: str) -> Box | None:
+    bracketed = _LOOSE.search(prediction)
+    numbers = bracketed.groups() if bracketed else re.findall(_NUMBER, prediction)[:4]
+    return _box(numbers) if len(numbers) == 4 else None
+
+
+def _box(numbers: Sequence[str]) -> Box:
+    x1, y1, x2, y2 = map(float, numbers)
+    return x1, y1, x2, y2
+
+
+def _ordered(box: tuple[float, ...]) -> Box:
+    x1, y1, x2, y2 = box
+    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
 def _area(box: Box) -> float:

@@ -1,83 +1,204 @@
-"""Yes/no and multiple choice: what the answer says, before whether it is right. Torch-free.
+"""Multiple choice: which option an answer names, before whether it is right. Torch-free.
 
-Nothing is guessed at random: what cannot be read is None, and wrong.
+- `STRICT` holds each benchmark's own rule, made deterministic: where its reference guesses at random, nothing was read.
+- `lenient_letter` is the project's one extractor for all of them; the gap between the two is about formatting.
+- A rule returns the letter of an option that exists, or None, which is wrong and counted.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import string
+from collections.abc import Callable, Sequence
 
-from model.evaluation.metrics.text import normalised
+from model.evaluation.metrics.text import normalised, without_punctuation
+
+LONG_ANSWER_WORDS = 5
+"""MMMU looks for option texts only in answers of more words than this."""
+
+RANKED = (("start", 10), ("end", 9), ("({})", 6), ("{}.", 5), ("{}:", 4), ("{})", 3), ("{} ", 2))
+PHRASE_RANK = 7
+SAID = (r"(?i:\banswer(?:\s+is\b\s*:?|\s*:)(?:\s+option\b)?)", r"\\boxed\s*\{(?:\\text\s*\{)?", r"(?i:\boption\b)")
+"""What announces a letter, for the lenient extractor."""
+PHRASES = ("answer is", "correct answer is", "best answer is", "correct option is", "best option is", "choice is",
+           "correct choice is", "i choose", "i select", "i pick", "my answer is", "my choice is")
 
 
-def yes_no(prediction: str) -> str:
-    """Read `yes` or `no`: text before the first dot, `no` if it holds No, not or no as a word, else `yes`.
+def seed(prediction: str, options: Sequence[str]) -> str | None:
+    """Read the first character, whatever its case (SEED-Bench, arXiv:2307.16125)."""
+    return _valid(prediction.strip()[:1].upper(), options)
 
-    Source: LLaVA's evaluation of POPE (arXiv:2305.10355). It calls everything without a negation a yes.
+
+def ai2d(prediction: str, options: Sequence[str]) -> str | None:
+    """Read a leading `X.`, else the whole answer without punctuation, whatever its case (lmms-eval's AI2D)."""
+    leading = re.match(r"\s*([A-Z])\.", prediction)
+    text = leading.group(1) if leading else prediction
+    return _valid(text.translate(str.maketrans("", "", string.punctuation)).upper(), options)
+
+
+def scienceqa(prediction: str, options: Sequence[str]) -> str | None:
+    """Read a letter alone, a leading `X. `, or `The answer is X` (LLaVA's ScienceQA, arXiv:2209.09513)."""
+    text = prediction.replace("\n", ". ")
+    found = re.fullmatch(r"\s*([A-E])\s*", text) or re.match(r"([A-E])\. ", text)
+    found = found or re.search(r"The answer is ([A-E])\.", text) or re.search(r"The answer is ([A-E])", text)
+    return _valid(found.group(1), options) if found else None
+
+
+def leading_period(prediction: str, options: Sequence[str]) -> str | None:
+    """Read a letter alone, whatever its case, or a leading `X.` (lmms-eval's ScienceQA and MuirBench)."""
+    leading = re.match(r"\s*([A-Z])\.", prediction)
+    return _valid(leading.group(1) if leading else prediction.strip().upper(), options)
+
+
+def mmmu(prediction: str, options: Sequence[str]) -> str | None:
+    """Read the last `(X)`, else the last ` X `, else in long answers the last option text (MMMU, arXiv:2311.16502)."""
+    text = _padded(prediction)
+    return _last(text, options, "({})") or _last(text, options, " {} ") or _last_option(text, options)
+
+
+def qbench2(prediction: str, options: Sequence[str]) -> str | None:
+    """Read the last `(X)`, else `X `, else `X.`, else in long answers the last option text (lmms-eval's MMMU and Q-Bench2).
+
+    Of several letters before a space or a dot the one that also stands alone last is taken.
     """
-    words = prediction.split(".")[0].replace(",", "").split(" ")
-    return "no" if {"No", "not", "no"} & set(words) else "yes"
+    text = _padded(prediction)
+    if bracketed := _last(text, options, "({})"):
+        return bracketed
+    for form in ("{} ", "{}."):
+        found = [letter for letter in _letters(options) if form.format(letter) in text]
+        if found:
+            return max(found, key=lambda letter: text.rfind(f" {letter} "))
+    return _last_option(text, options)
 
 
-def yes_no_word(prediction: str) -> str | None:
-    """Read `yes` or `no` where exactly one of them stands as a word, else None."""
-    words = set(re.findall(r"[a-z]+", prediction.lower()))
-    found = words & {"yes", "no"}
-    return found.pop() if len(found) == 1 else None
+def blink(prediction: str, options: Sequence[str]) -> str | None:
+    """Read the first letter after brackets and spaces, whatever its case (lmms-eval's BLINK, arXiv:2404.12390)."""
+    found = re.match(r"[(\s]*([A-Za-z])", prediction)
+    return _valid(found.group(1).upper(), options) if found else None
 
 
-@dataclass(frozen=True, slots=True)
-class YesNoSummary:
-    """Accuracy, precision, recall and F1, 0 to 1, with yes as the positive class; ratios over nothing are 0."""
-
-    accuracy: float
-    precision: float
-    recall: float
-    f1: float
-    yes_ratio: float
-
-
-def summarise_yes_no(predictions: Sequence[str], labels: Sequence[str]) -> YesNoSummary:
-    """Compare answers (`yes` or `no`) with labels."""
-    pairs = list(zip(predictions, labels, strict=True))
-    hits = sum(p == label == "yes" for p, label in pairs)
-    said, real = sum(p == "yes" for p, _ in pairs), sum(label == "yes" for _, label in pairs)
-    precision, recall = hits / said if said else 0.0, hits / real if real else 0.0
-    f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
-    return YesNoSummary(sum(p == label for p, label in pairs) / len(pairs), precision, recall, f1, said / len(pairs))
+def mvbench(prediction: str, options: Sequence[str]) -> str | None:
+    """Read a leading `X. text`, else the first stand-alone letter A to E without punctuation (lmms-eval's MVBench)."""
+    stripped = prediction.strip()
+    leading = re.match(r"([A-Ea-e])\.\s*.+$", stripped)
+    if leading:
+        return _valid(leading.group(1).upper(), options)
+    found = re.search(r"\b([A-Ea-e])\b", without_punctuation(re.sub(r"[\n\t]", " ", prediction).strip()))
+    return _valid(found.group(1).upper(), options) if found else None
 
 
-def first_letter(prediction: str, num_options: int) -> str | None:
-    """Read the first character as the option's letter (SEED-Bench's rule, arXiv:2307.16125), else None."""
-    letter = prediction.strip()[:1].upper()
-    return letter if letter and letter in _letters(num_options) else None
+def names_option(prediction: str, letter: str) -> bool:
+    """Say whether the first word without dots is part of `(x)`, or holds it (VLMEvalKit's MVBench).
+
+    Differs: an answer without a first word is wrong; the reference calls it right.
+    """
+    first, bracketed = prediction.lower().split(" ")[0], f"({letter.lower()})"
+    bare = first.replace(".", "")
+    return bool(bare) and (bare in bracketed or bracketed in first)
+
+
+def ranked(prediction: str, options: Sequence[str]) -> str | None:
+    """Read the letter in the most telling form, the later of two alike (lmms-eval's extractor, used for RealWorldQA).
+
+    Forms by rank: at the start, at the end, after an answer phrase, `(X)`, `X.`, `X:`, `X)`, `X `, anywhere.
+    """
+    text = prediction.strip()
+    for mark in ",.!?;:'\"":
+        text = text.strip(mark)
+    found = [each for letter in _letters(options) for each in _forms(f" {text} ", letter)]
+    found = found or [(0, text.rfind(letter), letter) for letter in _letters(options) if letter in text]
+    return max(found, key=lambda each: each[:2])[2] if found else None
+
+
+def _forms(text: str, letter: str) -> list[tuple[int, int, str]]:
+    """List (rank, position, letter) of each form in which a letter stands in padded text."""
+    bare, found = text.strip(), []
+    for form, rank in RANKED:
+        if form == "start":
+            position = 0 if re.match(rf"{letter}(?![^\W\d_])", bare) else -1
+        elif form == "end":
+            position = len(text) if re.search(rf"(?<![^\W\d_]){letter}$", bare) else -1
+        else:
+            position = text.rfind(form.format(letter))
+        found.append((rank, position, letter))
+    phrases = (text.lower().find(phrase) + len(phrase) for phrase in PHRASES if phrase in text.lower())
+    found += [(PHRASE_RANK, text.find(letter, after), letter) for after in phrases]
+    return [each for each in found if each[1] >= 0]
+
+
+def mantis(prediction: str, options: Sequence[str]) -> str | None:
+    """Read what follows `final answer:`: `Answer: X`, else its first alphabetic character, else an option's text (Mantis-Eval)."""
+    said = after_final_answer(prediction)
+    marked = re.search(r"Answer: ([A-Z])", said)
+    letter = marked.group(1) if marked else next((mark.upper() for mark in said if mark.isalpha()), "")
+    equal = [name for name, option in zip(_letters(options), options, strict=True) if option.lower() == said.lower()]
+    return _valid(letter, options) or (equal[0] if equal else None)
+
+
+def after_final_answer(prediction: str) -> str:
+    """Return the text after `final answer:`, or all of it."""
+    return re.split(r"final answer:", prediction, maxsplit=1, flags=re.IGNORECASE)[-1].strip()
+
+
+def nlvr2(prediction: str, options: Sequence[str]) -> str | None:
+    """Read a letter as Mantis does, else A or B where exactly one of the words true and false is contained."""
+    words = {word for word in ("true", "false") if word in prediction.lower()}
+    return mantis(prediction, options) or ({"true": "A", "false": "B"}[words.pop()] if len(words) == 1 else None)
+
+
+STRICT: dict[str, Callable[[str, Sequence[str]], str | None]] = {
+    "seed": seed, "ai2d": ai2d, "scienceqa": scienceqa, "leading_period": leading_period, "mmmu": mmmu, "qbench2": qbench2,
+    "blink": blink, "mvbench": mvbench, "ranked": ranked, "mantis": mantis, "nlvr2": nlvr2,
+}
 
 
 def lenient_letter(prediction: str, options: Sequence[str]) -> str | None:
     """Read the option's letter as generously as can be done without guessing, else None.
 
-    In this order: after "answer is", "answer:", "option" or in a box; the last "(X)"; a leading letter; the only stand-alone
-    capital; the text of exactly one option.
+    In this order: after "answer is" or "answer:", in a box, after "option"; the last "(X)"; a leading letter; the only
+    stand-alone capital; the text of exactly one option. Small letters count only where no word could be meant.
     """
-    valid = _letters(len(options))
-    said = rf"(?:answer\s+is|answer\s*:|option)\s*\(?([{valid}])\b|\\boxed\{{\s*([{valid}])\s*\}}"
-    phrased = re.search(said, prediction, re.IGNORECASE)
-    if phrased:
-        return (phrased.group(1) or phrased.group(2)).upper()
-    bracketed = re.findall(rf"\(([{valid}])\)", prediction)
+    valid, text = _letters(options), prediction.strip()
+    letter = rf"[\s*\"'(\[]*([{valid}]\b|[{valid.lower()}](?=[.)\]}}*\"']|$))"
+    for said in SAID:
+        named = re.findall(said + letter, text)
+        if named:
+            return str(named[-1]).upper()
+    bracketed = re.findall(rf"\(([{valid}])\)", text)
     if bracketed:
         return str(bracketed[-1])
-    leading = re.match(rf"([{valid}])(?=$|[\s.):,])", prediction.strip())
+    leading = re.match(rf"([{valid}])(?=$|[\s.):,])", text) or re.fullmatch(rf"([{valid.lower()}])[.):]?", text)
     if leading:
-        return leading.group(1)
-    alone = set(re.findall(rf"\b([{valid}])\b", prediction))
+        return leading.group(1).upper()
+    alone = set(re.findall(rf"\b([{valid}])\b", text))
     if len(alone) == 1:
         return str(alone.pop())
-    equal = [letter for letter, option in zip(valid, options, strict=True) if normalised(option) == normalised(prediction)]
+    equal = [name for name, option in zip(valid, options, strict=True) if normalised(option) == normalised(text)]
     return equal[0] if len(equal) == 1 else None
 
 
-def _letters(count: int) -> str:
-    return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[:count]
+def _letters(options: Sequence[str]) -> str:
+    return string.ascii_uppercase[: len(options)]
+
+
+def _valid(letter: str, options: Sequence[str]) -> str | None:
+    return letter if len(letter) == 1 and letter in _letters(options) else None
+
+
+def _padded(prediction: str) -> str:
+    for mark in ",.!?;:'":
+        prediction = prediction.strip(mark)
+    return f" {prediction} "
+
+
+def _last(text: str, options: Sequence[str], form: str) -> str | None:
+    """Return the letter whose form stands last in the text."""
+    place, letter = max((text.rfind(form.format(letter)), letter) for letter in _letters(options))
+    return letter if place >= 0 else None
+
+
+def _last_option(text: str, options: Sequence[str]) -> str | None:
+    if len(text.split()) <= LONG_ANSWER_WORDS:
+        return None
+    places = [text.lower().rfind(option.lower()) for option in options]
+    return _letters(options)[places.index(max(places))] if max(places) >= 0 else None

@@ -1,4 +1,4 @@
-"""Short-text metrics: exact match, ANLS, relaxed accuracy. Torch-free."""
+"""Short-text metrics: exact match, ANLS, relaxed accuracy, containment. Torch-free."""
 
 from __future__ import annotations
 
@@ -66,7 +66,68 @@ def _number(text: str) -> float | None:
         return None
 
 
-def has_number(text: str) -> bool:
-    """Say whether the text can be read as a finite number."""
+def is_number(text: str) -> bool:
+    """Say whether the text can be read as a finite number, or per cent of one."""
     found = _number(text.strip())
     return found is not None and math.isfinite(found)
+
+
+def only_number(text: str) -> str | None:
+    """Return the one number that stands in a sentence, thousands without commas; None where there is none, or several."""
+    found = re.findall(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?%?", text, re.ASCII)
+    return str(found[0]).replace(",", "") if len(found) == 1 else None
+
+
+FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
+
+
+def ocr_contains(prediction: str, references: Sequence[str], *, is_formula: bool = False) -> float:
+    """Return 1 if a reference is contained in the prediction, else 0.
+
+    Case, line ends and full-width forms of ASCII do not count; of handwritten formulas only the spaces do not.
+
+    Raises:
+        ValueError: a reference is empty: every answer would hold it.
+    Source: lmms-eval's OCRBench (arXiv:2305.07895).
+    """
+    spell = _without_spaces if is_formula else _plain
+    if not all(spell(reference) for reference in references):
+        raise ValueError(f"an empty reference among {list(references)}; every answer would contain it")
+    return float(any(spell(reference) in spell(prediction) for reference in references))
+
+
+def _plain(text: str) -> str:
+    return text.translate(FULL_WIDTH).lower().strip().replace("\n", " ")
+
+
+def _without_spaces(text: str) -> str:
+    return text.strip().replace("\n", " ").replace(" ", "")
+
+
+def without_negations(text: str) -> str:
+    """Delete clauses from ` not` to the next comma or dot, then those from ` no` (Ferret's LVIS, arXiv:2310.07704)."""
+    for word in ("not", "no"):
+        text = re.sub(rf"\s+{word}[^,.]*[,.]", "", text)
+    return text
+
+
+def names_thing(prediction: str, names: Sequence[str]) -> float:
+    """Return 1 if a name is contained as it is spelt, outside of negations, else 0; `a_(b)` is both a and b."""
+    spelt = (part.strip() for name in names for part in name.replace("_", " ").replace(")", "").split("("))
+    said = without_negations(prediction)
+    return float(any(name in said for name in spelt if name))
+
+
+def same_without_dots(prediction: str, reference: str) -> bool:
+    """Say whether two texts are equal up to case, outer white space and trailing dots (RealWorldQA's open answers)."""
+    return prediction.lower().strip().rstrip(".") == reference.lower().strip().rstrip(".")
+
+
+def without_punctuation(text: str) -> str:
+    """Delete the VQA challenge's punctuation where it stands beside a space or text holds 1,000; else make it a space."""
+    has_thousands = re.search(r"\d,\d", text) is not None
+    result = text
+    for mark in ';/[]"{}()=+\\_-><@`,?!':
+        is_beside_space = f"{mark} " in text or f" {mark}" in text
+        result = result.replace(mark, "" if is_beside_space or has_thousands else " ")
+    return re.sub(r"\.(?!\d)", "", result)

@@ -1,0 +1,147 @@
+"""Yes/no benchmarks: POPE and MME, TabFact and NLVR2. Torch-free.
+
+Each rule only reads; what it cannot read is None, and wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from model.evaluation.metrics.text import without_punctuation
+
+PERCEPTION = ("existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR")
+COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
+MME_MAXIMUM = 200 * (len(PERCEPTION) + len(COGNITION))
+
+
+def pope_llava(prediction: str) -> str:
+    """Read `yes` or `no`: text before the first dot, `no` if it holds No, not or no as a word, else `yes`.
+
+    Source: LLaVA's evaluation of POPE (arXiv:2305.10355). It calls everything without a negation a yes.
+    """
+    words = prediction.split(".")[0].replace(",", "").split(" ")
+    return "no" if {"No", "not", "no"} & set(words) else "yes"
+
+
+def pope(prediction: str) -> str | None:
+    """Read as LLaVA does, but nothing where its `yes` is no more than a default: the answer says neither yes nor no."""
+    reading = pope_llava(prediction)
+    return reading if reading == "no" or re.search(r"\byes\b", prediction.lower()) else None
+
+
+def plain_word(prediction: str) -> str | None:
+    """Read `yes` or `no` where exactly one of them stands as a word, whatever marks surround it, else None."""
+    found = set(re.findall(r"[a-z]+", prediction.lower())) & {"yes", "no"}
+    return found.pop() if len(found) == 1 else None
+
+
+def pope_vlmevalkit(prediction: str) -> str | None:
+    """Read `yes` or `no` where exactly one of them is a word without its punctuation, else None (VLMEvalKit's POPE)."""
+    found = set(without_punctuation(prediction.lower()).split()) & {"yes", "no"}
+    return found.pop() if len(found) == 1 else None
+
+
+def mme(prediction: str) -> str | None:
+    """Read `yes` or `no` without dots: alone, as a single letter, or within the first four characters, else None.
+
+    Source: lmms-eval's reading of MME (arXiv:2306.13394).
+    """
+    text = prediction.lower().strip().replace(".", "")
+    return {"y": "yes", "n": "no"}.get(text) or _within_four(text)
+
+
+def mme_official(prediction: str) -> str | None:
+    """Read `yes` or `no` as MME's own script: alone, or within the first four characters, else None."""
+    return _within_four(prediction.lower())
+
+
+def _within_four(text: str) -> str | None:
+    return next((word for word in ("yes", "no") if word in text[:4]), None)
+
+
+@dataclass(frozen=True, slots=True)
+class YesNoSummary:
+    """Accuracy, precision, recall and F1, 0 to 1, with yes as the positive class; ratios over nothing are 0."""
+
+    accuracy: float
+    precision: float
+    recall: float
+    f1: float
+    yes_ratio: float
+
+
+def summarise(predictions: Sequence[str | None], labels: Sequence[str]) -> YesNoSummary:
+    """Compare what was read (`yes`, `no`, None) with labels.
+
+    Raises:
+        ValueError: there is nothing to compare.
+    """
+    pairs = list(zip(predictions, labels, strict=True))
+    if not pairs:
+        raise ValueError("no answers to summarise; allowed: at least one")
+    hits = sum(said == label == "yes" for said, label in pairs)
+    said_yes, are_yes = sum(said == "yes" for said, _ in pairs), sum(label == "yes" for _, label in pairs)
+    precision, recall = hits / said_yes if said_yes else 0.0, hits / are_yes if are_yes else 0.0
+    f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
+    return YesNoSummary(sum(said == label for said, label in pairs) / len(pairs), precision, recall, f1, said_yes / len(pairs))
+
+
+@dataclass(frozen=True, slots=True)
+class MmeSummary:
+    """Sums over sub-tasks: perception 0 to 2000, cognition 0 to 800, and both as a share of 2800, 0 to 100."""
+
+    perception: float
+    cognition: float
+    normalised: float
+
+
+def summarise_mme(pairs: Sequence[tuple[str, str, Sequence[bool]]]) -> MmeSummary:
+    """Add up MME: a sub-task is the mean over images of 50 per right answer and 100 if both are right.
+
+    Args:
+        pairs: (sub-task, image, whether each of its two answers is right).
+
+    Raises:
+        ValueError: an image has not exactly two answers, or the sub-task is unknown.
+    """
+    points: dict[str, list[float]] = {}
+    for task, image, right in pairs:
+        if len(right) != 2 or task not in PERCEPTION + COGNITION:
+            raise ValueError(f"MME {task} {image}: {len(right)} answers; allowed: 2 of one of {', '.join(PERCEPTION + COGNITION)}")
+        points.setdefault(task, []).append(50 * sum(right) + 100 * all(right))
+    means = {task: sum(each) / len(each) for task, each in points.items()}
+    perception, cognition = (sum(means.get(task, 0.0) for task in group) for group in (PERCEPTION, COGNITION))
+    return MmeSummary(perception, cognition, 100 * (perception + cognition) / MME_MAXIMUM)
+
+
+def tabfact(prediction: str) -> str | None:
+    """Read `1` or `0` where exactly one of `true` and `false` is contained, else None; negations are not understood.
+
+    Source: VLMEvalKit's reading of TabFact (arXiv:1909.02164).
+    """
+    has_true, has_false = "true" in prediction.lower(), "false" in prediction.lower()
+    return str(int(has_true)) if has_true != has_false else None
+
+
+@dataclass(frozen=True, slots=True)
+class PairSummary:
+    """NLVR2: share of right answers, and of sentences whose every image pair is right, 0 to 1."""
+
+    accuracy: float
+    consistency: float
+
+
+def summarise_nlvr2(items: Sequence[tuple[str, str, str]]) -> PairSummary:
+    """Add up NLVR2 from (identifier, prediction, label); a sentence is an identifier without its third dash field.
+
+    Source: the script beside NLVR2 (arXiv:1811.00491).
+    """
+    right = [prediction.lower() == label.lower() for _, prediction, label in items]
+    sentences: dict[str, bool] = {}
+    for (identifier, _, _), is_right in zip(items, right, strict=True):
+        fields = identifier.split("-")
+        sentence = "-".join((*fields[:2], *fields[3:]))
+        sentences[sentence] = sentences.get(sentence, True) and is_right
+    return PairSummary(sum(right) / len(right), sum(sentences.values()) / len(sentences))

@@ -1,0 +1,122 @@
+"""One evaluation, for real, with a small random model."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from model.config import PRESETS, DataConfig, EvaluateConfig, ImageConfig
+from model.data.tokenizer import load_tokenizer
+from model.data.workbench import ITEM_MAKERS, make_item
+from model.evaluation.stage import evaluate_stage
+from model.manifest import CorruptDirectory, publish, verify
+from model.mm15 import MM15
+from model.training.loop import Stopped
+
+TINY = PRESETS["tiny"]
+CONFIG = EvaluateConfig(images=ImageConfig(mode="single", tile=64, tokens=4), benchmarks=("scene-qa",), num_items=6, batch=4)
+SPLIT = ImageConfig(mode="dynamic", tile=32, tokens=4, n_min=2, n_max=4)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("model") / "checkpoint"
+    torch.manual_seed(0)
+    model = MM15(replace(TINY, vision=replace(TINY.vision, layers=1), decoder=replace(TINY.decoder, layers=1)))
+
+    def write(target):
+        model.save_pretrained(target)
+        load_tokenizer().save_pretrained(target)
+
+    publish(directory, write)
+    return directory
+
+
+def evaluate(checkpoint, out, *, benchmark="scene-qa", config=CONFIG, data=None, report=None, should_stop=None):
+    return evaluate_stage(benchmark=benchmark, config=config, data=data or DataConfig(), checkpoint=checkpoint, out=out,
+                          report=report or (lambda progress: None), should_stop=should_stop or (lambda: False))
+
+
+def rows(out):
+    return [json.loads(line) for line in (out / "items.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("benchmark", sorted(ITEM_MAKERS))
+def test_every_workbench_benchmark_is_scored_and_its_answers_kept(checkpoint, tmp_path, benchmark):
+    found = evaluate(checkpoint, tmp_path / "out", benchmark=benchmark)
+    assert (found["benchmark"], found["num_items"], found["is_complete"]) == (benchmark, 6, True)
+    assert 0 <= found["score"] <= found["score_lenient"] <= 100
+    verify(tmp_path / "out")
+    assert [row["item_id"] for row in rows(tmp_path / "out")] == [make_item(benchmark, i).item_id for i in range(6)]
+
+
+def test_the_score_is_the_mean_of_the_items(checkpoint, tmp_path):
+    found = evaluate(checkpoint, tmp_path / "out", benchmark="form-fields")
+    kept = rows(tmp_path / "out")
+    assert found["score"] == pytest.approx(100 * math.fsum(row["score"] for row in kept) / len(kept))
+    assert found["num_unparseable"] == sum(row["parsed"] is None for row in kept)
+
+
+def test_yes_no_reports_f1_beside_accuracy(checkpoint, tmp_path):
+    found = evaluate(checkpoint, tmp_path / "out", benchmark="scene-probe")
+    assert found["details"].keys() == {"accuracy", "precision", "recall", "f1", "yes_ratio"}
+    assert found["score"] == pytest.approx(100 * found["details"]["accuracy"])
+
+
+@pytest.mark.parametrize("images", [CONFIG.images, SPLIT], ids=["single", "dynamic"])
+def test_answers_do_not_depend_on_the_batch(checkpoint, tmp_path, images):
+    for batch in (1, 6):
+        evaluate(checkpoint, tmp_path / str(batch), config=replace(CONFIG, images=images, batch=batch))
+    assert rows(tmp_path / "1") == rows(tmp_path / "6")
+
+
+def test_an_evaluation_repeats_byte_for_byte(checkpoint, tmp_path):
+    for name in ("a", "b"):
+        evaluate(checkpoint, tmp_path / name)
+    assert (tmp_path / "a" / "items.jsonl").read_bytes() == (tmp_path / "b" / "items.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(("images", "tokens"), [(CONFIG.images, 4), (replace(CONFIG.images, mode="static"), 20)])
+def test_image_tokens_are_counted(checkpoint, tmp_path, images, tokens):
+    assert evaluate(checkpoint, tmp_path / "out", config=replace(CONFIG, images=images))["tokens_per_image"] == tokens
+
+
+def test_text_items_have_no_image_tokens(checkpoint, tmp_path):
+    assert evaluate(checkpoint, tmp_path / "out", benchmark="sums-text")["tokens_per_image"] == 0
+
+
+def test_progress_is_reported_after_every_batch(checkpoint, tmp_path):
+    reports = []
+    evaluate(checkpoint, tmp_path / "out", report=reports.append)
+    assert reports == [{"step": 4, "steps": 6}, {"step": 6, "steps": 6}]
+
+
+def test_a_stop_between_batches_publishes_nothing(checkpoint, tmp_path):
+    answers = iter([False, True])
+    with pytest.raises(Stopped, match="4 of 6"):
+        evaluate(checkpoint, tmp_path / "out", should_stop=lambda: next(answers))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_benchmark_without_data_is_refused_before_anything_is_loaded(tmp_path):
+    with pytest.raises(ValueError, match="'mme' reads a catalogue"):
+        evaluate(tmp_path / "no checkpoint", tmp_path / "out", benchmark="mme")
+    with pytest.raises(ValueError, match="catalogue"):
+        evaluate(tmp_path / "no checkpoint", tmp_path / "out", data=DataConfig(source="catalogue"))
+
+
+def test_an_unknown_benchmark_is_named_with_the_nearest_one(tmp_path):
+    with pytest.raises(ValueError, match="did you mean 'scene-qa'"):
+        evaluate(tmp_path / "no checkpoint", tmp_path / "out", benchmark="scene-aq")
+
+
+def test_a_damaged_checkpoint_is_refused(checkpoint, tmp_path):
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    for file in checkpoint.iterdir():
+        (damaged / file.name).write_bytes(file.read_bytes())
+    (damaged / "config.json").write_text("{}")
+    with pytest.raises(CorruptDirectory, match=r"config\.json"):
+        evaluate(damaged, tmp_path / "out")
