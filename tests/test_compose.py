@@ -36,6 +36,10 @@ def test_ray_asks_for_a_token_everywhere(name):
     assert environment["RAY_AUTH_TOKEN_PATH"].startswith("/run/secrets/")
 
 
+def test_the_driver_runs_on_a_node_of_the_cluster():
+    assert SERVICES["driver"]["entrypoint"][-1].startswith("ray start --address=ray-head:6379 --num-cpus=0")
+
+
 def test_secrets_are_files_without_defaults():
     assert all(":?" in secret["file"] for secret in COMPOSE["secrets"].values())
     values = [str(value) for service in SERVICES.values() for key, value in service.get("environment", {}).items() if "PASSWORD" in key]
