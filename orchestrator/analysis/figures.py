@@ -17,6 +17,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from orchestrator.analysis.table import ArmResult
 
@@ -25,6 +26,8 @@ _STYLE: Any = {"font.family": "sans-serif", "font.size": 10.0, "svg.fonttype": "
           "axes.spines.right": False, "axes.edgecolor": "#8c959f", "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
           "axes.grid": True,
           "grid.color": "#e8ebef", "grid.linewidth": 0.8, "axes.axisbelow": True}
+_WIDTH = 10.2
+"""Inches of the page's column, so that text in figures has the size that is written here."""
 MAX_NAMES = 40
 """Characters of an arm's name on an axis."""
 
@@ -45,10 +48,10 @@ def score_figure(arms: Sequence[ArmResult], metrics: Sequence[str], *, chosen: s
     ranked, labels, is_curve = ordered(arms)
     with mpl.rc_context(_STYLE):
         if is_curve:
-            figure = Figure(figsize=(4.9 * max(len(metrics), 1.6), 3.5), layout="constrained")
+            figure = Figure(figsize=(_WIDTH if len(metrics) > 1 else 6.4, 3.3), layout="constrained")
             panels = figure.subplots(1, len(metrics), squeeze=False)[0]
         else:
-            figure = Figure(figsize=(10.2, 1.2 + 0.36 * len(ranked)), layout="constrained")
+            figure = Figure(figsize=(_WIDTH, 1.2 + 0.36 * len(ranked)), layout="constrained")
             panels = figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0]
         for panel, metric in zip(panels, metrics, strict=True):
             _panel(panel, ranked, metric, chosen=chosen, seeds=seeds, is_curve=is_curve)
@@ -65,7 +68,7 @@ def tokens_figure(arms: Sequence[ArmResult], metric: str, *, chosen: str | None)
     """Draw a metric against image tokens, one point an arm."""
     shown = [arm for arm in arms if metric in arm.metrics and arm.tokens_per_image is not None]
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(7.0, 3.6), layout="constrained")
+        figure = Figure(figsize=(6.4, 3.3), layout="constrained")
         axes = figure.subplots()
         for arm in shown:
             cell, tokens = arm.metrics[metric], arm.tokens_per_image or 0.0
@@ -74,6 +77,7 @@ def tokens_figure(arms: Sequence[ArmResult], metric: str, *, chosen: str | None)
             if arm.key == chosen:
                 _ring(axes, tokens, cell.mean)
         axes.set_xlabel("image tokens per image")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(f"{metric.replace('_', ' ')}, 0 to 100", fontsize=11, loc="left", color=INK)
         axes.margins(x=0.18, y=0.18)
         points = "; ".join(f"{arm.name}: {arm.tokens_per_image:.0f} tokens, {arm.metrics[metric].mean:.1f}" for arm in shown)
@@ -93,10 +97,10 @@ def describe(arms: Sequence[ArmResult], metrics: Sequence[str], *, chosen: str |
 def _panel(axes: Axes, arms: Sequence[ArmResult], metric: str, *, chosen: str | None, seeds: Sequence[int], is_curve: bool) -> None:
     cells = [(place, arm, arm.metrics[metric]) for place, arm in enumerate(arms) if metric in arm.metrics]
     for place, arm, cell in cells:
-        spread = [place + 0.07 * (list(seeds).index(seed) - (len(seeds) - 1) / 2) if seed in seeds else place for seed in cell.by_seed]
+        spread = [place + 0.09 * (list(seeds).index(seed) - (len(seeds) - 1) / 2) if seed in seeds else place for seed in cell.by_seed]
         points = (spread, list(cell.by_seed.values())) if is_curve else (list(cell.by_seed.values()), spread)
-        axes.plot(*points, linestyle="none", marker="o", markersize=3.5, markerfacecolor="none", markeredgecolor=SOFT,
-                  markeredgewidth=0.8, zorder=2)
+        axes.plot(*points, linestyle="none", marker="o", markersize=5, markerfacecolor="none", markeredgecolor=SOFT,
+                  markeredgewidth=1.0, zorder=2)
         if arm.is_baseline:
             line = axes.axhline if is_curve else axes.axvline
             line(cell.mean, color=INK, linewidth=1.0, linestyle=(0, (5, 3)), zorder=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from string import Template
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _TEMPLATE = Path(__file__).with_suffix(".html")
 MISSING = "–"
 MAX_PANELS = 3
+MAX_COLUMNS = 6
+"""Arms side by side in the table of benchmarks."""
 _SIGNS = {"selected": "✓", "tied": "=", "underpowered": "?", "infeasible": "✗", "incomplete": "…", "supported": "✓",
           "contradicted": "✗", "undecided": "?"}
 
@@ -103,21 +105,35 @@ def _curve(results: Results) -> str:
 
 
 def _arms(results: Results) -> str:
-    names = [each.name for each in results.metrics if each.kind in ("aggregate", "category") or each.is_decisive]
-    note = ("Mean over seeds ± half-width of its 95 % interval; below it the difference to the baseline, paired by seed, with its own 95 % "
-            "interval. Bold: told apart from the baseline at 5 % after Holm's correction over the arms of the column.")
-    return f'<h2>Arms</h2>{_table(results, names)}<p class="note">{escape(note)}</p>'
+    decisive = [each.name for each in results.metrics if each.is_decisive]
+    others = [each.name for each in results.metrics if each.kind in ("aggregate", "category")]
+    names = list(dict.fromkeys([results.objective, *decisive, *others]))
+    note = ("Mean over seeds ± half-width of its 95 % interval; below it the difference to the baseline, paired by seed, where it decides "
+            "with its own 95 % interval. Bold: told apart from the baseline at 5 % after Holm's correction over the arms of the column.")
+    rows = [[_arm_cell(results, arm), *(_score_cell(arm.metrics.get(name), is_long=name in decisive) for name in names),
+             f"<td>{_tokens(arm)}</td>", f"<td>{_trials(arm)}</td>"] for arm in results.arms]
+    marked = [arm.key == results.verdict.chosen for arm in results.arms]
+    return f'<h2>Arms</h2>{_rows(["Arm", *names, "tokens / image", "seeds"], rows, marked)}<p class="note">{escape(note)}</p>'
 
 
 def _benchmarks(results: Results) -> str:
-    names = [each.name for each in results.metrics if each.kind == "benchmark"]
-    return f"<h2>Benchmarks</h2>{_table(results, names)}" if names else ""
+    """Show benchmarks as rows, or arms if there are more of these than fit side by side."""
+    shown = [each for each in results.metrics if each.kind == "benchmark"]
+    if not shown:
+        return ""
+    if len(results.arms) > MAX_COLUMNS:
+        rows = [[_arm_cell(results, arm), *(_score_cell(arm.metrics.get(each.name)) for each in shown)] for arm in results.arms]
+        marked = [arm.key == results.verdict.chosen for arm in results.arms]
+        return f"<h2>Benchmarks</h2>{_rows(['Arm', *(each.name for each in shown)], rows, marked)}"
+    rows = [[f"<td>{escape(each.name)}<small>{escape(each.category or '')}</small></td>",
+             *(_score_cell(arm.metrics.get(each.name), is_long=True) for arm in results.arms)] for each in shown]
+    return f"<h2>Benchmarks</h2>{_rows(['Benchmark', *(arm.name for arm in results.arms)], rows)}"
 
 
 def _published(results: Results) -> str:
     parts = []
     if results.claims:
-        rows = [[_cell_text(each.claim.statement), f'<td class="{each.outcome}">{_SIGNS[each.outcome]} {each.outcome}</td>',
+        rows = [[_cell_text(each.claim.statement), f'<td class="text">{_SIGNS[each.outcome]} {each.outcome}</td>',
                  _cell_text(each.sentence)] for each in results.claims]
         parts.append("<h2>Published claims</h2>" + _rows(["Claim", "Here", "Evidence"], rows))
     if results.published and results.published.scores:
@@ -183,16 +199,12 @@ def _details(title: str, body: str) -> str:
     return f"<details><summary>{escape(title)}</summary>{body}</details>"
 
 
-def _table(results: Results, metrics: Sequence[str]) -> str:
-    rows = [[_arm_cell(results, arm), *(_score_cell(arm.metrics.get(name)) for name in metrics), f"<td>{_tokens(arm)}</td>",
-             f"<td>{_trials(arm)}</td>"] for arm in results.arms]
-    chosen = [arm.key == results.verdict.chosen for arm in results.arms]
-    return _rows(["Arm", *metrics, "tokens / image", "seeds"], rows, chosen)
-
-
-def _rows(heads: Sequence[str], rows: Iterable[Sequence[str]], marked: Sequence[bool] = ()) -> str:
-    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in heads)
-    flags = [*marked, *([False] * (len(list(rows := list(rows))) - len(marked)))]
+def _rows(heads: Sequence[str], rows: Sequence[Sequence[str]], marked: Sequence[bool] = ()) -> str:
+    """Lay out a table; a heading stands as its first cell does."""
+    is_text = [each.startswith('<td class="text"') for each in rows[0]] if rows else [False] * len(heads)
+    head = "".join(f'<th scope="col"{" class=text" if is_left else ""}>{escape(each)}</th>'
+                   for each, is_left in zip(heads, is_text, strict=True))
+    flags = [*marked, *([False] * (len(rows) - len(marked)))]
     body = "".join(f"<tr{' class=chosen' if flag else ''}>{''.join(row)}</tr>" for row, flag in zip(rows, flags, strict=True))
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
@@ -209,19 +221,19 @@ def _arm_cell(results: Results, arm: ArmResult) -> str:
     return f'<td title="{escape(levels)}">{escape(arm.name)}{shown}</td>'
 
 
-def _score_cell(cell: Cell | None) -> str:
+def _score_cell(cell: Cell | None, *, is_long: bool = False) -> str:
     if cell is None:
         return f"<td>{MISSING}</td>"
     width = "n=1" if cell.half_width is None else f"± {cell.half_width:.1f}"
     told = " class=told" if cell.delta and cell.delta.is_told_apart else ""
-    return f"<td{told}>{cell.mean:.1f} <small style='display:inline'>{width}</small>{_delta(cell.delta)}</td>"
+    return f"<td{told}>{cell.mean:.1f} <small style='display:inline'>{width}</small>{_delta(cell.delta, is_long=is_long)}</td>"
 
 
-def _delta(delta: Delta | None) -> str:
+def _delta(delta: Delta | None, *, is_long: bool) -> str:
     if delta is None:
         return ""
-    bounds = "" if delta.half_width is None else f" [{delta.value - delta.half_width:.1f}, {delta.value + delta.half_width:.1f}]"
-    return f"<small>{delta.value:+.1f}{bounds}</small>"
+    bounds = "" if delta.half_width is None else f"[{delta.value - delta.half_width:.1f}, {delta.value + delta.half_width:.1f}]"
+    return f'<small title="{bounds}">{delta.value:+.1f}{" " + bounds if is_long else ""}</small>'
 
 
 def _tokens(arm: ArmResult) -> str:

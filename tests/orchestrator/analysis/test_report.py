@@ -1,0 +1,134 @@
+import html.parser
+
+import pytest
+
+from orchestrator.analysis import figures, report
+from orchestrator.ledger import read
+from orchestrator.results import study_results
+from tests.orchestrator import scored
+
+
+@pytest.fixture
+def render(tmp_path, planned):
+    """Render the report of a study written as changes to the alpha study."""
+    engines = []
+
+    def rendered(*changes, finish=True, **options):
+        engines.append(scored.ledger(tmp_path))
+        scored.enter(engines[-1], planned(("seeds: 2", "seeds: 3"), *changes, **options))
+        scored.finish(engines[-1], gain=8.0 if finish else 0.0, skip=() if finish else {trial.trial_key for trial in read.trials(
+            engines[-1], "study-1")})
+        return report.render(study_results(engines[-1], read.study(engines[-1], "written")))
+
+    yield rendered
+    for engine in engines:
+        engine.dispose()
+
+
+class Outline(html.parser.HTMLParser):
+    """Collects tags and checks that they nest."""
+
+    VOID = frozenset({"meta", "br", "path", "use", "rect"})
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.addresses, self.tags = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "xlink:href", "action", "data")]
+        self.open += [tag] if tag not in self.VOID else []
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        self.open = self.open[: len(self.open) - (tag not in self.VOID)]
+
+    def handle_endtag(self, tag):
+        self.open = self.open[: len(self.open) - (tag not in self.VOID)]
+
+
+def outline(page):
+    found = Outline()
+    found.feed(page)
+    return found
+
+
+def test_page_is_whole_and_asks_for_nothing(render):
+    found = outline(render())
+    assert found.open == []
+    assert all(address.startswith("#") for address in found.addresses)
+    assert not {"script", "link", "iframe", "img"} & set(found.tags)
+
+
+def test_page_shows_question_verdict_and_curve(render):
+    page = render()
+    assert "How much?" in page
+    assert "science=0.5 is selected" in page
+    assert 'role="img" aria-label="knowledge: science=0 ' in page
+    assert "Chosen: science=0.5" in page
+
+
+def test_names_from_the_study_are_escaped(render):
+    page = render(("question: How much?", 'question: "<script>alert(1)</script> & more"'))
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in page
+
+
+def test_dollar_signs_in_a_study_are_just_text(render):
+    assert "costs $5 $title" in render(("question: How much?", 'question: "costs $5 $title"'))
+
+
+def test_unfinished_study_has_a_page_without_curve(render):
+    page = render(finish=False)
+    assert "No verdict yet" in page
+    assert "<svg" not in page
+
+
+def test_tokens_figure_appears_when_tokens_differ(render):
+    assert render().count("<svg") == 2
+
+
+ROWS = """
+name: written
+question: Which rows?
+recipe: sft-ablation
+arms:
+  "plain <b>": {}
+  more science: {sft.mixture.alpha.science: 0.5}
+seeds: 2
+select: {maximize: knowledge, baseline: "plain <b>"}
+"""
+
+
+def test_rows_are_drawn_by_name(render):
+    page = render(text=ROWS)
+    assert outline(page).open == []
+    assert "plain &lt;b&gt;" in page
+    assert "<b>" not in page
+
+
+def test_report_is_the_same_twice_and_replaces_the_older_one(tmp_path, planned):
+    engine = scored.ledger(tmp_path)
+    scored.enter(engine, planned())
+    results = study_results(engine, read.study(engine, "written"))
+    path = tmp_path / "reports" / "r.html"
+    assert report.write_report(results, path) == path
+    first = path.read_text()
+    report.write_report(results, path)
+    assert path.read_text() == first
+    assert [each.name for each in path.parent.iterdir()] == ["r.html"]
+    engine.dispose()
+
+
+@pytest.mark.parametrize(("seconds", "text"), [
+    (None, "–"), (3.21, "3.2 s"), (59.0, "59 s"), (200.0, "3 min 20 s"), (18600.0, "5 h 10 min")])
+def test_duration(seconds, text):
+    assert report.duration(seconds) == text
+
+
+def test_levels_of_one_factor_are_sorted(render, tmp_path):
+    render(("[0, 0.1, 0.5]", "[0.5, 0, 0.1]"))
+    engine = scored.ledger(tmp_path)
+    _, labels, is_curve = figures.ordered(study_results(engine, read.study(engine, "written")).arms)
+    assert (labels, is_curve) == (["0", "0.1", "0.5"], True)
+    engine.dispose()
