@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
 from model.config import ModelConfig
 from model.connector import CONNECTORS
@@ -52,12 +52,13 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
-        moved = (each.to(device, non_blocking=True) for each in (self.ids_BT, self.labels_BT, self.mask_BT, self.tiles_NCXX))
-        return Batch(*moved, self.image_id)
+        return Batch(self.ids_BT.to(device), self.labels_BT.to(device), self.mask_BT.to(device), self.tiles_NCXX.to(device), self.image_id)
 
 
 class MM15(nn.Module):
     """Vision encoder, connector, causal decoder."""
+
+    decoder: PreTrainedModel
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -56,6 +56,9 @@ class Block(nn.Module):
 class VisionEncoder(nn.Module):
     """Tiles to patch tokens."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         self.config = config

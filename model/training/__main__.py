@@ -15,9 +15,9 @@ from typing import Any
 
 from model.config import PRESETS, ContinualConfig, DataConfig, PretrainConfig, SftConfig
 from model.plain import build
-from model.training.stage import train_stage
+from model.training.stage import StageConfig, train_stage
 
-KINDS = {config.kind: config for config in (PretrainConfig, ContinualConfig, SftConfig)}
+KINDS: dict[str, type[StageConfig]] = {config.kind: config for config in (PretrainConfig, ContinualConfig, SftConfig)}
 LOG_EVERY = 25
 
 

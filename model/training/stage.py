@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -67,9 +66,7 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
 
 def drawn(config: StageConfig, seed: int) -> dict[str, int]:
     """Count the samples that the stage takes from each category."""
-    mixture = MixtureDraw(config.mixture, batch=config.batch, seed=seed)
-    counts = Counter(draw.category for step in range(config.steps) for draw in mixture.batch(step))
-    return dict(counts)
+    return MixtureDraw(config.mixture, batch=config.batch, seed=seed).counts(config.steps)
 
 
 def _model(model_config: ModelConfig, start: Path | None, *, tile: int, seed: int) -> MM15:
