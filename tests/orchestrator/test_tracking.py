@@ -1,0 +1,298 @@
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from orchestrator import tracking
+from orchestrator.artifacts import Artifacts
+from orchestrator.ledger import outbox, read
+from orchestrator.ledger import tables as t
+from orchestrator.ledger.engine import transaction
+from orchestrator.ledger.record import Record
+from orchestrator.ledger.write import finish_trial
+from orchestrator.settings import Settings
+from orchestrator.tracking import Flusher
+from tests.orchestrator import scored
+
+AT = 1_700_000_000.0
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory):
+    """An empty MLflow store: its migration takes seconds, so tests copy it."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path.read_bytes()
+
+
+@pytest.fixture
+def settings(tmp_path, migrated, monkeypatch):
+    (tmp_path / "mlflow.db").write_bytes(migrated)
+    monkeypatch.setenv("ABLATE_HOME", str(tmp_path))
+    return Settings.load()
+
+
+@pytest.fixture
+def client(settings):
+    return MlflowClient(settings.mlflow_uri)
+
+
+@pytest.fixture
+def engine(tmp_path, planned):
+    engine = scored.ledger(tmp_path)
+    scored.enter(engine, planned())
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def flusher(settings, engine):
+    flusher = Flusher(settings, engine)
+    yield flusher
+    flusher.stop()
+
+
+@pytest.fixture
+def unused_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def say(engine, subject, kind, payload, at=AT):
+    with transaction(engine) as connection:
+        record = Record(connection, now=at, actor="test")
+        record.message(subject, kind, payload)
+        record.flush()
+
+
+def finish_trials(engine, state="SUCCEEDED"):
+    scored.finish(engine)
+    with transaction(engine) as connection:
+        record = Record(connection, now=AT, actor="test")
+        for trial in read.trials(engine, "study-1"):
+            finish_trial(connection, record, "study-1", trial.trial_key, state)
+        record.flush()
+
+
+def attempt(engine, settings, attempt_no=1, state="SUCCEEDED", **result):
+    stage = next(row for row in read.stages(engine, "study-1") if row.kind == "sft")
+    base = {"attempt_id": f"a{attempt_no}", "attempt_no": attempt_no, "stage_id": stage.stage_id, "kind": "sft", "label": stage.label}
+    directory = Artifacts(settings.artifacts).attempt_dir(stage.stage_id, attempt_no)
+    directory.mkdir(parents=True)
+    lines = [json.dumps({"step": step, "steps": 3, "loss": 2.0 / step, "at": AT + step}) for step in (1, 2, 3)]
+    (directory / "progress.jsonl").write_text("\n".join([*lines, '{"step": 4, "lo']))
+    say(engine, f"attempt:a{attempt_no}", "attempt_started",
+        {**base, "spec": stage.spec, "parent_ids": ["p"], "flops": 1e9, "samples": 10, "study_id": "study-1"}, at=AT)
+    say(engine, f"attempt:a{attempt_no}", "attempt_finished",
+        {**base, "state": state, "seconds": 3.5, "result": result or None, "artifact": "x", "failure": None}, at=AT + 9)
+
+
+def runs(client, experiment, query=""):
+    found = client.get_experiment_by_name(experiment)
+    return client.search_runs([found.experiment_id], query) if found else []
+
+
+def test_trials_arrive_with_configuration_scores_and_tags(flusher, engine, client):
+    finish_trials(engine)
+    assert flusher.flush_all(30).num_left == 0
+    (found,) = runs(client, "written", "tags.arm = 'science=0.1' and tags.seed = '1'")
+    trial = next(each for each in read.trials(engine, "study-1") if (each.arm_name, each.seed) == ("science=0.1", 1))
+    assert found.data.params["sft.mixture.alpha.science"] == "0.1"
+    assert found.data.metrics["scene-qa"] == next(row.value for row in read.scores(engine, "study-1")
+                                                  if row.trial_key == trial.trial_key and row.benchmark == "scene-qa")
+    assert found.data.metrics["mmbase"] == pytest.approx(sum(found.data.metrics[name] for name in (
+        "general", "text_rich", "knowledge")) / 3)
+    assert (found.data.tags["study"], found.data.tags["scale"], len(found.data.tags["identity"])) == ("written", "tiny", 64)
+    assert (found.info.status, found.info.end_time) == ("FINISHED", int(AT * 1000))
+
+
+def test_all_trials_of_a_study_are_runs_of_one_experiment(flusher, engine, client):
+    flusher.flush_all(30)
+    assert len(runs(client, "written")) == 6
+    assert {run.info.status for run in runs(client, "written")} == {"RUNNING"}
+
+
+def test_scores_that_come_later_reach_the_same_run(flusher, settings, engine, client):
+    flusher.flush_all(30)
+    finish_trials(engine)
+    Flusher(settings, engine).flush_all(30)
+    assert len(runs(client, "written")) == 6
+    assert all("knowledge" in run.data.metrics for run in runs(client, "written"))
+
+
+def test_attempt_arrives_with_curve_at_its_own_times(flusher, settings, engine, client):
+    attempt(engine, settings, final_loss=0.6, checkpoint="name")
+    flusher.flush_all(30)
+    (found,) = runs(client, "stages")
+    curve = client.get_metric_history(found.info.run_id, "loss")
+    assert [(point.step, point.value, point.timestamp) for point in curve] == [
+        (step, 2.0 / step, int((AT + step) * 1000)) for step in (1, 2, 3)]
+    assert found.data.metrics["result.final_loss"] == 0.6
+    assert found.data.metrics["result.seconds"] == 3.5
+    assert found.data.tags["identity"] == found.data.tags["stage_id"]
+    assert (found.info.start_time, found.info.end_time) == (int(AT * 1000), int((AT + 9) * 1000))
+
+
+@pytest.mark.parametrize(("state", "status"), [
+    ("SUCCEEDED", "FINISHED"), ("DIVERGED", "FAILED"), ("LOST", "FAILED"), ("CANCELLED", "KILLED")])
+def test_state_of_an_attempt(flusher, settings, engine, client, state, status):
+    attempt(engine, settings, state=state)
+    flusher.flush_all(30)
+    (found,) = runs(client, "stages")
+    assert (found.info.status, found.data.tags["state"]) == (status, state)
+
+
+def test_replay_after_a_crash_before_the_ledger_heard_makes_no_second_run(flusher, settings, engine, client):
+    attempt(engine, settings)
+    flusher.flush_all(30)
+    with transaction(engine) as connection:
+        connection.execute(t.tracking_outbox.update().values(sent_at=None))
+        connection.execute(t.tracking_subjects.delete())
+    assert Flusher(settings, engine).flush_all(30).num_left == 0
+    assert len(runs(client, "stages")) == 1
+    assert len(runs(client, "written")) == 6
+
+
+def test_deleted_run_is_refused_and_holds_up_nobody(flusher, settings, engine, client):
+    flusher.flush_all(30)
+    client.delete_run(runs(client, "written")[0].info.run_id)
+    finish_trials(engine)
+    flushed = Flusher(settings, engine).flush_all(30)
+    assert (flushed.num_left, flushed.num_refused) == (0, 1)
+    assert len([run for run in runs(client, "written") if run.info.status == "FINISHED"]) == 5
+
+
+def test_deleted_experiment_comes_back(flusher, settings, engine, client):
+    attempt(engine, settings)
+    flusher.flush_all(30)
+    client.delete_experiment(client.get_experiment_by_name("stages").experiment_id)
+    attempt(engine, settings, attempt_no=2)
+    assert Flusher(settings, engine).flush_all(30).num_left == 0
+
+
+def test_messages_of_a_subject_go_out_in_order(flusher, engine, monkeypatch):
+    seen = []
+    monkeypatch.setattr(tracking._Sink, "deliver", lambda _, messages: seen.append([each.seq for each in messages]) or 0)
+    finish_trials(engine)
+    flusher.flush_all(30)
+    assert seen == [[1, 2]] * 6
+
+
+def test_failure_leaves_what_was_not_sent_and_says_why(flusher, engine, monkeypatch):
+    calls = []
+
+    def third_fails(_, messages):
+        calls.append(messages)
+        return 0 if len(calls) < 3 else 1 / 0
+
+    monkeypatch.setattr(tracking._Sink, "deliver", third_fails)
+    flushed = flusher.flush_all(30)
+    assert (flushed.num_left, flushed.error) == (4, "ZeroDivisionError: division by zero")
+    assert flusher._turn() >= 1.0
+
+
+def test_failed_create_is_searched_for_before_the_next_one(flusher, engine, client, monkeypatch):
+    real = MlflowClient.create_run
+
+    def reply_lost(self, *args, **kwargs):
+        real(self, *args, **kwargs)
+        monkeypatch.setattr(MlflowClient, "create_run", real)
+        raise MlflowException("connection reset")
+
+    say(engine, "warm", "trial_created", {**outbox.pending(engine)[0].payload, "study": "other"})
+    monkeypatch.setattr(MlflowClient, "create_run", reply_lost)
+    assert flusher.flush_all(30).num_left == 7
+    assert flusher.flush_all(30).num_left == 0
+    assert len(runs(client, "written")) == 6
+
+
+def test_thread_sends_by_itself_and_stops(flusher, engine, client):
+    finish_trials(engine)
+    flusher.start()
+    assert flusher.flush_all(60).num_left == 0
+    flusher.stop()
+    assert len(runs(client, "written")) == 6
+
+
+def test_tracking_may_be_off(settings, engine, monkeypatch):
+    monkeypatch.setenv("ABLATE_MLFLOW_URI", "off")
+    flusher = Flusher(Settings.load(), engine)
+    flusher.start()
+    assert flusher.flush_all(30).num_left == 6
+    flusher.stop()
+
+
+def test_study_called_stages_keeps_apart_from_the_attempts(flusher, engine, client):
+    with transaction(engine) as connection:
+        payload = {**outbox.pending(engine)[0].payload, "study": "stages"}
+        connection.execute(t.tracking_outbox.delete())
+        record = Record(connection, now=AT, actor="test")
+        record.message("trial:x", "trial_created", payload)
+        record.flush()
+    flusher.flush_all(30)
+    assert len(runs(client, "study stages")) == 1
+
+
+class Server:
+    """A real MLflow server on a port of its own choosing before it starts."""
+
+    def __init__(self, directory, port):
+        self.uri = f"http://127.0.0.1:{port}"
+        self._command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+                         "--backend-store-uri", f"sqlite:///{directory}/mlflow.db", "--artifacts-destination", str(directory / "a")]
+        self._process = None
+
+    def start(self):
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        request = urllib.request.Request(f"{self.uri}/health")
+        deadline = time.monotonic() + 120
+        while not self._is_healthy(request):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError("the MLflow server did not come up")
+
+    def _is_healthy(self, request):
+        try:
+            with urllib.request.urlopen(request, timeout=5) as reply:
+                return reply.status == 200
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            self._wait()
+            return False
+
+    def _wait(self):
+        try:
+            self._process.wait(timeout=0.2)
+        except subprocess.TimeoutExpired:
+            return
+
+    def stop(self):
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=60)
+
+
+def test_server_that_is_down_at_first_loses_nothing(settings, engine, tmp_path, monkeypatch, unused_port):
+    server = Server(tmp_path, unused_port)
+    monkeypatch.setenv("ABLATE_MLFLOW_URI", server.uri)
+    flusher = Flusher(Settings.load(), engine)
+    attempt(engine, settings, final_loss=0.6)
+    finish_trials(engine)
+    down = flusher.flush_all(60)
+    assert (down.num_left, down.num_refused) == (14, 0)
+    assert down.error != ""
+    server.start()
+    try:
+        assert flusher.flush_all(120).num_left == 0
+        client = MlflowClient(server.uri)
+        assert len(runs(client, "written")) == 6
+        assert {run.info.status for run in runs(client, "written")} == {"FINISHED"}
+        assert len(runs(client, "stages")) == 1
+    finally:
+        server.stop()
