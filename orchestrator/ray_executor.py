@@ -39,15 +39,17 @@ _logger = logging.getLogger(__name__)
 class Slot:
     """The actor: one process, one device, one attempt at a time."""
 
-    def __init__(self, execute: Execute | None) -> None:
+    def __init__(self, work: Execute | None) -> None:
         """Get warm: import what attempts need.
 
         Args:
-            execute: what carries out an order; None is the real worker, whose import brings torch.
+            work: what carries out an order; None is the real worker, whose import brings torch.
         """
-        if execute is None:
+        if work is None:
             from orchestrator.worker import execute
-        self._execute = execute
+
+            work = execute
+        self._work: Execute = work
         self._attempt_id = ""
         self._progress: dict[str, Any] = {}
         self._stopped: set[str] = set()
@@ -55,7 +57,7 @@ class Slot:
     def execute(self, order: Order) -> dict[str, Any]:
         """Carry out an order and return its record."""
         self._attempt_id, self._progress = order["attempt_id"], {}
-        return self._execute(order, self._keep, lambda: order["attempt_id"] in self._stopped)
+        return self._work(order, self._keep, lambda: order["attempt_id"] in self._stopped)
 
     def _keep(self, report: dict[str, Any]) -> None:
         self._progress = report
@@ -173,7 +175,7 @@ class RayExecutor:
             return lost(attempt_id, f"the worker failed outside the stage: {error}", folder)
         except RayError as error:
             self._idle.append(self._fresh())
-            return lost(attempt_id, f"the worker died: {str(error).splitlines()[0]}", folder)
+            return lost(attempt_id, f"the worker died: {str(error)[:2000]}", folder)
         self._idle.append(busy.actor)
         return outcome
 

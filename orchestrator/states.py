@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from orchestrator.errors import IllegalTransition
@@ -81,26 +82,30 @@ _AFTER_LIVE = frozenset({StageState.QUEUED, StageState.SUCCEEDED, StageState.FAI
                          StageState.CANCELLED})
 _ENDS = frozenset(AttemptState) - LIVE_ATTEMPTS
 
-ALLOWED: dict[StrEnum, frozenset[StrEnum]] = {
-    StudyState.QUEUED: frozenset({StudyState.RUNNING, StudyState.PAUSED}) | TERMINAL_STUDIES,
-    StudyState.RUNNING: frozenset({StudyState.PAUSED}) | TERMINAL_STUDIES,
-    StudyState.PAUSED: frozenset({StudyState.QUEUED, StudyState.CANCELLED}),
-    StageState.PLANNED: frozenset({StageState.QUEUED, StageState.SKIPPED, StageState.CANCELLED}),
-    StageState.QUEUED: frozenset({StageState.LEASED, StageState.CANCELLED}),
-    StageState.LEASED: _AFTER_LIVE | {StageState.RUNNING},
-    StageState.RUNNING: _AFTER_LIVE,
-    AttemptState.LEASED: _ENDS | {AttemptState.RUNNING},  # a fast attempt ends before its start is heard of
-    AttemptState.RUNNING: _ENDS,
+# A table for each type: members of two StrEnums with one spelling are one key.
+ALLOWED: dict[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
+    StudyState: {
+        StudyState.QUEUED: frozenset({StudyState.RUNNING, StudyState.PAUSED}) | TERMINAL_STUDIES,
+        StudyState.RUNNING: frozenset({StudyState.PAUSED}) | TERMINAL_STUDIES,
+        StudyState.PAUSED: frozenset({StudyState.QUEUED, StudyState.CANCELLED}),
+    },
+    StageState: {
+        StageState.PLANNED: frozenset({StageState.QUEUED, StageState.SKIPPED, StageState.CANCELLED}),
+        StageState.QUEUED: frozenset({StageState.LEASED, StageState.CANCELLED}),
+        StageState.LEASED: _AFTER_LIVE | {StageState.RUNNING},
+        StageState.RUNNING: _AFTER_LIVE,
+    },
+    AttemptState: {
+        AttemptState.LEASED: _ENDS | {AttemptState.RUNNING},  # a fast attempt ends before its start is heard of
+        AttemptState.RUNNING: _ENDS,
+    },
 }
-"""What each state may become; a state that is not a key is terminal."""
+"""What each state may become; a state that is not a key is final."""
 
-REOPENED: dict[StrEnum, StrEnum] = {
-    StudyState.FAILED: StudyState.QUEUED,
-    StudyState.COMPLETED_WITH_FAILURES: StudyState.QUEUED,
-    StudyState.CANCELLED: StudyState.QUEUED,
-    StageState.FAILED: StageState.PLANNED,
-    StageState.SKIPPED: StageState.PLANNED,
-    StageState.CANCELLED: StageState.PLANNED,
+REOPENED: dict[type[StrEnum], Mapping[StrEnum, StrEnum]] = {
+    StudyState: dict.fromkeys((StudyState.FAILED, StudyState.COMPLETED_WITH_FAILURES, StudyState.CANCELLED),
+                              StudyState.QUEUED),
+    StageState: dict.fromkeys((StageState.FAILED, StageState.SKIPPED, StageState.CANCELLED), StageState.PLANNED),
 }
 """What a person, and nobody else, may bring back: with `resume`, or by another study that needs the stage."""
 
@@ -129,7 +134,7 @@ def require(current: StrEnum, target: StrEnum) -> None:
     Raises:
         IllegalTransition: names both states and what is allowed.
     """
-    allowed = ALLOWED.get(current, frozenset())
+    allowed = ALLOWED[type(current)].get(current, frozenset())
     if target not in allowed:
         names = ", ".join(sorted(allowed)) or "nothing, it is final"
         raise IllegalTransition(f"{type(current).__name__} {current} cannot become {target}; allowed: {names}")

@@ -94,6 +94,13 @@ def _announce(connection: Connection, record: Record, plan: Plan, study_id: str,
             "levels": arm.levels, "seed": trial.seed, "config": trial.config, "stage_ids": list(trial.stage_ids)})
 
 
+def close_search(connection: Connection, study_id: str) -> None:
+    """End a search before its number of arms: its space holds nothing new."""
+    num_arms = select(func.count()).select_from(t.arms).where(t.arms.c.study_id == study_id).scalar_subquery()
+    connection.execute(t.studies.update().where(t.studies.c.study_id == study_id).values(arms_wanted=num_arms))
+    ring(connection)
+
+
 def database_now(connection: Connection) -> float:
     """Return seconds since the epoch by the database clock."""
     return float(connection.execute(select(now_s())).scalar_one())
@@ -105,7 +112,7 @@ def reopen(connection: Connection, record: Record, stage_ids: list[str]) -> None
         mine = t.stages.c.stage_id.in_(stage_ids[start:start + _CHUNK])
         query = select(t.stages.c.stage_id, t.stages.c.state).where(mine, t.stages.c.state.in_(_GIVEN_UP))
         for row in connection.execute(query).all():
-            target = REOPENED[StageState(row.state)]
+            target = REOPENED[StageState][StageState(row.state)]
             connection.execute(t.stages.update().where(t.stages.c.stage_id == row.stage_id).values(
                 state=str(target), charged_from=t.stages.c.attempts_made, not_before=0.0))
             record.event("stage", row.stage_id, row.state, target)

@@ -41,7 +41,8 @@ def move_study(engine: Engine, study_id: str, target: StudyState, *, actor: str,
 
 def _move(connection: Connection, study_id: str, source: StudyState, target: StudyState, *, actor: str,
           reason: str) -> None:
-    if target not in ALLOWED.get(source, frozenset()) and REOPENED.get(source) is not target:
+    allowed = ALLOWED[StudyState].get(source, frozenset())
+    if target not in allowed and REOPENED[StudyState].get(source) is not target:
         raise IllegalTransition(f"study {study_id} is {source}; it cannot become {target}")
     record = Record(connection, now=database_now(connection), actor=actor)
     connection.execute(t.studies.update().where(t.studies.c.study_id == study_id)

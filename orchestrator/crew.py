@@ -1,0 +1,139 @@
+"""The executor as the driver sees it: hand over, hear, ask to stop, find out who stalls, read what the dead left.
+
+- The executor is made at the first hand-over: a study of which everything is done never starts Ray.
+- An attempt stalls when its report does not change; a report is a step counter, not the beat of a thread.
+- What a killed attempt is called (stalled, preempted) is known here, where it was killed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from orchestrator.artifacts import Artifacts
+from orchestrator.attempt import Order, harvest, lost
+from orchestrator.executor import Executor
+from orchestrator.settings import Settings
+from orchestrator.snapshot import AttemptView, Claim, Outcome, Stop
+from orchestrator.states import AttemptState
+
+MakeExecutor = Callable[[Settings], Executor]
+
+
+class Crew:
+    """All attempts that this driver handed over and has not heard the end of."""
+
+    def __init__(self, settings: Settings, make: MakeExecutor, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start with nobody at work."""
+        self._settings, self._make, self._clock = settings, make, clock
+        self._executor: Executor | None = None
+        self._orders: dict[str, Order] = {}
+        self._heard: dict[str, tuple[float, Mapping[str, Any]]] = {}
+        self._killed: dict[str, AttemptState] = {}
+        self.stopping: dict[str, float] = {}
+        """Attempts asked to stop, and since when by the ledger's clock."""
+        self.artifacts = Artifacts(settings.artifacts)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any attempt is out."""
+        return bool(self._orders)
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Attempts that are out."""
+        return frozenset(self._orders)
+
+    def hand_over(self, claim: Claim, stage: Mapping[str, Any]) -> None:
+        """Send an order to the executor.
+
+        Args:
+            claim: as decided and committed.
+            stage: kind, label, spec as JSON text, and the parent's artifact.
+        """
+        artifacts, stage_id = self.artifacts, claim.stage_id
+        parent = stage["artifact"]
+        order = {
+            "attempt_id": claim.attempt_id, "attempt_no": claim.attempt_no, "stage_id": stage_id, "kind": stage["kind"],
+            "label": stage["label"], "spec": json.loads(stage["spec"]),
+            "parent": str(artifacts.resolve(parent)) if parent else None,
+            "attempt_dir": str(artifacts.attempt_dir(stage_id, claim.attempt_no)),
+            "out": str(artifacts.out_dir(stage_id, claim.attempt_no)),
+            "checkpoints": str(artifacts.checkpoints_dir(stage_id)), "failpoint": self._settings.failpoint,
+        }
+        if self._executor is None:
+            self._executor = self._make(self._settings)
+        self._orders[claim.attempt_id] = order
+        self._heard[claim.attempt_id] = (self._clock(), {})
+        self._executor.submit(order)
+
+    def poll(self, timeout_s: float) -> list[Outcome]:
+        """Wait until an attempt ends, at most so long; return what ended, called by its right name."""
+        if self._executor is None:
+            return []
+        outcomes = [self._named(outcome) for outcome in self._executor.poll(timeout_s)]
+        for outcome in outcomes:
+            self._orders.pop(outcome.attempt_id, None)
+            self._heard.pop(outcome.attempt_id, None)
+            self._killed.pop(outcome.attempt_id, None)
+            self.stopping.pop(outcome.attempt_id, None)
+        now = self._clock()
+        for attempt_id, report in self._executor.progress().items():
+            if attempt_id in self._heard and report != self._heard[attempt_id][1]:
+                self._heard[attempt_id] = (now, report)
+        return outcomes
+
+    def progress(self) -> dict[str, dict[str, Any]]:
+        """Return the last report of each attempt that has reported."""
+        return {attempt_id: dict(report) for attempt_id, (_, report) in self._heard.items() if report}
+
+    def stalled(self) -> frozenset[str]:
+        """Return the attempts whose report has not changed for too long."""
+        oldest = self._clock() - self._settings.no_progress_s
+        return frozenset(attempt_id for attempt_id, (at, _) in self._heard.items()
+                         if at < oldest and attempt_id not in self._killed)
+
+    def stop(self, action: Stop, now: float) -> None:
+        """Ask an attempt to save and end, or end it."""
+        if self._executor is None or action.attempt_id not in self._orders:
+            return
+        if action.is_kill:
+            if action.attempt_id not in self._killed:
+                self._killed[action.attempt_id] = action.target
+                self._executor.cancel(action.attempt_id, kill=True)
+        else:
+            self.stopping[action.attempt_id] = now
+            self._executor.cancel(action.attempt_id)
+
+    def left_behind(self, attempts: Iterable[AttemptView]) -> list[Outcome]:
+        """Return what attempts left on disk that are live by the ledger, but not ours: a result, or nothing."""
+        found = []
+        for each in attempts:
+            folder = self.artifacts.attempt_dir(each.stage_id, each.attempt_no)
+            outcome = harvest(folder, each.attempt_id, each.attempt_no)
+            outcome = outcome or lost(each.attempt_id, "the driver that started it is gone", folder, is_charged=False)
+            found.append(self._with_step(outcome, each.stage_id))
+        return found
+
+    def close(self) -> None:
+        """End whatever still runs."""
+        if self._executor is not None:
+            self._executor.close()
+            self._executor = None
+        self._orders.clear()
+
+    def _named(self, outcome: Outcome) -> Outcome:
+        target = self._killed.get(outcome.attempt_id)
+        if target is not None and outcome.state is AttemptState.LOST:
+            message = f"no step for {self._settings.no_progress_s:g} s" if target is AttemptState.STALLED else "ended by force"
+            failure = {**(outcome.failure or {}), "kind": str(target), "message": message}
+            outcome = replace(outcome, state=target, failure=failure)
+        return self._with_step(outcome, self._orders[outcome.attempt_id]["stage_id"])
+
+    def _with_step(self, outcome: Outcome, stage_id: str) -> Outcome:
+        if outcome.state is AttemptState.SUCCEEDED:
+            return outcome
+        return replace(outcome, checkpoint_step=self.artifacts.newest_checkpoint(stage_id))

@@ -1,0 +1,89 @@
+"""Enter a study into the ledger. Idempotent: the same file is the same study, however often it is submitted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from orchestrator.errors import StudyError
+from orchestrator.ledger.engine import retrying, transaction
+from orchestrator.ledger.enter import enter_study, known_versions, make_newest
+from orchestrator.ledger.reach import Engine
+from orchestrator.plan import Plan
+
+_SHOWN = 12
+"""Differences that a message lists."""
+
+
+def submit(engine: Engine, plan: Plan, *, update: bool = False, actor: str = "submit") -> str:
+    """Enter a study, its arms, trials and stages.
+
+    Args:
+        engine: the ledger.
+        plan: of the study at a scale.
+        update: allow a changed file under a known name: a new version, which shares all old stages.
+        actor: who submits, for the record.
+
+    Returns:
+        the study's id; that of the known study if this one is there already.
+
+    Raises:
+        StudyError: a checkpoint is missing, or the file changed and `update` was not given; shows what changed.
+    """
+    if plan.missing_checkpoints:
+        raise StudyError(plan.study.name, 0, f"start checkpoint missing: {', '.join(plan.missing_checkpoints)}",
+                         "the plan can be looked at; to run it, put the checkpoint where the message of `ablate plan` says")
+    study_id = study_identity(plan)
+
+    def attempt() -> bool:
+        with transaction(engine) as connection:
+            known = known_versions(connection, plan.study.name, plan.scale)
+            if known and known[0]["spec_hash"] == plan.spec_hash:
+                return True
+            if known and not update:
+                raise _changed(plan, known[0])
+            version = known[0]["version"] + 1 if known else 1
+            if any(each["spec_hash"] == plan.spec_hash for each in known):
+                make_newest(connection, study_id, version)
+                return True
+            return enter_study(connection, plan, study_id, version, actor=actor)
+
+    while not retrying(attempt):  # another submitter entered this version first: look again at what it is
+        pass
+    return study_id
+
+
+def study_identity(plan: Plan) -> str:
+    """Return the study's id: its name, scale and resolved file, so that two submitters agree on it."""
+    return hashlib.sha256(f"{plan.study.name}\n{plan.scale}\n{plan.spec_hash}".encode()).hexdigest()[:16]
+
+
+def _changed(plan: Plan, newest: dict[str, Any]) -> StudyError:
+    changes = list(differences(json.loads(newest["spec"]), plan.spec))
+    shown = "\n".join(f"  {change}" for change in changes[:_SHOWN])
+    more = f"\n  and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
+    return StudyError(plan.study.path, 0, f"the ledger knows {plan.study.name!r} at scale {plan.scale} with other "
+                      f"contents (version {newest['version']}):\n{shown}{more}",
+                      "--update makes a new version, which shares all finished stages; or give the study another name")
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """Return `path: old -> new` for every value that differs between two plain values."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in [*old, *(name for name in new if name not in old)]:
+            below = f"{path}.{name}" if path else str(name)
+            if name not in old:
+                yield f"{below}: added, {_shown(new[name])}"
+            elif name not in new:
+                yield f"{below}: removed, was {_shown(old[name])}"
+            else:
+                yield from differences(old[name], new[name], below)
+    elif old != new:
+        yield f"{path}: {_shown(old)} -> {_shown(new)}"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "..."
