@@ -159,7 +159,8 @@ def _trial(rows: dict[str, list[dict[str, Any]]], wanted: Sketch, study_id: str,
 def _stage(identity: str, kind: str, label: str, state: str, *, position: int, began: float) -> dict[str, Any]:
     is_done, flops = state == "SUCCEEDED", {"sft": 3.1e11, "evaluate": 2.4e10}.get(kind, 0.0)
     return {"stage_id": identity, "kind": kind, "label": label, "spec": json.dumps({"kind": kind}), "position": position, "flops": flops,
-            "samples": 1280, "state": state, "not_before": 0.0, "attempts_made": int(kind != "import" and state in BEGUN), "charged_from": 0,
+            "samples": 1280, "state": state, "not_before": 0.0,
+            "attempts_made": int(kind != "import" and state in BEGUN), "charged_from": 0,
             "seconds": flops / 1.1e10 if is_done else None, "artifact": None,
             "result": json.dumps({"loss": 0.61}) if is_done else None, "created_at": began}
 

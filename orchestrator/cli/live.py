@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli import figures
+from orchestrator import wording
 from orchestrator.cli.console import err, state_text
 from orchestrator.progress import Progress, RunningStage
 
@@ -79,7 +79,7 @@ def screen(shown: Progress) -> Group:
 
 def _eta(shown: Progress) -> str:
     about = "" if shown.left.is_measured else "about "
-    return about + figures.duration(shown.left.seconds)
+    return about + wording.duration(shown.left.seconds)
 
 
 def _numbers(stage: RunningStage) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli import figures
+from orchestrator import wording
 from orchestrator.cli.console import out, plain, print_json, state_text
 from orchestrator.cli.live import screen
 from orchestrator.cli.names import study_name
@@ -109,7 +109,7 @@ def _studies_table(shown: list[Progress]) -> Table:
         table.add_column(name, justify="right")
     for each in shown:
         row = each.study
-        left = "" if each.is_terminal else figures.duration(each.left.seconds)
+        left = "" if each.is_terminal else wording.duration(each.left.seconds)
         table.add_row(row.name, row.scale, str(row.version), _state(row), f"{row.trials_done}/{row.num_trials}",
                       f"{each.done}/{each.total}", str(each.failed or ""), left)
     return table

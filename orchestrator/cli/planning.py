@@ -8,16 +8,16 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli import figures
+from orchestrator import wording
 from orchestrator.cli.console import out, print_json
 from orchestrator.cli.options import json_document, json_option, scale_option, study_argument
+from orchestrator.cli.planned import planned
 from orchestrator.cli.preview import Preview, document, preview
 from orchestrator.cli.store import existing_ledger
 from orchestrator.factors import Factor
 from orchestrator.factors import factors as all_factors
-from orchestrator.plan import Plan, make_plan
+from orchestrator.plan import Plan
 from orchestrator.settings import Settings
-from orchestrator.study import load_study
 from orchestrator.trial_config import resolve
 
 
@@ -31,8 +31,7 @@ def validate(study: str, scale: str, as_json: bool) -> None:
 
     A study that cannot be used prints path, line, problem and hint on standard error, exit code 2.
     """
-    loaded = load_study(study)
-    made = make_plan(loaded, scale)
+    loaded, made = planned(study, scale, Settings.load())
     if as_json:
         print_json({"study": loaded.name, "scale": scale, "path": loaded.path, "spec_hash": made.spec_hash,
                     "is_valid": True, "num_arms": loaded.num_arms,
@@ -57,12 +56,11 @@ def validate(study: str, scale: str, as_json: bool) -> None:
 @click.option("--arm", default=None, metavar="NAME", help="Print the whole resolved configuration of one arm as YAML.")
 def plan(study: str, scale: str, as_json: bool, arm: str | None) -> None:
     """Show arms, trials, stages, cost and time before anything runs."""
-    loaded = load_study(study)
-    made = make_plan(loaded, scale)
+    settings = Settings.load()
+    _, made = planned(study, scale, settings)
     if arm is not None:
         click.echo(_resolved(made, arm))
         return
-    settings = Settings.load()
     shown = preview(made, existing_ledger(settings), slots=settings.slots)
     if as_json:
         print_json(document(shown))
@@ -92,7 +90,7 @@ def factors(contains: str, as_json: bool) -> None:
 
 
 def _default(factor: Factor) -> str:
-    return figures.MISSING if factor.default is None else figures.number(factor.default)
+    return wording.MISSING if factor.default is None else wording.number(factor.default)
 
 
 def _resolved(made: Plan, name: str) -> str:
@@ -136,7 +134,7 @@ def _arm_table(shown: Preview) -> Table:
         table.add_column(title, justify="right")
     for arm in shown.arms:
         name = f"{arm.name} (baseline)" if arm.is_baseline else arm.name
-        table.add_row(name, str(arm.num_trials), str(arm.to_run), figures.flops(arm.flops),
+        table.add_row(name, str(arm.num_trials), str(arm.to_run), wording.flops(arm.flops),
                       f"{arm.tokens_per_image:.0f}")
     return table
 
@@ -148,10 +146,10 @@ def _kind_table(shown: Preview) -> Table:
     totals = (made.num_requested, made.num_unique, shown.num_known, shown.num_to_run)
     for title, total in zip(("asked for", "unique", "in the ledger", "to run"), totals, strict=True):
         table.add_column(title, justify="right", footer=str(total))
-    table.add_column("FLOPs", justify="right", footer=figures.flops(made.flops))
+    table.add_column("FLOPs", justify="right", footer=wording.flops(made.flops))
     for kind in shown.kinds:
         table.add_row(kind.kind, str(kind.requested), str(kind.unique), str(kind.known),
-                      str(kind.unique - kind.known), figures.flops(kind.flops))
+                      str(kind.unique - kind.known), wording.flops(kind.flops))
     return table
 
 
@@ -161,4 +159,4 @@ def _time_sentence(shown: Preview) -> str:
     basis = "from stages measured here" if shown.estimate.is_measured else "from the rate that the scale declares"
     gpus = shown.resources.gpus
     slots = f"{shown.slots} slot{'s' if shown.slots > 1 else ''}" + (f" of {gpus} GPUs" if gpus else "")
-    return f"Estimated time: {figures.duration(shown.estimate.seconds)} on {slots} ({basis})."
+    return f"Estimated time: {wording.duration(shown.estimate.seconds)} on {slots} ({basis})."

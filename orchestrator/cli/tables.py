@@ -14,8 +14,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator import wording
 from orchestrator.analysis.table import ArmResult
-from orchestrator.cli import figures
 from orchestrator.results import Results
 
 _TITLES = {"mmbase": "MMBase", "overall": "all", "tokens_per_image": "tokens/image", "refer_ground": "refer & ground"}
@@ -82,7 +82,7 @@ def _column(name: str, results: Results, cell: Callable[[ArmResult], str]) -> Co
 def _score_column(results: Results, metric: str) -> Column:
     def cell(arm: ArmResult) -> str:
         found = arm.metrics.get(metric)
-        return figures.score(found.mean, found.half_width) if found else figures.MISSING
+        return wording.score(found.mean, found.half_width) if found else wording.MISSING
 
     return _column(title(metric), results, cell)
 
@@ -110,7 +110,7 @@ def _name(results: Results, arm: ArmResult) -> str:
 
 
 def _tokens(arm: ArmResult) -> str:
-    return figures.MISSING if arm.tokens_per_image is None else f"{arm.tokens_per_image:.0f}"
+    return wording.MISSING if arm.tokens_per_image is None else f"{arm.tokens_per_image:.0f}"
 
 
 def _delta(arm: ArmResult, metric: str) -> str:
@@ -118,7 +118,7 @@ def _delta(arm: ArmResult, metric: str) -> str:
     if cell is None or cell.delta is None:
         return ""
     star = " *" if cell.delta.is_told_apart else "  "
-    return figures.score(cell.delta.value, cell.delta.half_width, sign=True) + star
+    return wording.score(cell.delta.value, cell.delta.half_width, sign=True) + star
 
 
 def _count(arm: ArmResult) -> str:
@@ -145,7 +145,7 @@ def _claim(outcome: str, sentence: str) -> Text:
 
 def _work(results: Results) -> str:
     counts, cost = results.counts, results.cost
-    elapsed = f"{figures.duration(cost.elapsed_s)} from submission to the end, " if cost.elapsed_s is not None else ""
-    saved = f" ({figures.duration(cost.seconds_saved)} saved)" if cost.seconds_saved >= 0.5 else ""
-    return (f"work:    {elapsed}{figures.duration(cost.seconds)} in stages; {counts.stages_requested} stages asked for, "
+    elapsed = f"{wording.duration(cost.elapsed_s)} from submission to the end, " if cost.elapsed_s is not None else ""
+    saved = f" ({wording.duration(cost.seconds_saved)} saved)" if cost.seconds_saved >= 0.5 else ""
+    return (f"work:    {elapsed}{wording.duration(cost.seconds)} in stages; {counts.stages_requested} stages asked for, "
             f"{counts.stages_unique} unique, {counts.stages_reused} reused from earlier studies{saved}")

@@ -1,0 +1,61 @@
+"""`ablate pause`, `resume` and `cancel`: the acts of a person on a study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+from rich.text import Text
+
+from orchestrator import actions
+from orchestrator.cli.console import out, print_json, state_text
+from orchestrator.cli.names import study_name
+from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
+from orchestrator.cli.store import ledger
+from orchestrator.ledger import read
+from orchestrator.ledger.reach import Engine
+
+_DOCUMENT = json_document("""
+    {"name", "scale", "version", "study_id", "state", "was"}""")
+
+
+@click.command(epilog=_DOCUMENT)
+@study_argument
+@known_scale_option
+@json_option
+def pause(study: str, scale: str | None, as_json: bool) -> None:
+    """Start no further stages of a study; running ones save a checkpoint and stop."""
+    _act(actions.pause, study, scale, as_json=as_json)
+
+
+@click.command(epilog=_DOCUMENT)
+@study_argument
+@known_scale_option
+@json_option
+def resume(study: str, scale: str | None, as_json: bool) -> None:
+    """Let a paused study go on; give failed or cancelled stages another chance."""
+    _act(actions.resume, study, scale, as_json=as_json)
+
+
+@click.command(epilog=_DOCUMENT)
+@study_argument
+@known_scale_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def cancel(study: str, scale: str | None, yes: bool, as_json: bool) -> None:
+    """Stop a study; what is finished stays, and `resume` brings it back."""
+    if not yes:
+        click.confirm(f"Cancel {study}?", abort=True, err=True)
+    _act(actions.cancel, study, scale, as_json=as_json)
+
+
+def _act(act: Callable[[Engine, str], object], study: str, scale: str | None, *, as_json: bool) -> None:
+    _, engine = ledger()
+    study_id = read.study(engine, study_name(study), scale).study_id
+    was = act(engine, study_id)
+    row = read.study(engine, study_id)
+    if as_json:
+        print_json({"name": row.name, "scale": row.scale, "version": row.version, "study_id": row.study_id,
+                    "state": row.state, "was": str(was)})
+        return
+    out().print(Text.assemble(f"{row.name} at scale {row.scale}, version {row.version}: ", state_text(row.state)))

@@ -1,0 +1,13 @@
+"""From a study's name to its plan, the same way for every subcommand."""
+
+from __future__ import annotations
+
+from orchestrator.plan import Plan, make_plan
+from orchestrator.settings import Settings
+from orchestrator.study import Study, load_study
+
+
+def planned(name_or_path: str, scale: str, settings: Settings) -> tuple[Study, Plan]:
+    """Load a study and plan it; `operator:NAME` checkpoints lie in the home's folder `checkpoints`."""
+    study = load_study(name_or_path)
+    return study, make_plan(study, scale, checkpoints=settings.home / "checkpoints")

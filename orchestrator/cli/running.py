@@ -1,0 +1,190 @@
+"""`ablate run`, `submit` and `watch`: a study from its file to its verdict.
+
+- `run` enqueues, then becomes the ledger's driver if there is none, else watches the one that is there.
+- What was finished before is not done again: a second `run` is a resume, or says that there was nothing to do.
+- Progress goes to standard error, the answer to standard output.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import click
+from rich.text import Text
+
+from orchestrator import actions
+from orchestrator.cli.console import DONE, FAILED, TRY_AGAIN, err, out, print_json, state_text
+from orchestrator.cli.live import Reporter
+from orchestrator.cli.names import study_name
+from orchestrator.cli.options import json_document, json_option, known_scale_option, scale_option, study_argument
+from orchestrator.cli.planned import planned
+from orchestrator.cli.store import ledger
+from orchestrator.cli.tables import print_results
+from orchestrator.driver import DriverView, Exit, drive
+from orchestrator.ledger import read
+from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.read import StudyRow
+from orchestrator.plan import Plan
+from orchestrator.progress import progress
+from orchestrator.results import report_path, study_results
+from orchestrator.settings import Settings, redact
+from orchestrator.states import TERMINAL_STUDIES, StudyState
+from orchestrator.submit import submit as enter
+
+LOOK_EVERY_S = 0.5
+"""Seconds between two looks at the ledger while a study runs."""
+_AGAIN = frozenset({StudyState.PAUSED, StudyState.CANCELLED, StudyState.FAILED, StudyState.COMPLETED_WITH_FAILURES})
+"""States that a further `run` brings back to the queue."""
+
+update_option = click.option("--update", is_flag=True, help="Take a changed file under a known name as a new version.")
+_RESULTS = """
+    as `ablate results --json`, see there; progress goes to standard error"""
+
+
+@click.command(epilog=json_document(_RESULTS))
+@study_argument
+@scale_option
+@update_option
+@json_option
+@click.pass_context
+def run(ctx: click.Context, study: str, scale: str, update: bool, as_json: bool) -> None:
+    """Run a study to its end, or resume it.
+
+    Ctrl+C lets running stages save a checkpoint; `ablate run` again goes on from there.
+    """
+    settings, engine = ledger()
+    row, begun = _entered(settings, engine, planned(study, scale, settings)[1], update=update)
+    if begun == StudyState.COMPLETED:
+        err().print(f"{row.name}: nothing to do, all {row.stages_total} stages are in the ledger already")
+        ended = Exit.FINISHED
+    else:
+        with Reporter() as reporter:
+            look = _Look(engine, settings, row.study_id, reporter)
+            ended = drive(settings, until=row.study_id, on_tick=look.tick)
+            look.now()
+    _conclude(ctx, settings, engine, row.study_id, ended, as_json=as_json)
+
+
+@click.command(epilog=json_document("""
+    {"study_id", "name", "scale", "version", "state", "is_driven": whether a driver is running}"""))
+@study_argument
+@scale_option
+@update_option
+@json_option
+def submit(study: str, scale: str, update: bool, as_json: bool) -> None:
+    """Enqueue a study for the driver that is running."""
+    settings, engine = ledger()
+    row, _ = _entered(settings, engine, planned(study, scale, settings)[1], update=update)
+    driver = read.driver(engine)
+    is_driven = driver is not None and driver.is_live
+    if as_json:
+        print_json({"study_id": row.study_id, "name": row.name, "scale": row.scale, "version": row.version,
+                    "state": row.state, "is_driven": is_driven})
+        return
+    fate = f"ablate watch {row.name}" if is_driven else f"no driver is running: ablate run {row.name}"
+    out().print(Text.assemble(f"{row.name} at scale {row.scale}, version {row.version}: ", state_text(row.state), f"; {fate}"))
+
+
+@click.command(epilog=json_document(_RESULTS))
+@study_argument
+@known_scale_option
+@json_option
+@click.pass_context
+def watch(ctx: click.Context, study: str, scale: str | None, as_json: bool) -> None:
+    """Follow a study that another process drives; Ctrl+C ends the watching, not the study."""
+    settings, engine = ledger()
+    study_id = read.study(engine, study_name(study), scale).study_id
+    with Reporter() as reporter:
+        look = _Look(engine, settings, study_id, reporter)
+        while look.now() not in (*TERMINAL_STUDIES, StudyState.PAUSED):
+            time.sleep(LOOK_EVERY_S)
+    state = read.study(engine, study_id).state
+    _conclude(ctx, settings, engine, study_id, Exit.PAUSED if state == StudyState.PAUSED else Exit.FINISHED, as_json=as_json)
+
+
+@dataclass(slots=True)
+class _Look:
+    """Looks at the ledger now and then and shows what it finds."""
+
+    engine: Engine
+    settings: Settings
+    study_id: str
+    reporter: Reporter
+    clock: Callable[[], float] = time.monotonic
+    next_at: float = 0.0
+
+    def tick(self, _view: DriverView) -> None:
+        """Look, unless it was a moment ago."""
+        if self.clock() >= self.next_at:
+            self.now()
+
+    def now(self) -> StudyState:
+        """Look, and return the study's state."""
+        self.next_at = self.clock() + LOOK_EVERY_S
+        row = read.study(self.engine, self.study_id)
+        self.reporter.show(progress(row, read.stages(self.engine, self.study_id), slots=self.settings.slots))
+        return StudyState(row.state)
+
+
+def _entered(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[StudyRow, StudyState]:
+    """Enter the study, open it again if it had stopped; return its row and the state it was found in."""
+    study_id = enter(engine, plan, update=update)
+    row = read.study(engine, study_id)
+    found = StudyState(row.state)
+    if found in _AGAIN:
+        reason = f" ({row.reason})" if row.reason else ""
+        err().print(f"{row.name} was {found.replace('_', ' ').lower()}{reason}; it goes on, finished stages stay")
+        actions.resume(engine, study_id)
+    elif found == StudyState.QUEUED and plan.num_unique:
+        err().print(f"{row.name}: {row.num_trials} trials ask for {plan.num_requested} stages, {plan.num_unique} of them unique, "
+                    f"on {settings.slots} slots")
+    return read.study(engine, study_id), found
+
+
+def _conclude(ctx: click.Context, settings: Settings, engine: Engine, study_id: str, ended: Exit, *, as_json: bool) -> None:
+    """Print the answer and leave with the exit code of how it ended."""
+    row = read.study(engine, study_id)
+    found = study_results(engine, row)
+    if as_json:
+        print_json(found.to_json())
+    elif found.counts.trials_done or ended is Exit.FINISHED:
+        out().print()
+        print_results(out(), found)
+    _tell(row, ended)
+    if ended is Exit.FINISHED and not as_json:
+        _point(settings, row)
+    ctx.exit(_code(row, ended))
+
+
+def _tell(row: StudyRow, ended: Exit) -> None:
+    """Say on standard error why it is not simply done."""
+    if ended is Exit.FENCED:
+        err().print("another driver took over; `ablate watch` follows it", style="yellow")
+    elif ended is Exit.STOPPED:
+        err().print(f"stopped at {row.stages_done} of {row.stages_total} stages; `ablate run {row.name}` goes on", style="yellow")
+    elif ended is Exit.PAUSED:
+        reason = f" ({row.reason})" if row.reason else ""
+        err().print(f"{row.name} is paused{reason}; `ablate run {row.name}` goes on", style="yellow")
+    elif row.stages_failed:
+        err().print(f"{row.stages_failed} stages failed, diverged or were skipped: `ablate status {row.name}` says why", style="yellow")
+
+
+def _point(settings: Settings, row: StudyRow) -> None:
+    """Say where to look next."""
+    uri = redact(settings.mlflow_uri)
+    lines = [("report", f"ablate report {row.name}   writes {report_path(settings.home, row)}"),
+             ("dashboard", "make dashboard   (or: ablate dashboard)   http://127.0.0.1:8501")]
+    if uri.startswith("http"):
+        lines.append(("every trial", uri))
+    elif uri != "off":
+        lines.append(("every trial", f"mlflow ui --backend-store-uri {uri}"))
+    for name, text in lines:
+        out().print(Text.assemble((f"{name + ':':<13}", "bold"), text), soft_wrap=True)
+
+
+def _code(row: StudyRow, ended: Exit) -> int:
+    if ended is not Exit.FINISHED:
+        return TRY_AGAIN
+    return DONE if row.state == StudyState.COMPLETED else FAILED
