@@ -65,7 +65,7 @@ SEEDS = {"model/training/stage.py"}
 # What the dashboard may know of the orchestrator: the read side, pure types, and the one door for its buttons.
 DASHBOARD_MAY = tuple(f"orchestrator.{name}" for name in (
     "ledger", "analysis", "results", "progress", "actions", "settings", "study", "library", "schema", "errors", "states", "metrics", "plan",
-    "stages", "cost", "estimate"))
+    "stages", "cost", "estimate", "wording"))
 WORKER = "orchestrator.worker"
 HEAVY = {"torch", "transformers"}
 
