@@ -54,8 +54,8 @@ lint: setup ## style, types, docstrings, spelling
 	@bash .ci/docstrings
 	@$(BIN)/codespell
 
-bench: setup ## speed, beside the rivals, in one table
-	@$(BIN)/python -m pytest -q -s -m perf tests/perf
+bench: setup ## speed, beside the rivals, in one table; OUT=FILE.json keeps the figures
+	@$(BIN)/python -m pytest -q -m perf tests/perf $${OUT:+--bench-out "$$OUT"}
 
 chaos: setup ## kill everything everywhere
 	@$(BIN)/python -m pytest -q -m chaos tests
