@@ -1,0 +1,76 @@
+import json
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, select, text
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.ledger import engine as ledger_engine
+from orchestrator.ledger import open_ledger
+from orchestrator.ledger.engine import transaction
+from orchestrator.ledger.tables import metadata, now_s
+
+
+def test_migrations_lead_to_the_tables_of_the_code(engine):
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata) == []
+
+
+def test_migrations_can_be_taken_back(engine):
+    config = Config()
+    config.set_main_option("script_location", str(Path(ledger_engine.__file__).parent / "migrations"))
+    with transaction(engine) as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    assert inspect(engine).get_table_names() == ["alembic_version"]
+
+
+def test_opening_again_keeps_what_is_there(ledger_url):
+    first = open_ledger(ledger_url)
+    with transaction(first) as connection:
+        connection.execute(text("UPDATE driver_lease SET bell = 7"))
+    second = open_ledger(ledger_url)
+    with second.connect() as connection:
+        assert connection.execute(text("SELECT bell FROM driver_lease")).scalar_one() == 7
+    first.dispose(), second.dispose()
+
+
+def test_a_ledger_of_a_newer_release_is_refused(engine, ledger_url):
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(OrchestratorError, match=r"schema 9999 is newer than this release knows(.|\n)*hint: upgrade"):
+        open_ledger(ledger_url)
+
+
+def test_another_engine_is_refused():
+    with pytest.raises(OrchestratorError, match="engine 'mysql'; allowed: sqlite, postgresql"):
+        open_ledger("mysql://host/database")
+
+
+def test_the_database_has_a_clock(engine):
+    with engine.connect() as connection:
+        assert connection.execute(select(now_s())).scalar_one() > 1.7e9
+
+
+def test_a_failed_transaction_leaves_nothing(engine):
+    def ring_and_fail():
+        with transaction(engine) as connection:
+            connection.execute(text("UPDATE driver_lease SET bell = 7"))
+            raise ValueError("x")
+
+    with pytest.raises(ValueError, match="x"):
+        ring_and_fail()
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT bell FROM driver_lease")).scalar_one() == 0
+
+
+def test_sqlite_is_durable_and_patient(sqlite_url):
+    engine = open_ledger(sqlite_url)
+    with engine.connect() as connection:
+        found = [connection.execute(text(f"PRAGMA {name}")).scalar_one() for name in ("journal_mode", "synchronous", "foreign_keys")]
+    engine.dispose()
+    assert json.dumps(found) == '["wal", 2, 1]'
