@@ -181,16 +181,17 @@ class RayExecutor:
 
 
 def _connect(settings: Settings) -> None:
-    """Start a local cluster, or join the one of the settings, with the authentication mode said out loud."""
+    """Start a local cluster with a token of its own, or join the one of the settings."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": "ablate"}
     if settings.ray_address:
         options["address"] = settings.ray_address
     else:
-        # Without a token of our own Ray would write one to the user's home and leave the mode changed behind it.
+        # Without a token of our own Ray would write one to the user's home. The mode is left to Ray, which asks for tokens by
+        # default: set here it would be ignored, since Ray's core read the environment when it was imported.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        options |= {"num_cpus": settings.slots, "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+        # "local": with no address Ray would join whatever cluster another program left running on this machine.
+        options |= {"address": "local", "num_cpus": settings.slots, "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
     try:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError) as error:
