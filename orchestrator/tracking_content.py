@@ -103,7 +103,8 @@ def _trial_finished(content: Content, payload: Payload, suite: Sequence[str]) ->
 def _attempt_started(content: Content, payload: Payload) -> None:
     content.name = payload["label"]
     content.started_at_ms = _ms(payload["at"])
-    content.params |= _flat(payload["spec"])
+    is_evaluation = payload["kind"] == "evaluate"  # its model is that of the parent, which says it
+    content.params |= _flat({name: value for name, value in payload["spec"].items() if not (is_evaluation and name == "model")})
     content.tags |= _texts({
         "kind": payload["kind"], "stage_id": payload["stage_id"], "identity": payload["stage_id"], "label": payload["label"],
         "attempt": payload["attempt_id"], "attempt_no": payload["attempt_no"], "study_id": payload["study_id"],

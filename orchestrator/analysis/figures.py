@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from orchestrator.analysis.table import ArmResult
 
-BLUE, VERMILLION, INK, SOFT = "#0072B2", "#D55E00", "#1b1f24", "#57606a"
+BLUE, VERMILION, INK, SOFT = "#0072B2", "#D55E00", "#1b1f24", "#57606a"
 _STYLE: Any = {"font.family": "sans-serif", "font.size": 10.0, "svg.fonttype": "none", "svg.hashsalt": "ablate", "axes.spines.top": False,
           "axes.spines.right": False, "axes.edgecolor": "#8c959f", "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
           "axes.grid": True,
@@ -118,7 +118,7 @@ def _panel(axes: Axes, arms: Sequence[ArmResult], metric: str, *, chosen: str | 
 
 
 def _ring(axes: Axes, x: float, y: float) -> None:
-    axes.plot([x], [y], marker="o", markersize=15, markerfacecolor="none", markeredgecolor=VERMILLION, markeredgewidth=2.0, zorder=4)
+    axes.plot([x], [y], marker="o", markersize=15, markerfacecolor="none", markeredgecolor=VERMILION, markeredgewidth=2.0, zorder=4)
 
 
 def _label(axes: Axes, labels: Sequence[str], *, is_curve: bool) -> None:
