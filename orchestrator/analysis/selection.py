@@ -125,8 +125,7 @@ def values_of(trials: Sequence[Measured], metric: str) -> dict[str, dict[int, fl
 def _choose(rule: Rule, fitted: Fit, feasible: Sequence[Candidate]) -> Verdict:
     sign = 1 if rule.is_maximized else -1
     best = max(feasible, key=lambda arm: sign * fitted.means[arm.key].value)
-    against = {each.b if each.a == best.key else each.a: each
-               for each in statistics.all_pairs(fitted) if best.key in (each.a, each.b)}
+    against = statistics.against_all(fitted, best.key)
     tied = [arm for arm in feasible if arm is best or not against[arm.key].is_told_apart]
     chosen = preferred(rule.prefer, tied)
     rivals = [against[arm.key] for arm in tied if arm is not best]
@@ -185,9 +184,7 @@ def _selected(rule: Rule, best: Candidate, others: Sequence[Difference], feasibl
     if not others:
         return f"{best.name} is selected: it is the only feasible arm."
     nearest = min(others, key=lambda each: abs(each.value))
-    value = nearest.value if nearest.a == best.key else -nearest.value
-    names = {arm.key: arm.name for arm in feasible}
-    rival = names[nearest.b if nearest.a == best.key else nearest.a]
+    value, rival = nearest.value, {arm.key: arm.name for arm in feasible}[nearest.b]
     side = "highest" if rule.is_maximized else "lowest"
     return (f"{best.name} is selected: {side} {rule.objective} of {len(feasible)} feasible arms, "
             f"{value:+.1f} {_bounds(value, nearest.half_width_holm)} against the next, {rival} "

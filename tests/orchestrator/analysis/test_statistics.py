@@ -172,3 +172,19 @@ def test_seeds_to_settle_refuses_the_impossible(arguments):
 
 def test_pairs_are_counted():
     assert len(statistics.all_pairs(statistics.fit(THREE))) == len(list(itertools.combinations(THREE, 2)))
+
+
+@given(tables, st.integers(0, 4))
+def test_one_arm_against_all_is_a_part_of_all_pairs(table, number):
+    fitted = statistics.fit(as_values(table))
+    arm = fitted.arms[number % len(fitted.arms)]
+    for pair in (each for each in statistics.all_pairs(fitted) if arm in (each.a, each.b)):
+        found = statistics.against_all(fitted, arm)[pair.b if pair.a == arm else pair.a]
+        assert abs(found.value) == pytest.approx(abs(pair.value), abs=1e-9)
+        assert found.p_holm == pytest.approx(pair.p_holm, abs=1e-9)
+        assert found.half_width_holm == pytest.approx(pair.half_width_holm, rel=1e-6, abs=1e-9)
+
+
+def test_one_arm_against_arms_of_other_seeds_has_no_interval():
+    fitted = statistics.fit({"a": {0: 1.0, 1: 2.0}, "b": {2: 5.0, 3: 6.0}})
+    assert statistics.against_all(fitted, "a")["b"].p_holm is None
