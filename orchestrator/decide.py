@@ -73,6 +73,7 @@ def decide(snapshot: Snapshot, observed: Observed, now: float, *, retry_base_s: 
     work.actions += _stops(work, stop_grace_s)
     if not observed.is_draining:
         work.do(_claims(work))
+        work.do(_trials(work))  # the first claim makes its trials RUNNING
         work.actions += _proposals(work)
     return work.actions
 
@@ -226,7 +227,8 @@ def _trials(work: _Work) -> list[Write]:
     for trial in work.snapshot.trials.values():
         if trial.state in TERMINAL_TRIALS:
             continue
-        target = trial_state([stages[stage_id].state for stage_id in trial.stage_ids])
+        mine = (stages[stage_id] for stage_id in trial.stage_ids)
+        target = trial_state([stage.state for stage in mine if stage.kind != "import"])  # an import begins nothing
         if target is not trial.state:
             found.append(MoveTrial(trial.study_id, trial.trial_key, trial.state, target))
     return list(found)

@@ -141,15 +141,14 @@ def require(current: StrEnum, target: StrEnum) -> None:
 
 
 def trial_state(stages: list[StageState]) -> TrialState:
-    """Derive a trial's state: a failed, diverged or cancelled stage decides, else all must have succeeded."""
-    if all(state is StageState.SUCCEEDED for state in stages):
-        return TrialState.SUCCEEDED
+    """Derive a trial's state: once all stages are over, the worst decides; one failed benchmark does not stop others."""
+    if any(state not in TERMINAL_STAGES for state in stages):
+        is_begun = any(state in LIVE_STAGES or state in TERMINAL_STAGES for state in stages)
+        return TrialState.RUNNING if is_begun else TrialState.PLANNED
     for decisive in (StageState.DIVERGED, StageState.FAILED, StageState.CANCELLED, StageState.SKIPPED):
         if decisive in stages:
             return TrialState(decisive)
-    if any(state in LIVE_STAGES or state is StageState.SUCCEEDED for state in stages):
-        return TrialState.RUNNING
-    return TrialState.PLANNED
+    return TrialState.SUCCEEDED
 
 
 def study_state(trials: list[TrialState]) -> StudyState:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from model import manifest
 from orchestrator.arms import Arm, named_arm
 from orchestrator.attempt import Order, Report, ShouldStop, Work, run_attempt
@@ -32,6 +34,7 @@ EXECUTIONS = "executions.txt"
 
 def toy_settings(home: Path, **changes: Any) -> Settings:
     values: dict[str, Any] = {"home": home, "slots": 2, "retry_base_s": 0.0, "mlflow": "off", "lease_ttl_s": 5.0, **changes}
+    values["ledger"] = SecretStr(values.get("ledger", ""))
     return Settings.model_construct(**values)
 
 

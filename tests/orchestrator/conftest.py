@@ -1,5 +1,7 @@
 """Studies written in a test, a start checkpoint that is always there, and empty ledgers on both engines."""
 
+import os
+import signal
 import tempfile
 import uuid
 import warnings
@@ -76,6 +78,7 @@ def postgres() -> Iterator[str]:
         connection.execute("CREATE DATABASE empty_ledger")
     open_ledger(url.replace("/postgres?", "/empty_ledger?")).dispose()
     yield url
+    os.kill(server.get_pid(), signal.SIGQUIT)  # at once: nothing in it is worth a checkpoint
     server.cleanup()
 
 
