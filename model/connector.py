@@ -104,7 +104,9 @@ class PooledConnector(nn.Module):
         return pooled if self.project_first else self.readout(pooled)
 
 
-CONNECTORS = {"c_abstractor": CAbstractor, "linear": PooledConnector, "mlp": PooledConnector, "average_pool": PooledConnector}
+CONNECTORS: dict[str, type[CAbstractor] | type[PooledConnector]] = {
+    "c_abstractor": CAbstractor, "linear": PooledConnector, "mlp": PooledConnector, "average_pool": PooledConnector,
+}
 
 
 def _square(patches_NPV: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from torch.nn import functional
 from transformers import DynamicCache, PreTrainedModel
 
 from model.config import ModelConfig
-from model.connector import CONNECTORS
+from model.connector import CONNECTORS, CAbstractor, PooledConnector
 from model.language import decoder
 from model.plain import build, to_plain
 from model.vision import VisionEncoder, interpolate_positions
@@ -58,6 +58,7 @@ class Batch:
 class MM15(nn.Module):
     """Vision encoder, connector, causal decoder."""
 
+    connector: CAbstractor | PooledConnector
     decoder: PreTrainedModel
 
     def __init__(self, config: ModelConfig) -> None:
