@@ -32,8 +32,6 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup ## run the quick-start study and write its report
 	@$(BIN)/ablate run quickstart
 	@$(BIN)/ablate report quickstart
-	@echo "dashboard: make dashboard"
-	@echo "MLflow:    $(BIN)/mlflow ui --backend-store-uri sqlite:///$${ABLATE_HOME:-.ablate}/mlflow.db"
 
 dashboard: setup ## open the dashboard on http://127.0.0.1:8501
 	@$(BIN)/ablate dashboard
