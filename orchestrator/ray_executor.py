@@ -57,7 +57,10 @@ class Slot:
     def execute(self, order: Order) -> dict[str, Any]:
         """Carry out an order and return its record."""
         self._attempt_id, self._progress = order["attempt_id"], {}
-        return self._work(order, self._keep, lambda: order["attempt_id"] in self._stopped)
+        try:
+            return self._work(order, self._keep, lambda: order["attempt_id"] in self._stopped)
+        finally:
+            self._stopped.discard(order["attempt_id"])
 
     def _keep(self, report: dict[str, Any]) -> None:
         self._progress = report

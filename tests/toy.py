@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import signal
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -149,12 +150,14 @@ def _note(work: Work) -> None:
 
 
 def _trouble(work: Work, step: int) -> None:
-    """Fail as `toy.trouble` asks: `error`, `diverge`, `kill` (each time), `kill once`, `nan`."""
+    """Do as `toy.trouble` asks: `error`, `diverge`, `kill` (each time), `kill once`, `wait` (until asked to stop)."""
     trouble = work.spec["toy"].get("trouble", "")
     if trouble == "error":
         raise ValueError("trouble was asked for")
     if trouble == "diverge":
         raise Diverged("loss is nan", {"step": step})
+    while trouble == "wait" and not work.should_stop():
+        threading.Event().wait(0.01)
     marker = work.checkpoints.parent / "killed"
     if trouble == "kill" or (trouble == "kill once" and step == 2 and not marker.exists()):
         marker.touch()

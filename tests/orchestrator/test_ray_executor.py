@@ -1,0 +1,135 @@
+"""Orders on a real local Ray: warm slots, progress while working, dead workers."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import ray
+
+from orchestrator.driver import Exit, drive
+from orchestrator.errors import OrchestratorError
+from orchestrator.ledger import open_ledger, read
+from orchestrator.ray_executor import RayExecutor, Slot
+from orchestrator.states import AttemptState
+from orchestrator.submit import submit
+from tests.toy import executions, toy_execute, toy_plan, toy_settings
+
+WAIT_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A home of its own: Ray must not write into the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        patch.setenv("HOME", str(home))
+        for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_ADDRESS"):
+            patch.delenv(name, raising=False)
+        yield home
+
+
+@pytest.fixture(scope="module")
+def executor(home):
+    executor = RayExecutor(toy_settings(home), execute=toy_execute)
+    yield executor
+    executor.close()
+
+
+@pytest.fixture
+def order(tmp_path):
+    """Make an order for a toy stage that is troubled in the given way."""
+
+    def make(trouble="", attempt_id="a"):
+        stage = next(each for each in toy_plan(trouble={0: trouble}).stages.values() if each.kind == "sft")
+        folder = tmp_path / "stages" / "xx" / stage.stage_id
+        attempt = folder / "attempts" / attempt_id
+        return {"attempt_id": attempt_id, "attempt_no": 1, "stage_id": stage.stage_id, "kind": "sft", "label": "x", "spec": stage.spec,
+                "parent": None, "attempt_dir": str(attempt), "out": str(attempt / "out"), "checkpoints": str(folder / "checkpoints")}
+
+    return make
+
+
+def end(executor):
+    outcome, = executor.poll(WAIT_S)
+    return outcome
+
+
+def pid_of(order):
+    return json.loads(Path(order["attempt_dir"], "result.json").read_text())["pid"]
+
+
+def test_an_order_is_carried_out_elsewhere(executor, order):
+    executor.submit(order())
+    assert end(executor).state is AttemptState.SUCCEEDED
+    assert pid_of(order()) != os.getpid()
+
+
+def test_slots_stay_warm(executor, order):
+    pids = []
+    for attempt_id in "abc":
+        executor.submit(order(attempt_id=attempt_id))
+        end(executor)
+        pids.append(pid_of(order(attempt_id=attempt_id)))
+    assert len(set(pids)) == 1
+
+
+def test_progress_is_heard_while_work_is_done_and_a_stop_saves_it(executor, order):
+    executor.submit(order("wait"))
+    assert executor.poll(2.0) == []
+    assert executor.progress() == {"a": {"started": True}}
+    executor.cancel("a")
+    assert end(executor).state is AttemptState.PREEMPTED
+    assert list(Path(order("wait")["checkpoints"]).glob("step_*"))
+    assert executor.progress() == {}
+
+
+def test_a_failure_is_an_outcome_of_its_kind(executor, order):
+    executor.submit(order("error"))
+    outcome = end(executor)
+    assert (outcome.state, outcome.failure["message"]) == (AttemptState.USER_ERROR, "trouble was asked for")
+
+
+def test_a_dead_worker_is_lost_once_and_its_slot_lives_on(executor, order):
+    executor.submit(order("kill"))
+    outcome = end(executor)
+    assert (outcome.state, outcome.is_charged) == (AttemptState.LOST, True)
+    assert "the worker died" in outcome.failure["message"]
+    executor.submit(order(attempt_id="b"))
+    assert end(executor).state is AttemptState.SUCCEEDED
+
+
+def test_a_killed_attempt_is_lost(executor, order):
+    executor.submit(order("wait"))
+    assert executor.poll(1.0) == []
+    executor.cancel("a", kill=True)
+    assert end(executor).state is AttemptState.LOST
+
+
+def test_nothing_is_written_to_the_home_of_the_user(executor, home):
+    assert not (home / ".ray").exists()
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+
+
+def test_the_real_worker_is_what_a_slot_uses_by_itself(executor):
+    slot = ray.remote(Slot).remote(None)
+    assert ray.get(slot.progress.remote(), timeout=WAIT_S) == ("", {})
+
+
+def test_a_cluster_that_does_not_answer_is_an_error_with_a_hint(home):
+    with pytest.raises(OrchestratorError, match=r"Ray: nonsense does not answer(.|\n)*hint: ABLATE_RAY_ADDRESS"):
+        RayExecutor(toy_settings(home, ray_address="nonsense"))
+
+
+def test_a_study_survives_its_dying_workers(executor, tmp_path, monkeypatch):
+    settings = toy_settings(tmp_path)
+    engine = open_ledger(settings.ledger_url)
+    study_id = submit(engine, toy_plan(levels=(0, 1), seeds=1, trouble={1: "kill once"}))
+    monkeypatch.setattr(executor, "close", lambda: None)
+    assert drive(settings, until=study_id, executor=lambda _: executor) is Exit.FINISHED
+    rows = read.stages(engine, study_id)
+    assert read.study(engine, "toy").state == "COMPLETED"
+    assert {row.kind for row in rows if row.attempts_made == 2} == {"sft"}
+    assert executions(settings).count("sft") == 3
+    assert [row.result["resumed_from"] for row in rows if row.attempts_made == 2] == [2]
+    engine.dispose()
