@@ -6,7 +6,7 @@ from orchestrator import wording
 
 
 @pytest.mark.parametrize(("seconds", "text"), [
-    (0.04, "0.0 s"), (9.96, "10.0 s"), (59.4, "59 s"), (60, "1 min 00 s"), (125, "2 min 05 s"), (12_000, "3 h 20 min"),
+    (-1e-12, "0 s"), (0.06, "0.1 s"), (9.96, "10.0 s"), (59.4, "59 s"), (60, "1 min 00 s"), (125, "2 min 05 s"), (12_000, "3 h 20 min"),
     (200_000, "2 d 7 h"), (None, "–"), (math.inf, "–"),
 ])
 def test_duration(seconds: float | None, text: str) -> None:

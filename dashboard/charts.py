@@ -1,0 +1,267 @@
+"""Panels and points as Plotly figures, and what they say in words. Pure: values in, figure out; the only door to plotly.
+
+- Colours are those of Okabe and Ito, dark and light apart, chosen for contrast of at least 3:1 on the page; every
+  series also has a symbol or a dash of its own.
+- All seeds are drawn, then the mean with its 95 % interval; the baseline is a dashed line; a ring marks the choice.
+- Names are people's text and Plotly reads some HTML in labels: every name is escaped.
+- `uirevision` is the study's id, so that a refresh keeps the zoom.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from dashboard.queries import TOKENS, Panel, Point, Trade, title
+
+CONFIG = {"displayModeBar": False, "responsive": True}
+"""Plotly's tool bar is anonymous links to a screen reader."""
+FONT = '"Source Sans", "Source Sans Pro", sans-serif'
+"""Streamlit's own font, which it serves itself."""
+_NO_LEGEND = {"showlegend": False, "margin": {"l": 10, "r": 16, "t": 14, "b": 10}}
+"""Panels share one legend in words (`queries.legend`): beside each other there is no room for one each."""
+_CLEAR = "rgba(0,0,0,0)"
+_SEED_SPREAD = 0.13
+"""Half the width, in categories, over which seeds are spread beside each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Colours for one theme, by what they stand for."""
+
+    series: str
+    chosen: str
+    baseline: str
+    paper: str
+    quiet: str
+    grid: str
+    text: str
+    veil: str
+    """Behind words that stand on lines."""
+
+
+LIGHT = Palette(series="#0072B2", chosen="#D55E00", baseline="#4D5562", paper="#009E73", quiet="#7A8290", grid="#E6E8EC",
+                text="#262B33", veil="rgba(255,255,255,0.8)")
+DARK = Palette(series="#56B4E9", chosen="#E69F00", baseline="#B4BBC6", paper="#009E73", quiet="#8A929E", grid="#2B303A",
+               text="#E8EAED", veil="rgba(14,17,23,0.8)")
+
+
+def palette(theme: str | None) -> Palette:
+    """Return the colours for `dark`, else for light."""
+    return DARK if theme == "dark" else LIGHT
+
+
+# ---- score against the factor --------------------------------------------------------------------------------------
+
+
+def panel_figure(panel: Panel, *, study_id: str, colours: Palette = LIGHT) -> go.Figure:
+    """Draw one metric over all arms: a curve over the levels of a factor, or a row for each named arm."""
+    return _curve(panel, study_id, colours) if panel.is_ordered else _rows(panel, study_id, colours)
+
+
+def _curve(panel: Panel, study_id: str, colours: Palette) -> go.Figure:
+    figure = go.Figure(layout=_layout(study_id, colours, height=320) | _NO_LEGEND)
+    scored = _scored(panel)
+    _add_lines(figure, panel, colours, is_upright=True)
+    figure.add_trace(_seeds(scored, colours, is_upright=True))
+    figure.add_trace(go.Scatter(
+        x=[i for i, _ in scored], y=[point.mean for _, point in scored], mode="lines+markers", name="mean ± 95 %",
+        line={"color": colours.series, "width": 2}, marker={"size": 9, "color": colours.series},
+        error_y=_error([point for _, point in scored], colours.series), customdata=[[_told(point)] for _, point in scored],
+        hovertemplate="%{customdata[0]}<extra></extra>"))
+    _add_paper(figure, scored, colours, is_upright=True)
+    _add_ring(figure, panel, colours, is_upright=True)
+    figure.update_xaxes(tickmode="array", tickvals=list(range(len(panel.points))), ticktext=[_tick(point) for point in panel.points],
+                        range=[-0.45, len(panel.points) - 0.55], title_text=_escaped(_axis(panel)), showgrid=False)
+    return figure
+
+
+def _rows(panel: Panel, study_id: str, colours: Palette) -> go.Figure:
+    figure = go.Figure(layout=_layout(study_id, colours, height=90 + 36 * len(panel.points)) | _NO_LEGEND)
+    scored = _scored(panel)
+    _add_lines(figure, panel, colours, is_upright=False)
+    figure.add_trace(_seeds(scored, colours, is_upright=False))
+    figure.add_trace(go.Scatter(
+        x=[point.mean for _, point in scored], y=[i for i, _ in scored], mode="markers", name="mean ± 95 %",
+        marker={"size": 9, "color": colours.series}, error_x=_error([point for _, point in scored], colours.series),
+        customdata=[[_told(point)] for _, point in scored], hovertemplate="%{customdata[0]}<extra></extra>"))
+    _add_paper(figure, scored, colours, is_upright=False)
+    _add_ring(figure, panel, colours, is_upright=False)
+    figure.update_yaxes(tickmode="array", tickvals=list(range(len(panel.points))), ticktext=[_tick(point) for point in panel.points],
+                        range=[len(panel.points) - 0.4, -0.6], showgrid=False)
+    return figure
+
+
+def _scored(panel: Panel) -> list[tuple[int, Point]]:
+    return [(i, point) for i, point in enumerate(panel.points) if point.mean is not None]
+
+
+def _tick(point: Point) -> str:
+    """Return an arm's label and, below it, what is missing of it: failed and pending arms stay visible."""
+    return _escaped(_short(point.label)) + (f'<br><span style="font-size:10px">{_escaped(point.note)}</span>' if point.note else "")
+
+
+def _add_lines(figure: go.Figure, panel: Panel, colours: Palette, *, is_upright: bool) -> None:
+    """Draw the baseline, what must hold, and the level that the paper chose."""
+    add = figure.add_hline if is_upright else figure.add_vline
+    axis, where = ("y", "bottom right") if is_upright else ("x", "top right")
+    if panel.baseline:
+        add(**{axis: panel.baseline.mean}, line={"color": colours.baseline, "width": 1.5, "dash": "dash"},
+            annotation=_note("baseline", colours.baseline), annotation_position=where)
+    if panel.limit is not None:
+        add(**{axis: panel.limit}, line={"color": colours.chosen, "width": 1.5, "dash": "dot"},
+            annotation=_note("limit", colours.chosen), annotation_position=where)
+    for place, point in enumerate(panel.points):
+        if is_upright and point.label == panel.paper_choice:
+            figure.add_vline(x=place, line={"color": colours.paper, "width": 1.5, "dash": "dot"},
+                             annotation=_note("paper's choice", colours.paper), annotation_position="bottom right")
+
+
+def _note(text: str, colour: str) -> dict[str, Any]:
+    return {"text": text, "font": {"size": 11, "color": colour}}
+
+
+def _seeds(scored: Sequence[tuple[int, Point]], colours: Palette, *, is_upright: bool) -> go.Scatter:
+    across, along, words = [], [], []
+    for i, point in scored:
+        for place, (seed, value) in zip(_spread(len(point.seeds)), sorted(point.seeds.items()), strict=True):
+            across.append(i + place)
+            along.append(value)
+            words.append(f"seed {seed}: {value:.1f}")
+    x, y = (across, along) if is_upright else (along, across)
+    return go.Scatter(x=x, y=y, mode="markers", name="one seed", text=words, hovertemplate="%{text}<extra></extra>",
+                      marker={"symbol": "circle-open", "size": 7, "color": colours.quiet, "line": {"width": 1.3}})
+
+
+def _spread(number: int) -> list[float]:
+    """Return places around 0 for so many seeds, so that equal scores do not hide each other."""
+    return [0.0] if number == 1 else [_SEED_SPREAD * (2 * i / (number - 1) - 1) for i in range(number)]
+
+
+def _add_paper(figure: go.Figure, scored: Sequence[tuple[int, Point]], colours: Palette, *, is_upright: bool) -> None:
+    """Mark the paper's own numbers where they are printed; they enter no statistic."""
+    printed = [(i, point.published) for i, point in scored if point.published is not None]
+    if printed:
+        places, values = [i for i, _ in printed], [value for _, value in printed]
+        x, y = (places, values) if is_upright else (values, places)
+        figure.add_trace(go.Scatter(x=x, y=y, mode="markers", name="paper, n=1, different setup",
+                                    marker={"symbol": "diamond-open", "size": 11, "color": colours.paper, "line": {"width": 2}}))
+
+
+def _add_ring(figure: go.Figure, panel: Panel, colours: Palette, *, is_upright: bool) -> None:
+    """Ring the chosen arm and write its difference to the baseline beside it."""
+    chosen = panel.chosen
+    if chosen is None:
+        return
+    place = panel.points.index(chosen)
+    x, y = (place, chosen.mean) if is_upright else (chosen.mean, place)
+    figure.add_trace(go.Scatter(x=[x], y=[y], mode="markers", name="chosen by the rule", hoverinfo="skip",
+                                marker={"symbol": "circle-open", "size": 20, "color": colours.chosen, "line": {"width": 3}}))
+    if chosen.delta is not None:
+        is_right = is_upright and place >= len(panel.points) / 2
+        figure.add_annotation(x=x, y=y, text=f"<b>{_delta(chosen)}</b>", showarrow=False, xshift=-10 if is_right else 10,
+                              xanchor="right" if is_right else "left", yshift=18, bgcolor=colours.veil, borderpad=1,
+                              font={"size": 13, "color": colours.chosen})
+
+
+def _error(points: Sequence[Point], colour: str) -> dict[str, Any]:
+    return {"type": "data", "array": [point.half_width or 0 for point in points], "color": colour, "thickness": 1.6, "width": 5}
+
+
+def _told(point: Point) -> str:
+    spread = "n=1" if point.half_width is None else f"± {point.half_width:.1f}, n={point.n}"
+    words = f"<b>{_escaped(point.label)}</b>: {point.mean:.1f} ({spread})"
+    if point.delta is not None:
+        words += f"<br>{_delta(point)} against the baseline"
+    return words + (f"<br>{_escaped(point.note)}" if point.note else "")
+
+
+def _delta(point: Point) -> str:
+    half = "" if point.delta_half_width is None else f" ± {point.delta_half_width:.1f}"
+    return f"{point.delta:+.1f}{half}"
+
+
+def _axis(panel: Panel) -> str:
+    return f"{panel.factor.replace('_', ' ')} (samples per sample of General)" if panel.is_alpha else panel.factor.replace("_", " ")
+
+
+def panel_words(panel: Panel) -> str:
+    """Say what a panel shows, for those who cannot see it."""
+    scored = [point for point in panel.points if point.mean is not None]
+    if not scored:
+        return f"{panel.title}: no scores yet."
+    best = max(scored, key=lambda point: point.mean or 0.0)
+    words = [f"{panel.title} for {len(scored)} of {len(panel.points)} arms; highest {best.label}: {best.mean:.1f}, n={best.n}."]
+    if panel.chosen:
+        against = f", {_delta(panel.chosen)} against the baseline" if panel.chosen.delta is not None else ""
+        words.append(f"Chosen: {panel.chosen.label} with {panel.chosen.mean:.1f}{against}.")
+    return " ".join(words)
+
+
+# ---- trade-off -----------------------------------------------------------------------------------------------------
+
+
+def trade_figure(trades: Sequence[Trade], x: str, y: str, *, study_id: str, colours: Palette = LIGHT) -> go.Figure:
+    """Draw arms by cost and score; the front is joined, the dominated are quiet."""
+    figure = go.Figure(layout=_layout(f"{study_id}/{x}/{y}", colours, height=460))
+    front = sorted((trade for trade in trades if trade.is_front), key=lambda trade: trade.x)
+    rest = [trade for trade in trades if not trade.is_front]
+    figure.add_trace(_arms(rest, "dominated", (colours.quiet, "circle-open", "bottom right"), colours))
+    trace = _arms(front, "front: nothing is better in both", (colours.series, "circle", "top left"), colours)
+    figure.add_trace(trace.update(mode="lines+markers+text", line={"color": colours.series, "width": 1.5, "dash": "dot"}))
+    for trade in trades:
+        if trade.is_chosen:
+            figure.add_trace(go.Scatter(x=[trade.x], y=[trade.y], mode="markers", name="chosen by the rule", hoverinfo="skip",
+                                        marker={"symbol": "circle-open", "size": 22, "color": colours.chosen, "line": {"width": 3}}))
+    better = " (fewer is cheaper)" if x == TOKENS else " (0 to 100)"
+    figure.update_xaxes(title_text=title(x) + better, rangemode="tozero" if x == TOKENS else "normal")
+    figure.update_yaxes(title_text=f"{title(y)} (0 to 100)")
+    return figure
+
+
+def _arms(trades: Sequence[Trade], name: str, look: tuple[str, str, str], colours: Palette) -> go.Scatter:
+    colour, symbol, place = look
+    words = [f"<b>{_escaped(trade.name)}</b><br>{trade.x:.1f} → {trade.y:.1f}, n={trade.n}" for trade in trades]
+    return go.Scatter(
+        x=[trade.x for trade in trades], y=[trade.y for trade in trades], mode="markers+text", name=name,
+        customdata=[[each] for each in words],
+        text=[_escaped(_short(trade.name)) for trade in trades], textposition=place, textfont={"size": 11, "color": colours.text},
+        marker={"symbol": symbol, "size": 11, "color": colour, "line": {"width": 2, "color": colour}},
+        error_y=_bars([trade.y_half_width for trade in trades], colour),
+        error_x=_bars([trade.x_half_width for trade in trades], colour), hovertemplate="%{customdata[0]}<extra></extra>")
+
+
+def _bars(half_widths: Sequence[float | None], colour: str) -> dict[str, Any]:
+    return {"type": "data", "array": [half or 0 for half in half_widths], "color": colour, "thickness": 1, "width": 3}
+
+
+def trade_words(trades: Sequence[Trade], x: str, y: str) -> str:
+    """Say which arms are on the front."""
+    front = ", ".join(trade.name for trade in trades if trade.is_front)
+    return f"{title(y)} against {title(x)} for {len(trades)} arms; on the front: {front}." if trades else "No scores yet."
+
+
+# ---- what all figures share ----------------------------------------------------------------------------------------
+
+
+def _layout(revision: str, colours: Palette, *, height: int) -> dict[str, Any]:
+    axis = {"gridcolor": colours.grid, "zeroline": False, "linecolor": colours.grid, "title": {"font": {"size": 13}, "standoff": 10},
+            "automargin": True}
+    return {
+        "height": height, "uirevision": revision, "margin": {"l": 10, "r": 16, "t": 46, "b": 10},
+        "paper_bgcolor": _CLEAR, "plot_bgcolor": _CLEAR,
+        "font": {"color": colours.text, "size": 13, "family": FONT}, "xaxis": axis, "yaxis": axis, "hovermode": "closest",
+        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.03, "x": 0, "font": {"size": 12}, "itemclick": False},
+    }
+
+
+def _short(text: str, limit: int = 34) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text, quote=False)

@@ -1,0 +1,25 @@
+"""Whether driver, ledger and tracking work."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import queries
+from dashboard.pages import frame
+from orchestrator.ledger import read
+
+
+def show() -> None:
+    """Show the machinery's vital signs and the newest events."""
+    frame.stamp()
+    health = queries.health(frame.engine(), frame.studies())
+    for column, (label, value, help_text) in zip(st.columns(4), queries.vital_signs(health), strict=True):
+        column.metric(label, value, help=help_text, border=True)
+    events = read.events(frame.engine(), None, 100)
+    st.subheader("Newest events")
+    st.caption(f"showing {queries.shown_of(len(events), 100)}")
+    st.dataframe(queries.event_rows(events), hide_index=True, key="all-events", alt="Newest events of the ledger")
+
+
+st.title("Health")
+frame.repeating(show, every=frame.FAST_S * 2, key="health")

@@ -1,0 +1,125 @@
+"""One study: verdict, progress, a panel for each metric that matters, all arms as a table."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import charts, queries
+from dashboard.pages import frame
+from orchestrator import actions
+from orchestrator.errors import OrchestratorError
+from orchestrator.ledger import read
+from orchestrator.ledger.read import StudyRow
+from orchestrator.results import Results
+
+_ACTS = {"pause": actions.pause, "resume": actions.resume, "cancel": actions.cancel}
+_SIGNS = {"selected": ":material/check_circle:", "tied": ":material/balance:", "underpowered": ":material/query_stats:",
+          "infeasible": ":material/block:", "incomplete": ":material/hourglass_top:"}
+
+
+def head(row: StudyRow) -> None:
+    """Show what is asked, the state, and what a person may do."""
+    st.title(queries.plain_markdown(row.name))
+    st.markdown(queries.plain_markdown(row.spec["study"]["question"]))
+    version = f" · version {row.version}" if row.version > 1 else ""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"{queries.badge(row.state)} &nbsp; scale {row.scale}{version}", width="content")
+        for act in queries.acts(row):
+            if st.button(act.label, icon=act.icon, key=f"act-{act.name}", type="tertiary"):
+                confirm(row, act)
+
+
+@st.dialog("Are you sure?")
+def confirm(row: StudyRow, act: queries.Act) -> None:
+    """Do nothing before a person said yes."""
+    st.markdown(f"{act.label} **{queries.plain_markdown(row.name)}** at scale {row.scale}? {act.consequence}")
+    if st.button(f"Yes, {act.label.lower()}", key="confirmed", type="primary", on_click=perform, args=(row, act)):
+        st.rerun()
+
+
+def perform(row: StudyRow, act: queries.Act) -> None:
+    """Act through the one door; what it refuses is told on the page."""
+    try:
+        _ACTS[act.name](frame.engine(), row.study_id, actor="dashboard")
+    except OrchestratorError as error:
+        st.toast(queries.plain_markdown(str(error)), icon=":material/error:")
+
+
+def strip() -> None:
+    """Show counts, and a line for each running stage."""
+    row = frame.chosen()
+    shown = queries.study_progress(frame.engine(), row.study_id, slots=frame.settings().slots)
+    frame.stamp(with_warning=not shown.is_terminal)
+    if shown.is_terminal:
+        _ended(was_live=st.session_state.get("was_live") == row.study_id)
+    else:
+        st.session_state["was_live"] = row.study_id
+        st.progress(queries.fraction(shown), text=queries.progress_words(shown))
+    for stage in shown.running:
+        st.progress(stage.fraction, text=queries.stage_words(stage))
+
+
+def _ended(*, was_live: bool) -> None:
+    """Draw the whole page once more when the study ends, so that nothing looks again."""
+    if was_live:
+        del st.session_state["was_live"]
+        st.rerun()
+
+
+def answer() -> None:
+    """Show verdict, panels and table."""
+    row = frame.chosen()
+    results = frame.results(row)
+    _verdict(results)
+    metrics = queries.panel_metrics(results)
+    st.toggle("Show as table", key="as_table", bind="query-params")
+    if not metrics:
+        st.info("No scores yet: panels appear with the first evaluated trial.", icon=":material/hourglass_top:")
+        return
+    if st.session_state.get("as_table"):
+        _table(results, metrics)
+    else:
+        _panels(results, metrics)
+    st.caption(queries.legend(results))
+    for claim in results.claims:
+        st.caption(queries.plain_markdown(f"Claim of the paper: {claim.claim.statement} — {claim.sentence}"))
+
+
+def _verdict(results: Results) -> None:
+    verdict = results.verdict
+    tell = {"selected": st.success, "incomplete": st.info}.get(verdict.kind, st.warning)
+    tell(f"**{verdict.kind.capitalize()}.** {queries.plain_markdown(verdict.sentence)}", icon=_SIGNS[verdict.kind])
+
+
+def _panels(results: Results, metrics: list[str]) -> None:
+    panels = [queries.panel(results, metric) for metric in metrics]
+    columns = st.columns(queries.num_columns(panels), gap="medium")
+    for i, panel in enumerate(panels):
+        with columns[i % len(columns)]:
+            st.markdown(f"**{panel.title}**" + (f" &nbsp; :gray[{panel.role}]" if panel.role else ""))
+            st.plotly_chart(charts.panel_figure(panel, study_id=results.study.study_id, colours=frame.colours()), theme=None,
+                            key=f"panel-{panel.metric}", config=charts.CONFIG, alt=charts.panel_words(panel))
+
+
+def _table(results: Results, metrics: list[str]) -> None:
+    st.dataframe(queries.arm_rows(results, metrics), hide_index=True, key="arms", alt=f"Arms of {results.study.name}")
+
+
+def _numbers(results: Results) -> None:
+    for column, (label, value, help_text) in zip(st.columns(4), queries.tiles(results), strict=True):
+        column.metric(label, value, help=help_text, border=True)
+
+
+def history(row: StudyRow) -> None:
+    """Show what happened, newest first."""
+    events = read.events(frame.engine(), row.study_id, 200)
+    with st.expander(f"History ({queries.shown_of(len(events), 200)})"):
+        st.dataframe(queries.event_rows(events), hide_index=True, key="events", alt="Events of the study, newest first")
+
+
+study = frame.chosen()
+head(study)
+frame.repeating(strip, every=frame.live(study, frame.FAST_S), key="strip")
+frame.repeating(answer, every=frame.live(study, frame.SLOW_S), key="answer")
+_numbers(frame.results(study))
+history(study)
