@@ -6,16 +6,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.pages import frame
+from dashboard.views import frame
 
 # A file of ours: a page's material icon would be fetched from Google's servers to become the tab's.
 st.set_page_config(page_title="Ablate", page_icon=Path(__file__).with_name("icon.svg"), layout="wide")
 page = st.navigation([
-    st.Page("pages/overview.py", title="Overview", icon=":material/dashboard:", url_path="overview", default=True),
-    st.Page("pages/study.py", title="Study", icon=":material/show_chart:", url_path="study"),
-    st.Page("pages/tradeoff.py", title="Trade-off", icon=":material/scatter_plot:", url_path="tradeoff"),
-    st.Page("pages/trials.py", title="Trials", icon=":material/table_rows:", url_path="trials"),
-    st.Page("pages/health.py", title="Health", icon=":material/monitor_heart:", url_path="health"),
+    st.Page("views/overview.py", title="Overview", icon=":material/dashboard:", url_path="overview", default=True),
+    st.Page("views/study.py", title="Study", icon=":material/show_chart:", url_path="study"),
+    st.Page("views/tradeoff.py", title="Trade-off", icon=":material/scatter_plot:", url_path="tradeoff"),
+    st.Page("views/trials.py", title="Trials", icon=":material/table_rows:", url_path="trials"),
+    st.Page("views/health.py", title="Health", icon=":material/monitor_heart:", url_path="health"),
 ])
 frame.choose_study()
 page.run()

@@ -45,7 +45,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "datasets": ("model/data/sources",),
     "webdataset": ("model/data/sources",),
     "matplotlib": ("orchestrator/analysis/",),
-    "streamlit": ("dashboard/app.py", "dashboard/pages/"),
+    "streamlit": ("dashboard/app.py", "dashboard/views/"),
     "plotly": ("dashboard/charts.py",),
 }
 

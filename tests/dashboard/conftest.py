@@ -42,6 +42,6 @@ def page(engine: Engine) -> Callable[..., AppTest]:
         for key, value in parameters.items():
             app.query_params[key] = value
         app.run()
-        return app.switch_page(f"pages/{name}.py").run()
+        return app.switch_page(f"views/{name}.py").run()
 
     return open_page

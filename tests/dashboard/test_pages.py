@@ -107,7 +107,7 @@ def test_opening_the_dashboard_loads_no_torch(engine: Engine) -> None:
     sketch(engine, Sketch())
     code = ("import sys; from streamlit.testing.v1 import AppTest\n"
             "app = AppTest.from_file(sys.argv[1], default_timeout=60).run()\n"
-            "app.switch_page('pages/study.py').run(); assert not app.exception\n"
+            "app.switch_page('views/study.py').run(); assert not app.exception\n"
             "print('found', *sorted({'torch', 'transformers', 'ray', 'mlflow', 'optuna'} & set(sys.modules)))")
     app = str(ROOT / "dashboard" / "app.py")
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code, app], cwd=ROOT, capture_output=True, text=True, check=True)

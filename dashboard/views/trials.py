@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import queries
-from dashboard.pages import frame
+from dashboard.views import frame
 from orchestrator.states import TERMINAL_STUDIES
 
 
@@ -19,13 +19,13 @@ def table() -> None:
                           alt=f"{len(rows)} trials of {study.name}")
     picked = chosen["selection"]["rows"] if chosen else []
     if not picked:
-        st.caption("Choose a row to see the stages of a trial.")
+        frame.note("Choose a row to see the stages of a trial.")
         return
-    st.subheader(queries.plain_markdown(f"{rows[picked[0]]['arm']}, seed {rows[picked[0]]['seed']}"))
+    st.header(queries.plain_markdown(f"{rows[picked[0]]['arm']}, seed {rows[picked[0]]['seed']}"))
     st.dataframe(queries.stage_rows(results, picked[0]), hide_index=True, key="stages", alt="Stages of the chosen trial")
 
 
 current = frame.chosen()
 st.title("Trials")
-st.caption(queries.plain_markdown(f"{current.name} at scale {current.scale}"))
+frame.note(queries.plain_markdown(f"{current.name} at scale {current.scale}"))
 frame.repeating(table, every=frame.live(current, frame.SLOW_S), key="trial-table")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import charts, queries
-from dashboard.pages import frame
+from dashboard.views import frame
 
 study = frame.chosen()
 st.title("Trade-off")
-st.caption(queries.plain_markdown(f"{study.name} at scale {study.scale}"))
+frame.note(queries.plain_markdown(f"{study.name} at scale {study.scale}"))
 found = frame.results(study)
 across = queries.costs(found)
 up = [metric.name for metric in found.metrics if metric.kind in ("aggregate", "category")]
@@ -25,6 +25,6 @@ trades = queries.trades(found, x or across[0], y or up[0])
 st.plotly_chart(charts.trade_figure(trades, x or across[0], y or up[0], study_id=study.study_id, colours=frame.colours()), theme=None,
                 key="trade", config=charts.CONFIG, alt=charts.trade_words(trades, x or across[0], y or up[0]))
 if queries.TOKENS not in across:
-    st.caption("All arms spend the same number of image tokens, so tokens are not offered as an axis.")
-st.subheader("Arms on the front")
+    frame.note("All arms spend the same number of image tokens, so tokens are not offered as an axis.")
+st.header("Arms on the front")
 st.dataframe(queries.trade_rows(trades, x or across[0], y or up[0]), hide_index=True, key="front", alt="Arms with both numbers")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import queries
-from dashboard.pages import frame
+from dashboard.views import frame
 from orchestrator.progress import Progress
 
 
@@ -24,8 +24,8 @@ def _card(label: str, shown: Progress) -> None:
     with st.container(border=True, key=f"card-{row.study_id}"):
         head, link = st.columns([5, 1], vertical_alignment="center")
         head.markdown(f"**{queries.plain_markdown(label)}** &nbsp; {queries.badge(row.state)}")
-        link.page_link("pages/study.py", label="Open", icon=":material/arrow_forward:", query_params={frame.STUDY_KEY: label})
-        st.caption(queries.plain_markdown(row.spec["study"]["question"]))
+        link.page_link("views/study.py", label="Open", icon=":material/arrow_forward:", query_params={frame.STUDY_KEY: label})
+        frame.note(queries.plain_markdown(row.spec["study"]["question"]))
         st.progress(queries.fraction(shown), text=queries.progress_words(shown))
         if row.reason:
             st.warning(queries.plain_markdown(row.reason), icon=":material/pause_circle:")

@@ -81,11 +81,16 @@ def colours() -> charts.Palette:
     return charts.palette(st.context.theme.type)
 
 
+def note(markdown: str) -> None:
+    """Show small print; Streamlit's own captions are too faint to read (contrast below 4.5:1)."""
+    st.markdown(f":gray[:small[{markdown}]]")
+
+
 def stamp(*, with_warning: bool = True) -> None:
     """Say how old the page is, and warn when work waits that nobody does."""
     health = queries.health(engine(), studies())
     behind = f"{health.outbox} events behind" if health.outbox else "up to date"
     driver = "driver running" if health.driver and health.driver.is_live else "no driver"
-    st.caption(f"as of {time.strftime('%H:%M:%S')} · {driver} · tracking {behind}")
+    note(f"as of {time.strftime('%H:%M:%S')} · {driver} · tracking {behind}")
     if health.is_stale and with_warning:
         st.warning("Studies wait, but no driver is running. In a terminal: `ablate run STUDY`", icon=":material/hourglass_disabled:")

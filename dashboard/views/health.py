@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import queries
-from dashboard.pages import frame
+from dashboard.views import frame
 from orchestrator.ledger import read
 
 
@@ -16,8 +16,8 @@ def show() -> None:
     for column, (label, value, help_text) in zip(st.columns(4), queries.vital_signs(health), strict=True):
         column.metric(label, value, help=help_text, border=True)
     events = read.events(frame.engine(), None, 100)
-    st.subheader("Newest events")
-    st.caption(f"showing {queries.shown_of(len(events), 100)}")
+    st.header("Newest events")
+    frame.note(f"showing {queries.shown_of(len(events), 100)}")
     st.dataframe(queries.event_rows(events), hide_index=True, key="all-events", alt="Newest events of the ledger")
 
 

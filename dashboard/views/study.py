@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import charts, queries
-from dashboard.pages import frame
+from dashboard.views import frame
 from orchestrator import actions
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import read
@@ -80,9 +80,9 @@ def answer() -> None:
         _table(results, metrics)
     else:
         _panels(results, metrics)
-    st.caption(queries.legend(results))
+    frame.note(queries.legend(results))
     for claim in results.claims:
-        st.caption(queries.plain_markdown(f"Claim of the paper: {claim.claim.statement} — {claim.sentence}"))
+        frame.note(queries.plain_markdown(f"Claim of the paper: {claim.claim.statement} — {claim.sentence}"))
 
 
 def _verdict(results: Results) -> None:

@@ -1,1 +1,0 @@
-"""One file a page, each thin: query, chart, show. `frame` holds what they share."""
