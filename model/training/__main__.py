@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,13 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     plain = json.loads(given.stage.read_text())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    checkpoints = given.out.with_name(f"{given.out.name}.checkpoints")
     result = train_stage(
         config=build(KINDS[plain["kind"]], plain["config"], plain["kind"]), model_config=PRESETS[plain["model"]],
         data=build(DataConfig, plain["data"], "data"), seed=plain["seed"], start=Path(plain["start"]) if plain["start"] else None,
-        checkpoints=given.out.with_name(f"{given.out.name}.checkpoints"), out=given.out, report=_log, should_stop=lambda: False,
+        checkpoints=checkpoints, out=given.out, report=_log, should_stop=lambda: False,
     )
+    shutil.rmtree(checkpoints, ignore_errors=True)
     logging.info("done %s", json.dumps(result))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +32,7 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
         data: where samples come from.
         seed: of initialisation and order.
         start: published checkpoint to begin with, verified first; None begins from noise.
-        checkpoints: folder for checkpoints to resume from.
+        checkpoints: folder for checkpoints to resume from; stays, for the caller to remove once the result is safe.
         out: directory to publish: weights, configuration, tokenizer, manifest.
         report: told every step.
         should_stop: asked before every step.
@@ -60,7 +59,6 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
         tokenizer.save_pretrained(directory)
 
     identity = publish(out, write, meta={"stage": config.kind, "steps": config.steps, "torch": torch.__version__})
-    shutil.rmtree(checkpoints, ignore_errors=True)
     return {**result, "drawn": drawn(config, seed), "checkpoint_identity": identity}
 
 

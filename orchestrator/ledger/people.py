@@ -69,13 +69,17 @@ def _cancel_trials(connection: Connection, record: Record, study_id: str) -> Non
 
 
 def _reopen_trials(connection: Connection, record: Record, study_id: str) -> None:
-    """Open trials that did not succeed, and their stages that were given up; a diverged stage stays a result."""
+    """Open trials that did not succeed, and their stages that were given up; a diverged stage stays a result.
+
+    A study that was paused as poisoned has failed stages in trials that have not ended yet: those open as well, or it would
+    be paused again at once.
+    """
     trials, links = t.trials.c, t.trial_stages.c
-    given_up = (TrialState.FAILED, TrialState.SKIPPED, TrialState.CANCELLED)
-    mine = (trials.study_id == study_id) & trials.state.in_(given_up)
+    mine = (trials.study_id == study_id) & trials.state.in_((TrialState.FAILED, TrialState.SKIPPED, TrialState.CANCELLED))
     rows = connection.execute(select(trials.trial_key, trials.state).where(mine)).all()
     wanted = select(links.stage_id).distinct().join(
-        t.trials, (trials.study_id == links.study_id) & (trials.trial_key == links.trial_key)).where(mine)
+        t.trials, (trials.study_id == links.study_id) & (trials.trial_key == links.trial_key)).where(
+        trials.study_id == study_id, trials.state.not_in((TrialState.SUCCEEDED, TrialState.DIVERGED)))
     reopen(connection, record, list(connection.execute(wanted).scalars()))
     connection.execute(t.trials.update().where(mine).values(state=str(TrialState.PLANNED), ended_at=None))
     for row in rows:
