@@ -16,14 +16,16 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dashboard.queries import TOKENS, Panel, Point, Trade, title
+from dashboard.queries import Panel, Point, Trade
+from dashboard.words import title
+from orchestrator.analysis.scores import TOKENS
 
 CONFIG = {"displayModeBar": False, "responsive": True}
 """Plotly's tool bar is anonymous links to a screen reader."""
 FONT = '"Source Sans", "Source Sans Pro", sans-serif'
 """Streamlit's own font, which it serves itself."""
 _NO_LEGEND = {"showlegend": False, "margin": {"l": 10, "r": 16, "t": 14, "b": 10}}
-"""Panels share one legend in words (`queries.legend`): beside each other there is no room for one each."""
+"""Panels share one legend in words (`words.legend`): beside each other there is no room for one each."""
 _CLEAR = "rgba(0,0,0,0)"
 _SEED_SPREAD = 0.13
 """Half the width, in categories, over which seeds are spread beside each other."""
@@ -108,7 +110,8 @@ def _tick(point: Point) -> str:
 def _add_lines(figure: go.Figure, panel: Panel, colours: Palette, *, is_upright: bool) -> None:
     """Draw the baseline, what must hold, and the level that the paper chose."""
     add = figure.add_hline if is_upright else figure.add_vline
-    axis, where = ("y", "bottom right") if is_upright else ("x", "top right")
+    is_below = panel.chosen is not None and (panel.chosen.delta or 0) < 0
+    axis, where = ("y", "top right" if is_below else "bottom right") if is_upright else ("x", "top right")
     if panel.baseline:
         add(**{axis: panel.baseline.mean}, line={"color": colours.baseline, "width": 1.5, "dash": "dash"},
             annotation=_note("baseline", colours.baseline), annotation_position=where)
@@ -163,8 +166,9 @@ def _add_ring(figure: go.Figure, panel: Panel, colours: Palette, *, is_upright: 
                                 marker={"symbol": "circle-open", "size": 20, "color": colours.chosen, "line": {"width": 3}}))
     if chosen.delta is not None:
         is_right = is_upright and place >= len(panel.points) / 2
+        is_above = chosen.delta >= 0 or not is_upright
         figure.add_annotation(x=x, y=y, text=f"<b>{_delta(chosen)}</b>", showarrow=False, xshift=-10 if is_right else 10,
-                              xanchor="right" if is_right else "left", yshift=18, bgcolor=colours.veil, borderpad=1,
+                              xanchor="right" if is_right else "left", yshift=18 if is_above else -18, bgcolor=colours.veil, borderpad=1,
                               font={"size": 13, "color": colours.chosen})
 
 

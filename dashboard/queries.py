@@ -10,22 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
-from orchestrator import wording
+from dashboard.words import title
+from orchestrator.analysis.scores import TOKENS
 from orchestrator.analysis.table import ArmResult, Cell
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
-from orchestrator.ledger.read import EventRow, StudyRow
-from orchestrator.progress import Progress, RunningStage, progress
+from orchestrator.ledger.read import StudyRow
+from orchestrator.progress import Progress, progress
 from orchestrator.results import Results, study_of
 from orchestrator.states import TERMINAL_STUDIES
-
-TOKENS = "tokens_per_image"
-MAX_PANELS = 4
-_TITLES = {"mmbase": "MMBase", "overall": "Mean of all categories", "refer_ground": "Refer & ground", TOKENS: "Tokens per image"}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,11 +177,6 @@ def health(engine: Engine, rows: Sequence[StudyRow]) -> Health:
 # ---- panels --------------------------------------------------------------------------------------------------------
 
 
-def title(metric: str) -> str:
-    """Return a metric's name as people write it."""
-    return _TITLES.get(metric, metric.replace("_", " ").replace("-", " ").capitalize())
-
-
 def num_columns(panels: Sequence[Panel]) -> int:
     """Return how many panels stand side by side: three if each has few arms, else two."""
     widest = max((len(each.points) for each in panels), default=0)
@@ -199,7 +188,14 @@ def panel_metrics(results: Results) -> list[str]:
     measured = {name for arm in results.arms for name in arm.metrics}
     decisive = [metric.name for metric in results.metrics if metric.is_decisive]
     order = dict.fromkeys([results.objective, "mmbase", *decisive])
-    return [name for name in order if name in measured][:MAX_PANELS]
+    return [name for name in order if name in measured]
+
+
+def offered_metrics(results: Results) -> list[str]:
+    """Return every metric with a score that may have a panel: those shown unasked first, then averages."""
+    measured = {name for arm in results.arms for name in arm.metrics}
+    others = [metric.name for kind in ("aggregate", "category") for metric in results.metrics if metric.kind == kind]
+    return list(dict.fromkeys([*panel_metrics(results), *(name for name in others if name in measured)]))
 
 
 def panel(results: Results, metric: str) -> Panel:
@@ -292,188 +288,3 @@ def _value(arm: ArmResult, metric: str) -> tuple[float, float | None] | None:
 
 def _is_front(spot: tuple[float, float], spots: Sequence[tuple[float, float]]) -> bool:
     return not any(other[0] >= spot[0] and other[1] >= spot[1] and other != spot for other in spots)
-
-
-# ---- tables --------------------------------------------------------------------------------------------------------
-
-
-def arm_rows(results: Results, metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """Return one row for each arm: mean, half width and n of each metric, and the difference to the baseline."""
-    rows = []
-    for arm in results.arms:
-        row: dict[str, Any] = {"arm": safe(arm.name), "trials": f"{arm.num_scored} of {arm.num_trials}"}
-        for metric in metrics:
-            cell = arm.metrics.get(metric)
-            row[title(metric)] = interval(cell.mean, cell.half_width) if cell else "–"
-            row[f"Δ {title(metric)}"] = _delta(arm, cell)
-        row["tokens per image"] = arm.tokens_per_image
-        row["note"] = arm_note(arm, arm.metrics.get(metrics[0]) if metrics else None)
-        rows.append(row)
-    return rows
-
-
-def _delta(arm: ArmResult, cell: Cell | None) -> str:
-    if arm.is_baseline:
-        return "baseline"
-    if cell is None or cell.delta is None:
-        return "–"
-    return interval(cell.delta.value, cell.delta.half_width, sign=True) + (" ✓" if cell.delta.is_told_apart else "")
-
-
-def trial_rows(results: Results) -> list[dict[str, Any]]:
-    """Return one row for each trial, with its stages counted by state."""
-    names = {arm.key: arm.name for arm in results.arms}
-    stages = {stage.stage_id: stage for stage in results.stages if stage.kind != "import"}
-    rows = []
-    for trial, row in zip(results.trials, results.trial_rows, strict=True):
-        mine = [stages[stage_id] for stage_id in row.stage_ids if stage_id in stages]
-        rows.append({
-            "arm": safe(names[trial.arm_key]), "seed": trial.seed, "state": state(trial.state),
-            "stages": f"{sum(stage.state == 'SUCCEEDED' for stage in mine)} of {len(mine)}",
-            "attempts": sum(stage.attempts_made for stage in mine),
-            "seconds": round(sum(stage.seconds or 0.0 for stage in mine), 1),
-            title(results.objective): _rounded(trial.metrics.get(results.objective)),
-            "MMBase": _rounded(trial.metrics.get("mmbase"))})
-    return rows
-
-
-def stage_rows(results: Results, trial_number: int) -> list[dict[str, Any]]:
-    """Return the stages of one trial in order, with attempts and failures."""
-    stages = {stage.stage_id: stage for stage in results.stages}
-    shared = _uses(results)
-    return [{"stage": safe(stage.label), "kind": stage.kind, "state": state(stage.state), "attempts": stage.attempts_made,
-             "seconds": _rounded(stage.seconds), "shared by": shared[stage.stage_id],
-             "problem": safe(str((stage.failure or {}).get("message", ""))), "id": stage.stage_id[:12]}
-            for stage in (stages[stage_id] for stage_id in results.trial_rows[trial_number].stage_ids)]
-
-
-def _uses(results: Results) -> dict[str, int]:
-    uses: dict[str, int] = {}
-    for row in results.trial_rows:
-        for stage_id in row.stage_ids:
-            uses[stage_id] = uses.get(stage_id, 0) + 1
-    return uses
-
-
-def event_rows(events: Sequence[EventRow]) -> list[dict[str, Any]]:
-    """Return events as a table: when, what, from, to, by whom."""
-    return [{"at": clock(event.at), "what": event.entity, "which": safe(event.entity_id[:24]), "from": state(event.from_state),
-             "to": state(event.to_state), "by": safe(event.actor)} for event in events]
-
-
-def clock(seconds: float) -> str:
-    """Return a moment in the server's time zone, which is named."""
-    return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"
-
-
-def state(name: str) -> str:
-    """Return a state as an icon and a word, so that colour is never the only sign."""
-    return f"{_ICONS.get(name, '·')} {name.replace('_', ' ').lower()}" if name else ""
-
-
-_ICONS = {"SUCCEEDED": "✓", "COMPLETED": "✓", "RUNNING": "▶", "LEASED": "▶", "FAILED": "✗", "COMPLETED_WITH_FAILURES": "✗",
-          "DIVERGED": "≋", "CANCELLED": "⊘", "PAUSED": "‖", "QUEUED": "…", "PLANNED": "…", "SKIPPED": "↷"}
-
-
-def interval(value: float, half_width: float | None, *, sign: bool = False) -> str:
-    """Return `71.2 ± 1.3`, or `71.2 (n=1)` where there is no interval."""
-    text = f"{value:+.1f}" if sign else f"{value:.1f}"
-    return f"{text} (n=1)" if half_width is None else f"{text} ± {half_width:.1f}"
-
-
-def safe(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(value, 1)
-
-
-# ---- words ---------------------------------------------------------------------------------------------------------
-
-_COLOURS = {"SUCCEEDED": "green", "COMPLETED": "green", "RUNNING": "blue", "LEASED": "blue", "FAILED": "red",
-            "COMPLETED_WITH_FAILURES": "orange", "DIVERGED": "violet", "CANCELLED": "gray", "PAUSED": "orange"}
-
-
-def badge(name: str) -> str:
-    """Return a state as a coloured badge in Streamlit's markdown, with icon and word."""
-    return f":{_COLOURS.get(name, 'gray')}-badge[{state(name)}]"
-
-
-def plain_markdown(text: str) -> str:
-    """Return a person's text so that markdown shows it as it is."""
-    return "".join(f"\\{char}" if char in "\\`*_{}[]<>()#+-!|~$:" else char for char in text.replace("\n", " "))
-
-
-def fraction(shown: Progress) -> float:
-    """Return how much is done; a study that is over is done, whatever failed."""
-    return 1.0 if shown.is_terminal else shown.fraction
-
-
-def progress_words(shown: Progress) -> str:
-    """Return trials and stages done, failures, and the time left."""
-    row = shown.study
-    parts = [f"{row.trials_done} of {row.num_trials} trials", f"{row.stages_done} of {row.stages_total} stages"]
-    if row.stages_failed:
-        parts.append(f"{row.stages_failed} failed, diverged or skipped")
-    if shown.is_terminal:
-        parts.append(f"took {wording.duration(row.ended_at - row.created_at)}" if row.ended_at else "over")
-    elif row.state != "PAUSED":
-        parts.append(f"{'' if shown.left.is_measured else 'about '}{wording.duration(shown.left.seconds)} left")
-    return " · ".join(parts)
-
-
-def stage_words(stage: RunningStage) -> str:
-    """Return label, step, loss and speed of a running stage."""
-    parts = [plain_markdown(stage.label)]
-    parts.append("starting" if stage.step is None else f"step {stage.step} of {stage.steps}")
-    if stage.loss is not None:
-        parts.append(f"loss {stage.loss:.3f}")
-    if stage.samples_per_s is not None:
-        parts.append(f"{stage.samples_per_s:.1f} samples/s")
-    return " · ".join(parts)
-
-
-def legend(results: Results) -> str:
-    """Say what the marks mean, and which stages the seeds vary."""
-    marks = ["○ one seed", "● mean with 95 % interval over seeds" if len(results.seeds) > 1 else "● mean, n=1",
-             "ring: chosen by the rule, with its difference to the baseline"]
-    if results.published and any(results.published.scores.values()):
-        marks.append("◇ the paper, n=1, different setup")
-    return f"{' · '.join(marks)}. {results.seed_note}"
-
-
-def tiles(results: Results) -> list[tuple[str, str, str]]:
-    """Return label, value and explanation of what the study took and saved."""
-    counts, cost = results.counts, results.cost
-    lost = counts.trials_failed + counts.trials_diverged
-    return [
-        ("Trials", f"{counts.trials_done} of {counts.trials}", f"{lost} failed or diverged" if lost else "none failed or diverged"),
-        ("Stages", f"{counts.stages_unique} for {counts.stages_requested}", "distinct stages executed for the stages asked for"),
-        ("Compute", wording.duration(cost.seconds), "time in accepted attempts, one after the other"),
-        ("Saved by sharing", wording.duration(max(0.0, cost.seconds_saved)), f"{counts.stages_reused} stages came from earlier studies")]
-
-
-def vital_signs(found: Health) -> list[tuple[str, str, str]]:
-    """Return label, value and explanation of driver, queue and tracking."""
-    driver = found.driver
-    holder = ", ".join(f"{name} {driver.holder[name]}" for name in ("host", "pid") if name in driver.holder) if driver else ""
-    lease = "–" if driver is None else wording.duration(abs(driver.expires_in_s))
-    return [
-        ("Driver", "running" if driver and driver.is_live else "none", holder or "no driver ever ran here"),
-        ("Lease", lease, "left until another may take over" if driver and driver.is_live else "since the lease ran out"),
-        ("Waiting studies", f"{found.num_waiting} of {found.num_studies}", "queued or being driven"),
-        ("Tracking", f"{found.outbox} behind", "events that wait to be sent to MLflow")]
-
-
-def trade_rows(found: Sequence[Trade], x: str, y: str) -> list[dict[str, Any]]:
-    """Return the arms of the front first, with both numbers."""
-    marks = {(True, True): "front, chosen", (True, False): "front", (False, True): "chosen", (False, False): ""}
-    return [{"arm": safe(trade.name), title(x): round(trade.x, 1), title(y): interval(trade.y, trade.y_half_width),
-             "": marks[trade.is_front, trade.is_chosen]} for trade in sorted(found, key=lambda each: (not each.is_front, each.x))]
-
-
-def shown_of(number: int, limit: int) -> str:
-    """Say when a list is cut: `the newest 200`, else how many there are."""
-    return f"the newest {limit}" if number >= limit else str(number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import queries
+from dashboard import queries, words
 from dashboard.views import frame
 from orchestrator.progress import Progress
 
@@ -23,12 +23,12 @@ def _card(label: str, shown: Progress) -> None:
     row = shown.study
     with st.container(border=True, key=f"card-{row.study_id}"):
         head, link = st.columns([5, 1], vertical_alignment="center")
-        head.markdown(f"**{queries.plain_markdown(label)}** &nbsp; {queries.badge(row.state)}")
+        head.markdown(f"**{words.plain_markdown(label)}** &nbsp; {words.badge(row.state)}")
         link.page_link("views/study.py", label="Open", icon=":material/arrow_forward:", query_params={frame.STUDY_KEY: label})
-        frame.note(queries.plain_markdown(row.spec["study"]["question"]))
-        st.progress(queries.fraction(shown), text=queries.progress_words(shown))
+        frame.note(words.plain_markdown(row.spec["study"]["question"]))
+        st.progress(words.fraction(shown), text=words.progress_words(shown))
         if row.reason:
-            st.warning(queries.plain_markdown(row.reason), icon=":material/pause_circle:")
+            st.warning(words.plain_markdown(row.reason), icon=":material/pause_circle:")
 
 
 st.title("Studies")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import charts, queries
+from dashboard import charts, queries, tables, words
 from dashboard.views import frame
 from orchestrator import actions
 from orchestrator.errors import OrchestratorError
@@ -19,11 +19,11 @@ _SIGNS = {"selected": ":material/check_circle:", "tied": ":material/balance:", "
 
 def head(row: StudyRow) -> None:
     """Show what is asked, the state, and what a person may do."""
-    st.title(queries.plain_markdown(row.name))
-    st.markdown(queries.plain_markdown(row.spec["study"]["question"]))
+    st.title(words.plain_markdown(row.name))
+    st.markdown(words.plain_markdown(row.spec["study"]["question"]))
     version = f" · version {row.version}" if row.version > 1 else ""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"{queries.badge(row.state)} &nbsp; scale {row.scale}{version}", width="content")
+        st.markdown(f"{words.badge(row.state)} &nbsp; scale {row.scale}{version}", width="content")
         for act in queries.acts(row):
             if st.button(act.label, icon=act.icon, key=f"act-{act.name}", type="tertiary"):
                 confirm(row, act)
@@ -32,7 +32,7 @@ def head(row: StudyRow) -> None:
 @st.dialog("Are you sure?")
 def confirm(row: StudyRow, act: queries.Act) -> None:
     """Do nothing before a person said yes."""
-    st.markdown(f"{act.label} **{queries.plain_markdown(row.name)}** at scale {row.scale}? {act.consequence}")
+    st.markdown(f"{act.label} **{words.plain_markdown(row.name)}** at scale {row.scale}? {act.consequence}")
     if st.button(f"Yes, {act.label.lower()}", key="confirmed", type="primary", on_click=perform, args=(row, act)):
         st.rerun()
 
@@ -42,7 +42,7 @@ def perform(row: StudyRow, act: queries.Act) -> None:
     try:
         _ACTS[act.name](frame.engine(), row.study_id, actor="dashboard")
     except OrchestratorError as error:
-        st.toast(queries.plain_markdown(str(error)), icon=":material/error:")
+        st.toast(words.plain_markdown(str(error)), icon=":material/error:")
 
 
 def strip() -> None:
@@ -54,9 +54,9 @@ def strip() -> None:
         _ended(was_live=st.session_state.get("was_live") == row.study_id)
     else:
         st.session_state["was_live"] = row.study_id
-        st.progress(queries.fraction(shown), text=queries.progress_words(shown))
+        st.progress(words.fraction(shown), text=words.progress_words(shown))
     for stage in shown.running:
-        st.progress(stage.fraction, text=queries.stage_words(stage))
+        st.progress(stage.fraction, text=words.stage_words(stage))
 
 
 def _ended(*, was_live: bool) -> None:
@@ -71,24 +71,26 @@ def answer() -> None:
     row = frame.chosen()
     results = frame.results(row)
     _verdict(results)
-    metrics = queries.panel_metrics(results)
-    st.toggle("Show as table", key="as_table", bind="query-params")
-    if not metrics:
+    offered = queries.offered_metrics(results)
+    if not offered:
         st.info("No scores yet: panels appear with the first evaluated trial.", icon=":material/hourglass_top:")
         return
+    metrics = st.pills("Metrics", offered, selection_mode="multi", default=queries.panel_metrics(results), format_func=words.title,
+                       key=f"metrics-{row.study_id}")
+    st.toggle("Show as table", key="as_table", bind="query-params")
     if st.session_state.get("as_table"):
         _table(results, metrics)
     else:
         _panels(results, metrics)
-    frame.note(queries.legend(results))
+    frame.note(words.legend(results))
     for claim in results.claims:
-        frame.note(queries.plain_markdown(f"Claim of the paper: {claim.claim.statement} — {claim.sentence}"))
+        frame.note(words.plain_markdown(f"Claim of the paper: {claim.claim.statement} — {claim.sentence}"))
 
 
 def _verdict(results: Results) -> None:
     verdict = results.verdict
     tell = {"selected": st.success, "incomplete": st.info}.get(verdict.kind, st.warning)
-    tell(f"**{verdict.kind.capitalize()}.** {queries.plain_markdown(verdict.sentence)}", icon=_SIGNS[verdict.kind])
+    tell(f"**{verdict.kind.capitalize()}.** {words.plain_markdown(verdict.sentence)}", icon=_SIGNS[verdict.kind])
 
 
 def _panels(results: Results, metrics: list[str]) -> None:
@@ -102,19 +104,19 @@ def _panels(results: Results, metrics: list[str]) -> None:
 
 
 def _table(results: Results, metrics: list[str]) -> None:
-    st.dataframe(queries.arm_rows(results, metrics), hide_index=True, key="arms", alt=f"Arms of {results.study.name}")
+    st.dataframe(tables.arm_rows(results, metrics), hide_index=True, key="arms", alt=f"Arms of {results.study.name}")
 
 
 def _numbers(results: Results) -> None:
-    for column, (label, value, help_text) in zip(st.columns(4), queries.tiles(results), strict=True):
+    for column, (label, value, help_text) in zip(st.columns(4), tables.tiles(results), strict=True):
         column.metric(label, value, help=help_text, border=True)
 
 
 def history(row: StudyRow) -> None:
     """Show what happened, newest first."""
     events = read.events(frame.engine(), row.study_id, 200)
-    with st.expander(f"History ({queries.shown_of(len(events), 200)})"):
-        st.dataframe(queries.event_rows(events), hide_index=True, key="events", alt="Events of the study, newest first")
+    with st.expander(f"History ({words.shown_of(len(events), 200)})"):
+        st.dataframe(tables.event_rows(events), hide_index=True, key="events", alt="Events of the study, newest first")
 
 
 study = frame.chosen()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import charts, queries
+from dashboard import charts, queries, tables, words
 from dashboard.views import frame
+from orchestrator.analysis.scores import TOKENS
 
 study = frame.chosen()
 st.title("Trade-off")
-frame.note(queries.plain_markdown(f"{study.name} at scale {study.scale}"))
+frame.note(words.plain_markdown(f"{study.name} at scale {study.scale}"))
 found = frame.results(study)
 across = queries.costs(found)
 up = [metric.name for metric in found.metrics if metric.kind in ("aggregate", "category")]
@@ -18,13 +19,13 @@ if not across or not up:
     st.stop()
 
 left, right = st.columns(2)
-x = left.selectbox("Across", across, format_func=queries.title, key="x", bind="query-params")
-y = right.selectbox("Up", up, index=up.index(found.objective) if found.objective in up else 0, format_func=queries.title, key="y",
+x = left.selectbox("Across", across, format_func=words.title, key="x", bind="query-params")
+y = right.selectbox("Up", up, index=up.index(found.objective) if found.objective in up else 0, format_func=words.title, key="y",
                     bind="query-params")
 trades = queries.trades(found, x or across[0], y or up[0])
 st.plotly_chart(charts.trade_figure(trades, x or across[0], y or up[0], study_id=study.study_id, colours=frame.colours()), theme=None,
                 key="trade", config=charts.CONFIG, alt=charts.trade_words(trades, x or across[0], y or up[0]))
-if queries.TOKENS not in across:
+if TOKENS not in across:
     frame.note("All arms spend the same number of image tokens, so tokens are not offered as an axis.")
-st.header("Arms on the front")
-st.dataframe(queries.trade_rows(trades, x or across[0], y or up[0]), hide_index=True, key="front", alt="Arms with both numbers")
+st.header("Arms")
+st.dataframe(tables.trade_rows(trades, x or across[0], y or up[0]), hide_index=True, key="front", alt="Arms with both numbers")

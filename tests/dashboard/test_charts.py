@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from dashboard import charts, queries
+from orchestrator.analysis.scores import TOKENS
 from orchestrator.results import Results
 from tests.synthetic import SCIENCE
 
@@ -81,11 +82,11 @@ def test_words_without_scores(found: Found) -> None:
 
 def test_front_is_joined_and_the_rest_is_quiet(found: Found) -> None:
     tokens = {0: 100.0, 0.1: 400.0, 0.5: 300.0}
-    trades = queries.trades(found(tokens=lambda levels: tokens[levels[SCIENCE]]), queries.TOKENS, "knowledge")
-    figure = charts.trade_figure(trades, queries.TOKENS, "knowledge", study_id="s")
+    trades = queries.trades(found(tokens=lambda levels: tokens[levels[SCIENCE]]), TOKENS, "knowledge")
+    figure = charts.trade_figure(trades, TOKENS, "knowledge", study_id="s")
     assert traces(figure)["dominated"].x == (400.0,)  # type: ignore[attr-defined]
     assert traces(figure)["front: nothing is better in both"].x == (100.0, 300.0)  # type: ignore[attr-defined]
-    assert "on the front: science=0, science=0.5" in charts.trade_words(trades, queries.TOKENS, "knowledge")
+    assert "on the front: science=0, science=0.5" in charts.trade_words(trades, TOKENS, "knowledge")
 
 
 def luminance(colour: str) -> float:

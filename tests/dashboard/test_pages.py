@@ -59,6 +59,13 @@ def test_table_instead_of_panels(page: Page, engine: Engine) -> None:
     assert list(app.dataframe[0].value["arm"]) == ["science=0", "science=0.1", "science=0.5"]
 
 
+def test_a_further_metric_gets_a_panel_of_its_own(page: Page, engine: Engine) -> None:
+    study_id = sketch(engine, Sketch())
+    app = page("study")
+    app.pills(key=f"metrics-{study_id}").select("text_rich").run()
+    assert len(app.get("plotly_chart")) == 4
+
+
 def test_verdict_is_told(page: Page, engine: Engine) -> None:
     sketch(engine, Sketch())
     assert page("study").success[0].value.startswith("**Selected.**")

@@ -4,10 +4,12 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
-from dashboard import queries
+from dashboard import queries, tables, words
+from orchestrator.analysis.scores import TOKENS
 from orchestrator.ledger import read
 from orchestrator.results import Results
-from tests.synthetic import SCIENCE, Sketch, lease, sketch
+from tests.synthetic import SCIENCE, Sketch, sketch
+from tests.synthetic import lease as synthetic_lease
 
 Found = Callable[..., Results]
 
@@ -58,28 +60,28 @@ def test_papers_choice_is_the_label_of_its_arm(found: Found) -> None:
 
 
 def test_tokens_are_offered_only_where_arms_differ_in_them(found: Found) -> None:
-    assert queries.TOKENS not in queries.costs(found())
-    assert queries.costs(found(name="other", tokens=lambda levels: 16 + 100 * levels[SCIENCE]))[0] == queries.TOKENS
+    assert TOKENS not in queries.costs(found())
+    assert queries.costs(found(name="other", tokens=lambda levels: 16 + 100 * levels[SCIENCE]))[0] == TOKENS
 
 
 def test_front_holds_what_nothing_beats_in_both(found: Found) -> None:
     tokens = {0: 100.0, 0.1: 400.0, 0.5: 300.0}
-    trades = queries.trades(found(tokens=lambda levels: tokens[levels[SCIENCE]]), queries.TOKENS, "knowledge")
+    trades = queries.trades(found(tokens=lambda levels: tokens[levels[SCIENCE]]), TOKENS, "knowledge")
     assert [trade.is_front for trade in trades] == [True, False, True]
 
 
 def test_interval_says_n_of_one() -> None:
-    assert queries.interval(4.2, None) == "4.2 (n=1)"
-    assert queries.interval(4.2, 0.31, sign=True) == "+4.2 ± 0.3"
+    assert words.interval(4.2, None) == "4.2 (n=1)"
+    assert words.interval(4.2, 0.31, sign=True) == "+4.2 ± 0.3"
 
 
 @pytest.mark.parametrize("text", ["=HYPERLINK(1)", "+1", "-1", "@x", "\tx"])
 def test_formulas_are_made_harmless(text: str) -> None:
-    assert queries.safe(text) == "'" + text
+    assert words.safe(text) == "'" + text
 
 
 def test_plain_markdown_shows_what_was_written() -> None:
-    assert queries.plain_markdown("<b>*x*</b> :red[y] $z$\nw") == r"\<b\>\*x\*\</b\> \:red\[y\] \$z\$ w"
+    assert words.plain_markdown("<b>*x*</b> :red[y] $z$\nw") == r"\<b\>\*x\*\</b\> \:red\[y\] \$z\$ w"
 
 
 def test_older_versions_carry_their_number(engine: Engine) -> None:
@@ -91,12 +93,12 @@ def test_older_versions_carry_their_number(engine: Engine) -> None:
 def test_waiting_studies_without_a_driver_are_stale(engine: Engine) -> None:
     sketch(engine, Sketch(state="RUNNING", done=0.5))
     assert queries.health(engine, read.studies(engine)).is_stale
-    lease(engine)
+    synthetic_lease(engine)
     assert not queries.health(engine, read.studies(engine)).is_stale
 
 
 def test_stages_of_a_trial_show_attempts_and_problems(found: Found) -> None:
-    rows = queries.stage_rows(found(states={(0, 0): "DIVERGED"}), 0)
+    rows = tables.stage_rows(found(states={(0, 0): "DIVERGED"}), 0)
     assert (rows[1]["state"], rows[1]["attempts"], rows[1]["problem"]) == ("≋ diverged", 1, "loss is not finite at step 41")
     assert rows[0]["shared by"] == 9
 
@@ -111,3 +113,10 @@ def test_version_moves_with_the_history(engine: Engine) -> None:
 def test_acts_are_those_that_the_state_allows(engine: Engine, state: str, names: list[str]) -> None:
     row = read.study(engine, sketch(engine, Sketch(state=state)))
     assert [act.name for act in queries.acts(row)] == names
+
+
+@pytest.mark.parametrize(("ttl_s", "lease"), [(7230.0, "2 h 00 min"), (-7230.0, "2 h 00 min over"), (-1e9, "given back")])
+def test_lease_says_what_became_of_it(engine: Engine, ttl_s: float, lease: str) -> None:
+    synthetic_lease(engine, ttl_s=ttl_s)
+    signs = {label: value for label, value, _ in tables.vital_signs(queries.health(engine, []))}
+    assert signs["Lease"] == lease

@@ -1,0 +1,98 @@
+"""What pages say: names, states, numbers, sentences. Pure, knows no streamlit but the marks of its markdown."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from orchestrator import wording
+from orchestrator.analysis.scores import TOKENS
+from orchestrator.progress import Progress, RunningStage
+from orchestrator.results import Results
+
+_TITLES = {"mmbase": "MMBase", "overall": "Mean of all categories", "refer_ground": "Refer & ground", TOKENS: "Tokens per image"}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_ICONS = {"SUCCEEDED": "✓", "COMPLETED": "✓", "RUNNING": "▶", "LEASED": "▶", "FAILED": "✗", "COMPLETED_WITH_FAILURES": "✗",
+          "DIVERGED": "≋", "CANCELLED": "⊘", "PAUSED": "‖", "QUEUED": "…", "PLANNED": "…", "SKIPPED": "↷"}
+
+
+def title(metric: str) -> str:
+    """Return a metric's name as people write it."""
+    return _TITLES.get(metric, metric.replace("_", " ").replace("-", " ").capitalize())
+
+
+def state(name: str) -> str:
+    """Return a state as an icon and a word, so that colour is never the only sign."""
+    return f"{_ICONS.get(name, '·')} {name.replace('_', ' ').lower()}" if name else ""
+
+
+def interval(value: float, half_width: float | None, *, sign: bool = False) -> str:
+    """Return `71.2 ± 1.3`, or `71.2 (n=1)` where there is no interval."""
+    text = f"{value:+.1f}" if sign else f"{value:.1f}"
+    return f"{text} (n=1)" if half_width is None else f"{text} ± {half_width:.1f}"
+
+
+def safe(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def clock(seconds: float) -> str:
+    """Return a moment in the server's time zone, which is named."""
+    return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+
+_COLOURS = {"SUCCEEDED": "green", "COMPLETED": "green", "RUNNING": "blue", "LEASED": "blue", "FAILED": "red",
+            "COMPLETED_WITH_FAILURES": "orange", "DIVERGED": "violet", "CANCELLED": "gray", "PAUSED": "orange"}
+
+
+def badge(name: str) -> str:
+    """Return a state as a coloured badge in Streamlit's markdown, with icon and word."""
+    return f":{_COLOURS.get(name, 'gray')}-badge[{state(name)}]"
+
+
+def plain_markdown(text: str) -> str:
+    """Return a person's text so that markdown shows it as it is."""
+    return "".join(f"\\{char}" if char in "\\`*_{}[]<>()#+-!|~$:" else char for char in text.replace("\n", " "))
+
+
+def fraction(shown: Progress) -> float:
+    """Return how much is done; a study that is over is done, whatever failed."""
+    return 1.0 if shown.is_terminal else shown.fraction
+
+
+def progress_words(shown: Progress) -> str:
+    """Return trials and stages done, failures, and the time left."""
+    row = shown.study
+    parts = [f"{row.trials_done} of {row.num_trials} trials", f"{row.stages_done} of {row.stages_total} stages"]
+    if row.stages_failed:
+        parts.append(f"{row.stages_failed} failed, diverged or skipped")
+    if shown.is_terminal:
+        parts.append(f"took {wording.duration(row.ended_at - row.created_at)}" if row.ended_at else "over")
+    elif row.state != "PAUSED":
+        parts.append(f"{'' if shown.left.is_measured else 'about '}{wording.duration(shown.left.seconds)} left")
+    return " · ".join(parts)
+
+
+def stage_words(stage: RunningStage) -> str:
+    """Return label, step, loss and speed of a running stage."""
+    parts = [plain_markdown(stage.label)]
+    parts.append("starting" if stage.step is None else f"step {stage.step} of {stage.steps}")
+    if stage.loss is not None:
+        parts.append(f"loss {stage.loss:.3f}")
+    if stage.samples_per_s is not None:
+        parts.append(f"{stage.samples_per_s:.1f} samples/s")
+    return " · ".join(parts)
+
+
+def legend(results: Results) -> str:
+    """Say what the marks mean, and which stages the seeds vary."""
+    marks = ["○ one seed", "● mean with 95 % interval over seeds" if len(results.seeds) > 1 else "● mean, n=1",
+             "ring: chosen by the rule, with its difference to the baseline"]
+    if results.published and any(results.published.scores.values()):
+        marks.append("◇ the paper, n=1, different setup")
+    return f"{' · '.join(marks)}. {results.seed_note}"
+
+
+def shown_of(number: int, limit: int) -> str:
+    """Say when a list is cut: `the newest 200`, else how many there are."""
+    return f"the newest {limit}" if number >= limit else str(number)
