@@ -19,7 +19,6 @@ from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.read import StudyRow
 from orchestrator.progress import Progress, progress
 from orchestrator.results import Results, study_of
-from orchestrator.states import TERMINAL_STUDIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,13 +152,13 @@ def labelled(rows: Sequence[StudyRow]) -> dict[str, StudyRow]:
 
 
 def overview(engine: Engine, rows: Sequence[StudyRow], *, slots: int) -> list[Progress]:
-    """Return how far each study is; the stages of finished ones are not read."""
-    return [progress(row, [] if row.state in TERMINAL_STUDIES else read.stages(engine, row.study_id), slots=slots) for row in rows]
+    """Return how far each study is."""
+    return [progress(engine, row, slots=slots) for row in rows]
 
 
 def study_progress(engine: Engine, study_id: str, *, slots: int) -> Progress:
     """Return how far one study is."""
-    return progress(read.study(engine, study_id), read.stages(engine, study_id), slots=slots)
+    return progress(engine, read.study(engine, study_id), slots=slots)
 
 
 def version(engine: Engine, study_id: str) -> int:

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One stage as far as its time goes."""
+    """One stage, or several of a kind, as far as their time goes."""
 
     kind: str
     flops: float
+    largest_flops: float | None = None
+    """Of the largest of several stages, since one stage runs in one slot; None for a single stage."""
     seconds: float | None = None
     """What it took, if it is finished."""
     is_done: bool = False
@@ -56,6 +58,12 @@ def time_left(works: Sequence[Work], *, slots: int, declared: float, measured: M
     """
     known = {**measured, **rates(works)}
     left = [work for work in works if not work.is_done and work.flops > 0]
-    each = [work.flops * (1 - min(max(work.fraction, 0.0), 1.0)) / known.get(work.kind, declared) for work in left]
-    seconds = max(sum(each) / max(slots, 1), max(each)) if each else 0.0
+    rate = {work.kind: known.get(work.kind, declared) for work in left}
+    total = sum(work.flops * _left(work) / rate[work.kind] for work in left)
+    longest = max(((work.largest_flops or work.flops) * _left(work) / rate[work.kind] for work in left), default=0.0)
+    seconds = max(total / max(slots, 1), longest)
     return Estimate(seconds=seconds, is_measured=all(work.kind in known for work in left))
+
+
+def _left(work: Work) -> float:
+    return 1 - min(max(work.fraction, 0.0), 1.0)

@@ -1,4 +1,4 @@
-"""How far a study is: one value for the command line and the dashboard, from rows of the read side. Pure.
+"""How far a study is: one value for the command line and the dashboard, from sums of the read side.
 
 - Finished, failed and running stages are counted as the ledger counts them; shared stages once.
 - The time left weighs every unfinished stage by its FLOPs and by how far its live attempt has reported.
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.estimate import Estimate, Work, time_left
-from orchestrator.ledger.read import StageRow, StudyRow
+from orchestrator.ledger.known import LiveStage, StageSum, live_stages, stage_sums
+from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.read import StudyRow
 from orchestrator.states import LIVE_STAGES, TERMINAL_STAGES, TERMINAL_STUDIES, StageState
-
-_IMPORT = "import"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,33 +60,40 @@ class Progress:
         return self.study.state in TERMINAL_STUDIES
 
 
-def progress(study: StudyRow, stages: Sequence[StageRow], *, slots: int) -> Progress:
+def progress(engine: Engine, study: StudyRow, *, slots: int) -> Progress:
     """Count and time the stages of a study.
 
     Args:
+        engine: the ledger.
         study: its row.
-        stages: all its stages; imports are left out.
         slots: stages that run at the same time.
     """
-    mine = [stage for stage in stages if stage.kind != _IMPORT]
+    return counted(study, stage_sums(engine, study.study_id), live_stages(engine, study.study_id), slots=slots)
+
+
+def counted(study: StudyRow, sums: Sequence[StageSum], live: Sequence[LiveStage], *, slots: int) -> Progress:
+    """Put sums and live stages together."""
     declared = float(study.spec.get("scale", {}).get("resources", {}).get("flops_per_s", 1e10))
+    running = tuple(_running(stage) for stage in live)
+    works = [*(_work(each) for each in sums if each.state not in LIVE_STAGES),
+             *(Work(kind=stage.kind, flops=stage.flops, fraction=shown.fraction) for stage, shown in zip(live, running, strict=True))]
     return Progress(
-        study=study, total=len(mine), done=sum(stage.state == StageState.SUCCEEDED for stage in mine),
-        failed=sum(stage.state in TERMINAL_STAGES and stage.state != StageState.SUCCEEDED for stage in mine),
-        running=tuple(_running(stage) for stage in mine if stage.state in LIVE_STAGES),
-        left=time_left([_work(stage) for stage in mine], slots=slots, declared=declared, measured={}))
+        study=study, total=sum(each.number for each in sums), running=running,
+        done=sum(each.number for each in sums if each.state == StageState.SUCCEEDED),
+        failed=sum(each.number for each in sums if each.state in TERMINAL_STAGES and each.state != StageState.SUCCEEDED),
+        left=time_left(works, slots=slots, declared=declared, measured={}))
 
 
-def _work(stage: StageRow) -> Work:
-    fraction = _running(stage).fraction if stage.state in LIVE_STAGES else 0.0
-    return Work(kind=stage.kind, flops=stage.flops, seconds=stage.seconds, is_done=stage.state in TERMINAL_STAGES,
-                fraction=fraction)
+def _work(each: StageSum) -> Work:
+    is_measured = each.state == StageState.SUCCEEDED
+    return Work(kind=each.kind, flops=each.flops, largest_flops=each.largest_flops, is_done=each.state in TERMINAL_STAGES,
+                seconds=each.seconds if is_measured else None)
 
 
-def _running(stage: StageRow) -> RunningStage:
-    report = stage.progress or {}
+def _running(stage: LiveStage) -> RunningStage:
+    report = stage.progress
     return RunningStage(
-        stage_id=stage.stage_id, kind=stage.kind, label=stage.label, attempt_no=stage.attempts_made,
+        stage_id=stage.stage_id, kind=stage.kind, label=stage.label, attempt_no=stage.attempt_no,
         step=_whole(report, "step"), steps=_whole(report, "steps"), loss=_number(report, "loss"),
         samples_per_s=_number(report, "samples_per_s"))
 

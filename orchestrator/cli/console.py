@@ -69,7 +69,6 @@ class Reported(click.ClickException):
     exit_code = FAILED
 
     def __init__(self, error: OrchestratorError) -> None:
-        """Keep the error, whose parts are shown apart."""
         super().__init__(str(error))
         self.error = error
 

@@ -24,7 +24,6 @@ class Reporter:
     """Shows progress on standard error: redrawn in place on a terminal, else a line now and then."""
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        """Choose the form by whether the console is a terminal."""
         self._console = console or err()
         self._clock = clock
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None

@@ -18,8 +18,9 @@ from orchestrator.cli.options import json_document, json_option, known_scale_opt
 from orchestrator.cli.store import ledger
 from orchestrator.cli.tables import print_results
 from orchestrator.ledger import read
+from orchestrator.ledger.known import FailedStage, failed_stages
 from orchestrator.ledger.reach import Engine
-from orchestrator.ledger.read import StageRow, StudyRow
+from orchestrator.ledger.read import StudyRow
 from orchestrator.progress import Progress, progress
 from orchestrator.results import study_results
 
@@ -37,17 +38,16 @@ def status(study: str | None, scale: str | None, as_json: bool) -> None:
     """Show all studies in the ledger, or one."""
     settings, engine = ledger()
     rows = [read.study(engine, study_name(study), scale)] if study else read.studies(engine)
-    stages = {row.study_id: read.stages(engine, row.study_id) for row in rows}
-    shown = [progress(row, stages[row.study_id], slots=settings.slots) for row in rows]
+    shown = [progress(engine, row, slots=settings.slots) for row in rows]
     if as_json:
         print_json({"as_of": time.time(), "driver": read.driver(engine), "outbox": read.outbox_lag(engine),
-                    "studies": [_document(each, stages[each.study.study_id]) for each in shown]})
+                    "studies": [_document(each, failed_stages(engine, each.study.study_id)) for each in shown]})
         return
     console = out()
     console.print(_driver_line(engine))
     console.print(_studies_table(shown) if rows else "no study was submitted yet; try: ablate run quickstart")
     if study:
-        console.print(Group(Text(), screen(shown[0]), *_failures(stages[shown[0].study.study_id])))
+        console.print(Group(Text(), screen(shown[0]), *_failures(failed_stages(engine, shown[0].study.study_id))))
 
 
 @click.command(epilog=json_document("""
@@ -72,7 +72,7 @@ def results(study: str, scale: str | None, benchmarks: bool, as_json: bool) -> N
     print_results(console, found, with_benchmarks=benchmarks)
 
 
-def _document(shown: Progress, stages: list[StageRow]) -> dict[str, Any]:
+def _document(shown: Progress, failed: list[FailedStage]) -> dict[str, Any]:
     row = shown.study
     return {
         "name": row.name, "scale": row.scale, "version": row.version, "state": row.state, "reason": row.reason,
@@ -82,12 +82,12 @@ def _document(shown: Progress, stages: list[StageRow]) -> dict[str, Any]:
         "left_s": None if shown.is_terminal else shown.left.seconds, "is_measured": shown.left.is_measured,
         "running": [plain(stage) for stage in shown.running],
         "failures": [{"stage_id": stage.stage_id, "label": stage.label, "state": stage.state,
-                      "attempts": stage.attempts_made, **_reason(stage)} for stage in stages if stage.failure],
+                      "attempts": stage.attempts_made, **_reason(stage)} for stage in failed],
     }
 
 
-def _reason(stage: StageRow) -> dict[str, Any]:
-    failure = stage.failure or {}
+def _reason(stage: FailedStage) -> dict[str, Any]:
+    failure = stage.failure
     return {"kind": failure.get("kind"), "message": failure.get("message")}
 
 
@@ -119,8 +119,7 @@ def _state(row: StudyRow) -> Text:
     return Text.assemble(state_text(row.state), f" ({row.reason})" if row.reason else "")
 
 
-def _failures(stages: list[StageRow]) -> list[Text]:
-    failed = [stage for stage in stages if stage.failure]
+def _failures(failed: list[FailedStage]) -> list[Text]:
     return [Text.assemble((f"{stage.label}: ", "bold"), state_text(stage.state),
                           f" after {stage.attempts_made} attempts: {_reason(stage)['message']}") for stage in failed]
 

@@ -124,7 +124,7 @@ class _Look:
         """Look, and return the study's state."""
         self.next_at = self.clock() + LOOK_EVERY_S
         row = read.study(self.engine, self.study_id)
-        self.reporter.show(progress(row, read.stages(self.engine, self.study_id), slots=self.settings.slots))
+        self.reporter.show(progress(self.engine, row, slots=self.settings.slots))
         return StudyState(row.state)
 
 
