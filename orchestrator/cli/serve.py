@@ -1,8 +1,8 @@
-"""`ablate dashboard`: the Streamlit pages in a process of their own."""
+"""`ablate dashboard`: the Streamlit pages."""
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -29,10 +29,8 @@ def dashboard(ctx: click.Context, port: int) -> None:
         ctx.exit(FAILED)
     err().print(f"dashboard: http://127.0.0.1:{port}  (Ctrl+C stops it)", soft_wrap=True)
     command = [sys.executable, "-m", "streamlit", "run", str(APP), *flags(CONFIG), f"--server.port={port}"]
-    try:
-        ctx.exit(subprocess.run(command, check=False).returncode)
-    except KeyboardInterrupt:
-        ctx.exit(0)
+    # It takes this process's place: whoever ends the command ends the server, and no orphan keeps listening.
+    os.execv(sys.executable, command)
 
 
 def flags(config: Path) -> list[str]:
