@@ -58,7 +58,8 @@ def server(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> I
 def page(browser: Browser, server: str) -> Iterator[Page]:
     """A page that knows the server's address and waits no longer than 30 s for anything."""
     context = browser.new_context(viewport={"width": 1440, "height": 1000}, base_url=server)
-    context.set_default_timeout(30_000)
+    # A bound, not a wait: the first page of a cold server took over 30 s on a busy machine of two cores.
+    context.set_default_timeout(120_000)
     yield context.new_page()
     context.close()
 
