@@ -9,6 +9,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
 SINGLE_IMAGE = ("general", "text_rich", "refer_ground", "science", "math", "code")
 """Mixed by alpha, relative to General."""
 GROUPS = ("multi_image", "text_only")
@@ -46,7 +50,45 @@ SFT_DATASETS: dict[str, dict[str, float]] = {
 IN_HOUSE = frozenset({"Coco instruct interleaved", "ICL-Instruct"})
 """Sets that were never published."""
 
-CONTINUAL_DATASETS: dict[str, tuple[str, ...]] = {
-    "ocr": ("PDFA", "IDL", "Rendered-text", "DocStruct-4M"), "recap": ("LLaVA-Recap-3M",), "sharegpt4v": ("ShareGPT4V-PT",),
+CONTINUAL_DATASETS: dict[str, dict[str, float]] = {
+    "ocr": {"PDFA": 0, "IDL": 0, "Rendered-text": 0, "DocStruct-4M": 0},
+    "recap": {"LLaVA-Recap-3M": 3000},
+    "sharegpt4v": {"ShareGPT4V-PT": 0},
 }
-"""Sets of each continual source; those of `ocr` have equal shares of a batch."""
+"""Sets of each continual source, thousands of samples; 0 where it is not published. The OCR sets are 45 M samples together."""
+PRETRAINING_DATASETS: dict[str, dict[str, float]] = {
+    "caption": {"Image-text pairs": 2_000_000}, "interleaved": {"Interleaved documents": 600_000},
+    "text_mm1": {"Text of MM1": 0}, "text_hq": {"High-quality text": 0},
+}
+"""Sources of the first stage, thousands of samples: in-house, so a catalogue names substitutes. The text is 2 T tokens."""
+EQUAL_SHARES = frozenset({"ocr"})
+"""Categories whose sets have equal shares of a batch; those of all others are drawn by size."""
+
+Stage = Literal["sft", "continual", "pretrain"]
+DATASETS: dict[Stage, dict[str, dict[str, float]]] = {
+    "sft": SFT_DATASETS, "continual": CONTINUAL_DATASETS, "pretrain": PRETRAINING_DATASETS,
+}
+"""Stage to category to data set to thousands of samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetEntry:
+    """One data set of the taxonomy."""
+
+    stage: Stage
+    category: str
+    name: str
+    thousands: float
+    """Samples in thousands, as published; 0 where they are not."""
+
+    @property
+    def is_in_house(self) -> bool:
+        """Whether it was never published."""
+        return self.name in IN_HOUSE or self.stage == "pretrain"
+
+
+def entries() -> Iterator[DatasetEntry]:
+    """List every data set of every stage and category, in the order of this file."""
+    for stage, categories in DATASETS.items():
+        for category, sets in categories.items():
+            yield from (DatasetEntry(stage, category, name, thousands) for name, thousands in sets.items())

@@ -8,12 +8,12 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import click
 
 from orchestrator.cli.console import reported
+from orchestrator.cli.lazy import LazyGroup
 from orchestrator.errors import OrchestratorError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -29,31 +29,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("control", "Start no further stages of a study; running ones finish."),
     "resume": ("control", "Let a paused study go on."),
     "cancel": ("control", "Stop a study for good; what is finished stays."),
+    "data": ("data", "List the training data, and check what is configured."),
     "doctor": ("doctor", "Say what is wrong with the set-up and how to mend it."),
     "dashboard": ("serve", "Open the dashboard in the browser."),
 }
 """Subcommand -> module in `orchestrator.cli` that holds it, and its line in the help."""
 
 
-class LazyGroup(click.Group):
-    """A group that imports a subcommand's module only when that subcommand is called."""
+class AblateGroup(LazyGroup):
+    """The top of the command."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the subcommands in the order in which a user needs them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module that holds the subcommand; None if there is no such name."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"orchestrator.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the subcommands from the table, so that `ablate --help` imports none of them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+    table = COMMANDS
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand and turn our errors into a message and an exit code."""
@@ -63,7 +49,7 @@ class LazyGroup(click.Group):
             raise reported(error) from error
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=AblateGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="ablate", prog_name="ablate")
 def main() -> None:
     """Ablation sweeps for multimodal models: run a study, watch it, and read its verdict with intervals.

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from model.config import Alpha, ContinualMixture
-from model.data import taxonomy
+from model.data import public_copies, taxonomy
 from model.data.workbench import SAMPLE_MAKERS
 
 TOTALS = {"general": 542.3, "text_rich": 1661.6, "refer_ground": 491.0, "math": 149.9, "science": 8.2, "code": 58.5,
@@ -38,3 +38,16 @@ def test_sizes_add_up_to_the_total_of_all():
 
 def test_in_house_sets_are_named_in_the_table():
     assert set(taxonomy.SFT_DATASETS["multi_image"]) >= taxonomy.IN_HOUSE
+
+
+def test_entries_list_every_set_of_every_stage():
+    found = list(taxonomy.entries())
+    assert len(found) == 62 + 6 + 4
+    assert len({(entry.category, entry.name) for entry in found}) == len(found)
+    assert {entry.category for entry in found} == set(taxonomy.CATEGORIES)
+
+
+def test_public_copies_are_of_sets_in_the_taxonomy():
+    known = {(entry.category, entry.name) for entry in taxonomy.entries()}
+    assert known >= public_copies.CONFIRMED.keys() | public_copies.LIKELY.keys()
+    assert not public_copies.CONFIRMED.keys() & public_copies.LIKELY.keys()

@@ -1,0 +1,21 @@
+"""`ablate data`: the data sets that mixtures are made of; each subcommand in a module of its own."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.lazy import LazyGroup
+
+
+class DataGroup(LazyGroup):
+    """The subcommands of `ablate data`."""
+
+    table = {
+        "list": ("data_list", "Show every data set of the taxonomy, its size, and what is configured where."),
+    }
+    prefix = "data_"
+
+
+@click.group(cls=DataGroup)
+def data() -> None:
+    """List the training data, and check what is configured."""

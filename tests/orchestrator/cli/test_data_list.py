@@ -1,0 +1,26 @@
+"""`ablate data list` shows the whole taxonomy."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from model.data.taxonomy import entries
+
+
+def test_every_data_set_is_shown(ablate: Callable[..., Result]) -> None:
+    output = ablate("data", "list").stdout
+    assert [entry.name for entry in entries() if entry.name not in output] == []
+
+
+def test_json_adds_up_to_the_published_total(ablate_json: Callable[..., Any]) -> None:
+    sets = ablate_json("data", "list")["datasets"]
+    assert math.fsum(row["thousands"] for row in sets if row["stage"] == "sft") == pytest.approx(4811.6)
+
+
+def test_a_copy_says_whether_its_size_agrees(ablate_json: Callable[..., Any]) -> None:
+    sets = {row["name"]: row for row in ablate_json("data", "list")["datasets"] if row["category"] == "text_rich"}
+    assert (sets["DVQA"]["public_copy"], sets["DVQA"]["is_copy_confirmed"]) == ("HuggingFaceM4/the_cauldron, dvqa", True)
+    assert sets["TabFact"]["is_copy_confirmed"] is False
