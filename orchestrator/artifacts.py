@@ -18,6 +18,7 @@ from orchestrator.errors import StudyError
 PACKAGED = "packaged:"
 RESULT = "result.json"
 PROGRESS = "progress.jsonl"
+SYSTEM = "system.jsonl"
 LOG = "log.txt"
 
 

@@ -25,13 +25,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from model import manifest
-from orchestrator.artifacts import LOG, PROGRESS, RESULT
+from orchestrator.artifacts import LOG, PROGRESS, RESULT, SYSTEM
 from orchestrator.errors import Diverged, NoResources, Stopped
 from orchestrator.failpoints import arm, failpoint
 from orchestrator.identity import stage_identity
 from orchestrator.settings import redact
 from orchestrator.snapshot import Outcome
 from orchestrator.states import LIVE_ATTEMPTS, AttemptState
+from orchestrator.system_metrics import sampled
 
 Order = Mapping[str, Any]
 """attempt_id, attempt_no, stage_id, kind, label, spec, parent, attempt_dir, out, checkpoints, failpoint: plain values."""
@@ -91,7 +92,7 @@ def run_attempt(order: Order, stages: Mapping[str, StageFunction], *, report: Re
     folder = Path(order["attempt_dir"])
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    with (folder / PROGRESS).open("a", buffering=1) as file, _logged(folder / LOG):
+    with (folder / PROGRESS).open("a", buffering=1) as file, _logged(folder / LOG), sampled(folder / SYSTEM):
         journal = _Journal(file, report)
         journal({"started": True})
         failpoint("attempt.started")

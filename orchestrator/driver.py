@@ -50,7 +50,7 @@ from orchestrator.snapshot import (
     evolve,
 )
 from orchestrator.states import TERMINAL_STUDIES, AttemptState, StageState, StudyState
-from orchestrator.tracking import Flusher
+from orchestrator.tracking.flusher import Flusher
 
 WAIT_S = 0.5
 """Longest wait for something to happen: how old the picture that `on_tick` sees may be."""

@@ -71,6 +71,12 @@ class Settings(BaseSettings):
         return self.mlflow or f"sqlite:///{self.home.absolute()}/mlflow.db"
 
 
+def visible_gpus() -> set[str] | None:
+    """Return the numbers or UUIDs of the GPUs that this process may use; None is all of them."""
+    names = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return None if names is None else {name.strip() for name in names.split(",") if name.strip()}
+
+
 def redact(text: str) -> str:
     """Cut secrets out of a text that will be stored: values of secret-looking variables, and passwords in URLs."""
     for name, value in os.environ.items():

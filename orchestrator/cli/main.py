@@ -26,10 +26,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("looking", "Show all studies in the ledger, or one."),
     "results": ("looking", "Print scores with intervals, differences to the baseline and the verdict."),
     "report": ("reporting", "Write a self-contained HTML report."),
+    "query": ("tracked", "Find past trials in MLflow, by its filter language."),
     "pause": ("control", "Start no further stages of a study; running ones finish."),
     "resume": ("control", "Let a paused study go on."),
     "cancel": ("control", "Stop a study for good; what is finished stays."),
     "data": ("data", "List the training data, and check what is configured."),
+    "mlflow": ("tracked", "Rebuild the MLflow store from the ledger (`ablate mlflow sync`)."),
     "doctor": ("doctor", "Say what is wrong with the set-up and how to mend it."),
     "dashboard": ("serve", "Open the dashboard in the browser."),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,3 +72,21 @@ def last_sent_at(engine: Engine) -> float | None:
     """Return when a message last arrived, None if none ever did."""
     with engine.connect() as connection:
         return connection.execute(select(func.max(t.tracking_outbox.c.sent_at))).scalar()
+
+
+def requeue(engine: Engine, found: Mapping[str, str]) -> int:
+    """Make all messages wait again, and note which foreign runs there are; return how many messages wait.
+
+    Args:
+        engine: the ledger.
+        found: subject -> foreign run, as the foreign store has them now; others are forgotten.
+    """
+    def attempt() -> int:
+        with transaction(engine) as connection:
+            connection.execute(t.tracking_subjects.delete())
+            rows = [{"subject": subject, "external_id": each} for subject, each in sorted(found.items())]
+            if rows:
+                connection.execute(t.tracking_subjects.insert(), rows)
+            return connection.execute(t.tracking_outbox.update().values(sent_at=None)).rowcount
+
+    return retrying(attempt)

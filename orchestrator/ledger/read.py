@@ -187,6 +187,12 @@ def stages(engine: Engine, study_id: str) -> list[StageRow]:
         return [_stage(row) for row in connection.execute(query)]
 
 
+def stage_label(engine: Engine, stage_id: str) -> str | None:
+    """Return the label of a stage for people, None if the ledger has no such stage."""
+    with engine.connect() as connection:
+        return connection.execute(select(t.stages.c.label).where(t.stages.c.stage_id == stage_id)).scalar()
+
+
 def scores(engine: Engine, study_id: str) -> list[ScoreRow]:
     """Return one row for each trial and benchmark that has a score."""
     trial = (t.trials.c.trial_key, t.trials.c.arm_key, t.arms.c.name.label("arm_name"), t.trials.c.seed)

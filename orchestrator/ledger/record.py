@@ -1,6 +1,6 @@
 """Events and tracking messages, collected in a transaction and written at its end in two statements.
 
-The outbox is the contract with `tracking.py`. Each message has a `subject` (what one MLflow run stands for), a `seq`
+The outbox is the contract with `tracking/`. Each message has a `subject` (what one MLflow run stands for), a `seq`
 (order within it, without gaps), a `kind` and a payload of plain values; `at` is seconds by the database clock.
 
 subject `trial:STUDY_ID:TRIAL_KEY`

@@ -4,6 +4,8 @@
 - An attempt carries its stage's spec, the curve from its progress file, and the totals of its result.
 - Tags are for searching: `tags.study = 'alpha-science' and tags.arm = 'science=0.1' and tags.seed = '0'`. `identity` is the
   stage's id, or for a trial the hash of its stages' ids: equal identities are equal computations.
+- What an attempt read and made (data by fingerprint, checkpoints by stage) is lineage; what its machine did meanwhile are
+  metrics below `system/`, as MLflow's own monitor names them.
 """
 
 from __future__ import annotations
@@ -15,8 +17,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from model.data.mixture import shares
+from model.plain import build
 from orchestrator.analysis.scores import metrics_of
-from orchestrator.artifacts import PROGRESS, Artifacts
+from orchestrator.artifacts import PROGRESS, SYSTEM, Artifacts
+from orchestrator.identity import CONFIGS
 from orchestrator.ledger.read import ScoreRow
 
 STAGES = "stages"
@@ -25,6 +30,7 @@ MAX_CURVE = 2000
 """Points of a curve; more are thinned, the last one kept."""
 LONGEST_PARAM = 6000
 LONGEST_TAG = 8000
+LONGEST_NAME = 500
 _SUITE = "benchmarks"
 _STATUS = {"SUCCEEDED": "FINISHED", "CANCELLED": "KILLED", "PREEMPTED": "KILLED"}
 _NO_METRIC = frozenset({"step", "steps", "at"})
@@ -32,6 +38,21 @@ _NO_METRIC = frozenset({"step", "steps", "at"})
 Payload = Mapping[str, Any]
 Point = tuple[str, float, int, int]
 """Name, value, milliseconds since the epoch, step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """Data that an attempt read."""
+
+    name: str
+    """Categories of a training stage, or the benchmark."""
+    source: str
+    """workbench or catalogue."""
+    fingerprint: str
+    description: str
+    """Its configuration, as JSON."""
+    context: str
+    """training or evaluation."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +68,12 @@ class Content:
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     metrics: list[Point] = field(default_factory=list)
+    data: list[Data] = field(default_factory=list)
+    parents: tuple[str, ...] = ()
+    """Stages whose checkpoints the attempt started from."""
+    made: str = ""
+    """The stage whose checkpoint the attempt made, or ""."""
+    last_step: int = 0
 
 
 def trial_content(messages: Sequence[tuple[str, Payload]], suite: Sequence[str]) -> Content:
@@ -109,14 +136,29 @@ def _attempt_started(content: Content, payload: Payload) -> None:
         "kind": payload["kind"], "stage_id": payload["stage_id"], "identity": payload["stage_id"], "label": payload["label"],
         "attempt": payload["attempt_id"], "attempt_no": payload["attempt_no"], "study_id": payload["study_id"],
         "parents": ",".join(payload["parent_ids"]), "seed": payload["spec"].get("seed", ""), "flops": f"{payload['flops']:.6g}"})
+    content.data, content.parents = _data(payload["kind"], payload["spec"]), tuple(payload["parent_ids"])
+
+
+def _data(kind: str, spec: Mapping[str, Any]) -> list[Data]:
+    """Return what names the data of a stage; an import reads none."""
+    if "data_fingerprint" not in spec:
+        return []
+    is_evaluation = kind == "evaluate"
+    names = (spec["benchmark"],) if is_evaluation else tuple(shares(build(CONFIGS[kind], spec["config"], "config").mixture))
+    return [Data(name=_cut(", ".join(names), LONGEST_NAME), source=spec["data"]["source"], fingerprint=spec["data_fingerprint"],
+                 description=json.dumps(spec["data"], sort_keys=True), context="evaluation" if is_evaluation else "training")]
 
 
 def _attempt_finished(content: Content, payload: Payload, artifacts: Artifacts) -> None:
     at = _ms(payload["at"])
-    curve = _curve(artifacts.attempt_dir(payload["stage_id"], payload["attempt_no"]) / PROGRESS, at)
+    folder = artifacts.attempt_dir(payload["stage_id"], payload["attempt_no"])
+    curve, system = _curve(folder / PROGRESS, at), _curve(folder / SYSTEM, at)
     totals = {**(payload["result"] or {}), "seconds": payload["seconds"]}
-    last = max((step for _, _, _, step in curve), default=0)
-    content.metrics = [*curve, *((f"result.{name}", float(value), at, last) for name, value in _numbers(totals).items())]
+    content.last_step = max((step for _, _, _, step in curve), default=0)
+    content.metrics = [*curve, *system,
+                       *((f"result.{name}", value, at, content.last_step) for name, value in _numbers(totals).items())]
+    if payload["state"] == "SUCCEEDED" and payload["kind"] != "evaluate":
+        content.made = payload["stage_id"]
     _end(content, payload)
     failure = payload["failure"] or {}
     content.tags |= _texts({"artifact": payload["artifact"] or "", "failure": failure.get("message", "")})

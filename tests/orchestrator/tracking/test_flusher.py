@@ -1,5 +1,4 @@
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -10,7 +9,6 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from orchestrator import tracking
 from orchestrator.artifacts import Artifacts
 from orchestrator.ledger import outbox, read
 from orchestrator.ledger import tables as t
@@ -18,59 +16,10 @@ from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.record import Record
 from orchestrator.ledger.write import finish_trial
 from orchestrator.settings import Settings
-from orchestrator.tracking import Flusher
+from orchestrator.tracking.flusher import Flusher
+from orchestrator.tracking.sink import Sink
 from tests.orchestrator import scored
-
-AT = 1_700_000_000.0
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory):
-    """An empty MLflow store: its migration takes seconds, so tests copy it."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path.read_bytes()
-
-
-@pytest.fixture
-def settings(tmp_path, migrated, monkeypatch):
-    (tmp_path / "mlflow.db").write_bytes(migrated)
-    monkeypatch.setenv("ABLATE_HOME", str(tmp_path))
-    return Settings.load()
-
-
-@pytest.fixture
-def client(settings):
-    return MlflowClient(settings.mlflow_uri)
-
-
-@pytest.fixture
-def engine(tmp_path, planned):
-    engine = scored.ledger(tmp_path)
-    scored.enter(engine, planned())
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def flusher(settings, engine):
-    flusher = Flusher(settings, engine)
-    yield flusher
-    flusher.stop()
-
-
-@pytest.fixture
-def unused_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def say(engine, subject, kind, payload, at=AT):
-    with transaction(engine) as connection:
-        record = Record(connection, now=at, actor="test")
-        record.message(subject, kind, payload)
-        record.flush()
+from tests.orchestrator.tracking.conftest import AT, say
 
 
 def finish_trials(engine, state="SUCCEEDED"):
@@ -180,7 +129,7 @@ def test_deleted_experiment_comes_back(flusher, settings, engine, client):
 
 def test_messages_of_a_subject_go_out_in_order(flusher, engine, monkeypatch):
     seen = []
-    monkeypatch.setattr(tracking._Sink, "deliver", lambda _, messages: seen.append([each.seq for each in messages]) or 0)
+    monkeypatch.setattr(Sink, "deliver", lambda _, messages: seen.append([each.seq for each in messages]) or 0)
     finish_trials(engine)
     flusher.flush_all(30)
     assert seen == [[1, 2]] * 6
@@ -193,7 +142,7 @@ def test_failure_leaves_what_was_not_sent_and_says_why(flusher, engine, monkeypa
         calls.append(messages)
         return 0 if len(calls) < 3 else 1 / 0
 
-    monkeypatch.setattr(tracking._Sink, "deliver", third_fails)
+    monkeypatch.setattr(Sink, "deliver", third_fails)
     flushed = flusher.flush_all(30)
     assert (flushed.num_left, flushed.error) == (4, "ZeroDivisionError: division by zero")
     assert flusher._turn() >= 1.0

@@ -1,0 +1,108 @@
+"""Past trials and attempts, asked for in MLflow's filter language.
+
+The one place that reads from MLflow: to find things again, never to show or select on a score.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from orchestrator.errors import OrchestratorError, StudyError
+from orchestrator.settings import Settings, redact
+from orchestrator.tracking.content import STAGES
+from orchestrator.tracking.flusher import OFF
+from orchestrator.tracking.sink import client_of
+
+EXAMPLE = "metrics.knowledge > 20 and tags.arm = 'science=0.5'"
+_NAMED = re.compile(r"\b(metrics|params|tags)\.(?:`([^`]+)`|\"([^\"]+)\"|([\w./-]+))")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One mlflow_run: a trial, or an attempt of a stage."""
+
+    mlflow_run_id: str
+    experiment: str
+    name: str
+    status: str
+    """RUNNING, FINISHED, FAILED or KILLED."""
+    started_at: float
+    """Seconds since the epoch."""
+    seconds: float | None
+    """From start to end; None while it goes on."""
+    tags: dict[str, str]
+    params: dict[str, str]
+    metrics: dict[str, float]
+
+    def value(self, column: str) -> str | float | None:
+        """Return what a column named as in the filter language holds, e.g. `metrics.mmbase`."""
+        kind, _, name = column.partition(".")
+        values: dict[str, dict[str, str] | dict[str, float]] = {"metrics": self.metrics, "params": self.params, "tags": self.tags}
+        return values[kind].get(name)
+
+
+def search(settings: Settings, text: str, *, study: str | None, stages: bool, order_by: Sequence[str], limit: int) -> list[Found]:
+    """Return the mlflow_runs that match, newest first unless `order_by` says otherwise.
+
+    Args:
+        settings: of the operator; they name the store.
+        text: in MLflow's filter language; "" is everything.
+        study: only this study's trials; None is all studies.
+        stages: attempts of stages in place of trials.
+        order_by: as MLflow takes it, e.g. `metrics.mmbase DESC`.
+        limit: most rows, 1 to 50,000.
+
+    Raises:
+        StudyError: MLflow does not understand the filter.
+        OrchestratorError: there is no store, or it does not answer.
+    """
+    with opened(settings) as client:
+        names = {each.experiment_id: each.name for each in client.search_experiments()}
+        wanted = [each for each, name in names.items() if _is_wanted(name, study=study, stages=stages)]
+        if not wanted:
+            return []
+        runs = client.search_runs(wanted, text, max_results=limit, order_by=list(order_by) or ["attributes.start_time DESC"])
+    return [_found(run, names[run.info.experiment_id]) for run in runs]
+
+
+def columns_of(*texts: str) -> list[str]:
+    """Return the metrics, params and tags that filters speak of, each once: what the reader wants to see."""
+    named = (f"{kind}.{quoted or double or plain}" for text in texts for kind, quoted, double, plain in _NAMED.findall(text))
+    return list(dict.fromkeys(named))
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[MlflowClient]:
+    """Open the store; what it refuses or cannot do becomes an error of ours."""
+    uri = settings.mlflow_uri
+    if uri == OFF:
+        raise OrchestratorError("tracking is off\nhint: unset ABLATE_MLFLOW_URI, or let it name an MLflow server")
+    Path(settings.home).mkdir(parents=True, exist_ok=True)
+    try:
+        yield client_of(uri)
+    except MlflowException as error:
+        if error.error_code == "INVALID_PARAMETER_VALUE":
+            raise StudyError("query", 0, str(error), f"for example: {EXAMPLE}") from error
+        raise OrchestratorError(redact(f"MLflow at {uri} does not answer: {error}")) from error
+
+
+def _is_wanted(experiment: str, *, study: str | None, stages: bool) -> bool:
+    if stages:
+        return experiment == STAGES
+    return experiment not in (STAGES, "Default") and study in (None, experiment, experiment.removeprefix("study "))
+
+
+def _found(run: Run, experiment: str) -> Found:
+    info = run.info
+    return Found(mlflow_run_id=info.run_id, experiment=experiment, name=info.run_name, status=info.status,
+                 started_at=info.start_time / 1000, seconds=(info.end_time - info.start_time) / 1000 if info.end_time else None,
+                 tags={name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")},
+                 params=dict(run.data.params), metrics=dict(run.data.metrics))

@@ -1,0 +1,83 @@
+"""Rebuild an MLflow store from the ledger: after it was lost, replaced, or changed by hand.
+
+- What the store still has keeps its mlflow_run; what it lacks is made again; everything is said once more, which is
+  harmless where it was there.
+- Only while no driver lives: its flusher remembers the store as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mlflow.entities import ViewType
+from mlflow.tracking import MlflowClient
+
+from orchestrator.errors import LostLease, OrchestratorError
+from orchestrator.ledger import outbox, read
+from orchestrator.ledger.reach import Engine
+from orchestrator.process import is_surely_dead
+from orchestrator.settings import Settings
+from orchestrator.tracking.flusher import Flushed, Flusher
+from orchestrator.tracking.query import opened
+
+PAGE = 1000
+TURN_S = 1.0
+"""Seconds between two words on how much is left."""
+
+
+def resync(settings: Settings, engine: Engine, *, on_progress: Callable[[int, int], None]) -> Flushed:
+    """Send everything that the ledger knows to the MLflow store of the settings.
+
+    Args:
+        settings: of the operator.
+        engine: the ledger.
+        on_progress: told how many messages are sent, and of how many.
+
+    Raises:
+        LostLease: a driver is running.
+        OrchestratorError: the store cannot be reached, or tracking is off.
+    """
+    holder = read.driver(engine)
+    if holder and holder.is_live and not is_surely_dead(holder.holder):
+        raise LostLease("a driver is running and writes to MLflow\nhint: wait for it, or stop it, then sync")
+    with opened(settings) as client:
+        total = outbox.requeue(engine, _found(client))
+    flusher = Flusher(settings, engine)
+    flusher.start()
+    try:
+        flushed = flusher.flush_all(TURN_S)
+        while flushed.num_left and not flushed.error:
+            on_progress(total - flushed.num_left, total)
+            flushed = flusher.flush_all(TURN_S)
+    finally:
+        flusher.stop()
+    on_progress(total - flushed.num_left, total)
+    if flushed.error:
+        raise OrchestratorError(f"MLflow at {settings.mlflow_uri}: {flushed.error}; {flushed.num_left} of {total} messages wait\n"
+                                "hint: they are kept; run it again when the store answers")
+    return flushed
+
+
+def _found(client: MlflowClient) -> dict[str, str]:
+    """Return which mlflow_run stands for each subject, and which LoggedModel for each stage; deleted runs come back."""
+    found: dict[str, str] = {}
+    experiments = [each.experiment_id for each in _pages(lambda token: client.search_experiments(max_results=PAGE, page_token=token))]
+    for run in _pages(lambda token: client.search_runs(experiments, "tags.subject != ''", ViewType.ALL, PAGE,
+                                                       ["attributes.start_time ASC"], token)):
+        if "duplicate_of" not in run.data.tags and run.data.tags["subject"] not in found:
+            found[run.data.tags["subject"]] = run.info.run_id
+            if run.info.lifecycle_stage == "deleted":
+                client.restore_run(run.info.run_id)
+    for model in _pages(lambda token: client.search_logged_models(experiments, max_results=100, page_token=token)):
+        if "stage_id" in model.tags:
+            found.setdefault(f"model:{model.tags['stage_id']}", model.model_id)
+    return found
+
+
+def _pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:
+    page = ask(None)
+    yield from page
+    while page.token:
+        page = ask(page.token)
+        yield from page

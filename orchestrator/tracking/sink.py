@@ -1,0 +1,159 @@
+"""One MLflow store, written so that sending anything twice does no harm.
+
+- Creating an mlflow_run is not idempotent, so: known to the ledger? else, if an earlier process or a lost reply may have
+  made it, search by the tag `subject`; else create. The same for LoggedModels, by the tag `stage_id`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mlflow import environment_variables as mlflow_environment
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.telemetry import set_telemetry_client
+from mlflow.tracking import MlflowClient
+
+from orchestrator.artifacts import Artifacts
+from orchestrator.ledger import outbox
+from orchestrator.ledger.outbox import Message
+from orchestrator.ledger.reach import Engine
+from orchestrator.tracking.content import STAGES, Content, attempt_content, suite_of_tags, trial_content
+from orchestrator.tracking.lineage import Lineage
+
+SQLITE = "sqlite:///"
+_REFUSALS = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"})
+log = logging.getLogger(__name__)
+
+
+class Sink:
+    """The store behind a tracking URI."""
+
+    def __init__(self, uri: str, engine: Engine, artifacts: Artifacts, *, doubtful_until: int) -> None:
+        """Open the store.
+
+        Args:
+            uri: of MLflow.
+            engine: the ledger, which knows the mlflow_runs that were made.
+            artifacts: where attempts left their curves.
+            doubtful_until: messages up to this one may have been half sent by a process that died.
+        """
+        self._client = client_of(uri)
+        self._engine, self._artifacts, self._doubtful_until = engine, artifacts, doubtful_until
+        self._experiments: dict[str, str] = {}
+        self._suites: dict[str, tuple[str, ...]] = {}
+        self._lineage = Lineage(self._client, engine, self._experiment(STAGES))  # opens the store, and migrates it once
+        self._file = uri.removeprefix(SQLITE) if uri.startswith(SQLITE) else None
+        if self._file:
+            self._write_ahead()
+
+    def _write_ahead(self) -> None:
+        """Make a SQLite store quick: MLflow commits six times for each run, and each commit would wait for the disk.
+
+        With a write-ahead log and `synchronous=NORMAL` only `sync` waits. The setting belongs to a connection, so it is
+        made on the one that MLflow's pool lends to this thread.
+        """
+        borrowed = self._client._tracking_client.store.engine.raw_connection()
+        borrowed.cursor().execute("PRAGMA journal_mode=WAL")
+        borrowed.cursor().execute("PRAGMA synchronous=NORMAL")
+        borrowed.close()
+
+    def sync(self) -> None:
+        """Return when all that was sent is on the disk."""
+        if self._file:
+            connection = sqlite3.connect(self._file)
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            connection.close()
+
+    def deliver(self, messages: Sequence[Message]) -> int:
+        """Send all that waits for one subject; return how many of its messages were refused for good.
+
+        Raises:
+            MlflowException: the store cannot be reached, or any other failure that may pass.
+        """
+        try:
+            self._deliver(messages)
+        except MlflowException as error:
+            if error.error_code not in _REFUSALS:
+                self._doubtful_until = max(self._doubtful_until, messages[-1].message_id)  # its reply may be lost
+                raise
+            log.warning("MLflow refused %s: %s", messages[0].subject, error)
+            return len(messages)
+        return 0
+
+    def _deliver(self, messages: Sequence[Message]) -> None:
+        content, is_doubtful = self._content(messages), messages[0].message_id <= self._doubtful_until
+        known = outbox.external_id(self._engine, messages[0].subject)
+        mlflow_run_id = known or self._create(messages[0], content, is_doubtful=is_doubtful)
+        for batch in _batches(content):
+            self._client.log_batch(mlflow_run_id, **batch)
+        self._lineage.link(mlflow_run_id, content, is_doubtful=is_doubtful)
+        if content.status is not None:
+            self._client.set_terminated(mlflow_run_id, content.status, content.ended_at_ms)
+
+    def _content(self, messages: Sequence[Message]) -> Content:
+        subject = messages[0].subject
+        payloads = [(each.kind, each.payload) for each in messages]
+        if subject.startswith("attempt:"):
+            return attempt_content(payloads, self._artifacts)
+        for kind, payload in payloads:
+            if kind == "trial_created":
+                self._suites[subject] = tuple(payload["config"]["evaluate"]["benchmarks"])
+        return trial_content(payloads, self._suites.get(subject) or self._suite(subject))
+
+    def _suite(self, subject: str) -> tuple[str, ...]:
+        """Ask MLflow for the suite that an earlier process noted with the trial's creation."""
+        known = outbox.external_id(self._engine, subject)
+        return suite_of_tags(self._client.get_run(known).data.tags) if known else ()
+
+    def _create(self, first: Message, content: Content, *, is_doubtful: bool) -> str:
+        experiment_id = self._experiment(content.experiment)
+        tags = {"subject": first.subject, **content.tags}
+        found = self._search(experiment_id, first.subject) if is_doubtful else None
+        created = found or self._client.create_run(
+            experiment_id, start_time=content.started_at_ms, tags=tags, run_name=content.name).info.run_id
+        winner = outbox.claim_external_id(self._engine, first.subject, created)
+        if winner != created:
+            self._client.set_tag(created, "duplicate_of", winner)
+        content.tags.clear()  # they went with the creation
+        return winner
+
+    def _search(self, experiment_id: str, subject: str) -> str | None:
+        quoted = subject.replace("'", "''")
+        found = self._client.search_runs([experiment_id], f"tags.subject = '{quoted}'", max_results=1,
+                                         order_by=["attributes.start_time ASC"])
+        return found[0].info.run_id if found else None
+
+    def _experiment(self, name: str) -> str:
+        """Return the id of an MLflow experiment, made or brought back if need be."""
+        if name not in self._experiments:
+            known = self._client.get_experiment_by_name(name)
+            if known is not None and known.lifecycle_stage == "deleted":
+                self._client.restore_experiment(known.experiment_id)
+            self._experiments[name] = known.experiment_id if known else self._client.create_experiment(name)
+        return self._experiments[name]
+
+
+def client_of(uri: str) -> MlflowClient:
+    """Return a client that reports to nobody, retries next to nothing and prints nothing on standard output."""
+    mlflow_environment.MLFLOW_DISABLE_TELEMETRY.set(True)
+    set_telemetry_client()
+    mlflow_environment.MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(1)
+    mlflow_environment.MLFLOW_HTTP_REQUEST_TIMEOUT.set(5)
+    mlflow_environment.MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)
+    for name in ("mlflow", "alembic"):  # its migration tells of each step
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return MlflowClient(uri)
+
+
+def _batches(content: Content) -> Iterator[dict[str, Any]]:
+    """Cut into requests that MLflow takes: 100 params, 100 tags, 1000 entities in all."""
+    params = [Param(name, value) for name, value in content.params.items()]
+    metrics = [Metric(*point) for point in content.metrics]
+    tags = [RunTag(name, value) for name, value in content.tags.items()]
+    for i in range(0, max(len(params), math.ceil(len(metrics) / 8), len(tags)), 100):
+        yield {"params": params[i:i + 100], "metrics": metrics[i * 8:(i + 100) * 8], "tags": tags[i:i + 100]}
