@@ -17,6 +17,7 @@ from orchestrator.cli.lazy import LazyGroup
 from orchestrator.errors import OrchestratorError
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("starting", "Write a commented study file to start from."),
     "validate": ("planning", "Check a study file; print what it resolves to."),
     "plan": ("planning", "Show arms, trials, stages, cost and time before anything runs."),
     "factors": ("planning", "List every path that a study may vary, with type, unit and default."),
@@ -25,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("running", "Follow a study that another process drives."),
     "status": ("looking", "Show all studies in the ledger, or one."),
     "results": ("looking", "Print scores with intervals, differences to the baseline and the verdict."),
+    "diff": ("comparing", "Compare two studies, or two versions of one."),
+    "logs": ("logs", "Print the logs of attempts that run or failed."),
     "report": ("reporting", "Write a self-contained HTML report."),
     "query": ("tracked", "Find past trials in MLflow, by its filter language."),
     "pause": ("control", "Start no further stages of a study; running ones finish."),
@@ -34,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "mlflow": ("tracked", "Rebuild the MLflow store from the ledger (`ablate mlflow sync`)."),
     "doctor": ("doctor", "Say what is wrong with the set-up and how to mend it."),
     "dashboard": ("serve", "Open the dashboard in the browser."),
+    "completion": ("starting", "Print what makes a shell complete subcommands and names of studies."),
 }
 """Subcommand -> module in `orchestrator.cli` that holds it, and its line in the help."""
 

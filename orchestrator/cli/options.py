@@ -6,17 +6,32 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
+
+from orchestrator import library
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 DEFAULT_SCALE = "tiny"
 
-study_argument: Decorator = click.argument("study", metavar="STUDY")
+
+
+def _studies(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the names of the library's studies, or leave it to the shell to complete a path."""
+    names = [CompletionItem(name) for name in library.names("study") if name.startswith(incomplete)]
+    return names or [CompletionItem(incomplete, type="file")]
+
+
+def _scales(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in library.names("scale") if name.startswith(incomplete)]
+
+
+study_argument: Decorator = click.argument("study", metavar="STUDY", shell_complete=_studies)
 json_option: Decorator = click.option("--json", "as_json", is_flag=True,
                                       help="Print one JSON document on standard output instead of tables.")
-scale_option: Decorator = click.option("--scale", default=DEFAULT_SCALE, show_default=True, metavar="NAME",
+scale_option: Decorator = click.option("--scale", default=DEFAULT_SCALE, show_default=True, metavar="NAME", shell_complete=_scales,
                                        help="What the recipe runs on: tiny, small, mm1.5-3b, ...")
-known_scale_option: Decorator = click.option("--scale", default=None, metavar="NAME",
+known_scale_option: Decorator = click.option("--scale", default=None, metavar="NAME", shell_complete=_scales,
                                              help="Which scale, if the ledger holds the study at several.")
 
 

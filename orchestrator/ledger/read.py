@@ -123,6 +123,20 @@ class EventRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRow:
+    """One execution of a stage."""
+
+    stage_id: str
+    label: str
+    attempt_no: int
+    state: str
+    started_at: float
+    ended_at: float | None
+    failure: Plain | None
+    """Kind, message, traceback."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DriverRow:
     """Who decides, and whether it still lives."""
 
@@ -185,6 +199,16 @@ def stages(engine: Engine, study_id: str) -> list[StageRow]:
              .where(t.stages.c.stage_id.in_(mine)).order_by(t.stages.c.position, t.stages.c.label, t.stages.c.stage_id))
     with engine.connect() as connection:
         return [_stage(row) for row in connection.execute(query)]
+
+
+def attempts(engine: Engine, study_id: str) -> list[AttemptRow]:
+    """Return all attempts of the stages that a study needs, in the order in which they began."""
+    a, mine = t.attempts.c, select(t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
+    query = (select(a.stage_id, t.stages.c.label, a.attempt_no, a.state, a.started_at, a.ended_at, a.failure)
+             .join(t.stages, t.stages.c.stage_id == a.stage_id)
+             .where(a.stage_id.in_(mine)).order_by(a.started_at, t.stages.c.position, a.attempt_no))
+    with engine.connect() as connection:
+        return [AttemptRow(**{**row._mapping, "failure": _json(row.failure)}) for row in connection.execute(query)]
 
 
 def stage_label(engine: Engine, stage_id: str) -> str | None:
