@@ -11,9 +11,9 @@ import torch
 
 from model.config import ContinualConfig, DataConfig, ModelConfig, PretrainConfig, SftConfig
 from model.data.conversation import Encoded, Encoder
-from model.data.mixture import MixtureDraw, sample_index
+from model.data.mixture import MixtureDraw
+from model.data.supply import supply
 from model.data.tokenizer import load_tokenizer
-from model.data.workbench import make_sample
 from model.manifest import publish, verify
 from model.mm15 import MM15
 from model.training.loop import Report, train
@@ -51,7 +51,7 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
     encoder = Encoder(tokenizer, config.images, max_tokens=config.max_tokens)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
-    batch_of = _workbench_batches(config, data, encoder, seed=seed)
+    batch_of = batches(config, data, encoder, seed=seed)
     result = train(model, encoder, batch_of, config, folder=checkpoints, report=report, should_stop=should_stop)
 
     def write(directory: Path) -> None:
@@ -79,14 +79,7 @@ def _model(model_config: ModelConfig, start: Path | None, *, tile: int, seed: in
     return model
 
 
-def _workbench_batches(config: StageConfig, data: DataConfig, encoder: Encoder, *, seed: int) -> Callable[[int], list[Encoded]]:
-    if data.source != "workbench":
-        raise ValueError(f"data.source is {data.source!r}; allowed here: workbench (real data sets need a catalogue reader)")
-
-    mixture = MixtureDraw(config.mixture, batch=config.batch, seed=seed)
-
-    def batch_of(step: int) -> list[Encoded]:
-        return [encoder.sample(make_sample(draw.category, "train", sample_index(seed, draw.category, draw.k), seed=data.seed))
-                for draw in mixture.batch(step)]
-
-    return batch_of
+def batches(config: StageConfig, data: DataConfig, encoder: Encoder, *, seed: int) -> Callable[[int], list[Encoded]]:
+    """Return the function from an optimiser step to its encoded samples."""
+    mixture, samples = MixtureDraw(config.mixture, batch=config.batch, seed=seed), supply(data, seed=seed)
+    return lambda step: [encoder.sample(samples.sample(draw)) for draw in mixture.batch(step)]

@@ -16,7 +16,7 @@ from model.mm15 import MM15
 from model.training import checkpoints
 from model.training.loop import Diverged, Stopped, _backward
 from model.training.optimisers import Adafactor, learning_rate, optimiser
-from model.training.stage import _workbench_batches, drawn, train_stage
+from model.training.stage import batches, drawn, train_stage
 
 CONFIG = SftConfig(images=ImageConfig(mode="single", tile=64, tokens=4), mixture=SftMixture(alpha=Alpha(general=1, science=0.5)),
                    steps=4, batch=3, lr=1e-3, warmup_steps=1, optimizer="adamw", checkpoint_every=2, max_tokens=512)
@@ -117,7 +117,7 @@ def test_gradients_do_not_depend_on_the_micro_batch(tmp_path):
     for size in (0, 1):
         torch.manual_seed(0)
         model, encoder = MM15(MODEL), Encoder(load_tokenizer(), CONFIG.images, max_tokens=512)
-        batch = _workbench_batches(CONFIG, DataConfig(), encoder, seed=0)(0)
+        batch = batches(CONFIG, DataConfig(), encoder, seed=0)(0)
         loss = _backward(model, encoder, batch, replace(CONFIG, micro_batch=size))
         from_sizes.append((loss, [weight.grad for weight in model.parameters() if weight.grad is not None]))
     (loss_a, a), (loss_b, b) = from_sizes
