@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -21,6 +22,7 @@ from orchestrator.snapshot import AttemptView, Claim, Outcome, Stop
 from orchestrator.states import AttemptState
 
 MakeExecutor = Callable[[Settings], Executor]
+_POLL_S = 0.5
 
 
 class Crew:
@@ -107,6 +109,26 @@ class Crew:
         else:
             self.stopping[action.attempt_id] = now
             self._executor.cancel(action.attempt_id)
+
+    def save_all(self) -> list[Outcome]:
+        """Ask all attempts to save and end, wait for them as long as they have for it; return what ended."""
+        for attempt_id in self.known:
+            self.stop(Stop(attempt_id, AttemptState.PREEMPTED), 0.0)
+        deadline, outcomes = self._clock() + self._settings.stop_grace_s, list[Outcome]()
+        while self.is_busy and self._clock() < deadline:
+            outcomes += self.poll(_POLL_S)
+        return outcomes
+
+    def hold(self) -> str:
+        """Say why nothing may be handed out now, "" if all is well: a stage that starts on a full disk is lost work."""
+        root = self.artifacts.root
+        while not root.exists():
+            root = root.parent
+        free_gib = shutil.disk_usage(root).free / 2**30
+        if free_gib >= self._settings.min_free_gib:
+            return ""
+        return (f"{free_gib:.1f} GiB are free at {root}, ABLATE_MIN_FREE_GIB asks for {self._settings.min_free_gib:g}: "
+                "no stage is started until there is room")
 
     def left_behind(self, attempts: Iterable[AttemptView]) -> list[Outcome]:
         """Return what attempts left on disk that are live by the ledger, but not ours: a result, or nothing."""

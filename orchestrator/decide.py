@@ -14,6 +14,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import takewhile
 
 from orchestrator.snapshot import (
     Action,
@@ -71,7 +72,7 @@ def decide(snapshot: Snapshot, observed: Observed, now: float, *, retry_base_s: 
     work.do(_trials(work))
     work.do(_studies(work))
     work.actions += _stops(work, stop_grace_s)
-    if not observed.is_draining:
+    if not observed.is_draining and not observed.hold:
         work.do(_claims(work))
         work.do(_trials(work))  # the first claim makes its trials RUNNING
         work.actions += _proposals(work)
@@ -117,12 +118,22 @@ def _finishes(work: _Work, retry_base_s: float) -> list[Write]:
             continue
         stage = work.snapshot.stages[attempt.stage_id]
         outcome = _judged(outcome, stage, is_wanted=wanted[stage.stage_id] > 0)
-        target = _after(outcome, stage, is_wanted=wanted[stage.stage_id] > 0)
-        charged = sum(past.is_charged for past in _counted(stage)) + outcome.is_charged
-        waits = target is StageState.QUEUED and charged > 0
-        not_before = work.now + retry_delay_s(charged, base_s=retry_base_s) if waits else 0.0
+        target, why = _after(outcome, stage, is_wanted=wanted[stage.stage_id] > 0)
+        if why:
+            message = (outcome.failure or {}).get("message", outcome.state)
+            outcome = replace(outcome, failure={**(outcome.failure or {}), "message": f"{message}\ngiven up: {why}"})
+        num_failed = _num_failed(outcome, stage) if target is StageState.QUEUED else 0
+        not_before = work.now + retry_delay_s(num_failed, base_s=retry_base_s) if num_failed else 0.0
         found.append(Finish(outcome, stage.stage_id, attempt.attempt_no, stage.state, target, not_before))
     return found
+
+
+def _num_failed(outcome: Outcome, stage: StageView) -> int:
+    """Count what the next attempt has to wait for: charged failures, and preemptions in a row but the first of them."""
+    counted = _counted(stage)
+    if outcome.state is AttemptState.PREEMPTED:
+        return sum(1 for _ in takewhile(lambda past: past.state is AttemptState.PREEMPTED, reversed(counted)))
+    return sum(past.is_charged for past in counted) + outcome.is_charged
 
 
 def _judged(outcome: Outcome, stage: StageView, *, is_wanted: bool) -> Outcome:
@@ -137,17 +148,20 @@ def _judged(outcome: Outcome, stage: StageView, *, is_wanted: bool) -> Outcome:
     return replace(outcome, is_charged=outcome.is_charged and not is_harmless)
 
 
-def _after(outcome: Outcome, stage: StageView, *, is_wanted: bool) -> StageState:
-    """Return what the stage becomes: a result is final, a failure is retried within its budget."""
+def _after(outcome: Outcome, stage: StageView, *, is_wanted: bool) -> tuple[StageState, str]:
+    """Return what the stage becomes, and why it is given up: a result is final, a failure is retried within its budget."""
     if outcome.state in (AttemptState.SUCCEEDED, AttemptState.DIVERGED):
-        return StageState(outcome.state)
+        return StageState(outcome.state), ""
     if not is_wanted:
-        return StageState.CANCELLED
+        return StageState.CANCELLED, ""
+    if _is_crash_loop(stage, outcome):
+        return StageState.FAILED, (f"lost {CRASH_LOOP} times in a row without a new checkpoint; it is in quarantine until "
+                                   "`ablate resume`")
     budget = BUDGETS[outcome.state]
     spent = outcome.is_charged + sum(past.is_charged and past.state is outcome.state for past in _counted(stage))
-    if (budget is not None and spent > budget) or _is_crash_loop(stage, outcome):
-        return StageState.FAILED
-    return StageState.QUEUED
+    if budget is None or spent <= budget:
+        return StageState.QUEUED, ""
+    return StageState.FAILED, f"the {budget} retries that {outcome.state} has are spent" if budget else ""
 
 
 def _counted(stage: StageView) -> list[PastAttempt]:
@@ -290,12 +304,17 @@ def _claims(work: _Work) -> list[Write]:
         return []
     wanted = work.wanted(LIVE_STUDIES)
     ready = [stage for stage in work.snapshot.stages.values()
-             if stage.state is StageState.QUEUED and stage.not_before <= work.now and wanted[stage.stage_id]]
+             if stage.state is StageState.QUEUED and _is_time(stage, work.now) and wanted[stage.stage_id]]
     if not ready:
         return []
     owners = _owners(work)
     ready.sort(key=lambda stage: (-wanted[stage.stage_id], owners[stage.stage_id], stage.position, stage.stage_id))
     return [_claim(work, stage, owners[stage.stage_id][1]) for stage in ready[:num_free]]
+
+
+def _is_time(stage: StageView, now: float) -> bool:
+    """Say whether a stage need not wait any more; a wait longer than any that is given is from a clock set back."""
+    return not now < stage.not_before <= now + LONGEST_WAIT_S
 
 
 def _owners(work: _Work) -> dict[str, tuple[float, str]]:

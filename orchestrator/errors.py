@@ -44,6 +44,10 @@ class LostLease(OrchestratorError):
     """The driver's lease went to another process; this one must stop deciding at once."""
 
 
+class LedgerAway(OrchestratorError):
+    """The ledger's database does not answer, for a reason that may pass: it restarts, is cut off, or its disk is full."""
+
+
 class Stopped(OrchestratorError):
     """Work ended because it was asked to, after saving what it had."""
 

@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     """Seconds without a step after which an attempt counts as stalled."""
     stop_grace_s: float = Field(default=25.0, ge=0)
     """Seconds an attempt has to save its checkpoint when it is asked to stop."""
+    ledger_patience_s: float = Field(default=300.0, ge=0)
+    """Seconds that a driver waits for a ledger that does not answer, before workers are asked to save and it leaves."""
+    min_free_gib: float = Field(default=1.0, ge=0)
+    """Free space of the artifact store, in GiB, below which no stage is started."""
     retry_base_s: float = Field(default=1.0, ge=0)
     """Wait before the first retry; doubles with each further one, up to a minute."""
     failpoint: str = ""

@@ -121,6 +121,8 @@ class Observed:
     """Attempts without a step for too long."""
     stopping: Mapping[str, float] = field(default_factory=dict)
     """Attempts asked to stop, and since when."""
+    hold: str = ""
+    """Why nothing may be handed out for now, though what runs goes on: the disk is full."""
     is_draining: bool = False
     """The driver was asked to leave: hand out nothing, stop everything."""
 

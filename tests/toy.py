@@ -34,7 +34,8 @@ EXECUTIONS = "executions.txt"
 
 
 def toy_settings(home: Path, **changes: Any) -> Settings:
-    values: dict[str, Any] = {"home": home, "slots": 2, "retry_base_s": 0.0, "mlflow": "off", "lease_ttl_s": 5.0, **changes}
+    values: dict[str, Any] = {"home": home, "slots": 2, "retry_base_s": 0.0, "mlflow": "off", "lease_ttl_s": 5.0,
+                              "min_free_gib": 0.0, **changes}
     values["ledger"] = SecretStr(values.get("ledger", ""))
     return Settings.model_construct(**values)
 

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from orchestrator.errors import LostLease, OrchestratorError, Stopped, StudyError
+from orchestrator.errors import LedgerAway, LostLease, OrchestratorError, Stopped, StudyError
 
 DONE, FAILED, BAD_INPUT, TRY_AGAIN = 0, 1, 2, 75
 """Exit codes of every subcommand; 75 is EX_TEMPFAIL of sysexits.h."""
@@ -101,4 +101,4 @@ def reported(error: OrchestratorError) -> Reported:
     """Return the error as what the command line raises, with the exit code of its kind."""
     if isinstance(error, StudyError):
         return ReportedInput(error)
-    return ReportedDelay(error) if isinstance(error, LostLease | Stopped) else Reported(error)
+    return ReportedDelay(error) if isinstance(error, LedgerAway | LostLease | Stopped) else Reported(error)

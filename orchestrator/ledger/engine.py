@@ -4,13 +4,15 @@
   followed by a write is refused at once, whatever the timeout.
 - `fenced` is a transaction whose first statement proves and extends the driver's lease: that UPDATE holds the row, so a
   take-over waits until we are done, and finds nothing half written.
-- `retrying` repeats a whole transaction function after serialization failures, lock time-outs and lost connections; the
-  functions it is given are idempotent by client-made keys, because a COMMIT whose reply is lost is ambiguous.
+- `retrying` repeats a whole transaction function after serialization failures, lock time-outs and lost connections. A COMMIT
+  whose reply is lost is ambiguous: functions are idempotent by client-made keys, or read back whether their token arrived.
+- What may pass by itself (a server that restarts, a full disk) is `LedgerAway` for those above: nothing is lost, wait.
 """
 
 from __future__ import annotations
 
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,16 +24,21 @@ from typing import Any, TypeVar
 import sqlalchemy.orm  # noqa: F401
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, inspect, make_url, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from orchestrator.errors import LostLease, OrchestratorError
+from orchestrator.errors import LedgerAway, LostLease, OrchestratorError
 from orchestrator.ledger.tables import driver_lease, now_s
 
-HEAD = "0001"
+HEAD = "0002"
 """Newest migration; a ledger beyond it was written by a newer release."""
 RETRY_FOR_S = 30.0
-_RETRYABLE = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03"})
+_PASSING = frozenset({
+    "40001", "40P01", "55P03",  # serialization, deadlock, lock not available
+    "57P01", "57P02", "57P03", "08000", "08001", "08003", "08004", "08006", "08007",  # the server goes, comes, or was cut off
+    "53100", "53200", "53300",  # disk full, memory, connections
+})
+_PASSING_SQLITE = ("database is locked", "database or disk is full", "disk I/O error", "unable to open database file")
 _MIGRATION_LOCK = 7345
 T = TypeVar("T")
 
@@ -84,14 +91,19 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def fenced(engine: Engine, fence: Fence) -> Iterator[Fenced]:
+def fenced(engine: Engine, fence: Fence, token: str = "") -> Iterator[Fenced]:
     """Open a transaction that commits only while the fence is the newest; also extends the driver's lease.
+
+    Args:
+        engine: the ledger.
+        fence: the driver's.
+        token: a fresh name of this transaction, for `was_committed`.
 
     Raises:
         LostLease: another driver took over; nothing was written.
     """
-    mine = (driver_lease.c.epoch == fence.epoch) & (driver_lease.c.driver_id == fence.driver_id)
-    extend = (driver_lease.update().where(mine).values(lease_expires_at=now_s() + fence.ttl_s)
+    extend = (driver_lease.update().where(_is_held(fence))
+              .values(lease_expires_at=now_s() + fence.ttl_s, ttl_s=fence.ttl_s, token=token)
               .returning(driver_lease.c.lease_expires_at, driver_lease.c.bell))
     with transaction(engine) as connection:
         row = connection.execute(extend).one_or_none()
@@ -100,25 +112,61 @@ def fenced(engine: Engine, fence: Fence) -> Iterator[Fenced]:
         yield Fenced(connection, row.lease_expires_at - fence.ttl_s, row.bell)
 
 
-def retrying(function: Callable[[], T]) -> T:
-    """Call a whole, idempotent transaction function until it passes or `RETRY_FOR_S` are over."""
-    deadline = time.monotonic() + RETRY_FOR_S
+def was_committed(engine: Engine, fence: Fence, token: str) -> bool:
+    """Say whether the fenced transaction of that token, the last that this driver tried, took effect."""
+    with engine.connect() as connection:
+        return connection.execute(select(driver_lease.c.token).where(_is_held(fence))).scalar() == token
+
+
+def _is_held(fence: Fence) -> ColumnElement[bool]:
+    return (driver_lease.c.epoch == fence.epoch) & (driver_lease.c.driver_id == fence.driver_id)
+
+
+def retrying(function: Callable[[], T], *, for_s: float = RETRY_FOR_S) -> T:
+    """Call a whole, idempotent transaction function until it passes.
+
+    Raises:
+        LedgerAway: it did not pass within `for_s` seconds, for a reason that may pass yet.
+    """
+    deadline = time.monotonic() + for_s
     for attempt in range(1, 1000):
-        try:
-            return function()
-        except DBAPIError as error:
-            if not _is_transient(error) or time.monotonic() > deadline:
-                raise
-            # Jitter spreads writers that collided; it orders nothing that is stored.
-            time.sleep(min(1.0, 0.01 * 2 ** min(attempt, 7)) * random.random())  # noqa: S311
-    raise OrchestratorError("the ledger refused 999 attempts of one transaction")
+        with reachable():
+            try:
+                return function()
+            except DBAPIError as error:
+                if not is_passing(error) or time.monotonic() > deadline:
+                    raise
+        # Jitter spreads writers that collided; it orders nothing that is stored.
+        time.sleep(min(1.0, 0.01 * 2 ** min(attempt, 7)) * random.random())  # noqa: S311
+    raise LedgerAway("the ledger refused 999 attempts of one transaction")
 
 
-def _is_transient(error: DBAPIError) -> bool:
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Turn what the database says of its being away into `LedgerAway`; other errors of it stay what they are.
+
+    Raises:
+        LedgerAway: with the database's own reason.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        if not is_passing(error):
+            raise
+        reason = (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
+        raise LedgerAway(f"the ledger does not answer: {reason}\nhint: what was finished is safe; try again") from error
+
+
+def is_passing(error: DBAPIError) -> bool:
+    """Say whether an error of the database may pass by itself."""
     if error.connection_invalidated:
         return True
+    if not isinstance(error, OperationalError):
+        return False
+    if isinstance(error.orig, sqlite3.Error):
+        return str(error.orig).startswith(_PASSING_SQLITE)
     code = getattr(error.orig, "sqlstate", None)
-    return code in _RETRYABLE or (isinstance(error, OperationalError) and "database is locked" in str(error.orig))
+    return code is None or code in _PASSING  # None: there was no server to give one
 
 
 def _open_sqlite(url: str, database: str | None) -> Engine:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Row, case, distinct, func, literal, s
 
 from orchestrator.errors import StudyError
 from orchestrator.ledger import tables as t
-from orchestrator.ledger.tables import now_s
+from orchestrator.ledger.tables import CLOCK_SLACK_S, now_s
 from orchestrator.states import LIVE_ATTEMPTS, LIVE_STAGES, TERMINAL_TRIALS
 
 Plain = dict[str, Any]
@@ -253,7 +253,8 @@ def driver(engine: Engine) -> DriverRow | None:
         row = connection.execute(query).one_or_none()
     if row is None:
         return None
-    return DriverRow(driver_id=row.driver_id, epoch=row.epoch, is_live=row.expires_in_s > 0,
+    is_live = 0 < row.expires_in_s <= row.ttl_s + CLOCK_SLACK_S
+    return DriverRow(driver_id=row.driver_id, epoch=row.epoch, is_live=is_live,
                      expires_in_s=row.expires_in_s, holder=json.loads(row.holder))
 
 

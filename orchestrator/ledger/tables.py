@@ -32,6 +32,9 @@ from sqlalchemy.sql.functions import FunctionElement
 metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s",
                                        "uq": "uq_%(table_name)s_%(column_0_name)s", "ix": "ix_%(column_0_label)s"})
 
+CLOCK_SLACK_S = 5.0
+"""How much further than its time-to-live a lease may reach ahead before the clock must have been set back."""
+
 _LIVE_SQL = text("state IN ('LEASED', 'RUNNING')")
 _SUCCESS_SQL = text("state = 'SUCCEEDED'")
 
@@ -62,6 +65,8 @@ driver_lease = Table(
     Column("lease_expires_at", Double, nullable=False),
     Column("holder", Text, nullable=False),  # JSON: host, pid, when the process started
     Column("bell", BigInteger, nullable=False),  # counts what people did; the driver re-reads when it moves
+    Column("token", String(64), nullable=False, server_default=""),  # of the last fenced transaction that was committed
+    Column("ttl_s", Double, nullable=False, server_default="60"),  # a lease that reaches further ahead comes from a clock set back
 )
 
 studies = Table(

@@ -90,11 +90,14 @@ class _Writer:
     def _start(self, write: Start) -> None:
         self._swap(t.attempts, {"attempt_id": write.attempt_id}, AttemptState.LEASED, AttemptState.RUNNING)
         self._swap(t.stages, {"stage_id": write.stage_id}, StageState.LEASED, StageState.RUNNING)
+        self.record.event("attempt", write.attempt_id, AttemptState.LEASED, AttemptState.RUNNING)
         self.record.event("stage", write.stage_id, StageState.LEASED, StageState.RUNNING)
 
     def _finish(self, write: Finish) -> None:
         outcome = write.outcome
+        attempt_from = AttemptState.RUNNING if write.stage_from is StageState.RUNNING else AttemptState.LEASED
         self._end_attempt(write)
+        self.record.event("attempt", outcome.attempt_id, attempt_from, outcome.state, detail={"is_charged": outcome.is_charged})
         is_accepted = outcome.state is AttemptState.SUCCEEDED
         artifact = self._artifact_of(write.stage_id, write.attempt_no) if is_accepted else None
         values: dict[str, Any] = {"not_before": write.not_before}
@@ -165,6 +168,8 @@ class _Writer:
             lease_expires_at=self._tx.now + self._ttl_s, started_at=write.at, is_charged=False, checkpoint_step=0,
             failure_hash=""))
         stage = self._stage(write.stage_id)
+        self.record.event("attempt", write.attempt_id, "", AttemptState.LEASED,
+                          detail={"stage_id": write.stage_id, "attempt_no": write.attempt_no, "epoch": self._fence.epoch})
         self.record.event("stage", write.stage_id, StageState.QUEUED, StageState.LEASED,
                           detail={"attempt_no": write.attempt_no, "attempt_id": write.attempt_id})
         self.record.message(f"attempt:{write.attempt_id}", "attempt_started", {

@@ -1,0 +1,316 @@
+"""The holder of the ledger's lease: its picture of the ledger, its crew, and one round of driving them.
+
+- One fenced transaction a tick holds all its writes; orders go to the executor only after the commit.
+- Its picture of the ledger stays in memory, since nobody else writes it; it is read again when a person rang the bell,
+  or when a compare-and-set found something else than expected.
+- A commit whose reply was lost is settled by its token, read back before anything else is written.
+- Live attempts that the executor does not know (after a crash, its or ours) are harvested from `result.json`, or given
+  up uncharged and queued again from their last checkpoint.
+- While the ledger does not answer, workers go on; after `ledger_patience_s` they are asked to save, and the driver leaves.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from orchestrator.adaptive import next_arm
+from orchestrator.crew import Crew, MakeExecutor
+from orchestrator.decide import decide
+from orchestrator.errors import LedgerAway, LostLease, StaleWrite, StudyError
+from orchestrator.failpoints import failpoint
+from orchestrator.ledger import lease, load, people, read
+from orchestrator.ledger.engine import Fence, fenced, retrying, was_committed
+from orchestrator.ledger.enter import close_search, enter_plan
+from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.write import adopt, apply, note_attempts
+from orchestrator.plan import Plan
+from orchestrator.process import is_surely_dead, whoami
+from orchestrator.settings import Settings
+from orchestrator.snapshot import Action, Claim, Finish, MoveStudy, Observed, Outcome, Propose, Snapshot, Stop, evolve
+from orchestrator.states import TERMINAL_STUDIES, AttemptState, StageState, StudyState
+
+WAIT_S = 0.5
+"""Longest wait for something to happen: how old the picture that `on_tick` sees may be."""
+BEAT_S = 1.0
+"""Seconds between two writes of leases and progress while attempts run."""
+RETRY_S = 2.0
+"""Seconds that a tick repeats its transaction by itself, before the loop hears that the ledger is away."""
+_logger = logging.getLogger(__name__)
+
+
+class Exit(StrEnum):
+    """Why `drive` returned."""
+
+    FINISHED = "FINISHED"
+    """The study is in a final state."""
+    PAUSED = "PAUSED"
+    """The study is paused and nothing of it runs: only a person can go on."""
+    STOPPED = "STOPPED"
+    """Asked to leave by a signal; `ablate run` again goes on from there."""
+    FENCED = "FENCED"
+    """Another driver took over; exit code 75."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverView:
+    """What `on_tick` is told."""
+
+    is_driver: bool
+    """False while another process drives and this one watches."""
+    is_draining: bool
+    num_live: int
+    """Attempts that are out."""
+    slots: int
+    progress: Mapping[str, Mapping[str, Any]]
+    """Attempt id -> last report: step, steps, loss, samples_per_s."""
+    trouble: str = ""
+    """Why nothing is handed out although something waits: the ledger is away, the disk is full."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decided:
+    """A decision with all that it leads to, kept until the ledger is known to have it."""
+
+    token: str
+    actions: list[Action]
+    orders: dict[str, dict[str, Any]]
+    now: float
+    bell: int
+    snapshot: Snapshot
+    num_told: int
+    """Outcomes that it dealt with."""
+
+
+class Driver:
+    """Holds the lease, the picture of the ledger and the crew; `turn` is one round of the loop."""
+
+    def __init__(self, engine: Engine, settings: Settings, make: MakeExecutor, *, crew: Crew | None = None) -> None:
+        """Decide nothing yet."""
+        self._engine, self._settings = engine, settings
+        self._crew = crew or Crew(settings, make)
+        self._driver_id = uuid.uuid4().hex
+        self._fence: Fence | None = None
+        self._is_adopted = False
+        self._snapshot: Snapshot | None = None
+        self._bell = -1
+        self._pending: list[Outcome] = []
+        self._beat_at = 0.0
+        self._is_draining = False
+        self._wake = threading.Event()
+        self._unsure: _Decided | None = None
+        self._away_since: float | None = None
+        self._trouble = ""
+        self.was_driver = False
+
+    # ---- the round ---------------------------------------------------------------------------------------------------
+
+    def acquire(self) -> bool:
+        """Take the lease if nobody lives who has it; True when it just became ours."""
+        if self._fence is not None or self._is_draining:
+            return False
+        holder = read.driver(self._engine)
+        dead = holder.driver_id if holder and is_surely_dead(holder.holder) else ""
+        if holder and holder.is_live and not dead:
+            return False
+        self._fence = lease.acquire(self._engine, self._driver_id, ttl_s=self._settings.lease_ttl_s, holder=whoami(),
+                                    dead=dead)
+        failpoint("lease.after_acquire")
+        self.was_driver = self._fence is not None
+        return self.was_driver
+
+    def turn(self) -> None:
+        """Wait for something to happen, at most a moment, and deal with it."""
+        if self._fence is None:
+            self._wake.wait(WAIT_S)
+            return
+        if self._snapshot is not None and not self._pending:
+            self._wait()
+        if self._is_due():
+            self.tick()
+
+    def tick(self) -> list[Action]:
+        """Decide and perform once.
+
+        Raises:
+            LostLease: another driver took over.
+        """
+        failpoint("result.before_accept")
+        try:
+            decided = retrying(self._transact, for_s=RETRY_S)
+        except StaleWrite as error:  # a person was faster: read again, decide again at once
+            _logger.info("%s", error)
+            self._snapshot = None
+            return []
+        if not self._is_adopted:
+            failpoint("takeover.after_commit")
+        failpoint("tick.after_commit")
+        self._is_adopted, self._bell, self._snapshot = True, decided.bell, decided.snapshot
+        self._pending = self._pending[decided.num_told:]
+        self._beat_at, self._away_since = time.monotonic(), None
+        for action in decided.actions:
+            self._perform(action, decided.orders, decided.now)
+        self._propose([action.study_id for action in decided.actions if isinstance(action, Propose)])
+        return decided.actions
+
+    def wait_out(self, error: LedgerAway) -> None:
+        """Hear from the workers while the ledger is away.
+
+        Raises:
+            LedgerAway: it is away for too long, or we were asked to leave; the workers were asked to save first.
+        """
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+            _logger.warning("%s", error)
+        self._trouble = str(error).splitlines()[0]
+        if self._is_draining or now - self._away_since >= self._settings.ledger_patience_s:
+            self._pending += self._crew.save_all()
+            raise error
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._crew.is_busy:
+            self._pending += self._crew.poll(WAIT_S)
+        else:
+            self._wake.wait(WAIT_S)
+            self._wake.clear()
+
+    def _is_due(self) -> bool:
+        """Say whether a tick could change anything; looks into the ledger only if nothing else says so."""
+        if self._snapshot is None or self._pending or self._is_draining:
+            return True
+        beat_s = BEAT_S if self._crew.is_busy else min(self._settings.lease_ttl_s / 3, 5.0)
+        has_waiting = any(stage.state is StageState.QUEUED for stage in self._snapshot.stages.values())
+        if time.monotonic() - self._beat_at >= (min(beat_s, WAIT_S) if has_waiting and self._has_room() else beat_s):
+            return True
+        return read.bell(self._engine) != self._bell
+
+    def _has_room(self) -> bool:
+        return len(self._crew.known) < self._settings.slots
+
+    def _transact(self) -> _Decided:
+        fence, unsure, self._unsure = self._held(), self._unsure, None
+        if unsure is not None and was_committed(self._engine, fence, unsure.token):
+            return unsure
+        settings, crew, token = self._settings, self._crew, uuid.uuid4().hex
+        with fenced(self._engine, fence, token) as tx:
+            if not self._is_adopted:
+                adopt(tx, fence)
+                failpoint("takeover.before_commit")
+            is_current = self._snapshot is not None and tx.bell == self._bell
+            snapshot = self._snapshot if is_current and self._snapshot else load.read_snapshot(tx.connection)
+            actions = decide(snapshot, self._observe(snapshot), tx.now, retry_base_s=settings.retry_base_s,
+                             stop_grace_s=settings.stop_grace_s)
+            writes = [action for action in actions if not isinstance(action, Stop | Propose)]
+            apply(tx, fence, writes, attempt_ttl_s=settings.attempt_ttl_s,
+                  artifact_of=lambda stage_id, no: crew.artifacts.name(crew.artifacts.out_dir(stage_id, no)))
+            note_attempts(tx, crew.progress(), crew.known, attempt_ttl_s=settings.attempt_ttl_s)
+            orders = load.orders(tx.connection, [each.stage_id for each in writes if isinstance(each, Claim)])
+            failpoint("tick.before_commit")
+            decided = _Decided(token=token, actions=actions, orders=orders, now=tx.now, bell=tx.bell,
+                               snapshot=evolve(snapshot, writes), num_told=len(self._pending))
+            self._unsure = decided  # until COMMIT says that it was
+        self._unsure = None
+        return decided
+
+    def _observe(self, snapshot: Snapshot) -> Observed:
+        crew = self._crew
+        told = {outcome.attempt_id for outcome in self._pending}
+        strangers = [each for each in snapshot.attempts.values()
+                     if each.attempt_id not in crew.known and each.attempt_id not in told]
+        outcomes = [*self._pending, *crew.left_behind(strangers)]
+        self._trouble = crew.hold()
+        return Observed(epoch=self._held().epoch, slots=self._settings.slots, outcomes=tuple(outcomes),
+                        started=frozenset(crew.progress()), stalled=crew.stalled(), stopping=dict(crew.stopping),
+                        hold=self._trouble, is_draining=self._is_draining)
+
+    def _perform(self, action: Action, orders: dict[str, dict[str, Any]], now: float) -> None:
+        match action:
+            case Claim():
+                failpoint("submit.before_handover")
+                self._crew.hand_over(action, orders[action.stage_id])
+                failpoint("submit.after_handover")
+            case Stop():
+                self._crew.stop(action, now)
+            case Finish() if action.outcome.state is AttemptState.SUCCEEDED:
+                shutil.rmtree(self._crew.artifacts.checkpoints_dir(action.stage_id), ignore_errors=True)
+            case MoveStudy() if action.target in TERMINAL_STUDIES:
+                failpoint("study.finished")
+            case _:
+                pass
+
+    def _propose(self, study_ids: list[str]) -> None:
+        """Enter the arms that searches have room for; what cannot be proposed pauses its study, with the reason."""
+        for study_id in study_ids:
+            self._snapshot = None
+            try:
+                plan = next_arm(self._engine, study_id)
+            except (StudyError, ValueError) as error:
+                people.move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=str(error))
+                continue
+            retrying(partial(self._enter, study_id, plan))
+
+    def _enter(self, study_id: str, plan: Plan | None) -> None:
+        with fenced(self._engine, self._held()) as tx:
+            if plan is None:
+                close_search(tx.connection, study_id)
+            else:
+                enter_plan(tx.connection, plan, study_id, actor="search")
+            failpoint("propose.before_commit")
+        failpoint("propose.after_commit")
+
+    def _held(self) -> Fence:
+        if self._fence is None:
+            raise LostLease("this process does not hold the ledger's lease")
+        return self._fence
+
+    # ---- coming to an end --------------------------------------------------------------------------------------------
+
+    def ask_to_stop(self) -> None:
+        """Begin to leave; safe in a signal handler."""
+        self._is_draining = True
+        self._wake.set()
+
+    def drain(self) -> None:
+        """Begin to leave: hand out nothing more, ask running attempts to save."""
+        self._is_draining = True
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether it may leave: nothing runs, nothing waits to be written."""
+        return self._is_draining and not self._crew.is_busy and not self._pending
+
+    def reached(self, study_id: str | None) -> Exit | None:
+        """Say whether the awaited study is over, or cannot go on without a person."""
+        if study_id is None:
+            return None
+        is_known = self._fence is not None and self._snapshot is not None and study_id in self._snapshot.studies
+        state = self._snapshot.studies[study_id].state if is_known and self._snapshot else None
+        state = state or StudyState(read.study(self._engine, study_id).state)
+        if state in TERMINAL_STUDIES:
+            return Exit.FINISHED
+        return Exit.PAUSED if state is StudyState.PAUSED else None
+
+    def view(self) -> DriverView:
+        """Return what `on_tick` is told."""
+        return DriverView(is_driver=self._fence is not None, is_draining=self._is_draining,
+                          num_live=len(self._crew.known), slots=self._settings.slots, progress=self._crew.progress(),
+                          trouble=self._trouble)
+
+    def close(self) -> None:
+        """End what runs and give the lease back; while the ledger is away, let it run out."""
+        self._crew.close()
+        if self._fence is not None:
+            with suppress(LedgerAway):
+                lease.release(self._engine, self._fence)
+            self._fence = None

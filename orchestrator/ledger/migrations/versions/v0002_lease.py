@@ -1,0 +1,25 @@
+"""The driver's lease says which transaction was its last, and for how long it is meant.
+
+Revision: 0002. The token settles whether a COMMIT whose reply was lost took effect; the time-to-live tells a lease that
+reaches too far ahead, because the database's clock was set back.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Add both columns."""
+    op.add_column("driver_lease", sa.Column("token", sa.String(64), nullable=False, server_default=""))
+    op.add_column("driver_lease", sa.Column("ttl_s", sa.Double(), nullable=False, server_default="60"))
+
+
+def downgrade() -> None:
+    """Drop both columns."""
+    op.drop_column("driver_lease", "ttl_s")
+    op.drop_column("driver_lease", "token")
