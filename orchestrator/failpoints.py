@@ -1,6 +1,7 @@
 """Named points where a test may kill the process: `failpoint("claim.after_commit")` does nothing in normal life.
 
-- Armed by `arm("name:k:kill")`, the k-th visit of the point SIGKILLs this process; `raise` raises instead.
+- Armed by `arm("name:k:kill")`, the k-th visit of the point SIGKILLs this process; `stop` halts it (SIGSTOP) until somebody
+  lets it go on, as a machine that sleeps does; `raise` raises.
 - `arm("record:PATH")` appends the name of every point visited, so that a test knows the whole list.
 - `KNOWN` is that list: a point that vanishes, or one that is not in it, fails a test.
 """
@@ -14,9 +15,11 @@ from pathlib import Path
 from orchestrator.errors import OrchestratorError
 
 KNOWN = (
-    "lease.after_acquire", "takeover.before_commit", "takeover.after_commit", "tick.before_commit", "tick.after_commit",
-    "submit.before_handover", "submit.after_handover", "attempt.started", "attempt.before_result",
-    "attempt.after_result", "result.before_accept", "study.finished",
+    "enter.before_commit", "enter.after_commit", "person.before_commit", "person.after_commit", "lease.after_acquire",
+    "takeover.before_commit", "takeover.after_commit", "tick.before_commit", "tick.after_commit", "submit.before_handover",
+    "submit.after_handover", "attempt.started", "attempt.before_result", "attempt.after_result", "result.before_accept",
+    "propose.before_commit", "propose.after_commit", "study.finished", "close.before_release", "flush.after_create",
+    "flush.before_mark",
 )
 """Every point in the code."""
 
@@ -53,4 +56,7 @@ def failpoint(name: str) -> None:
         return
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if action == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return
     raise OrchestratorError(f"failpoint {name}, visit {visit}")

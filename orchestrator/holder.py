@@ -310,6 +310,7 @@ class Driver:
     def close(self) -> None:
         """End what runs and give the lease back; while the ledger is away, let it run out."""
         self._crew.close()
+        failpoint("close.before_release")
         if self._fence is not None:
             with suppress(LedgerAway):
                 lease.release(self._engine, self._fence)

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     retry_base_s: float = Field(default=1.0, ge=0)
     """Wait before the first retry; doubles with each further one, up to a minute."""
     failpoint: str = ""
-    """Test aid, `name:k:kill|raise` or `record:PATH`; see failpoints.py."""
+    """Test aid, `name:k:kill|stop|raise` or `record:PATH`; see failpoints.py."""
 
     @classmethod
     def load(cls) -> Settings:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.errors import StudyError
+from orchestrator.failpoints import failpoint
 from orchestrator.ledger.engine import retrying, transaction
 from orchestrator.ledger.enter import enter_study, known_versions, make_newest
 from orchestrator.ledger.reach import Engine
@@ -48,10 +49,13 @@ def submit(engine: Engine, plan: Plan, *, update: bool = False, actor: str = "su
             if any(each["spec_hash"] == plan.spec_hash for each in known):
                 make_newest(connection, study_id, version)
                 return True
-            return enter_study(connection, plan, study_id, version, actor=actor)
+            is_entered = enter_study(connection, plan, study_id, version, actor=actor)
+            failpoint("enter.before_commit")
+            return is_entered
 
     while not retrying(attempt):  # another submitter entered this version first: look again at what it is
         pass
+    failpoint("enter.after_commit")
     return study_id
 
 

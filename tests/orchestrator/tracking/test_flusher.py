@@ -119,6 +119,15 @@ def test_deleted_run_is_refused_and_holds_up_nobody(flusher, settings, engine, c
     assert len([run for run in runs(client, "written") if run.info.status == "FINISHED"]) == 5
 
 
+def test_a_message_of_which_nothing_can_be_said_holds_up_nobody(flusher, engine, client):
+    with transaction(engine) as connection:
+        first = outbox.pending(engine)[0]
+        connection.execute(t.tracking_outbox.update().where(t.tracking_outbox.c.id == first.message_id).values(payload="{}"))
+    flushed = flusher.flush_all(30)
+    assert (flushed.num_left, flushed.num_refused) == (0, 1)
+    assert len(runs(client, "written")) == 5
+
+
 def test_deleted_experiment_comes_back(flusher, settings, engine, client):
     attempt(engine, settings)
     flusher.flush_all(30)

@@ -1,0 +1,42 @@
+"""`ablate ledger verify`: whether the ledger agrees with its own history."""
+
+from __future__ import annotations
+
+import click
+from rich.text import Text
+
+from orchestrator.cli.console import DONE, FAILED, out, print_json
+from orchestrator.cli.options import json_document, json_option
+from orchestrator.cli.store import existing_ledger
+from orchestrator.errors import OrchestratorError
+from orchestrator.ledger.verify import verify as verified
+from orchestrator.settings import Settings, redact
+
+
+@click.group()
+def ledger() -> None:
+    """Look after the ledger."""
+
+
+@ledger.command(epilog=json_document("""
+    {"ledger", "num_events", "num_rows", "differences": [{"entity", "entity_id", "what"}]}"""))
+@json_option
+@click.pass_context
+def verify(ctx: click.Context, as_json: bool) -> None:
+    """Replay all events, compare with the rows, and name what differs.
+
+    Exit code 1 if anything does. Nothing is changed.
+    """
+    settings = Settings.load()
+    engine, where = existing_ledger(settings), redact(settings.ledger_url)
+    if engine is None:
+        raise OrchestratorError(f"no ledger at {where}\nhint: `ablate run` makes one; ABLATE_HOME says where")
+    found = verified(engine)
+    if as_json:
+        print_json({"ledger": where, "num_events": found.num_events, "num_rows": found.num_rows, "differences": found.differences})
+    else:
+        for each in found.differences:
+            out().print(Text.assemble((f"{each.entity} {each.entity_id}: ", "bold"), (each.what, "red")), soft_wrap=True)
+        verdict = f"{len(found.differences)} differences" if found.differences else "they agree"
+        out().print(f"{found.num_events} events against {found.num_rows} rows at {where}: {verdict}", soft_wrap=True)
+    ctx.exit(FAILED if found.differences else DONE)
