@@ -76,9 +76,13 @@ class CAbstractor(nn.Module):
         nn.init.trunc_normal_(self.positions, std=0.02)
 
     def forward(self, patches_NPV: Tensor, *, tokens: int) -> Tensor:
-        """Return tokens_NID with I = `tokens`."""
-        hidden = _square(patches_NPV + self.positions)
-        hidden = functional.adaptive_avg_pool2d(self.before(hidden), math.isqrt(tokens))
+        """Return tokens_NID with I = `tokens`.
+
+        Raises:
+            ValueError: `tokens` is no square, or above the number of patches.
+        """
+        hidden = self.before(_square(patches_NPV + self.positions))
+        hidden = functional.adaptive_avg_pool2d(hidden, _side(tokens, of=patches_NPV.shape[1]))
         return self.readout(self.after(hidden).flatten(2).transpose(1, 2))
 
 
@@ -98,15 +102,28 @@ class PooledConnector(nn.Module):
         """Keep the layers' own initialisation."""
 
     def forward(self, patches_NPV: Tensor, *, tokens: int) -> Tensor:
-        """Return tokens_NID; `linear` projects each patch and then pools, the others pool first."""
+        """Return tokens_NID; `linear` projects each patch and then pools, the others pool first.
+
+        Raises:
+            ValueError: `tokens` is no square, or above the number of patches.
+        """
+        side = _side(tokens, of=patches_NPV.shape[1])
         hidden = self.readout(patches_NPV) if self.project_first else patches_NPV
-        pooled = functional.adaptive_avg_pool2d(_square(hidden), math.isqrt(tokens)).flatten(2).transpose(1, 2)
+        pooled = functional.adaptive_avg_pool2d(_square(hidden), side).flatten(2).transpose(1, 2)
         return pooled if self.project_first else self.readout(pooled)
 
 
 CONNECTORS: dict[str, type[CAbstractor] | type[PooledConnector]] = {
     "c_abstractor": CAbstractor, "linear": PooledConnector, "mlp": PooledConnector, "average_pool": PooledConnector,
 }
+
+
+def _side(tokens: int, *, of: int) -> int:
+    """Return the side of the square of image tokens that patches are pooled to."""
+    side = math.isqrt(tokens)
+    if side * side != tokens or not 1 <= tokens <= of:
+        raise ValueError(f"{tokens} tokens of a tile of {of} patches; allowed: 1, 4, 9, ... up to the number of patches")
+    return side
 
 
 def _square(patches_NPV: Tensor) -> Tensor:

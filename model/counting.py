@@ -61,8 +61,10 @@ def vision_parameters(config: VisionConfig) -> int:
     attention = 4 * (width * width + width)
     mlp = 2 * width * wide + wide + width
     block = attention + mlp + 2 * 2 * width
-    convolutions = sum(i * o * side**2 + (o if config.stem == "conv" else 0) for i, o, side, _ in _stem(config))
-    return convolutions + patches(config) * width + config.layers * block + 2 * 2 * width
+    has_bias = config.stem == "conv" or config.stem_bias
+    convolutions = sum(i * o * side**2 + (o if has_bias else 0) for i, o, side, _ in _stem(config))
+    norms = 2 * width * (2 if config.norm_in else 1)
+    return convolutions + _places(config) * width + config.layers * block + norms
 
 
 def connector_parameters(config: ModelConfig) -> int:
@@ -78,7 +80,7 @@ def connector_parameters(config: ModelConfig) -> int:
 def decoder_parameters(config: DecoderConfig, *, active: bool = False) -> int:
     """Count the decoder, or only what one token passes through; of experts, a token sees those it is routed to."""
     embeddings = config.vocabulary * config.width * (1 if config.tied else 2)
-    norms = config.layers * (2 * config.width + 2 * _head(config)) + config.width
+    norms = config.layers * (2 * config.width + 2 * config.head) + config.width
     experts = config.experts_per_token if active else config.experts
     return embeddings + norms + config.layers * _attention(config) + _feed_forward(config, experts=experts)
 
@@ -90,6 +92,11 @@ def _linear(inputs: int, outputs: int) -> int:
 def patches(config: VisionConfig) -> int:
     """Return the patches of one tile."""
     return int((config.tile // config.patch) ** 2)
+
+
+def _places(config: VisionConfig) -> int:
+    """Return the places that attention sees: the patches and the class token."""
+    return patches(config) + (1 if config.class_token else 0)
 
 
 def _stem(config: VisionConfig) -> list[tuple[int, int, int, int]]:
@@ -126,12 +133,8 @@ def _regnet_products(inputs: int, channels: int) -> int:
     return inputs * channels + 9 * channels + channels * channels + shortcut
 
 
-def _head(config: DecoderConfig) -> int:
-    return config.width // config.heads
-
-
 def _attention(config: DecoderConfig) -> int:
-    return 2 * config.width * config.width + 2 * config.width * config.kv_heads * _head(config)
+    return 2 * config.width * (config.heads + config.kv_heads) * config.head
 
 
 def _feed_forward(config: DecoderConfig, *, experts: int) -> int:
@@ -179,7 +182,7 @@ def forward_flops(config: ModelConfig, *, tiles: float, tokens: int, length: flo
 
 def vision_flops(config: VisionConfig) -> float:
     """Count the encoder on one tile: stem, products with weights, attention of all patches with all."""
-    count, width = patches(config), config.width
+    count, width = _places(config), config.width
     stem = sum(2 * i * o * side**2 * positions for i, o, side, positions in _stem(config))
     products = 2 * count * (4 * width * width + 2 * width * config.mlp_width)
     return stem + config.layers * (products + 4 * count**2 * width)
@@ -200,7 +203,7 @@ def connector_flops(config: ModelConfig, *, tokens: int) -> float:
 def decoder_flops(config: DecoderConfig, *, length: float, predicted: float = 0) -> float:
     """Count the decoder on one sequence; a token passes only the experts that it is routed to."""
     products = config.layers * _attention(config) + _feed_forward(config, experts=config.experts_per_token)
-    attention = 2 * length**2 * config.width * config.layers
+    attention = 2 * length**2 * config.heads * config.head * config.layers
     return 2 * length * products + attention + 2 * predicted * config.vocabulary * config.width
 
 
@@ -290,10 +293,10 @@ def activation_values(config: ModelConfig, cost: SampleCost) -> float:
     """
     vision, decoder = config.vision, config.decoder
     block = 9 * vision.width + 2 * vision.mlp_width
-    keys = decoder.kv_heads * _head(decoder)
+    keys = decoder.kv_heads * decoder.head
     wide = decoder.mlp_width * (decoder.experts_per_token if decoder.experts else 1)
     layer = 8 * decoder.width + 6 * (decoder.width + keys) + keys + 4 * wide
     is_deep = config.connector.kind == "c_abstractor"
     connector = 10 * config.connector.hidden * config.connector.depth if is_deep else vision.width
-    patch_values = patches(vision) * (vision.layers * block + connector)
+    patch_values = _places(vision) * vision.layers * block + patches(vision) * connector
     return cost.tiles * patch_values + cost.length * decoder.layers * layer

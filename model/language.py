@@ -1,27 +1,53 @@
-"""The causal decoder, from transformers: Qwen3 (RMSNorm, rotary positions, gated MLP, q and k norms), dense or MoE."""
+"""The causal decoder, from transformers: Qwen3 (RMSNorm, rotary positions, gated MLP, q and k norms), dense or MoE, or an imported one.
+
+- An imported decoder is any that `AutoModelForCausalLM` knows by itself; code that comes with weights is never run.
+- The losses of the routers are the loop's: they are taken over the global batch, which no forward pass sees.
+"""
 
 from __future__ import annotations
 
-from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
+import json
+from typing import Any
+
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    PreTrainedModel,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
+)
 
 from model.config import DecoderConfig
 
 LOAD_BALANCE_WEIGHT = 0.01
 """Weight of the load-balancing loss (MM1.5, arXiv:2409.20566)."""
+ROUTER_Z_WEIGHT = 0.001
+"""Weight of the router z-loss, the mean square of logsumexp of a router's logits (MM1.5, arXiv:2409.20566)."""
 
 
 def decoder(config: DecoderConfig) -> PreTrainedModel:
-    """Build a decoder from scratch."""
-    shared = dict(
+    """Build a decoder from scratch: ours, or the architecture of an imported one."""
+    if config.transformers:
+        return AutoModelForCausalLM.from_config(foreign_config(config), trust_remote_code=False)
+    if not config.experts:
+        return Qwen3ForCausalLM(Qwen3Config(**_shared(config)))
+    return Qwen3MoeForCausalLM(Qwen3MoeConfig(
+        **_shared(config), num_experts=config.experts, num_experts_per_tok=config.experts_per_token, norm_topk_prob=True,
+        decoder_sparse_step=config.moe_every, moe_intermediate_size=config.mlp_width, router_aux_loss_coef=LOAD_BALANCE_WEIGHT,
+    ))
+
+
+def foreign_config(config: DecoderConfig) -> Any:
+    """Return the transformers configuration of an imported decoder, at the size of our vocabulary and in fp32."""
+    return AutoConfig.for_model(**{**json.loads(config.transformers), "vocab_size": config.vocabulary, "dtype": "float32"})
+
+
+def _shared(config: DecoderConfig) -> dict[str, Any]:
+    return dict(
         vocab_size=config.vocabulary, hidden_size=config.width, num_hidden_layers=config.layers,
-        num_attention_heads=config.heads, num_key_value_heads=config.kv_heads, head_dim=config.width // config.heads,
+        num_attention_heads=config.heads, num_key_value_heads=config.kv_heads, head_dim=config.head,
         intermediate_size=config.mlp_width, max_position_embeddings=config.context, tie_word_embeddings=config.tied,
         rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta}, attention_dropout=0.0,
     )
-    if not config.experts:
-        return Qwen3ForCausalLM(Qwen3Config(**shared))
-    return Qwen3MoeForCausalLM(Qwen3MoeConfig(
-        **shared, num_experts=config.experts, num_experts_per_tok=config.experts_per_token, norm_topk_prob=True,
-        decoder_sparse_step=config.moe_every, moe_intermediate_size=config.mlp_width, output_router_logits=True,
-        router_aux_loss_coef=LOAD_BALANCE_WEIGHT,
-    ))

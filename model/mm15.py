@@ -25,11 +25,11 @@ from model.connector import CONNECTORS, CAbstractor, PooledConnector
 from model.language import decoder
 from model.plain import build, to_plain
 from model.vision import VisionEncoder, interpolate_positions
+from model.weights.strict import aliases, load_strictly
 
 IGNORED = -100
 """Label of positions without loss."""
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
-TIED = "decoder.lm_head.weight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,8 @@ class MM15(nn.Module):
         self.decoder = decoder(config.decoder)
         self.vision.initialise()
         self.connector.initialise()
+        self.router_logits: tuple[Tensor, ...] = ()
+        """Logits of each MoE layer's router in the last forward pass, (B x T, experts), padding included; () if dense."""
 
     def embed(self, batch: Batch, *, tokens: int) -> Tensor:
         """Return embeddings_BTD with image tokens in their places.
@@ -88,11 +90,22 @@ class MM15(nn.Module):
         return embeddings_BTD.masked_scatter(where_BT[..., None], image_NID.to(embeddings_BTD.dtype))
 
     def forward(self, batch: Batch, *, tokens: int) -> Tensor:
-        """Return the summed cross-entropy, in nats, over supervised positions of right-padded sequences."""
+        """Return the summed cross-entropy, in nats, over supervised positions of right-padded sequences.
+
+        The routers' logits are left in `router_logits`: their losses are not sums over samples, so they are the loop's.
+        """
         # Right padding needs no mask: causal attention never looks right, and padded positions carry no label.
-        hidden_BTD = self.decoder.model(inputs_embeds=self.embed(batch, tokens=tokens), use_cache=False).last_hidden_state
+        inputs = {"inputs_embeds": self.embed(batch, tokens=tokens), "use_cache": False}
+        if self.config.decoder.experts:
+            inputs["output_router_logits"] = True
         wanted = batch.labels_BT != IGNORED
-        logits = self.decoder.lm_head(hidden_BTD[wanted])
+        if self.config.decoder.plain_head:
+            output = self.decoder.base_model(**inputs)
+            logits = self.decoder.get_output_embeddings()(output.last_hidden_state[wanted])
+        else:
+            output = self.decoder(**inputs)
+            logits = output.logits[wanted]
+        self.router_logits = tuple(output.router_logits) if self.config.decoder.experts else ()
         return functional.cross_entropy(logits.float(), batch.labels_BT[wanted], reduction="sum")
 
     @torch.no_grad()
@@ -129,9 +142,8 @@ class MM15(nn.Module):
 
     def save_pretrained(self, directory: Path) -> None:
         """Write weights (safetensors, fp32 as trained) and configuration (JSON)."""
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
-        if self.config.decoder.tied:
-            del tensors[TIED]
+        again = aliases(self)
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items() if name not in again}
         save_file(tensors, directory / WEIGHTS)
         (directory / CONFIG).write_text(json.dumps(to_plain(self.config), indent=1) + "\n")
 
@@ -150,18 +162,5 @@ class MM15(nn.Module):
                 if name in tensors:
                     tensors[name] = interpolate_positions(tensors[name], tile // config.vision.patch)
         model = cls(config)
-        _load_strictly(model, tensors, directory)
+        load_strictly(model, tensors, directory / WEIGHTS)
         return model
-
-
-def _load_strictly(model: MM15, tensors: dict[str, Tensor], directory: Path) -> None:
-    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    if model.config.decoder.tied:
-        del wanted[TIED]
-    wrong = [f"{name} is missing" for name in wanted.keys() - tensors.keys()]
-    wrong += [f"{name} is unknown" for name in tensors.keys() - wanted.keys()]
-    wrong += [f"{name} is {tuple(tensors[name].shape)}, the model has {tuple(wanted[name])}"
-              for name in wanted.keys() & tensors.keys() if tensors[name].shape != wanted[name]]
-    if wrong:
-        raise ValueError(f"{directory / WEIGHTS}: {'; '.join(sorted(wrong)[:5])} ({len(wrong)} tensors in all)")
-    model.load_state_dict(tensors, strict=False)

@@ -36,6 +36,26 @@ class FieldError(ValueError):
         return FieldError, (self.path, self.problem, self.hint)
 
 
+def require(condition: bool, path: str, problem: str, hint: str = "") -> None:
+    """Refuse a value unless the condition holds.
+
+    Raises:
+        FieldError: it does not.
+    """
+    if not condition:
+        raise FieldError(path, problem, hint)
+
+
+def require_least(config: object, least: int, *names: str) -> None:
+    """Refuse fields of a configuration that are below a number.
+
+    Raises:
+        FieldError: one is; it names the field, its value and the number.
+    """
+    for name in names:
+        require(getattr(config, name) >= least, name, f"{getattr(config, name):g}; allowed: >= {least}")
+
+
 def build(cls: type[T], plain: object, path: str = "") -> T:
     """Build the frozen dataclass `cls` from plain values.
 

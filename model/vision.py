@@ -1,7 +1,8 @@
 """The image encoder: a ViT in CLIP's style, on tiles.
 
 - Positions are learned for one tile side and interpolated for others (bicubic), so that 378 px weights serve 672 px.
-- No class token leaves the encoder: the connector wants a square of patches.
+- No class token leaves the encoder: the connector wants a square of patches. Where weights have one, it takes part in
+  attention. Its parameter holds its place in the position table as well, since the two are only ever added.
 - The conv stem (arXiv:2106.14881) replaces the single strided convolution; small models learn from noise sooner with it.
 
     N tiles   P patches   V vision width   H heads   K head width
@@ -10,6 +11,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +23,10 @@ from model.config import VisionConfig
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 """Channel statistics that CLIP normalises by (arXiv:2103.00020)."""
+HALF = (0.5, 0.5, 0.5)
+"""Mean and deviation that SigLIP normalises by."""
+STATISTICS = {"clip": (CLIP_MEAN, CLIP_STD), "siglip": (HALF, HALF)}
+"""Mean and deviation of each channel, 0 to 1, by `VisionConfig.pixels`."""
 
 
 class QuickGelu(nn.Module):
@@ -30,18 +37,23 @@ class QuickGelu(nn.Module):
         return hidden * torch.sigmoid(1.702 * hidden)
 
 
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "quick_gelu": QuickGelu, "gelu": nn.GELU, "gelu_tanh": partial(nn.GELU, approximate="tanh"),
+}
+
+
 class Block(nn.Module):
     """Pre-norm attention and feed-forward over all patches of a tile."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         self.heads = config.heads
-        self.norm1 = nn.LayerNorm(config.width)
+        self.norm1 = nn.LayerNorm(config.width, eps=config.norm_eps)
         self.qkv = nn.Linear(config.width, 3 * config.width)
         self.out = nn.Linear(config.width, config.width)
-        self.norm2 = nn.LayerNorm(config.width)
-        activation = QuickGelu() if config.activation == "quick_gelu" else nn.GELU()
-        self.mlp = nn.Sequential(nn.Linear(config.width, config.mlp_width), activation, nn.Linear(config.mlp_width, config.width))
+        self.norm2 = nn.LayerNorm(config.width, eps=config.norm_eps)
+        wide = config.mlp_width
+        self.mlp = nn.Sequential(nn.Linear(config.width, wide), ACTIVATIONS[config.activation](), nn.Linear(wide, config.width))
 
     def forward(self, patches_NPV: Tensor) -> Tensor:
         """Return patches_NPV after attention and feed-forward."""
@@ -62,17 +74,28 @@ class VisionEncoder(nn.Module):
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         self.config = config
-        self.stem = _conv_stem(config) if config.stem == "conv" else nn.Conv2d(3, config.width, config.patch, config.patch, bias=False)
+        patch = partial(nn.Conv2d, 3, config.width, config.patch, config.patch, bias=config.stem_bias)
+        self.stem = _conv_stem(config) if config.stem == "conv" else patch()
+        if config.class_token:
+            self.class_token = nn.Parameter(torch.empty(1, 1, config.width))
         self.positions = nn.Parameter(torch.empty(1, (config.tile // config.patch) ** 2, config.width))
-        self.norm_in = nn.LayerNorm(config.width)
+        self.norm_in = nn.LayerNorm(config.width, eps=config.norm_eps) if config.norm_in else nn.Identity()
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm_out = nn.LayerNorm(config.width)
-        self.register_buffer("mean", torch.tensor(CLIP_MEAN).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(CLIP_STD).view(1, 3, 1, 1) * 255, persistent=False)
+        self.norm_out = nn.LayerNorm(config.width, eps=config.norm_eps)
+        mean, std = self.statistics()
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Return mean and deviation of each channel for pixels of 0 to 255: what the buffers hold, never saved."""
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in STATISTICS[self.config.pixels])
+        return mean, std
 
     def initialise(self) -> None:
         """Draw fresh weights from the current random state."""
         nn.init.trunc_normal_(self.positions, std=0.02)
+        if self.config.class_token:
+            nn.init.trunc_normal_(self.class_token, std=0.02)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
@@ -92,10 +115,12 @@ class VisionEncoder(nn.Module):
             raise ValueError(f"tiles are {side} px, the encoder's positions are for {self.config.tile} px")
         pixels = (tiles_NCXX.to(self.mean.dtype) - self.mean) / self.std
         hidden_NPV = self.stem(pixels).flatten(2).transpose(1, 2) + self.positions
+        if self.config.class_token:
+            hidden_NPV = torch.cat([self.class_token.expand(len(hidden_NPV), -1, -1), hidden_NPV], 1)
         hidden_NPV = self.norm_in(hidden_NPV)
         for block in self.blocks:
             hidden_NPV = block(hidden_NPV)
-        return self.norm_out(hidden_NPV)
+        return self.norm_out(hidden_NPV[:, 1:] if self.config.class_token else hidden_NPV)
 
 
 def _conv_stem(config: VisionConfig) -> nn.Sequential:

@@ -7,6 +7,7 @@ import pytest
 from model.config import (
     PRESETS,
     Alpha,
+    ConnectorConfig,
     ContinualConfig,
     ContinualMixture,
     DataConfig,
@@ -118,7 +119,9 @@ TRAIN = {
     "max_tokens": 4096, "dtype": "fp32", "threads": 1, "micro_batch": 0, "checkpoint_every": 100,
 }
 FROZEN_DEFAULTS = {
-    VisionConfig: {"stem": "patch", "activation": "quick_gelu"},
+    VisionConfig: {"stem": "patch", "activation": "quick_gelu", "class_token": False, "stem_bias": False, "norm_in": True,
+                   "norm_eps": 1e-5, "pixels": "clip"},
+    ConnectorConfig: {"kind": "c_abstractor", "depth": 3},
     ImageConfig: {"n_min": 4, "n_max": 9, "fit": "longer", "overview": "before", "indicator": "none"},
     Alpha: ALPHA,
     GroupWeights: WEIGHTS,
@@ -128,7 +131,8 @@ FROZEN_DEFAULTS = {
     SftConfig: {**TRAIN, "mixture": {"alpha": ALPHA, "weights": WEIGHTS}},
     EvaluateConfig: {"num_items": 0, "batch": 32, "dtype": "fp32", "threads": 1},
     DataConfig: {"source": "workbench", "seed": 0},
-    DecoderConfig: {"rope_theta": 500000.0, "tied": True, "experts": 0, "experts_per_token": 2, "moe_every": 2},
+    DecoderConfig: {"rope_theta": 500000.0, "tied": True, "experts": 0, "experts_per_token": 2, "moe_every": 2,
+                    "head_width": 0, "transformers": "", "plain_head": True},
 }
 
 

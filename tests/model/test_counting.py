@@ -17,7 +17,6 @@ from model.counting import (
     checkpoint_bytes,
     connector_parameters,
     decoder_flops,
-    decoder_parameters,
     forward_flops,
     parameters,
     sample_cost,
@@ -56,6 +55,9 @@ def abstractor(*, width, patch, tile, language, hidden=1024, depth=3):
     changed(TINY, "decoder", tied=False, kv_heads=2),
     changed(TINY, "decoder", experts=4, moe_every=1),
     changed(TINY, "vision", stem="patch"),
+    changed(TINY, "vision", stem="patch", stem_bias=True, norm_in=False),
+    changed(TINY, "vision", class_token=True),
+    changed(TINY, "decoder", head_width=16),
     at_tile(TINY, 96),
 ])
 def test_parameters_equal_the_modules(config):
@@ -80,9 +82,20 @@ def test_vit_h_has_632_million():
     assert vision_parameters(PRESETS["mm1.5-3b"].vision) == pytest.approx(632e6, rel=2e-3)
 
 
-@pytest.mark.parametrize(("name", "billions"), [("mm1.5-1b", 1.0), ("mm1.5-3b", 2.74), ("mm1.5-7b", 5.9), ("mm1.5-30b", 27.5)])
-def test_decoders_are_of_their_named_size(name, billions):
-    assert decoder_parameters(PRESETS[name].decoder) / 1e9 == pytest.approx(billions, rel=0.06)
+@pytest.mark.parametrize(("name", "billions"), [("mm1.5-1b", 1), ("mm1.5-3b", 3), ("mm1.5-7b", 7), ("mm1.5-30b", 30)])
+def test_decoders_are_within_a_tenth_of_their_name(name, billions):
+    assert of_modules(PRESETS[name])[2] / 1e9 == pytest.approx(billions, rel=0.1)
+
+
+@pytest.mark.parametrize(("name", "dense"), [("mm1.5-1b-moe", "mm1.5-1b"), ("mm1.5-3b-moe", "mm1.5-3b")])
+def test_decoders_of_experts_are_their_namesakes_with_64_experts_in_every_second_layer(name, dense):
+    sparse = PRESETS[name].decoder
+    assert (sparse.experts, sparse.experts_per_token, sparse.moe_every) == (64, 2, 2)
+    assert replace(PRESETS[name], decoder=replace(sparse, experts=0)) == PRESETS[dense]
+
+
+def test_three_billion_with_experts_are_the_64_billion_of_mm1():
+    assert of_modules(PRESETS["mm1.5-3b-moe"])[2] / 1e9 == pytest.approx(64, rel=0.1)
 
 
 def test_token_of_an_expert_model_passes_two_experts():
@@ -115,7 +128,8 @@ def batch_of(*, tiles, tokens, tile, length, predicted):
 
 
 @pytest.mark.parametrize("config", [
-    TINY, changed(TINY, "vision", stem="patch"), changed(TINY, "decoder", kv_heads=2, tied=False),
+    TINY, changed(TINY, "vision", stem="patch"), changed(TINY, "vision", class_token=True),
+    changed(TINY, "decoder", kv_heads=2, tied=False), changed(TINY, "decoder", head_width=48),
     *(changed(TINY, "connector", kind=kind) for kind in ("linear", "mlp", "average_pool")),
 ])
 def test_flops_equal_what_torch_counts(config):
@@ -123,7 +137,7 @@ def test_flops_equal_what_torch_counts(config):
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model(batch_of(tiles=5, tokens=16, tile=64, length=200, predicted=60), tokens=16)
     # torch computes the upper triangle of causal attention too; model FLOPs count the half that is needed.
-    not_needed = 2 * 200**2 * config.decoder.width * config.decoder.layers
+    not_needed = 2 * 200**2 * config.decoder.heads * config.decoder.head * config.decoder.layers
     flops = forward_flops(config, tiles=5, tokens=16, length=200, predicted=60)
     assert flops.total + not_needed == pytest.approx(counter.get_total_flops(), rel=1e-3)
 

@@ -118,3 +118,44 @@ def test_a_small_moe_decoder_trains():
     encoder = Encoder(load_tokenizer(), IMAGES, max_tokens=512)
     model(encoder.collate([encoder.sample(sample("red", Turn("What?", "red")))]), tokens=16).backward()
     assert any("experts" in name and weight.grad is not None for name, weight in model.named_parameters())
+
+
+def of_experts():
+    return replace(PRESETS["tiny"], decoder=replace(PRESETS["tiny"].decoder, experts=4, moe_every=2))
+
+
+def test_logits_of_the_routers_are_those_of_every_second_layer(encoder):
+    torch.manual_seed(0)
+    model = MM15(replace(of_experts(), decoder=replace(of_experts().decoder, layers=4)))
+    batch = encoder.collate([encoder.sample(sample("red", Turn("What?", "red"))), encoder.sample(sample("red", Turn("And what else?", "red")))])
+    seen = []
+    for index in (1, 3):
+        model.decoder.model.layers[index].mlp.gate.register_forward_hook(lambda module, inputs, output: seen.append(output[0]))
+    model(batch, tokens=16)
+    assert [logits.shape for logits in model.router_logits] == [(batch.ids_BT.numel(), 4)] * 2
+    assert all(kept is logits for kept, logits in zip(model.router_logits, seen, strict=True))
+
+
+def test_a_dense_model_has_no_routers(model, encoder):
+    model(encoder.collate([encoder.sample(sample("red", Turn("What?", "red")))]), tokens=16)
+    assert model.router_logits == ()
+
+
+def test_a_model_of_experts_generates_with_a_cache(encoder):
+    item = Item(item_id="0", benchmark="b", question="<image>What?", images=(Image.new("RGB", (60, 40), "red"),), references=("x",))
+    model = MM15(of_experts()).eval()
+    assert len(model.generate(encoder.collate([encoder.item(item)] * 2, left=True), tokens=16, max_new_tokens=3, eos_id=-1)[0]) == 3
+
+
+@pytest.mark.parametrize(("tokens", "says"), [(10, "10 tokens of a tile of 64 patches"), (81, "81 tokens of a tile of 64 patches")])
+@pytest.mark.parametrize("kind", ["c_abstractor", "linear", "mlp", "average_pool"])
+def test_tokens_that_patches_cannot_be_pooled_to_are_refused(kind, tokens, says):
+    model = MM15(replace(PRESETS["tiny"], connector=replace(PRESETS["tiny"].connector, kind=kind)))
+    with pytest.raises(ValueError, match=says):
+        model.connector(torch.zeros(1, 64, 128), tokens=tokens)
+
+
+def test_a_tile_that_is_no_multiple_of_the_patch_is_refused(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="100 px is not a multiple of the patch, 8 px"):
+        MM15.from_pretrained(tmp_path, tile=100)
