@@ -54,13 +54,13 @@ class Crew:
 
         Args:
             claim: as decided and committed.
-            stage: kind, label, spec as JSON text, and the parent's artifact.
+            stage: kind, label, spec as JSON text, workers, and the parent's artifact.
         """
         artifacts, stage_id = self.artifacts, claim.stage_id
         parent = stage["artifact"]
         order = {
             "attempt_id": claim.attempt_id, "attempt_no": claim.attempt_no, "stage_id": stage_id, "kind": stage["kind"],
-            "label": stage["label"], "spec": json.loads(stage["spec"]),
+            "label": stage["label"], "spec": json.loads(stage["spec"]), "workers": stage["workers"],
             "parent": str(artifacts.resolve(parent)) if parent else None,
             "attempt_dir": str(artifacts.attempt_dir(stage_id, claim.attempt_no)),
             "out": str(artifacts.out_dir(stage_id, claim.attempt_no)),

@@ -4,6 +4,7 @@
 - Each part sees the effect of the parts before it, so one call carries an ended attempt to its child's claim: a stage
   costs one ledger transaction, not three.
 - A stage wanted by most unfinished trials goes first, since it unblocks most; then the older study, then plan order.
+- A stage of several workers takes a slot for each; no other stage overtakes the one whose turn it is.
 - A stage now running is waited for by every trial that needs it, of whatever study: it is simply not QUEUED.
 """
 
@@ -299,17 +300,34 @@ def _stops(work: _Work, stop_grace_s: float) -> list[Stop]:
 
 
 def _claims(work: _Work) -> list[Write]:
-    num_free = work.observed.slots - len(work.snapshot.attempts)
+    num_free = work.observed.slots - _num_taken(work)
     if num_free <= 0:
         return []
     wanted = work.wanted(LIVE_STUDIES)
     ready = [stage for stage in work.snapshot.stages.values()
-             if stage.state is StageState.QUEUED and _is_time(stage, work.now) and wanted[stage.stage_id]]
+             if stage.state is StageState.QUEUED and _is_time(stage, work.now) and wanted[stage.stage_id]
+             and stage.workers <= work.observed.slots]  # what cannot fit here must not hold back the others
     if not ready:
         return []
     owners = _owners(work)
     ready.sort(key=lambda stage: (-wanted[stage.stage_id], owners[stage.stage_id], stage.position, stage.stage_id))
-    return [_claim(work, stage, owners[stage.stage_id][1]) for stage in ready[:num_free]]
+    return [_claim(work, stage, owners[stage.stage_id][1]) for stage in _fitting(ready, num_free)]
+
+
+def _num_taken(work: _Work) -> int:
+    """Count the slots of all live attempts."""
+    return sum(work.snapshot.stages[attempt.stage_id].workers for attempt in work.snapshot.attempts.values())
+
+
+def _fitting(ready: list[StageView], num_free: int) -> list[StageView]:
+    """Return the first stages that fit together: none overtakes one that waits for slots, or that one would wait for ever."""
+    found = []
+    for stage in ready:
+        num_free -= stage.workers
+        if num_free < 0:
+            break
+        found.append(stage)
+    return found
 
 
 def _is_time(stage: StageView, now: float) -> bool:
@@ -337,7 +355,7 @@ def _claim(work: _Work, stage: StageView, study_id: str) -> Claim:
 
 
 def _proposals(work: _Work) -> list[Propose]:
-    if work.observed.slots <= len(work.snapshot.attempts):
+    if work.observed.slots <= _num_taken(work):
         return []
     found = []
     for study in work.snapshot.studies.values():

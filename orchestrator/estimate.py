@@ -2,7 +2,8 @@
 
 - A stage costs FLOPs by formula; finished stages of its kind say how many FLOPs a second this ledger's workers reach.
 - Without any finished stage of the kind the rate that the scale declares stands in (`is_measured` is False then).
-- Stages run side by side in slots: the time left is the work left divided by the slots, never below the longest stage.
+- Stages run side by side in slots, one of several workers in several: the time left is the work left divided by the slots,
+  never below the longest stage.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class Work:
     is_done: bool = False
     fraction: float = 0.0
     """How much of it is already done, 0 to 1."""
+    workers: int = 1
+    """Slots that it takes; its seconds and its rate are those of all its workers together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,7 @@ def time_left(works: Sequence[Work], *, slots: int, declared: float, measured: M
     known = {**measured, **rates(works)}
     left = [work for work in works if not work.is_done and work.flops > 0]
     rate = {work.kind: known.get(work.kind, declared) for work in left}
-    total = sum(work.flops * _left(work) / rate[work.kind] for work in left)
+    total = sum(work.flops * _left(work) / rate[work.kind] * work.workers for work in left)
     longest = max(((work.largest_flops or work.flops) * _left(work) / rate[work.kind] for work in left), default=0.0)
     seconds = max(total / max(slots, 1), longest)
     return Estimate(seconds=seconds, is_measured=all(work.kind in known for work in left))

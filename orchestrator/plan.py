@@ -77,6 +77,11 @@ class Plan:
         return sum(stage.kind != "import" for stage in self.stages.values())
 
     @property
+    def workers(self) -> int:
+        """Slots that the largest stage takes."""
+        return max((stage.workers for stage in self.stages.values()), default=1)
+
+    @property
     def flops(self) -> float:
         """Estimated FLOPs of the unique stages."""
         return sum(stage.flops for stage in self.stages.values())
@@ -120,7 +125,7 @@ class _Context:
     def plan(self, arms: Iterable[Arm] | None) -> Plan:
         """Plan these arms, or those that the study writes."""
         pairs = self._designed if arms is None else [(arm, self._resolve(arm)) for arm in arms]
-        builder = StageBuilder(self._seed_enters, self._checkpoints)
+        builder = StageBuilder(self._seed_enters, self._checkpoints, workers=self._scale.resources.workers)
         trials = [self._trial(builder, arm, replace(config, seed=seed))
                   for arm, config in pairs for seed in self._study.seed_list]
         baseline = baseline_of(self._study, (arm for arm, _ in self._designed))

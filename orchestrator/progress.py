@@ -76,7 +76,8 @@ def counted(study: StudyRow, sums: Sequence[StageSum], live: Sequence[LiveStage]
     declared = float(study.spec.get("scale", {}).get("resources", {}).get("flops_per_s", 1e10))
     running = tuple(_running(stage) for stage in live)
     works = [*(_work(each) for each in sums if each.state not in LIVE_STAGES),
-             *(Work(kind=stage.kind, flops=stage.flops, fraction=shown.fraction) for stage, shown in zip(live, running, strict=True))]
+             *(Work(kind=stage.kind, flops=stage.flops, fraction=shown.fraction, workers=stage.workers)
+               for stage, shown in zip(live, running, strict=True))]
     return Progress(
         study=study, total=sum(each.number for each in sums), running=running,
         done=sum(each.number for each in sums if each.state == StageState.SUCCEEDED),
@@ -87,7 +88,7 @@ def counted(study: StudyRow, sums: Sequence[StageSum], live: Sequence[LiveStage]
 def _work(each: StageSum) -> Work:
     is_measured = each.state == StageState.SUCCEEDED
     return Work(kind=each.kind, flops=each.flops, largest_flops=each.largest_flops, is_done=each.state in TERMINAL_STAGES,
-                seconds=each.seconds if is_measured else None)
+                seconds=each.seconds if is_measured else None, workers=each.workers)
 
 
 def _running(stage: LiveStage) -> RunningStage:

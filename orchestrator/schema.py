@@ -83,9 +83,12 @@ class ScaleModel(Part):
 
 
 class Resources(Part):
-    """What one stage needs, and how fast it is there: an assumption for estimates, never part of a result."""
+    """What one stage needs, and how fast it is there: never part of a result."""
 
+    workers: Annotated[int, Field(ge=1)] = 1
+    """Workers of each training stage, one in a slot; evaluations take one slot."""
     gpus: Annotated[int, Field(ge=0)] = 0
+    """Of all workers together."""
     cpus: Annotated[int, Field(ge=1)] = 1
     flops_per_s: Annotated[float, Field(gt=0)]
 

@@ -67,6 +67,8 @@ class StageView:
     charged_from: int = 0
     past: tuple[PastAttempt, ...] = ()
     failure_hash: str = ""
+    workers: int = 1
+    """Slots that an attempt of it takes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,18 +44,22 @@ class Stage:
     """Training samples drawn or items evaluated."""
     position: int
     """Order of first use in the plan: parents before children, first trials first."""
+    workers: int = 1
+    """Workers that train it, each in a slot of its own; not part of its identity."""
 
 
 class StageBuilder:
     """Collects the stages of many trials."""
 
-    def __init__(self, seed_enters: str | None, checkpoints: Path | None) -> None:
+    def __init__(self, seed_enters: str | None, checkpoints: Path | None, *, workers: int = 1) -> None:
         """Start empty.
 
         Args:
             seed_enters: the training stage that first sees the trial's seed.
             checkpoints: the operator's folder of published checkpoints.
+            workers: of each training stage.
         """
+        self._workers = workers
         self.stages: dict[str, Stage] = {}
         self.missing: dict[str, None] = {}
         self._checkpoints = checkpoints
@@ -92,7 +96,7 @@ class StageBuilder:
         if stage_id not in self.stages:
             label = f"{kind} {arm_name} seed {config.seed}" if is_seeded else f"{kind} {arm_name}"
             self._add(stage_id, kind, _spec(parts), parent_id, label,
-                      training_flops(config.model, train), train.steps * train.batch)
+                      training_flops(config.model, train), train.steps * train.batch, self._workers)
         return stage_id
 
     def _evaluate(self, benchmark: str, config: TrialConfig, parent_id: str, arm_name: str) -> str:
@@ -111,9 +115,9 @@ class StageBuilder:
         return stage_id
 
     def _add(self, stage_id: str, kind: str, spec: dict[str, Any], parent_id: str | None, label: str,
-             flops: float = 0.0, samples: int = 0) -> None:
+             flops: float = 0.0, samples: int = 0, workers: int = 1) -> None:
         if stage_id not in self.stages:
-            self.stages[stage_id] = Stage(stage_id, kind, spec, parent_id, label, flops, samples, len(self.stages))
+            self.stages[stage_id] = Stage(stage_id, kind, spec, parent_id, label, flops, samples, len(self.stages), workers)
 
 
 def _spec(parts: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.errors import StudyError
 from orchestrator.failpoints import failpoint
 from orchestrator.ledger.engine import retrying, transaction
-from orchestrator.ledger.enter import enter_study, known_versions, make_newest
+from orchestrator.ledger.enter import enter_study, enter_workers, known_versions, make_newest
 from orchestrator.ledger.reach import Engine
 from orchestrator.plan import Plan
 
@@ -18,7 +18,7 @@ _SHOWN = 12
 """Differences that a message lists."""
 
 
-def submit(engine: Engine, plan: Plan, *, update: bool = False, actor: str = "submit") -> str:
+def submit(engine: Engine, plan: Plan, *, update: bool = False, actor: str = "submit", slots: int | None = None) -> str:
     """Enter a study, its arms, trials and stages.
 
     Args:
@@ -26,22 +26,29 @@ def submit(engine: Engine, plan: Plan, *, update: bool = False, actor: str = "su
         plan: of the study at a scale.
         update: allow a changed file under a known name: a new version, which shares all old stages.
         actor: who submits, for the record.
+        slots: what the driver will have; None does not ask whether every stage fits.
 
     Returns:
         the study's id; that of the known study if this one is there already.
 
     Raises:
-        StudyError: a checkpoint is missing, or the file changed and `update` was not given; shows what changed.
+        StudyError: a checkpoint is missing, a stage needs more slots than there are, or the file changed and `update` was not
+            given; shows what changed.
     """
     if plan.missing_checkpoints:
         raise StudyError(plan.study.name, 0, f"start checkpoint missing: {', '.join(plan.missing_checkpoints)}",
                          "the plan can be looked at; to run it, put the checkpoint where the message of `ablate plan` says")
+    if slots is not None and plan.workers > slots:
+        raise StudyError(plan.study.name, 0, f"its training stages take {plan.workers} slots each at scale {plan.scale}, one for each "
+                         f"worker; there are {slots} slots", "ABLATE_SLOTS says how many slots there are, `resources.workers` of the "
+                         "scale how many workers train a stage; the result does not depend on it")
     study_id = study_identity(plan)
 
     def attempt() -> bool:
         with transaction(engine) as connection:
             known = known_versions(connection, plan.study.name, plan.scale)
             if known and known[0]["spec_hash"] == plan.spec_hash:
+                enter_workers(connection, plan)
                 return True
             if known and not update:
                 raise _changed(plan, known[0])

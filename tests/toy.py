@@ -11,6 +11,7 @@ import signal
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,14 @@ def toy_settings(home: Path, **changes: Any) -> Settings:
 
 
 def toy_plan(*, name: str = "toy", levels: Iterable[float] = (0, 1, 2), seeds: int = 2, benchmarks: Iterable[str] = ("a", "b"),
-             steps: int = 4, shared: bool = True, trouble: Mapping[float, str] | None = None) -> Plan:
+             steps: int = 4, shared: bool = True, trouble: Mapping[float, str] | None = None, workers: int = 1) -> Plan:
     """Plan level x seed: one shared `pretrain`, an `sft` each, an `evaluate` for each benchmark."""
     levels = list(levels)
     arms = tuple(named_arm({PATH: level}) for level in levels)
     stages: dict[str, Stage] = {}
     trials = [_trial(stages, arm, seed, list(benchmarks), steps, shared, (trouble or {}).get(arm.levels[PATH], ""))
               for arm in arms for seed in range(seeds)]
+    stages = {stage_id: replace(stage, workers=1 if stage.kind == "evaluate" else workers) for stage_id, stage in stages.items()}
     values = {"name": name, "question": "?", "recipe": "sft-ablation", "vary": {PATH: levels}, "seeds": seeds,
               "select": {"maximize": "mmbase"}}
     study = read_document(Study, Document(f"{name}.yaml", values, {}))

@@ -45,10 +45,11 @@ def validate(study: str, scale: str, as_json: bool) -> None:
     {"study", "scale", "question", "spec_hash", "seeds": [...], "seed_enters", "num_arms", "num_trials",
      "stages": {"requested", "unique", "known" (finished in the ledger), "to_run",
                 "by_kind": [{"kind", "requested", "unique", "known", "flops"}]},
-     "flops", "estimate_s", "is_measured" (false: no such stage ever ran here), "slots", "gpus_per_stage",
+     "flops", "estimate_s", "is_measured" (false: no such stage ever ran here), "slots",
+     "workers_per_stage" (of a training stage), "gpus_per_stage",
      "arms": [{"key", "name", "levels", "is_baseline", "num_trials", "to_run", "flops", "tokens_per_image"}],
      "trials": [{"key", "arm_key", "seed", "stage_ids"}],
-     "stage_list": [{"stage_id", "kind", "label", "parent_id", "flops", "samples", "state" (null: never seen)}],
+     "stage_list": [{"stage_id", "kind", "label", "parent_id", "flops", "samples", "workers", "state" (null: never seen)}],
      "missing_checkpoints": [...], "notes": [...]}"""))
 @study_argument
 @scale_option
@@ -158,5 +159,8 @@ def _time_sentence(shown: Preview) -> str:
         return "Everything is in the ledger already: running it takes no time."
     basis = "from stages measured here" if shown.estimate.is_measured else "from the rate that the scale declares"
     gpus = shown.resources.gpus
-    slots = f"{shown.slots} slot{'s' if shown.slots > 1 else ''}" + (f" of {gpus} GPUs" if gpus else "")
-    return f"Estimated time: {wording.duration(shown.estimate.seconds)} on {slots} ({basis})."
+    workers = shown.resources.workers
+    each = f" with {gpus / workers:g} GPU{'s' if gpus != workers else ''} each" if gpus else ""
+    slots = f"{shown.slots} slot{'s' if shown.slots > 1 else ''}{each}"
+    several = f" A training stage takes {workers} of them." if workers > 1 else ""
+    return f"Estimated time: {wording.duration(shown.estimate.seconds)} on {slots} ({basis}).{several}"

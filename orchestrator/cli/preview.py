@@ -81,7 +81,7 @@ def preview(plan: Plan, engine: Engine | None, *, slots: int) -> Preview:
     states = stage_states(engine, list(plan.stages)) if engine else {}
     measured = flops_per_s(engine) if engine else {}
     resources = load_scale(plan.scale).resources
-    works = [Work(kind=stage.kind, flops=stage.flops, is_done=_is_done(stage, states))
+    works = [Work(kind=stage.kind, flops=stage.flops, is_done=_is_done(stage, states), workers=stage.workers)
              for stage in plan.stages.values() if stage.kind != IMPORT]
     return Preview(
         plan=plan, arms=_arms(plan, states), kinds=_kinds(plan, states), states=states, slots=slots,
@@ -99,12 +99,13 @@ def document(shown: Preview) -> dict[str, Any]:
         "stages": {"requested": plan.num_requested, "unique": plan.num_unique, "known": shown.num_known,
                    "to_run": shown.num_to_run, "by_kind": list(shown.kinds)},
         "flops": plan.flops, "estimate_s": shown.estimate.seconds, "is_measured": shown.estimate.is_measured,
-        "slots": shown.slots, "gpus_per_stage": shown.resources.gpus,
+        "slots": shown.slots, "workers_per_stage": shown.resources.workers,
+        "gpus_per_stage": shown.resources.gpus,
         "arms": list(shown.arms),
         "trials": [{"key": trial.key, "arm_key": trial.arm_key, "seed": trial.seed, "stage_ids": trial.stage_ids}
                    for trial in plan.trials],
         "stage_list": [{"stage_id": stage.stage_id, "kind": stage.kind, "label": stage.label,
-                        "parent_id": stage.parent_id, "flops": stage.flops, "samples": stage.samples,
+                        "parent_id": stage.parent_id, "flops": stage.flops, "samples": stage.samples, "workers": stage.workers,
                         "state": shown.states.get(stage.stage_id)} for stage in plan.stages.values()],
         "missing_checkpoints": plan.missing_checkpoints, "notes": plan.notes,
     }

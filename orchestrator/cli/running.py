@@ -130,7 +130,7 @@ class _Look:
 
 def _entered(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[StudyRow, StudyState]:
     """Enter the study, open it again if it had stopped; return its row and the state it was found in."""
-    study_id = enter(engine, plan, update=update)
+    study_id = enter(engine, plan, update=update, slots=settings.slots)
     row = read.study(engine, study_id)
     found = StudyState(row.state)
     if found in _AGAIN:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from sqlalchemy import Connection, Table, func, select
@@ -17,7 +18,7 @@ from orchestrator.ledger.lease import ring
 from orchestrator.ledger.record import Record, dump
 from orchestrator.ledger.tables import now_s
 from orchestrator.plan import Plan, Trial
-from orchestrator.states import REOPENED, StageState, StudyState, TrialState
+from orchestrator.states import LIVE_STAGES, REOPENED, StageState, StudyState, TrialState
 
 _GIVEN_UP = (StageState.FAILED, StageState.SKIPPED, StageState.CANCELLED)
 _CHUNK = 500
@@ -125,13 +126,30 @@ def _enter_stages(connection: Connection, plan: Plan, record: Record) -> None:
         is_import = stage.kind == "import"
         rows.append({
             "stage_id": stage.stage_id, "kind": stage.kind, "label": stage.label, "spec": dump(stage.spec),
-            "position": stage.position, "flops": stage.flops, "samples": stage.samples, "not_before": 0.0,
+            "position": stage.position, "flops": stage.flops, "samples": stage.samples,
+            "workers": stage.workers, "not_before": 0.0,
             "state": str(StageState.SUCCEEDED if is_import else StageState.PLANNED), "attempts_made": 0,
             "charged_from": 0, "artifact": stage.spec["path"] if is_import else None, "created_at": now})
     _insert_new(connection, t.stages, rows)
+    enter_workers(connection, plan)
     _insert_new(connection, t.stage_parents, [{"stage_id": stage.stage_id, "parent_id": stage.parent_id}
                                               for stage in plan.stages.values() if stage.parent_id])
     reopen(connection, record, list(plan.stages))
+
+
+def enter_workers(connection: Connection, plan: Plan) -> None:
+    """Let the newest plan say by how many workers its stages are trained, those that run now excepted."""
+    wanted: dict[int, list[str]] = defaultdict(list)
+    for stage in plan.stages.values():
+        wanted[stage.workers].append(stage.stage_id)
+    changed = 0
+    for workers, stage_ids in wanted.items():
+        for start in range(0, len(stage_ids), _CHUNK):
+            mine = t.stages.c.stage_id.in_(stage_ids[start:start + _CHUNK])
+            others = t.stages.c.workers != workers, t.stages.c.state.not_in(LIVE_STAGES)
+            changed += connection.execute(t.stages.update().where(mine, *others).values(workers=workers)).rowcount
+    if changed:
+        ring(connection)
 
 
 def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:

@@ -33,6 +33,8 @@ class StageSum:
     largest_flops: float
     seconds: float
     """Of the accepted attempts; 0 for what is not finished."""
+    workers: int = 1
+    """Slots that one of them takes, the most if they differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class LiveStage:
     flops: float
     attempt_no: int
     progress: dict[str, Any]
+    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,8 @@ def stage_sums(engine: Engine, study_id: str) -> list[StageSum]:
     """Return the stages of a study added up by kind and state."""
     c, mine = t.stages.c, select(t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
     columns = (c.kind, c.state, func.count().label("number"), func.sum(c.flops).label("flops"),
-               func.max(c.flops).label("largest_flops"), func.coalesce(func.sum(c.seconds), 0.0).label("seconds"))
+               func.max(c.flops).label("largest_flops"), func.coalesce(func.sum(c.seconds), 0.0).label("seconds"),
+               func.max(c.workers).label("workers"))
     query = select(*columns).where(c.stage_id.in_(mine), c.kind != _IMPORT).group_by(c.kind, c.state)
     with engine.connect() as connection:
         return [StageSum(**row._mapping) for row in connection.execute(query)]
@@ -73,7 +77,7 @@ def live_stages(engine: Engine, study_id: str) -> list[LiveStage]:
     """Return the stages of a study that are being executed, in the order of the plan."""
     c, a = t.stages.c, t.attempts.c
     mine = select(t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
-    query = (select(c.stage_id, c.kind, c.label, c.flops, a.attempt_no, a.progress)
+    query = (select(c.stage_id, c.kind, c.label, c.flops, c.workers, a.attempt_no, a.progress)
              .join(t.attempts, (a.stage_id == c.stage_id) & (a.attempt_no == c.attempts_made))
              .where(c.state.in_(LIVE_STAGES), a.state.in_(LIVE_ATTEMPTS), c.stage_id.in_(mine)).order_by(c.position, c.label))
     with engine.connect() as connection:

@@ -30,9 +30,9 @@ def read_snapshot(connection: Connection) -> Snapshot:
 
 
 def orders(connection: Connection, stage_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return for each stage what its worker must know: kind, label, spec (as JSON text) and the parent's artifact."""
+    """Return for each stage what its worker must know: kind, label, spec (as JSON text), workers and the parent's artifact."""
     parent = t.stages.alias("parent")
-    query = (select(t.stages.c.stage_id, t.stages.c.kind, t.stages.c.label, t.stages.c.spec,
+    query = (select(t.stages.c.stage_id, t.stages.c.kind, t.stages.c.label, t.stages.c.spec, t.stages.c.workers,
                     t.stage_parents.c.parent_id, parent.c.artifact)
              .outerjoin(t.stage_parents, t.stage_parents.c.stage_id == t.stages.c.stage_id)
              .outerjoin(parent, parent.c.stage_id == t.stage_parents.c.parent_id)
@@ -73,11 +73,11 @@ def _stages(connection: Connection) -> dict[str, StageView]:
     past, hashes = _past(connection, ids)
     stages = t.stages.c
     columns = (stages.stage_id, stages.kind, stages.state, stages.position, stages.not_before, stages.attempts_made,
-               stages.charged_from)
+               stages.charged_from, stages.workers)
     query = select(*columns).where(needed).order_by(stages.created_at, stages.position)
     return {row.stage_id: StageView(row.stage_id, row.kind, StageState(row.state), row.position,
                                     tuple(parents[row.stage_id]), row.not_before, row.attempts_made, row.charged_from,
-                                    tuple(past[row.stage_id]), hashes.get(row.stage_id, ""))
+                                    tuple(past[row.stage_id]), hashes.get(row.stage_id, ""), row.workers)
             for row in connection.execute(query)}
 
 

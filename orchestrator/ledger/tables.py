@@ -119,6 +119,7 @@ stages = Table(
     Column("position", Integer, nullable=False),
     Column("flops", Double, nullable=False),
     Column("samples", BigInteger, nullable=False),
+    Column("workers", Integer, nullable=False, server_default=text("1")),  # slots that an attempt takes
     Column("state", String(32), nullable=False),
     Column("not_before", Double, nullable=False),
     Column("attempts_made", Integer, nullable=False),

@@ -78,6 +78,32 @@ def test_no_more_is_handed_out_than_there_are_slots():
     assert of(Claim, after(snapshot(trials=5, stages=ready, attempts=[live("score 0")]), Observed(slots=1))) == []
 
 
+def several(**workers):
+    """Stages that are ready, `own 0` first, each of so many workers."""
+    ready = {f"own {i}": {"state": S.QUEUED, "workers": workers.get(f"own_{i}", 1)} for i in range(4)}
+    return ready | {"shared": {"state": S.SUCCEEDED}}
+
+
+def claimed(shot, slots):
+    return [each.stage_id for each in of(Claim, after(shot, Observed(slots=slots)))]
+
+
+def test_a_stage_of_several_workers_takes_a_slot_for_each():
+    assert claimed(snapshot(trials=4, stages=several(own_0=3)), 5) == ["own 0", "own 1", "own 2"]
+    taken = snapshot(trials=4, stages=several(own_0=3) | {"own 0": {"state": S.RUNNING, "workers": 3}}, attempts=[live("own 0")])
+    assert claimed(taken, 4) == ["own 1"]
+
+
+def test_no_stage_overtakes_one_that_waits_for_slots():
+    shot = snapshot(trials=4, stages=several(own_1=3))
+    assert claimed(shot, 3) == ["own 0"]
+    assert claimed(replace(shot, attempts={"x": live("score 0")}), 3) == ["own 0"]
+
+
+def test_a_stage_that_never_fits_here_holds_nobody_back():
+    assert claimed(snapshot(trials=4, stages=several(own_0=4)), 3) == ["own 1", "own 2", "own 3"]
+
+
 def test_the_stage_that_most_trials_want_goes_first():
     shot = snapshot(trials=3, stages={"own 0": {"state": S.QUEUED, "parent_ids": ()}})
     assert [each.stage_id for each in of(Claim, after(shot, Observed(slots=1)))] == ["shared"]

@@ -80,7 +80,8 @@ class World(RuleBasedStateMachine):
         for i in range(num_trials):
             ids = ("shared", "own 0" if i == 0 else f"own {study_id} {i}", f"score {study_id} {i}")
             for position, stage_id in enumerate(ids):
-                stages.setdefault(stage_id, StageView(stage_id, "sft", StageState.PLANNED, position, ids[position - 1:position]))
+                stages.setdefault(stage_id, StageView(stage_id, "sft", StageState.PLANNED, position, ids[position - 1:position],
+                                                        workers=1 + (len(stage_id) + i) % SLOTS))
                 if stages[stage_id].state in (StageState.FAILED, StageState.SKIPPED, StageState.CANCELLED):
                     stages[stage_id] = replace(stages[stage_id], state=StageState.PLANNED, charged_from=stages[stage_id].attempts_made)
                     self.final.pop(stage_id, None)
@@ -134,8 +135,8 @@ class World(RuleBasedStateMachine):
         assert all(count <= 1 for count in self.successes.values())
 
     @invariant()
-    def no_more_attempts_than_slots(self):
-        assert len(self.snapshot.attempts) <= SLOTS
+    def no_more_workers_than_slots(self):
+        assert sum(self.snapshot.stages[each.stage_id].workers for each in self.snapshot.attempts.values()) <= SLOTS
 
     @invariant()
     def a_live_stage_has_one_live_attempt(self):

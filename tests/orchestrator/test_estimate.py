@@ -36,3 +36,7 @@ def test_progress_counts() -> None:
 
 def test_nothing_left_takes_no_time() -> None:
     assert left([Work(kind="sft", flops=100, seconds=2, is_done=True)]) == (0.0, True)
+
+
+def test_a_stage_of_several_workers_fills_several_slots() -> None:
+    assert left([Work(kind="sft", flops=100, workers=2)] * 4, slots=4) == (20.0, False)

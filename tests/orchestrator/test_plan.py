@@ -14,6 +14,7 @@ from orchestrator.arms import arm_key
 from orchestrator.errors import StudyError
 from orchestrator.identity import stage_identity
 from orchestrator.plan import Plan, make_plan, plan_arms
+from orchestrator.schema import load_scale
 from orchestrator.study import Study
 
 Write = Callable[..., Study]
@@ -109,6 +110,15 @@ def test_every_id_is_what_the_worker_computes_from_the_spec(planned: Planned) ->
     executed = [stage for stage in plan.stages.values() if stage.kind != "import"]
     assert all(stage_identity(json.loads(json.dumps(stage.spec))) == stage.stage_id for stage in executed)
     assert all(stage.spec["parent_id"] == stage.parent_id for stage in executed)
+
+
+def test_the_number_of_workers_is_not_part_of_any_id(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone, scale = planned(), load_scale("tiny")
+    crowded = scale.model_copy(update={"resources": scale.resources.model_copy(update={"workers": 4})})
+    monkeypatch.setattr("orchestrator.plan.load_scale", lambda _: crowded)
+    together = planned()
+    assert list(together.stages) == list(alone.stages)
+    assert (alone.workers, together.workers) == (1, 4)
 
 
 def test_parents_stand_before_children(planned: Planned) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
+from orchestrator.ledger.load import read_snapshot
 from orchestrator.submit import differences, submit
 from tests.toy import toy_plan
 
@@ -47,6 +48,20 @@ def test_a_missing_checkpoint_is_said_before_anything_is_entered(engine):
     with pytest.raises(StudyError, match="start checkpoint missing: operator:x"):
         submit(engine, replace(toy_plan(), missing_checkpoints=("operator:x",)))
     assert read.studies(engine) == []
+
+
+def test_a_stage_that_needs_more_slots_than_there_are_is_refused_with_both_numbers(engine):
+    with pytest.raises(StudyError, match=r"(?s)take 3 slots each at scale toy.*there are 2 slots.*ABLATE_SLOTS"):
+        submit(engine, toy_plan(workers=3), slots=2)
+    assert read.studies(engine) == []
+
+
+def test_the_newest_submission_says_how_many_workers_train_a_stage(engine):
+    submit(engine, toy_plan(workers=3))
+    submit(engine, toy_plan(workers=2))
+    with engine.connect() as connection:
+        stages = read_snapshot(connection).stages.values()
+    assert {(stage.kind, stage.workers) for stage in stages} == {("pretrain", 2), ("sft", 2), ("evaluate", 1)}
 
 
 def test_an_imported_checkpoint_is_finished_on_entry(engine, planned):
