@@ -60,8 +60,17 @@ class Encoder:
         return self._finish(builder, sample.sample_id)
 
     def item(self, item: Item) -> Encoded:
-        """Encode the prompt of an evaluation item, up to where the answer begins."""
+        """Encode worked examples and prompt of an evaluation item, up to where the answer begins.
+
+        Raises:
+            ValueError: images and their places differ in number, or the sequence is longer than `max_tokens`.
+        """
+        if item.num_markers != len(item.images):
+            raise ValueError(f"{item.item_id}: {item.num_markers} image markers but {len(item.images)} images")
         builder = _Builder(self, item.images)
+        for shot in item.shots:
+            builder.prompt(shot.question)
+            builder.answer(shot.answer)
         builder.prompt(item.question)
         return self._finish(builder, item.item_id)
 

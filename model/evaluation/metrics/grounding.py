@@ -66,9 +66,9 @@ def _bare(phrase: str) -> str:
 
 
 def first_of_phrase(text: str, phrase: str, *, width: float, height: float) -> Box | None:
-    """Return the first box that belongs to a phrase, in px; None where there is none."""
+    """Return the first box that belongs to a phrase or stands alone, in px; None where there is none."""
     found = decode(text, width=width, height=height) or []
-    return next((box for said, box in found if is_same_phrase(said, phrase)), None)
+    return next((box for said, box in found if not said or is_same_phrase(said, phrase)), None)
 
 
 def best_overlap(guesses: Sequence[Box], truths: Sequence[Box], *, k: int = 1) -> float:

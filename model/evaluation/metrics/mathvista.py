@@ -23,6 +23,18 @@ class Kind:
     choices: tuple[str, ...] = ()
 
 
+def plain(response: str, kind: Kind) -> str | None:
+    """Return the answer of a response that is nothing but the answer, None where it must be extracted."""
+    if kind.question_type == "multi_choice" and response in kind.choices:
+        return response
+    try:
+        if kind.answer_type == "integer":
+            return str(int(response))
+        return str(float(response)) if kind.answer_type == "float" else None
+    except ValueError:
+        return None
+
+
 def normalise(extraction: str, kind: Kind) -> str | None:
     """Return the extraction in the form of the answer, None where it has none.
 

@@ -15,7 +15,8 @@ from model.evaluation.metrics.text import without_punctuation
 
 ENOUGH_ANNOTATORS = 3
 ARTICLES = frozenset({"a", "an", "the"})
-NUMBERS = {word: str(value) for value, word in enumerate("zero one two three four five six seven eight nine ten".split())} | {"none": "0"}
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+NUMBERS = {word: str(value) for value, word in enumerate(WORDS)} | {"none": "0"}
 
 _CONTRACTED = """
 ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd he'd've he's how'd how'll how's

@@ -132,6 +132,11 @@ def tabfact(prediction: str) -> str | None:
     return str(int(has_true)) if has_true != has_false else None
 
 
+def tabfact_exact(prediction: str) -> str | None:
+    """Read `1` or `0` from the label's word alone, whatever its case, else None (DUE, UReader)."""
+    return {"true": "1", "1": "1", "false": "0", "0": "0"}.get(prediction.strip().lower())
+
+
 @dataclass(frozen=True, slots=True)
 class PairSummary:
     """NLVR2: share of right answers, and of sentences whose every image pair is right, 0 to 1."""
