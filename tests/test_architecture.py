@@ -38,13 +38,10 @@ DOORS: dict[str, tuple[str, ...]] = {
     "torch": ("model/", "orchestrator/worker.py"),  # the worker gives memory back and names what ran out
     "safetensors": ("model/",),
     "rapidfuzz": ("model/evaluation/",),
-<<<<<<< HEAD
-    "transformers": ("model/language.py", "model/vision.py", "model/mm15.py", "model/weights/", "model/interchange/", "model/data/tokenizer.py", "model/data/conversation.py",
-=======
     "pyarrow": ("model/evaluation/local/", "model/data/sources"),
     "requests": ("model/evaluation/judge.py",),
-    "transformers": ("model/language.py", "model/vision.py", "model/mm15.py", "model/data/tokenizer.py", "model/data/conversation.py",
->>>>>>> 190a1a7 (evaluation: all of the deck's benchmarks from local copies, judges included)
+    "transformers": ("model/language.py", "model/vision.py", "model/mm15.py", "model/weights/", "model/interchange/",
+                     "model/data/tokenizer.py", "model/data/conversation.py",
                      "model/training/optimisers.py"),
     "tokenizers": ("model/data/tokenizer.py",),
     "numpy": ("model/", "orchestrator/analysis/", "dashboard/charts.py"),
