@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from model.evaluation.scoring import ScoringConfig
+from model.data.declared import CatalogueConfig
 from model.plain import require, require_least
 from model.shapes import PRESETS as PRESETS
 from model.shapes import ConnectorConfig as ConnectorConfig
@@ -239,8 +239,6 @@ class EvaluateConfig:
     """Items generated together."""
     dtype: Literal["fp32", "bf16"] = "fp32"
     threads: int = 1
-    scoring: ScoringConfig = ScoringConfig()
-    """What the papers leave open about scores."""
 
     def __post_init__(self) -> None:
         """Refuse counts below what can be evaluated."""
@@ -256,3 +254,5 @@ class DataConfig:
     """`workbench` is generated; `catalogue` reads the data sets of the operator's catalogue file."""
     seed: int = 0
     """Seed of the generated corpus; not the trial's seed."""
+    catalogue: CatalogueConfig | None = field(default=None, metadata={"identity": False})
+    """The operator's data sets that a stage may draw from: paths stay out of its identity, their content is in it by fingerprint."""

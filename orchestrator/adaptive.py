@@ -5,9 +5,11 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from orchestrator.analysis.scores import trial_scores
+from orchestrator.catalogue import LoadCatalogue, no_catalogue
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
@@ -20,8 +22,9 @@ from orchestrator.strict_yaml import Document
 from orchestrator.study import Search, Study
 
 
-def next_arm(engine: Engine, study_id: str) -> Plan | None:
-    """Plan one more arm of a search; None if its space holds nothing new.
+def next_arm(engine: Engine, study_id: str, *, checkpoints: Path | None = None,
+             catalogue: LoadCatalogue = no_catalogue) -> Plan | None:
+    """Plan one more arm of a search; None if its space holds nothing new. The rest as for `plan_arms`.
 
     Raises:
         StudyError: the library's recipe or scale is no longer the one that the study was submitted with.
@@ -33,7 +36,7 @@ def next_arm(engine: Engine, study_id: str) -> Plan | None:
     levels = _proposed(study.search, _history(engine, study_id, study))
     if levels is None:
         return None
-    plan = plan_arms(study, row.scale, [levels])
+    plan = plan_arms(study, row.scale, [levels], checkpoints=checkpoints, catalogue=catalogue)
     if plan.spec_hash != row.spec_hash:
         raise StudyError(row.name, 0, f"recipe {study.recipe} or scale {row.scale} changed since the study was submitted",
                          "submit it again with --update; finished stages are found again")

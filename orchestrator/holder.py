@@ -24,6 +24,7 @@ from functools import partial
 from typing import Any
 
 from orchestrator.adaptive import next_arm
+from orchestrator.catalogue import catalogue_of
 from orchestrator.crew import Crew, MakeExecutor
 from orchestrator.decide import decide
 from orchestrator.errors import LedgerAway, LostLease, StaleWrite, StudyError
@@ -254,7 +255,8 @@ class Driver:
         for study_id in study_ids:
             self._snapshot = None
             try:
-                plan = next_arm(self._engine, study_id)
+                plan = next_arm(self._engine, study_id, checkpoints=self._settings.home / "checkpoints",
+                                catalogue=partial(catalogue_of, self._settings))
             except (StudyError, ValueError) as error:
                 people.move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=str(error))
                 continue

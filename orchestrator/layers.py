@@ -71,6 +71,8 @@ class Paths:
             raise file.error(location, f"recipe {self.recipe} has no {root} stage; it has {', '.join(self.kinds)}")
         if path == "evaluate.benchmarks":
             raise file.error(location, "benchmarks are no factor", "name a suite or benchmarks under `evaluate:`")
+        if path == "data.catalogue" or path.startswith("data.catalogue."):
+            raise file.error(location, "files are the operator's to name", "the catalogue is a file of its own: ABLATE_CATALOGUE")
 
     def _selected(self, file: Kind, path: str, value: Mapping[str, Any], location: Location) -> Any:
         study = value["from_selection"]

@@ -17,9 +17,11 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from model.data.mixture import shares
 from model.plain import did_you_mean
 from orchestrator import library
 from orchestrator.arms import Arm, baseline_of, designed_arms, named_arm, probes
+from orchestrator.catalogue import DataSets, LoadCatalogue, no_catalogue
 from orchestrator.layers import Selections
 from orchestrator.metrics import withheld_notes
 from orchestrator.schema import Recipe, load_recipe, load_scale
@@ -63,6 +65,8 @@ class Plan:
     """The training stage that first sees the trial's seed; None if nothing is trained."""
     missing_checkpoints: tuple[str, ...]
     """Operator checkpoints that are not there yet: the plan can be looked at, not submitted."""
+    missing_data: tuple[str, ...]
+    """Categories of which the operator's catalogue has no data set: the same."""
     notes: tuple[str, ...]
     """What the user should know before launching."""
 
@@ -88,7 +92,7 @@ class Plan:
 
 
 def make_plan(study: Study, scale_name: str, *, selections: Selections | None = None,
-              checkpoints: Path | None = None) -> Plan:
+              checkpoints: Path | None = None, catalogue: LoadCatalogue = no_catalogue) -> Plan:
     """Plan a study; of a search, its baseline.
 
     Args:
@@ -96,24 +100,26 @@ def make_plan(study: Study, scale_name: str, *, selections: Selections | None = 
         scale_name: name of the scale.
         selections: verdicts of earlier studies, for `from_selection`.
         checkpoints: the operator's folder of published checkpoints, one folder a name.
+        catalogue: reads the operator's catalogue of data sets, if the study needs it.
 
     Raises:
         StudyError: what is wrong, with file and line.
     """
-    return _Context(study, scale_name, selections, checkpoints).plan(None)
+    return _Context(study, scale_name, selections, checkpoints, catalogue).plan(None)
 
 
 def plan_arms(study: Study, scale_name: str, arms: Iterable[Mapping[str, Any]], *, selections: Selections | None = None,
-              checkpoints: Path | None = None) -> Plan:
+              checkpoints: Path | None = None, catalogue: LoadCatalogue = no_catalogue) -> Plan:
     """Plan proposed arms of a search, given by their levels; seeds enter where they enter in the whole study."""
-    context = _Context(study, scale_name, selections, checkpoints)
+    context = _Context(study, scale_name, selections, checkpoints, catalogue)
     return context.plan([named_arm(levels) for levels in arms])
 
 
 class _Context:
     """A study with its recipe and scale read, and the place where its seeds enter."""
 
-    def __init__(self, study: Study, scale_name: str, selections: Selections | None, checkpoints: Path | None) -> None:
+    def __init__(self, study: Study, scale_name: str, selections: Selections | None, checkpoints: Path | None,
+                 catalogue: LoadCatalogue) -> None:
         self._study, self._scale = study, load_scale(scale_name)
         self._resolver = Resolver(study, self._scale, _recipe(study), selections)
         self._checkpoints = checkpoints
@@ -121,19 +127,25 @@ class _Context:
         configs = [self._resolve(arm) for arm in (*designed, *probes(study))]
         self._designed = list(zip(designed, configs, strict=False))
         self._seed_enters = seed_entry(study, configs)
+        self._data_sets = DataSets(catalogue)
+        self._data = self._data_sets.contents((config.data, tuple(shares(train.mixture)))  # type: ignore[attr-defined]
+                                              for config in configs for train in config.stages.values())
 
     def plan(self, arms: Iterable[Arm] | None) -> Plan:
         """Plan these arms, or those that the study writes."""
         pairs = self._designed if arms is None else [(arm, self._resolve(arm)) for arm in arms]
-        builder = StageBuilder(self._seed_enters, self._checkpoints, workers=self._scale.resources.workers)
+        builder = StageBuilder(self._seed_enters, self._checkpoints, self._data_sets, workers=self._scale.resources.workers)
         trials = [self._trial(builder, arm, replace(config, seed=seed))
                   for arm, config in pairs for seed in self._study.seed_list]
         baseline = baseline_of(self._study, (arm for arm, _ in self._designed))
         spec = {"study": self._study.plain(), "recipes": self._recipes(), "scale": self._scale.plain()}
+        if self._data:
+            spec["data"] = self._data
         plan = Plan(
             study=self._study, scale=self._scale.name, spec=spec, spec_hash=_spec_hash(spec),
             arms=tuple(arm for arm, _ in pairs), baseline_key=baseline.key if baseline else None, trials=tuple(trials),
             stages=builder.stages, seed_enters=self._seed_enters, missing_checkpoints=tuple(builder.missing),
+            missing_data=self._data_sets.missing,
             notes=withheld_notes(self._study, self._resolver.benchmarks),
         )
         self._check_budget(plan)
@@ -199,6 +211,7 @@ def _spec_hash(spec: Mapping[str, Any]) -> str:
     scale, recipes = spec["scale"], spec["recipes"]
     own = {name: values for name, values in scale.get("recipes", {}).items() if name in recipes}
     kept = [_meaning(spec["study"]), *map(_meaning, recipes.values()), _meaning(scale) | {"recipes": own}]
+    kept += [spec["data"]] if "data" in spec else []
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 

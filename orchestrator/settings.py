@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     """MLflow tracking URI; empty is SQLite under `home`; "off" writes nothing."""
     artifacts_path: Path | None = Field(default=None, validation_alias="ABLATE_ARTIFACTS")
     """Folder of checkpoints and results; none is `home/artifacts`."""
+    catalogue: Path | None = None
+    """File that says where the data sets lie (studies/README.md); none is `home/catalogue.yaml`, if that exists."""
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Attempts that may run at once."""
     gpus_per_slot: float = Field(default=0.0, ge=0)
@@ -63,6 +65,12 @@ class Settings(BaseSettings):
     def artifacts(self) -> Path:
         """Root of checkpoints and results."""
         return (self.artifacts_path or self.home / "artifacts").absolute()
+
+    @property
+    def catalogue_file(self) -> Path | None:
+        """The catalogue of data sets, None if there is none."""
+        usual = self.home / "catalogue.yaml"
+        return self.catalogue or (usual if usual.exists() else None)
 
     @property
     def ledger_url(self) -> str:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from model import manifest
-from model.config import DataConfig, EvaluateConfig
-from model.data.fingerprint import data_fingerprint
+from model.config import EvaluateConfig
 from model.data.mixture import shares
 from model.evaluation.benchmarks import BENCHMARKS
 from model.plain import to_plain
 from orchestrator.artifacts import PACKAGED, packaged
+from orchestrator.catalogue import DataSets, fingerprint_of
 from orchestrator.cost import evaluation_flops, num_items, training_flops
 from orchestrator.errors import StudyError
 from orchestrator.identity import VERSIONS, identity
@@ -51,17 +51,19 @@ class Stage:
 class StageBuilder:
     """Collects the stages of many trials."""
 
-    def __init__(self, seed_enters: str | None, checkpoints: Path | None, *, workers: int = 1) -> None:
+    def __init__(self, seed_enters: str | None, checkpoints: Path | None, data_sets: DataSets, *, workers: int = 1) -> None:
         """Start empty.
 
         Args:
             seed_enters: the training stage that first sees the trial's seed.
             checkpoints: the operator's folder of published checkpoints.
+            data_sets: the operator's data sets.
             workers: of each training stage.
         """
         self._workers = workers
         self.stages: dict[str, Stage] = {}
         self.missing: dict[str, None] = {}
+        self._data_sets = data_sets
         self._checkpoints = checkpoints
         self._imports: dict[str, str] = {}
         self._order = list(STAGES)
@@ -72,7 +74,7 @@ class StageBuilder:
         ids = [self._import(config.start)] if config.start else []
         for kind in config.stages:
             ids.append(self._training(kind, config, ids[-1] if ids else None, arm_name))
-        return (*ids, *(self._evaluate(name, config, ids[-1], arm_name) for name in _run(config.evaluate)))
+        return (*ids, *(self._evaluate(name, config, ids[-1], arm_name) for name in config.evaluate.benchmarks))
 
     def _import(self, start: str) -> str:
         if start in self._imports:
@@ -86,11 +88,11 @@ class StageBuilder:
 
     def _training(self, kind: str, config: TrialConfig, parent_id: str | None, arm_name: str) -> str:
         train = config.stages[kind]
+        data, fingerprint = self._data_sets.data_of(config.data, tuple(shares(train.mixture)))  # type: ignore[attr-defined]
         is_seeded = self._order.index(kind) >= self._entry
         parts = {
-            "kind": kind, "version": str(VERSIONS[kind]), "model": config.model, "config": train, "data": config.data,
-            "data_fingerprint": _fingerprint(config.data, tuple(shares(train.mixture))),  # type: ignore[attr-defined]
-            "seed": config.seed if is_seeded else 0, "parent_id": parent_id,
+            "kind": kind, "version": str(VERSIONS[kind]), "model": config.model, "config": train, "data": data,
+            "data_fingerprint": fingerprint, "seed": config.seed if is_seeded else 0, "parent_id": parent_id,
         }
         stage_id = identity(parts)
         if stage_id not in self.stages:
@@ -104,7 +106,7 @@ class StageBuilder:
         version = f"{VERSIONS['evaluate']}.{BENCHMARKS[benchmark].version}"
         parts = {
             "kind": "evaluate", "version": version, "benchmark": benchmark, "model": config.model,
-            "config": evaluate, "data": config.data, "data_fingerprint": _fingerprint(config.data, (benchmark,)),
+            "config": evaluate, "data": config.data, "data_fingerprint": fingerprint_of(config.data, (benchmark,)),
             "parent_id": parent_id,
         }
         stage_id = identity(parts)
@@ -132,21 +134,7 @@ def plain_of(config: object) -> Any:
 
 @lru_cache(maxsize=65536)
 def _of_benchmark(config: EvaluateConfig, benchmark: str) -> EvaluateConfig:
-    """Return what names the stage: of the open choices those that this benchmark takes, so that no other is evaluated again."""
-    return replace(config, benchmarks=(benchmark,), scoring=config.scoring.only(BENCHMARKS[benchmark].choices))
-
-
-def _run(config: EvaluateConfig) -> list[str]:
-    """Name the benchmarks that can be run: without a judge, those that need one have no stage and withhold their averages."""
-    return [name for name in config.benchmarks if config.scoring.judge or not BENCHMARKS[name].needs_judge]
-
-
-@lru_cache(maxsize=4096)
-def _fingerprint(data: DataConfig, names: tuple[str, ...]) -> str:
-    try:
-        return data_fingerprint(data, names)
-    except ValueError as error:
-        raise StudyError(f"data source {data.source}", 0, str(error)) from error
+    return replace(config, benchmarks=(benchmark,))
 
 
 def _imported(start: str, checkpoints: Path | None) -> tuple[str, str]:

@@ -32,7 +32,7 @@ def submit(engine: Engine, plan: Plan, *, update: bool = False, actor: str = "su
         the study's id; that of the known study if this one is there already.
 
     Raises:
-        StudyError: a checkpoint is missing, a stage needs more slots than there are, or the file changed and `update` was not
+        StudyError: a checkpoint or a data set is missing, a stage needs more slots than there are, or the file changed and `update` was not
             given; shows what changed.
     """
     if plan.missing_checkpoints:
@@ -42,6 +42,9 @@ def submit(engine: Engine, plan: Plan, *, update: bool = False, actor: str = "su
         raise StudyError(plan.study.name, 0, f"its training stages take {plan.workers} slots each at scale {plan.scale}, one for each "
                          f"worker; there are {slots} slots", "ABLATE_SLOTS says how many slots there are, `resources.workers` of the "
                          "scale how many workers train a stage; the result does not depend on it")
+    if plan.missing_data:
+        raise StudyError(plan.study.name, 0, f"no data set is configured for {', '.join(plan.missing_data)}",
+                         "name their files in the catalogue (ABLATE_CATALOGUE); `ablate data list` shows what is there")
     study_id = study_identity(plan)
 
     def attempt() -> bool:

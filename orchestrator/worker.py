@@ -14,6 +14,8 @@ from typing import Any
 import torch
 
 from model.config import DataConfig, ModelConfig
+from model.data.fingerprint import data_fingerprint
+from model.data.mixture import shares
 from model.evaluation.stage import evaluate_stage
 from model.plain import build
 from model.training import loop
@@ -40,10 +42,11 @@ def release() -> None:
 
 def _train(work: Work) -> dict[str, Any]:
     spec = work.spec
+    config, data = build(CONFIGS[work.kind], spec["config"], "config"), build(DataConfig, spec["data"], "data")
+    _check_data(data, config, spec["data_fingerprint"])
     with _mapped():
         return train_stage(
-            config=build(CONFIGS[work.kind], spec["config"], "config"),
-            model_config=build(ModelConfig, spec["model"], "model"), data=build(DataConfig, spec["data"], "data"),
+            config=config, model_config=build(ModelConfig, spec["model"], "model"), data=data,
             seed=spec["seed"], start=work.parent, checkpoints=work.checkpoints, out=work.out, report=work.report,
             should_stop=work.should_stop)
 
@@ -57,6 +60,16 @@ def _evaluate(work: Work) -> dict[str, Any]:
             benchmark=spec["benchmark"], config=build(CONFIGS["evaluate"], spec["config"], "config"),
             data=build(DataConfig, spec["data"], "data"), checkpoint=work.parent, out=work.out, report=work.report,
             should_stop=work.should_stop)
+
+
+def _check_data(data: DataConfig, config: Any, expected: str) -> None:
+    """Refuse to train on files that are no longer those that the stage is named by."""
+    if data.catalogue is None:
+        return
+    found = data_fingerprint(data, shares(config.mixture))
+    if found != expected:
+        raise ValueError(f"the data sets of catalogue {data.catalogue.name!r} have the fingerprint {found[:12]}…, the stage was planned "
+                         f"on {expected[:12]}…\nhint: files changed; submit the study again with --update")
 
 
 @contextmanager

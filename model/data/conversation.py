@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -32,6 +32,10 @@ class Encoded:
     ids: list[int]
     labels: list[int]
     tiles: NDArray[np.uint8]
+    source: str = ""
+    """What the sample comes from, for the tally: its data set, or its category."""
+    replaces: tuple[str, ...] = ()
+    """Broken samples that it stands in for."""
 
     @property
     def num_supervised(self) -> int:
@@ -57,20 +61,11 @@ class Encoder:
             if turn.question:
                 builder.prompt(turn.question)
             builder.answer(turn.answer)
-        return self._finish(builder, sample.sample_id)
+        return replace(self._finish(builder, sample.sample_id), source=sample.source or sample.category, replaces=sample.replaces)
 
     def item(self, item: Item) -> Encoded:
-        """Encode worked examples and prompt of an evaluation item, up to where the answer begins.
-
-        Raises:
-            ValueError: images and their places differ in number, or the sequence is longer than `max_tokens`.
-        """
-        if item.num_markers != len(item.images):
-            raise ValueError(f"{item.item_id}: {item.num_markers} image markers but {len(item.images)} images")
+        """Encode the prompt of an evaluation item, up to where the answer begins."""
         builder = _Builder(self, item.images)
-        for shot in item.shots:
-            builder.prompt(shot.question)
-            builder.answer(shot.answer)
         builder.prompt(item.question)
         return self._finish(builder, item.item_id)
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 
 from model.config import DataConfig
+from model.data.sources.fingerprints import category_content
 from model.plain import did_you_mean
 
 VERSIONS = {name: 1 for name in (
@@ -22,9 +23,12 @@ def data_fingerprint(data: DataConfig, names: Iterable[str]) -> str:
     """Return 64 hex digits that name the data behind these categories or benchmarks.
 
     Raises:
-        ValueError: the workbench has no generator of that name.
+        ValueError: the workbench has no generator of that name, or a file of the catalogue is missing.
     """
     wanted = sorted(set(names))
+    if data.catalogue is not None:
+        content = {name: category_content(data.catalogue, name) for name in wanted}
+        return hashlib.sha256(json.dumps(["catalogue", content], sort_keys=True).encode()).hexdigest()
     if data.source == "workbench":
         for name in wanted:
             if name not in VERSIONS:

@@ -35,6 +35,10 @@ class Sample:
     category: str
     turns: tuple[Turn, ...]
     images: tuple[Image.Image, ...] = ()
+    source: str = ""
+    """Data set that it comes from; empty where its category is the only name there is."""
+    replaces: tuple[str, ...] = ()
+    """Broken samples, by file and index, that this one stands in for."""
 
     def __post_init__(self) -> None:
         """Refuse a sample whose images have no place, or the reverse."""
@@ -58,10 +62,3 @@ class Item:
     """Option texts of a multiple-choice question, in order A, B, ...; the reference is then the letter."""
     meta: dict[str, str] = field(default_factory=dict)
     """What only some metrics need (image size, sub-task)."""
-    shots: tuple[Turn, ...] = ()
-    """Worked examples before the question, answers given; their images come first in `images`."""
-
-    @property
-    def num_markers(self) -> int:
-        """Places for images in examples and question."""
-        return sum(text.count(IMAGE) for text in (*(shot.question for shot in self.shots), self.question))

@@ -8,32 +8,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from model.config import DataConfig
+from model.data.declared import CatalogueConfig
 from model.data.mixture import Draw, sample_index
+from model.data.order import running_totals, shuffled, union
 from model.data.samples import Sample
+from model.data.sources.opened import BrokenSample, Source, open_source
+from model.data.taxonomy import EQUAL_SHARES
 from model.data.workbench import make_sample
 
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the sample of a draw lies."""
-
-    source: str
-    """Name of the data set; of the workbench, the category."""
-    row: int
-    """Which sample of the data set."""
-    pass_number: int = 0
-    """How often the data set was gone through before, from 0."""
+MOST_REPLACED = 20
+"""Broken samples in a row after which a data set counts as unusable."""
 
 
 class Supply(Protocol):
     """What turns draws into samples."""
-
-    def place(self, draw: Draw) -> Place:
-        """Say which sample a draw takes, without opening it."""
 
     def sample(self, draw: Draw) -> Sample:
         """Open the sample of a draw.
@@ -42,8 +35,14 @@ class Supply(Protocol):
             ValueError: the sample is broken; the message names file and index.
         """
 
-    def size(self, source: str) -> int:
-        """Return how many samples a pass over the data set has; 0 if it never ends."""
+    def sizes(self) -> dict[str, int]:
+        """Return how many samples a pass over each data set has; a source without end is not listed."""
+
+    def asked(self, categories: Mapping[str, float]) -> dict[str, float]:
+        """Return how many samples of each source the numbers of samples of categories mean."""
+
+    def most_broken(self) -> dict[str, int]:
+        """Return how many samples of each data set may be broken and replaced; one that is not listed may have none."""
 
 
 class Workbench:
@@ -53,29 +52,114 @@ class Workbench:
         """Keep the seed of the corpus and that of the draws."""
         self._corpus_seed, self._seed = corpus_seed, seed
 
-    def place(self, draw: Draw) -> Place:
-        """Say which index of the corpus a draw takes."""
-        return Place(draw.category, sample_index(self._seed, draw.category, draw.k))
-
     def sample(self, draw: Draw) -> Sample:
         """Generate the sample of a draw."""
-        return make_sample(draw.category, "train", self.place(draw).row, seed=self._corpus_seed)
+        return make_sample(draw.category, "train", sample_index(self._seed, draw.category, draw.k), seed=self._corpus_seed)
 
-    def size(self, source: str) -> int:
-        """Return 0: it never ends."""
-        return 0
+    def sizes(self) -> dict[str, int]:
+        """Return nothing: the corpus has no end."""
+        return {}
+
+    def asked(self, categories: Mapping[str, float]) -> dict[str, float]:
+        """Return the same numbers: a category is its own source."""
+        return dict(categories)
+
+    def most_broken(self) -> dict[str, int]:
+        """Return nothing: what is generated is whole."""
+        return {}
 
 
-def supply(data: DataConfig, *, seed: int) -> Supply:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the sample of a draw lies."""
+
+    source: Source
+    row: int
+    pass_number: int
+    """How often what it is drawn from was gone through before, from 0."""
+
+
+class Catalogue:
+    """The operator's data sets; those of a category are one set, drawn by size, or have equal shares where the taxonomy says so."""
+
+    def __init__(self, config: CatalogueConfig, categories: Iterable[str], *, seed: int) -> None:
+        """Open the data sets of these categories.
+
+        Raises:
+            ValueError: a category has none, or one cannot be opened.
+        """
+        self._seed = seed
+        self._sources: dict[str, list[Source]] = {}
+        for category in categories:
+            found = config.of(category)
+            if not found:
+                raise ValueError(f"catalogue {config.name!r} has no data set of category {category!r}")
+            self._sources[category] = [open_source(each, config) for each in found]
+        self._ends = {category: running_totals([len(each) for each in sources]) for category, sources in self._sources.items()}
+
+    def place(self, draw: Draw) -> Place:
+        """Say which sample a draw takes, without opening it."""
+        sources, key = self._sources[draw.category], f"{self._seed}/{draw.category}"
+        if draw.category in EQUAL_SHARES:
+            k, which = divmod(draw.k, len(sources))
+            row, number = shuffled(k, size=len(sources[which]), key=f"{key}/{sources[which].config.name}")
+            return Place(sources[which], row, number)
+        ends = self._ends[draw.category]
+        index, number = shuffled(draw.k, size=ends[-1], key=key)
+        which, row = union(index, ends)
+        return Place(sources[which], row, number)
+
+    def sample(self, draw: Draw) -> Sample:
+        """Open the sample of a draw; where the data set declares that some may be broken, another one stands in for it.
+
+        Raises:
+            BrokenSample: the sample is broken and none may be, or nothing whole was found.
+        """
+        place = self.place(draw)
+        row, broken = place.row, list[str]()
+        while True:
+            try:
+                sample = place.source.sample(row)
+            except BrokenSample as error:
+                broken.append(str(error))
+                if not place.source.config.broken or len(broken) > MOST_REPLACED:
+                    raise
+                row = sample_index(self._seed, f"{place.source.config.title}/{place.row}/instead", len(broken)) % len(place.source)
+            else:
+                return replace(sample, replaces=tuple(broken)) if broken else sample
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many samples each data set has."""
+        return {each.config.title: len(each) for sources in self._sources.values() for each in sources}
+
+    def asked(self, categories: Mapping[str, float]) -> dict[str, float]:
+        """Divide the samples of each category over its data sets."""
+        found: dict[str, float] = {}
+        for category, samples in categories.items():
+            sources = self._sources[category]
+            parts = [1 if category in EQUAL_SHARES else len(each) for each in sources]
+            found |= {each.config.title: samples * part / sum(parts) for each, part in zip(sources, parts, strict=True)}
+        return found
+
+    def most_broken(self) -> dict[str, int]:
+        """Return how many samples of each data set may be broken, at least one where any may."""
+        return {each.config.title: max(1, int(each.config.broken * len(each)))
+                for sources in self._sources.values() for each in sources if each.config.broken}
+
+
+def supply(data: DataConfig, categories: Iterable[str], *, seed: int) -> Supply:
     """Return the supply of a stage.
 
     Args:
         data: where samples come from.
+        categories: that the stage draws from.
         seed: of the order; the trial's.
 
     Raises:
-        ValueError: the source has no samples here.
+        ValueError: the catalogue is missing, has no data of a category, or cannot be opened.
     """
-    if data.source != "workbench":
-        raise ValueError(f"data.source is {data.source!r}; allowed here: workbench (real data sets need a catalogue reader)")
-    return Workbench(corpus_seed=data.seed, seed=seed)
+    if data.source == "workbench":
+        return Workbench(corpus_seed=data.seed, seed=seed)
+    if data.catalogue is None:
+        raise ValueError("data.source is catalogue, and no catalogue is configured; allowed: a catalogue file (ABLATE_CATALOGUE)")
+    return Catalogue(data.catalogue, categories, seed=seed)

@@ -22,6 +22,7 @@ from model.data.conversation import Encoded, Encoder
 from model.mm15 import MM15
 from model.training import checkpoints
 from model.training.optimisers import learning_rate, optimiser
+from model.training.tally import Tally
 
 HISTORY = 50
 """Losses kept for the record of a divergence."""
@@ -45,11 +46,12 @@ class Stopped(Exception):  # noqa: N818 - an event, not an error
 
 
 def train(model: MM15, encoder: Encoder, batch_of: BatchOf, config: TrainConfig, *, folder: Path, report: Report,
-          should_stop: Callable[[], bool]) -> dict[str, Any]:
+          should_stop: Callable[[], bool], tally: Tally) -> dict[str, Any]:
     """Train from the newest checkpoint in `folder`, or from the start.
 
     Returns:
-        totals over the whole stage: samples, tokens, supervised tokens, last loss, seconds of this attempt.
+        totals over the whole stage: samples, tokens, supervised tokens, last loss, seconds of this attempt; `tally` holds them by
+        source.
 
     Raises:
         Diverged: non-finite loss or gradient norm.
@@ -57,14 +59,16 @@ def train(model: MM15, encoder: Encoder, batch_of: BatchOf, config: TrainConfig,
     """
     movement = optimiser(model, config)
     first, totals = checkpoints.resume(folder, model, movement, on_corrupt=lambda text: report({"corrupt": text}))
+    tally.restore(totals.pop("tally", tally.state()))
     totals = totals or {"samples": 0, "tokens": 0, "supervised": 0, "loss": math.nan}
     losses: deque[float] = deque(maxlen=HISTORY)
     began, model = time.monotonic(), model.train()
     for step in range(first, config.steps):
         if should_stop():
-            checkpoints.save(folder, model, movement, step=step, extra=totals)
+            checkpoints.save(folder, model, movement, step=step, extra={**totals, "tally": tally.state()})
             raise Stopped(f"stopped before step {step} of {config.steps}")
         encoded = batch_of(step)
+        tally.add(encoded)
         for group in movement.param_groups:
             group["lr"] = learning_rate(step, config)
         losses.append(_backward(model, encoder, encoded, config))
@@ -79,7 +83,7 @@ def train(model: MM15, encoder: Encoder, batch_of: BatchOf, config: TrainConfig,
         report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": norm, **totals,
                 "samples_per_s": (done - first) * config.batch / (time.monotonic() - began)})
         if done % config.checkpoint_every == 0 and done < config.steps:
-            checkpoints.save(folder, model, movement, step=done, extra=totals)
+            checkpoints.save(folder, model, movement, step=done, extra={**totals, "tally": tally.state()})
     return {**totals, "seconds": time.monotonic() - began, "resumed_from": first}
 
 

@@ -11,13 +11,14 @@ import torch
 
 from model.config import ContinualConfig, DataConfig, ModelConfig, PretrainConfig, SftConfig
 from model.data.conversation import Encoded, Encoder
-from model.data.mixture import MixtureDraw
-from model.data.supply import supply
+from model.data.mixture import MixtureDraw, shares
+from model.data.supply import Supply, supply
 from model.data.tokenizer import load_tokenizer
 from model.manifest import publish, verify
 from model.mm15 import MM15
 from model.training.loop import Report, train
 from model.training.randomness import stream_seed
+from model.training.tally import Tally
 
 StageConfig = PretrainConfig | ContinualConfig | SftConfig
 
@@ -38,7 +39,7 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
         should_stop: asked before every step.
 
     Returns:
-        totals of the loop, and the samples drawn from each category.
+        totals of the loop, the samples drawn from each category, and of each source what was asked for against what was drawn.
 
     Raises:
         ValueError: the start checkpoint does not fit the configuration.
@@ -51,20 +52,26 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
     encoder = Encoder(tokenizer, config.images, max_tokens=config.max_tokens)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
-    batch_of = batches(config, data, encoder, seed=seed)
-    result = train(model, encoder, batch_of, config, folder=checkpoints, report=report, should_stop=should_stop)
+    samples = supply(data, shares(config.mixture), seed=seed)
+    batch_of, tally = batches(config, samples, encoder, seed=seed), Tally(samples.most_broken())
+    result = train(model, encoder, batch_of, config, folder=checkpoints, report=report, should_stop=should_stop, tally=tally)
 
     def write(directory: Path) -> None:
         model.save_pretrained(directory)
         tokenizer.save_pretrained(directory)
 
     identity = publish(out, write, meta={"stage": config.kind, "steps": config.steps, "torch": torch.__version__})
-    return {**result, "drawn": drawn(config, seed), "checkpoint_identity": identity}
+    sources = tally.report(samples.asked(_asked(config)), samples.sizes())
+    return {**result, "drawn": drawn(config, seed), "sources": sources, "checkpoint_identity": identity}
 
 
 def drawn(config: StageConfig, seed: int) -> dict[str, int]:
     """Count the samples that the stage takes from each category."""
     return MixtureDraw(config.mixture, batch=config.batch, seed=seed).counts(config.steps)
+
+
+def _asked(config: StageConfig) -> dict[str, float]:
+    return {category: share * config.steps * config.batch for category, share in shares(config.mixture).items()}
 
 
 def _model(model_config: ModelConfig, start: Path | None, *, tile: int, seed: int) -> MM15:
@@ -79,7 +86,7 @@ def _model(model_config: ModelConfig, start: Path | None, *, tile: int, seed: in
     return model
 
 
-def batches(config: StageConfig, data: DataConfig, encoder: Encoder, *, seed: int) -> Callable[[int], list[Encoded]]:
+def batches(config: StageConfig, samples: Supply, encoder: Encoder, *, seed: int) -> Callable[[int], list[Encoded]]:
     """Return the function from an optimiser step to its encoded samples."""
-    mixture, samples = MixtureDraw(config.mixture, batch=config.batch, seed=seed), supply(data, seed=seed)
+    mixture = MixtureDraw(config.mixture, batch=config.batch, seed=seed)
     return lambda step: [encoder.sample(samples.sample(draw)) for draw in mixture.batch(step)]

@@ -12,6 +12,7 @@ class DataGroup(LazyGroup):
 
     table = {
         "list": ("data_list", "Show every data set of the taxonomy, its size, and what is configured where."),
+        "check": ("data_check", "Open samples of every data set, and name what is broken."),
     }
     prefix = "data_"
 

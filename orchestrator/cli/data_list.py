@@ -7,30 +7,51 @@ from typing import Any
 import click
 from rich.table import Table
 
+from model.data.declared import SourceConfig
 from model.data.public_copies import CONFIRMED, LIKELY
 from model.data.taxonomy import DatasetEntry, entries
+from orchestrator.catalogue import catalogue_of
 from orchestrator.cli.console import out, print_json
 from orchestrator.cli.options import json_document, json_option
+from orchestrator.settings import Settings
 
 
 @click.command("list", epilog=json_document("""
     {"datasets": [{"stage", "category", "name", "thousands": samples / 1000 or null, "is_in_house", "public_copy": text or null,
-                   "is_copy_confirmed"}]}"""))
+                   "is_copy_confirmed", "configured": {"layout", "files", "hub", "images", "broken"} or null}],
+     "catalogue": its file or null}; data sets of your own come last, with stage null"""))
 @json_option
 def data_list(as_json: bool) -> None:
     """Show every data set of the taxonomy, its size, and what is configured where."""
-    rows = [_row(entry) for entry in entries()]
+    settings = Settings.load()
+    catalogue = catalogue_of(settings)
+    configured = {(each.category, each.name): each for each in (catalogue.sources if catalogue else ())}
+    rows = [_row(entry, configured.pop((entry.category, entry.name), None)) for entry in entries()]
+    rows += [_own(source) for source in configured.values()]
     if as_json:
-        print_json({"datasets": rows})
+        print_json({"datasets": rows, "catalogue": settings.catalogue_file})
         return
     out().print(_table(rows))
+    where = settings.catalogue_file or "none; a catalogue says where the files lie (ABLATE_CATALOGUE)"
+    out().print(f"catalogue: {where}")
 
 
-def _row(entry: DatasetEntry) -> dict[str, Any]:
+def _own(source: SourceConfig) -> dict[str, Any]:
+    return {"stage": None, "category": source.category, "name": source.name, "thousands": None, "is_in_house": False,
+            "public_copy": None, "is_copy_confirmed": False, "configured": _configured(source)}
+
+
+def _configured(source: SourceConfig | None) -> dict[str, Any] | None:
+    if source is None:
+        return None
+    return {"layout": source.layout, "files": list(source.files), "hub": source.hub, "images": source.images, "broken": source.broken}
+
+
+def _row(entry: DatasetEntry, source: SourceConfig | None) -> dict[str, Any]:
     key = (entry.category, entry.name)
     return {"stage": entry.stage, "category": entry.category, "name": entry.name, "thousands": entry.thousands or None,
             "is_in_house": entry.is_in_house, "public_copy": CONFIRMED.get(key) or LIKELY.get(key),
-            "is_copy_confirmed": key in CONFIRMED}
+            "is_copy_confirmed": key in CONFIRMED, "configured": _configured(source)}
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
@@ -38,11 +59,19 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     for name in ("stage", "category", "data set"):
         table.add_column(name)
     table.add_column("thousands", justify="right")
+    table.add_column("configured")
     table.add_column("public copy")
     for row in rows:
         size = f"{row['thousands']:g}" if row["thousands"] else "?"
-        table.add_row(row["stage"], row["category"], row["name"], size, _copy(row))
+        table.add_row(row["stage"] or "own", row["category"], row["name"], size, _place(row["configured"]), _copy(row))
     return table
+
+
+def _place(configured: dict[str, Any] | None) -> str:
+    if configured is None:
+        return "-"
+    files = configured["files"]
+    return configured["hub"] or files[0] + (f" and {len(files) - 1} more" if len(files) > 1 else "")
 
 
 def _copy(row: dict[str, Any]) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from orchestrator.catalogue import catalogue_of
 from orchestrator.plan import Plan, make_plan
 from orchestrator.settings import Settings
 from orchestrator.study import Study, load_study
 
 
 def planned(name_or_path: str, scale: str, settings: Settings) -> tuple[Study, Plan]:
-    """Load a study and plan it; `operator:NAME` checkpoints lie in the home's folder `checkpoints`."""
+    """Load a study and plan it; `operator:NAME` checkpoints lie in the home's folder `checkpoints`, data where its catalogue says."""
     study = load_study(name_or_path)
-    return study, make_plan(study, scale, checkpoints=settings.home / "checkpoints")
+    return study, make_plan(study, scale, checkpoints=settings.home / "checkpoints",
+                            catalogue=partial(catalogue_of, settings))

@@ -50,7 +50,7 @@ def validate(study: str, scale: str, as_json: bool) -> None:
      "arms": [{"key", "name", "levels", "is_baseline", "num_trials", "to_run", "flops", "tokens_per_image"}],
      "trials": [{"key", "arm_key", "seed", "stage_ids"}],
      "stage_list": [{"stage_id", "kind", "label", "parent_id", "flops", "samples", "workers", "state" (null: never seen)}],
-     "missing_checkpoints": [...], "notes": [...]}"""))
+     "missing_checkpoints": [...], "missing_data": [...], "notes": [...]}"""))
 @study_argument
 @scale_option
 @json_option

@@ -107,7 +107,7 @@ def document(shown: Preview) -> dict[str, Any]:
         "stage_list": [{"stage_id": stage.stage_id, "kind": stage.kind, "label": stage.label,
                         "parent_id": stage.parent_id, "flops": stage.flops, "samples": stage.samples, "workers": stage.workers,
                         "state": shown.states.get(stage.stage_id)} for stage in plan.stages.values()],
-        "missing_checkpoints": plan.missing_checkpoints, "notes": plan.notes,
+        "missing_checkpoints": plan.missing_checkpoints, "missing_data": plan.missing_data, "notes": plan.notes,
     }
 
 

@@ -10,6 +10,7 @@ from transformers.optimization import Adafactor as ReferenceAdafactor
 
 from model.config import PRESETS, Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
 from model.data.conversation import Encoder
+from model.data.supply import supply
 from model.data.tokenizer import load_tokenizer
 from model.manifest import CorruptDirectory
 from model.mm15 import MM15
@@ -117,7 +118,7 @@ def test_gradients_do_not_depend_on_the_micro_batch(tmp_path):
     for size in (0, 1):
         torch.manual_seed(0)
         model, encoder = MM15(MODEL), Encoder(load_tokenizer(), CONFIG.images, max_tokens=512)
-        batch = batches(CONFIG, DataConfig(), encoder, seed=0)(0)
+        batch = batches(CONFIG, supply(DataConfig(), ["general", "science"], seed=0), encoder, seed=0)(0)
         loss = _backward(model, encoder, batch, replace(CONFIG, micro_batch=size))
         from_sizes.append((loss, [weight.grad for weight in model.parameters() if weight.grad is not None]))
     (loss_a, a), (loss_b, b) = from_sizes

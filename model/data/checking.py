@@ -1,0 +1,90 @@
+"""Open some samples of every data set, and name what is broken. Torch-free."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from model.data.declared import CatalogueConfig, SourceConfig
+from model.data.order import permuted
+from model.data.samples import Sample
+from model.data.sources.opened import BrokenSample, Source
+from model.data.workbench import SAMPLE_MAKERS, make_sample
+
+WORKBENCH = "workbench"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """One sample that cannot be used."""
+
+    where: str
+    """File and index."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What opening samples of one data set has shown."""
+
+    category: str
+    name: str
+    size: int
+    """Samples of the data set; 0 if it has no end or could not be opened."""
+    num_opened: int
+    num_images: int
+    broken: tuple[Broken, ...]
+    most_broken: float
+    """Share of samples that may be broken, as declared."""
+    error: str
+    """Why the data set could not be opened at all, or nothing."""
+    seconds: float
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether training may draw from it: it opens, and no larger share is broken than declared."""
+        return not self.error and len(self.broken) <= self.most_broken * self.num_opened
+
+
+def check_workbench(num_samples: int) -> Iterator[Checked]:
+    """Make samples of every category."""
+    for category in SAMPLE_MAKERS:
+        yield _checked(category, WORKBENCH, 0, 0.0, [_maker(category, index) for index in range(num_samples)])
+
+
+def check_catalogue(catalogue: CatalogueConfig, num_samples: int) -> Iterator[Checked]:
+    """Open samples of every data set, spread over its files; 0 opens all."""
+    for config in catalogue.sources:
+        yield _check_source(config, catalogue, num_samples)
+
+
+def _check_source(config: SourceConfig, catalogue: CatalogueConfig, num_samples: int) -> Checked:
+    try:
+        source = Source(config, catalogue)
+    except ValueError as error:
+        return Checked(category=config.category, name=config.name, size=0, num_opened=0, num_images=0, broken=(),
+                       most_broken=config.broken, error=str(error), seconds=0.0)
+    size = len(source)
+    count = min(num_samples, size) if num_samples else size
+    rows = (permuted(position, size=size, key="check") for position in range(count))
+    return _checked(config.category, config.name, size, config.broken, [_opener(source, row) for row in rows])
+
+
+def _opener(source: Source, row: int) -> Callable[[], Sample]:
+    return lambda: source.sample(row)
+
+
+def _maker(category: str, index: int) -> Callable[[], Sample]:
+    return lambda: make_sample(category, "train", index)
+
+
+def _checked(category: str, name: str, size: int, most_broken: float, makers: list[Callable[[], Sample]]) -> Checked:
+    began, broken, num_images = time.monotonic(), [], 0
+    for make in makers:
+        try:
+            num_images += len(make().images)
+        except BrokenSample as error:
+            broken.append(Broken(where=error.where, reason=error.reason))
+    return Checked(category=category, name=name, size=size, num_opened=len(makers), num_images=num_images, broken=tuple(broken),
+                   most_broken=most_broken, error="", seconds=time.monotonic() - began)

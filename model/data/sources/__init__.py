@@ -1,0 +1,1 @@
+"""Data sets on disk, in object stores and on the hub: rows by number, whatever they are stored in."""

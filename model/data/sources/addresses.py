@@ -1,0 +1,137 @@
+"""Which addresses may be opened, and https without a way into the private network.
+
+- Remote is off by default. A catalogue allows schemes and hosts by name; fsspec's chaining (`::`) and all other schemes are refused.
+- A host is resolved once, every address must be a public one, and the connection goes to that address: a name that resolves to
+  another address a moment later reaches nothing. Each redirect is checked in the same way; credentials in addresses are refused.
+- Sizes are counted while reading, not believed.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from model.data.declared import SCHEMES, RemoteConfig
+
+TIMEOUT_S = 30.0
+MAX_REDIRECTS = 3
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+Resolve = Callable[[str, int], list[str]]
+"""From host and port to numeric addresses."""
+
+
+def is_remote(name: str) -> bool:
+    """Say whether a name is an address rather than a path."""
+    return "://" in name or "::" in name
+
+
+def check_address(address: str, remote: RemoteConfig) -> SplitResult:
+    """Return the parts of an address that may be opened.
+
+    Raises:
+        ValueError: the scheme or the host is not allowed, or the address holds more than scheme, host, port, path and query.
+    """
+    parts = urlsplit(address)
+    allowed = f"allowed by the catalogue: schemes {_listed(remote.schemes)}, hosts {_listed(remote.hosts)}"
+    if "::" in address or "\0" in address or "\\" in address or any(each.isspace() for each in address):
+        raise ValueError(f"{address!r} is not a plain address (no '::', white space or backslash)")
+    if parts.scheme not in SCHEMES or parts.scheme not in remote.schemes:
+        raise ValueError(f"{address}: scheme {parts.scheme!r} may not be opened; {allowed}")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(f"{parts.scheme}://{parts.hostname}: credentials in an address are not allowed")
+    if (parts.hostname or "") not in {host.lower() for host in remote.hosts}:
+        raise ValueError(f"{address}: host {parts.hostname!r} may not be opened; {allowed}")
+    if ".." in parts.path.split("/"):
+        raise ValueError(f"{address}: '..' in a path is not allowed")
+    return parts
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Return the numeric addresses of a host."""
+    return [str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def public_address(host: str, port: int, resolver: Resolve = resolve) -> str:
+    """Resolve a host once.
+
+    Raises:
+        ValueError: it does not resolve, or one of its addresses is not a public one.
+    """
+    try:
+        found = resolver(host, port)
+    except OSError as error:
+        raise ValueError(f"{host} does not resolve: {error}") from error
+    for address in found:
+        number = ipaddress.ip_address(address.partition("%")[0])
+        mapped = getattr(number, "ipv4_mapped", None) or number
+        if not number.is_global or not mapped.is_global or number.is_multicast:
+            raise ValueError(f"{host} resolves to {address}, which is not a public address")
+    if not found:
+        raise ValueError(f"{host} has no address")
+    return found[0]
+
+
+def fetch(address: str, remote: RemoteConfig, *, max_bytes: int, headers: Mapping[str, str] | None = None,
+          resolver: Resolve = resolve, context: ssl.SSLContext | None = None) -> bytes:
+    """Read what lies at an https address.
+
+    Args:
+        address: checked against `remote` first, and so is each redirect.
+        remote: what may be opened.
+        max_bytes: of the answer's body.
+        headers: of the request, such as a range.
+        resolver: of host names.
+        context: of the encryption; the system's certificates by default.
+
+    Raises:
+        ValueError: it may not be opened, does not answer, or is too large; the message names the address.
+    """
+    for _ in range(MAX_REDIRECTS + 1):
+        parts = check_address(address, remote)
+        port = parts.port or 443
+        pinned = public_address(parts.hostname or "", port, resolver)
+        connection = _Pinned(parts.hostname or "", port, pinned, context or ssl.create_default_context())
+        try:
+            status, location, body = _get(connection, parts, dict(headers or {}), max_bytes)
+        except (OSError, http.client.HTTPException) as error:
+            raise ValueError(f"{address}: no answer ({type(error).__name__}: {error})") from error
+        finally:
+            connection.close()
+        if status in _REDIRECTS and location:
+            address = urljoin(address, location)
+        elif status not in (200, 206):
+            raise ValueError(f"{address}: the server answers {status}")
+        elif len(body) > max_bytes:
+            raise ValueError(f"{address}: more than {max_bytes} bytes; allowed: {max_bytes} bytes")
+        else:
+            return body
+    raise ValueError(f"{address}: more than {MAX_REDIRECTS} redirects")
+
+
+def _get(connection: http.client.HTTPSConnection, parts: SplitResult, headers: dict[str, str],
+         max_bytes: int) -> tuple[int, str | None, bytes]:
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    connection.request("GET", path, headers={"Accept-Encoding": "identity", **headers})
+    response = connection.getresponse()
+    return response.status, response.getheader("Location"), response.read(max_bytes + 1)
+
+
+class _Pinned(http.client.HTTPSConnection):
+    """A connection to one numeric address, encrypted for the host's name."""
+
+    def __init__(self, host: str, port: int, address: str, context: ssl.SSLContext) -> None:
+        super().__init__(host, port, timeout=TIMEOUT_S, context=context)
+        self._address, self._tls = address, context
+
+    def connect(self) -> None:
+        plain = socket.create_connection((self._address, self.port), self.timeout)
+        self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names) or "none"

@@ -1,0 +1,59 @@
+"""What names the content of a catalogue's data sets: hashes of files, never their paths. Torch-free, Pillow-free.
+
+- Annotations, shards and parquet count by the SHA-256 of their content, kept in the cache under the file's version (size, time of
+  change, inode), so that a terabyte is read once. Objects of a store count by size and the store's own tag.
+- Pictures in a folder count by name and size: there may be millions. Pictures behind https count by their address alone.
+- A hub data set counts by its commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+from model.data.declared import CatalogueConfig, RemoteConfig, SourceConfig
+from model.data.sources.files import FileVersion, content_hash, expand, listing
+
+
+def category_content(catalogue: CatalogueConfig, category: str) -> list[Any]:
+    """Return plain values that change exactly when the samples of a category can.
+
+    Raises:
+        ValueError: a file is missing or may not be opened.
+    """
+    return [_source_content(source, catalogue) for source in catalogue.of(category)]
+
+
+def _source_content(source: SourceConfig, catalogue: CatalogueConfig) -> list[Any]:
+    files = [file for name in source.files for file in expand(name, catalogue.remote)]
+    hashes = [_kept_hash(file, catalogue) for file in files]
+    pictures = _pictures(source.images, catalogue.remote) if source.images else ""
+    declared = [source.name, source.layout, source.boxes, source.image_prefix, source.take, source.hub, source.subset, source.split,
+                source.revision]
+    return [*declared, hashes, pictures]
+
+
+def _pictures(root: str, remote: RemoteConfig) -> str:
+    found = hashlib.sha256()
+    for name, size in listing(root, remote):
+        found.update(f"{name}\0{size}\n".encode())
+    return found.hexdigest()
+
+
+def _kept_hash(file: FileVersion, catalogue: CatalogueConfig) -> str:
+    if not catalogue.cache:
+        return content_hash(file, catalogue.remote)
+    key = hashlib.sha256(json.dumps([file.name, file.size, file.version]).encode()).hexdigest()
+    path = Path(catalogue.cache) / "hashes" / key
+    if path.exists():
+        return path.read_text()
+    found = content_hash(file, catalogue.remote)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{uuid.uuid4().hex}")
+    temporary.write_text(found)
+    os.replace(temporary, path)
+    return found

@@ -1,0 +1,121 @@
+"""Where each record of a data set lies: file, place and length of its parts, as arrays. Made once for each version of the files.
+
+- A record of JSON has one part, a sample of a tar has one for each of its members. Reading a row is one read for each part.
+- An index is kept in the operator's cache folder under a name that holds the versions of all files, written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.data.declared import RemoteConfig
+from model.data.sources.files import FileVersion, read
+
+FORM = 1
+"""Raised when an index of the same files would be another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One piece of a record."""
+
+    kind: str
+    """Ending of its name, without the dot."""
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """One record where a scan found it."""
+
+    ordinal: int
+    """Which record of its file."""
+    parts: tuple[Part, ...]
+
+
+Scan = Callable[[FileVersion], Iterable[Located]]
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The records of several files, one behind the other: row r has the parts `first[r]` to `first[r + 1]`."""
+
+    files: tuple[FileVersion, ...]
+    kinds: tuple[str, ...]
+    file: NDArray[np.int32]
+    ordinal: NDArray[np.int64]
+    first: NDArray[np.int64]
+    kind: NDArray[np.int16]
+    offset: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return len(self.file)
+
+    def where(self, row: int) -> str:
+        """Return file and number of a record, for messages."""
+        return f"{self.files[self.file[row]].name}:{self.ordinal[row]}"
+
+    def parts(self, row: int, remote: RemoteConfig) -> list[tuple[str, bytes]]:
+        """Read the parts of a record, each with its kind."""
+        file = self.files[self.file[row]]
+        return [(self.kinds[self.kind[part]], read(file, remote, offset=int(self.offset[part]), size=int(self.size[part])))
+                for part in range(self.first[row], self.first[row + 1])]
+
+
+def indexed(files: Sequence[FileVersion], scan: Scan, *, cache: str, salt: str) -> Index:
+    """Return the index of these files, from the cache if it was made before.
+
+    Args:
+        files: in the order of their records.
+        scan: lists the records of one file.
+        cache: folder; empty keeps nothing.
+        salt: whatever else decides which records the scan lists.
+    """
+    if not cache:
+        return _built(files, scan)
+    versions = json.dumps([FORM, salt, [[file.name, file.size, file.version] for file in files]])
+    path = Path(cache) / "indices" / f"{hashlib.sha256(versions.encode()).hexdigest()}.npz"
+    if not path.exists():
+        _save(_built(files, scan), path)
+    return _loaded(path, files)
+
+
+def _built(files: Sequence[FileVersion], scan: Scan) -> Index:
+    kinds: dict[str, int] = {}
+    of_file, ordinals, firsts, parts = [], [], [0], []
+    for number, file in enumerate(files):
+        for located in scan(file):
+            of_file.append(number)
+            ordinals.append(located.ordinal)
+            parts += [(kinds.setdefault(part.kind, len(kinds)), part.offset, part.size) for part in located.parts]
+            firsts.append(len(parts))
+    table = np.array(parts, dtype=np.int64).reshape(-1, 3)
+    return Index(tuple(files), tuple(kinds), np.array(of_file, np.int32), np.array(ordinals, np.int64), np.array(firsts, np.int64),
+                 table[:, 0].astype(np.int16), table[:, 1].copy(), table[:, 2].copy())
+
+
+def _save(index: Index, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{uuid.uuid4().hex}.npz")
+    with temporary.open("wb") as file:
+        np.savez(file, kinds=np.array(index.kinds, dtype=np.str_), of_file=index.file, ordinal=index.ordinal, first=index.first,
+                 kind=index.kind, offset=index.offset, size=index.size)
+    os.replace(temporary, path)
+
+
+def _loaded(path: Path, files: Sequence[FileVersion]) -> Index:
+    with np.load(path, allow_pickle=False) as arrays:
+        return Index(tuple(files), tuple(map(str, arrays["kinds"])), arrays["of_file"], arrays["ordinal"], arrays["first"], arrays["kind"],
+                     arrays["offset"], arrays["size"])

@@ -1,0 +1,138 @@
+"""A declared data set, opened: samples by number, each broken one named by file and index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Protocol
+
+from PIL import Image
+
+from model.data.declared import CatalogueConfig, RemoteConfig, SourceConfig, ending
+from model.data.order import permuted
+from model.data.samples import Sample
+from model.data.sources.addresses import fetch, is_remote
+from model.data.sources.files import FileVersion, expand, inside, read
+from model.data.sources.json_rows import JsonRows
+from model.data.sources.layouts import Reading, sample_of
+from model.data.sources.tar_rows import TarRows
+from model.images.opening import MAX_BYTES, decode_image, open_image
+
+
+class BrokenSample(ValueError):  # noqa: N818 - it names the sample, not the program
+    """A sample that cannot be used; says data set, file and index, and why."""
+
+    def __init__(self, title: str, where: str, reason: str) -> None:
+        super().__init__(f"{title}: {where}: {reason}")
+        self.title, self.where, self.reason = title, where, reason
+
+
+class Rows(Protocol):
+    """Records by number, whatever they are stored in."""
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+
+    def where(self, row: int) -> str:
+        """Return file and number of a record."""
+
+    def record(self, row: int) -> Mapping[str, Any]:
+        """Read a record; ValueError if it cannot be read."""
+
+
+class Source:
+    """One data set."""
+
+    def __init__(self, config: SourceConfig, catalogue: CatalogueConfig) -> None:
+        """Find its records.
+
+        Raises:
+            ValueError: a file is missing, damaged or may not be opened, or there are no records.
+        """
+        self.config = config
+        self._rows = _rows(config, catalogue)
+        self._size = min(config.take, len(self._rows)) if config.take else len(self._rows)
+        if config.take > len(self._rows):
+            raise ValueError(f"{config.title}: take is {config.take}, but it has {len(self._rows)} samples")
+        if not self._size:
+            raise ValueError(f"{config.title}: {', '.join(config.files) or config.hub}: holds no sample")
+        self._reading = Reading(config.layout, config.category, config.boxes, _ImageOpener(config, catalogue.remote))
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return self._size
+
+    def sample(self, index: int) -> Sample:
+        """Open a sample.
+
+        Raises:
+            BrokenSample: it cannot be used.
+        """
+        row = permuted(index, size=len(self._rows), key="take") if self.config.take else index
+        where = self._rows.where(row)
+        try:
+            return sample_of(self._rows.record(row), f"{self.config.title}: {where}", self._reading, source=self.config.title)
+        except ValueError as error:
+            raise BrokenSample(self.config.title, where, str(error)) from error
+
+
+@lru_cache(maxsize=256)
+def opened(config: SourceConfig, catalogue: CatalogueConfig, versions: tuple[FileVersion, ...]) -> Source:
+    """Return the open data set; a process keeps it while its files stay as they are."""
+    return Source(config, catalogue)
+
+
+def open_source(config: SourceConfig, catalogue: CatalogueConfig) -> Source:
+    """Open a data set of a catalogue.
+
+    Raises:
+        ValueError: a file is missing, damaged or may not be opened, or there are no records.
+    """
+    return opened(config, catalogue, tuple(versions_of(config, catalogue.remote)))
+
+
+def versions_of(config: SourceConfig, remote: RemoteConfig) -> list[FileVersion]:
+    """Return the files of a data set as they are now; none of a hub data set."""
+    return [file for name in config.files for file in expand(name, remote)]
+
+
+def _rows(config: SourceConfig, catalogue: CatalogueConfig) -> Rows:
+    files = versions_of(config, catalogue.remote)
+    kind = ending(config.files[0]) if config.files else ".parquet"
+    if kind == ".parquet":
+        # `datasets` takes two seconds to import, which no stage that reads something else should pay.
+        from model.data.sources.parquet_rows import ParquetRows
+
+        return ParquetRows(config, files, catalogue.remote, catalogue.cache)
+    return (TarRows if kind == ".tar" else JsonRows)(config, files, catalogue.remote, catalogue.cache)
+
+
+class _ImageOpener:
+    """From what a record holds to a picture, within the rules of the catalogue."""
+
+    def __init__(self, config: SourceConfig, remote: RemoteConfig) -> None:
+        self._root, self._remote = config.images, remote
+
+    def __call__(self, reference: Any) -> Image.Image:
+        """Open a picture; ValueError names what is wrong with it."""
+        if isinstance(reference, Mapping):
+            content = reference.get("bytes")
+            reference = content if content is not None else reference.get("path")
+        if isinstance(reference, bytes):
+            return decode_image(reference, "its image")
+        if not isinstance(reference, str) or not reference:
+            raise ValueError(f"image {str(reference)[:40]!r}; allowed: a name, an address or bytes")
+        if is_remote(reference):
+            return decode_image(fetch(reference, self._remote, max_bytes=self._remote.max_bytes), reference)
+        if not self._root:
+            raise ValueError(f"image {reference!r} is a name, but the data set has no folder `images`")
+        if is_remote(self._root):
+            (file,) = expand(f"{self._root.rstrip('/')}/{_plain(reference)}", self._remote)
+            return decode_image(read(file, self._remote, size=min(file.size, MAX_BYTES + 1)), file.name)
+        return open_image(inside(self._root, reference))
+
+
+def _plain(name: str) -> str:
+    if name.startswith("/") or ".." in name.split("/") or any(character in name for character in "*?\\"):
+        raise ValueError(f"{name!r}: not a name below the folder of images")
+    return name

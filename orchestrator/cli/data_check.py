@@ -1,0 +1,78 @@
+"""`ablate data check`: open samples of every data set, and name what is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from model.data.checking import Checked, check_catalogue, check_workbench
+from orchestrator.catalogue import catalogue_of
+from orchestrator.cli.console import DONE, FAILED, out, plain, print_json
+from orchestrator.cli.options import json_document, json_option
+from orchestrator.settings import Settings
+
+SHOWN = 10
+"""Broken samples of one data set that the table names; --json names all."""
+
+
+@click.command("check", epilog=json_document("""
+    {"is_ok", "catalogue": its file or null,
+     "datasets": [{"category", "name", "size", "num_opened", "num_images", "num_broken", "most_broken": share, "is_ok", "error",
+                   "broken": [{"where": file and index, "reason"}], "seconds"}]}"""))
+@click.option("--samples", default=16, show_default=True, type=click.IntRange(1), help="Samples to open of each data set.")
+@click.option("--all", "check_all", is_flag=True, help="Open every sample of the catalogue's data sets.")
+@json_option
+@click.pass_context
+def data_check(ctx: click.Context, samples: int, check_all: bool, as_json: bool) -> None:
+    """Open samples of the workbench and of every configured data set; exit code 1 when one cannot be trained on."""
+    settings = Settings.load()
+    checked = list(_checked(settings, samples, check_all))
+    is_ok = all(each.is_ok for each in checked)
+    if as_json:
+        print_json({"is_ok": is_ok, "catalogue": settings.catalogue_file, "datasets": [_row(each) for each in checked]})
+    else:
+        _print(checked, settings)
+    ctx.exit(DONE if is_ok else FAILED)
+
+
+def _checked(settings: Settings, samples: int, check_all: bool) -> Iterator[Checked]:
+    catalogue = catalogue_of(settings)
+    yield from check_workbench(samples)
+    if catalogue is not None:
+        yield from check_catalogue(catalogue, 0 if check_all else samples)
+
+
+def _row(each: Checked) -> dict[str, Any]:
+    row: dict[str, Any] = plain(each)
+    return row | {"num_broken": len(each.broken), "is_ok": each.is_ok}
+
+
+def _print(checked: list[Checked], settings: Settings) -> None:
+    console, table = out(), Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
+    for name in ("", "category", "data set"):
+        table.add_column(name)
+    for name in ("samples", "opened", "images", "broken"):
+        table.add_column(name, justify="right")
+    for each in checked:
+        mark = Text("ok", style="green") if each.is_ok else Text("broken", style="bold red")
+        table.add_row(mark, each.category, each.name, f"{each.size:,}" if each.size else "endless" if not each.error else "?",
+                      str(each.num_opened), str(each.num_images), str(len(each.broken)))
+    console.print(table)
+    for each in checked:
+        _print_broken(each)
+    if settings.catalogue_file is None:
+        console.print(Text("no catalogue is configured: real data sets need one (ABLATE_CATALOGUE)", style="yellow"))
+
+
+def _print_broken(each: Checked) -> None:
+    console = out()
+    if each.error:
+        console.print(Text(f"{each.category}/{each.name}: {each.error}", style="red"), soft_wrap=True)
+    for broken in each.broken[:SHOWN]:
+        console.print(Text(f"{each.category}/{each.name}: {broken.where}: {broken.reason}", style="red"), soft_wrap=True)
+    if len(each.broken) > SHOWN:
+        console.print(Text(f"and {len(each.broken) - SHOWN} more; --json names all", style="red"))
