@@ -12,6 +12,7 @@ from typing import Any
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    PreTrainedConfig,
     PreTrainedModel,
     Qwen3Config,
     Qwen3ForCausalLM,
@@ -30,24 +31,23 @@ ROUTER_Z_WEIGHT = 0.001
 def decoder(config: DecoderConfig) -> PreTrainedModel:
     """Build a decoder from scratch: ours, or the architecture of an imported one."""
     if config.transformers:
-        return AutoModelForCausalLM.from_config(foreign_config(config), trust_remote_code=False)
-    if not config.experts:
-        return Qwen3ForCausalLM(Qwen3Config(**_shared(config)))
-    return Qwen3MoeForCausalLM(Qwen3MoeConfig(
-        **_shared(config), num_experts=config.experts, num_experts_per_tok=config.experts_per_token, norm_topk_prob=True,
-        decoder_sparse_step=config.moe_every, moe_intermediate_size=config.mlp_width, router_aux_loss_coef=LOAD_BALANCE_WEIGHT,
-    ))
+        return AutoModelForCausalLM.from_config(decoder_config(config), trust_remote_code=False)
+    return (Qwen3MoeForCausalLM if config.experts else Qwen3ForCausalLM)(decoder_config(config))
 
 
-def foreign_config(config: DecoderConfig) -> Any:
-    """Return the transformers configuration of an imported decoder, at the size of our vocabulary and in fp32."""
-    return AutoConfig.for_model(**{**json.loads(config.transformers), "vocab_size": config.vocabulary, "dtype": "float32"})
-
-
-def _shared(config: DecoderConfig) -> dict[str, Any]:
-    return dict(
+def decoder_config(config: DecoderConfig) -> PreTrainedConfig:
+    """Return a decoder's configuration in transformers' own form; of an imported one at the size of our vocabulary, in fp32."""
+    if config.transformers:
+        return AutoConfig.for_model(**{**json.loads(config.transformers), "vocab_size": config.vocabulary, "dtype": "float32"})
+    shared: dict[str, Any] = dict(
         vocab_size=config.vocabulary, hidden_size=config.width, num_hidden_layers=config.layers,
         num_attention_heads=config.heads, num_key_value_heads=config.kv_heads, head_dim=config.head,
         intermediate_size=config.mlp_width, max_position_embeddings=config.context, tie_word_embeddings=config.tied,
         rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta}, attention_dropout=0.0,
+    )
+    if not config.experts:
+        return Qwen3Config(**shared)
+    return Qwen3MoeConfig(
+        **shared, num_experts=config.experts, num_experts_per_tok=config.experts_per_token, norm_topk_prob=True,
+        decoder_sparse_step=config.moe_every, moe_intermediate_size=config.mlp_width, router_aux_loss_coef=LOAD_BALANCE_WEIGHT,
     )

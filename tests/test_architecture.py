@@ -38,8 +38,9 @@ DOORS: dict[str, tuple[str, ...]] = {
     "torch": ("model/", "orchestrator/worker.py"),  # the worker gives memory back and names what ran out
     "safetensors": ("model/",),
     "rapidfuzz": ("model/evaluation/",),
-    "transformers": ("model/language.py", "model/vision.py", "model/mm15.py", "model/weights/", "model/interchange/", "model/data/tokenizer.py", "model/data/conversation.py",
-                     "model/training/optimisers.py"),
+    "transformers": ("model/language.py", "model/vision.py", "model/mm15.py", "model/weights/", "model/interchange/",
+                     "model/data/tokenizer.py", "model/data/conversation.py", "model/training/optimisers.py"),
+    "huggingface_hub": ("model/weights/reading.py",),
     "tokenizers": ("model/data/tokenizer.py",),
     "numpy": ("model/", "orchestrator/analysis/", "dashboard/charts.py"),
     "scipy": ("model/", "orchestrator/analysis/", "dashboard/charts.py"),
@@ -64,7 +65,7 @@ ENVIRONMENT = {
     "orchestrator/ray_executor.py",  # what Ray reads from the environment of its children has to be put there
     "orchestrator/worker.py",        # one device and one number of threads for each process
 }
-SEEDS = {"model/training/stage.py"}
+SEEDS = {"model/training/stage.py", "model/weights/assemble.py"}
 
 # What the dashboard may know of the orchestrator: the read side, pure types, and the one door for its buttons.
 DASHBOARD_MAY = tuple(f"orchestrator.{name}" for name in (

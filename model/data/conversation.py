@@ -17,7 +17,7 @@ from PIL import Image
 from transformers import PreTrainedTokenizerFast
 
 from model.config import ImageConfig
-from model.data.samples import IMAGE, Item, Sample
+from model.data.samples import IMAGE, Item, Sample, Turn
 from model.images.layout import Piece, pieces
 from model.images.tiling import tiles
 from model.mm15 import IGNORED, Batch
@@ -48,7 +48,13 @@ class Encoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, images: ImageConfig, *, max_tokens: int) -> None:
         self.tokenizer, self.images, self.max_tokens = tokenizer, images, max_tokens
-        self.id = {token: tokenizer.convert_tokens_to_ids(token) for token in (BOS, EOS, USER, ASSISTANT, IMAGE_TOKEN, ROW, PAD)}
+        own = {BOS: tokenizer.bos_token, EOS: tokenizer.eos_token, PAD: tokenizer.pad_token}
+        vocabulary = tokenizer.get_vocab()
+        names = {token: own.get(token, token) for token in (BOS, EOS, USER, ASSISTANT, IMAGE_TOKEN, ROW, PAD)}
+        missing = sorted(token for token, name in names.items() if name not in vocabulary)
+        if missing:
+            raise ValueError(f"the tokenizer has no {', '.join(missing)}; `python -m model.weights` adds them")
+        self.id: dict[str, int] = {token: vocabulary[name] for token, name in names.items()}
 
     def sample(self, sample: Sample) -> Encoded:
         """Encode a training sample.
@@ -65,9 +71,24 @@ class Encoder:
 
     def item(self, item: Item) -> Encoded:
         """Encode the prompt of an evaluation item, up to where the answer begins."""
-        builder = _Builder(self, item.images)
-        builder.prompt(item.question)
-        return self._finish(builder, item.item_id)
+        return self.prompt((), item.question, item.images, item.item_id)
+
+    def prompt(self, turns: Sequence[Turn], question: str, images: tuple[Image.Image, ...], name: str) -> Encoded:
+        """Encode a conversation up to where the next answer begins.
+
+        Raises:
+            ValueError: images and their markers differ in number, or the sequence is longer than `max_tokens`.
+        """
+        markers = question.count(IMAGE) + sum(turn.question.count(IMAGE) for turn in turns)
+        if markers != len(images):
+            raise ValueError(f"{name}: {markers} image markers but {len(images)} images")
+        builder = _Builder(self, images)
+        for turn in turns:
+            if turn.question:
+                builder.prompt(turn.question)
+            builder.answer(turn.answer)
+        builder.prompt(question)
+        return self._finish(builder, name)
 
     def text_ids(self, text: str) -> list[int]:
         """Return the ids of plain text."""

@@ -28,7 +28,10 @@ def load_tokenizer(directory: Path | None = None) -> PreTrainedTokenizerFast:
 
     Special tokens written out in a text stay text: only the encoder may place them.
     """
-    path = (directory or PACKAGED) / "tokenizer.json"
+    folder = directory or PACKAGED
+    if (folder / "tokenizer_config.json").exists():  # its own beginning, end and padding, as an imported decoder has them
+        return PreTrainedTokenizerFast.from_pretrained(folder, split_special_tokens=True, local_files_only=True)
+    path = folder / "tokenizer.json"
     return PreTrainedTokenizerFast(tokenizer_file=str(path), bos_token="<bos>", eos_token="<eos>", pad_token="<pad>",  # noqa: S106
                                    additional_special_tokens=list(SPECIALS[3:]), split_special_tokens=True)
 

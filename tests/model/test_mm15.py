@@ -127,7 +127,7 @@ def of_experts():
 def test_logits_of_the_routers_are_those_of_every_second_layer(encoder):
     torch.manual_seed(0)
     model = MM15(replace(of_experts(), decoder=replace(of_experts().decoder, layers=4)))
-    batch = encoder.collate([encoder.sample(sample("red", Turn("What?", "red"))), encoder.sample(sample("red", Turn("And what else?", "red")))])
+    batch = encoder.collate([encoder.sample(sample("red", Turn(question, "red"))) for question in ("What?", "And what else?")])
     seen = []
     for index in (1, 3):
         model.decoder.model.layers[index].mlp.gate.register_forward_hook(lambda module, inputs, output: seen.append(output[0]))

@@ -1,0 +1,183 @@
+"""Image encoders of others as ours: CLIP and SigLIP in transformers' naming, open_clip's ViT by its own.
+
+- Each tensor of ours has a recipe of theirs: one name, or q, k and v one after the other. Whatever no recipe uses is an error,
+  but for parts that an encoder of patches does not have: text towers, projections, SigLIP's pooling head.
+- CLIP's class embedding and its row of the position table become one parameter: they are only ever added.
+- A side that is no multiple of the patch (SigLIP's 384 with 14) is cut down to one, as the strided convolution does.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.config import VisionConfig
+from model.vision import STATISTICS, VisionEncoder
+from model.weights.reading import read_json, read_tensors
+from model.weights.strict import load_strictly, refuse
+
+Names = dict[str, tuple[str, ...]]
+"""Tensor of ours -> tensors of theirs, to be joined along their first side."""
+
+ACTIVATIONS = {"quick_gelu": "quick_gelu", "gelu": "gelu", "gelu_pytorch_tanh": "gelu_tanh"}
+CLASS = "class_token"
+LEFT_OUT = {
+    "transformers": ("text_model.", "text_projection.", "visual_projection.", "logit_scale", "logit_bias", "head.",
+                     "embeddings.position_ids"),
+    "open_clip": ("text.", "transformer.", "token_embedding.", "positional_embedding", "ln_final.", "text_projection", "attn_mask",
+                  "logit_scale", "logit_bias", "visual.proj"),
+}
+"""What an encoder of patches does not have, by the beginning of its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """An encoder with its weights, and the tensors that were left out on purpose."""
+
+    config: VisionConfig
+    encoder: VisionEncoder
+    left_out: tuple[str, ...]
+
+
+def import_encoder(folder: Path) -> Imported:
+    """Read an encoder from a folder of transformers (CLIP, SigLIP; with or without the text tower) or of open_clip.
+
+    Raises:
+        ValueError: another architecture, a setting that ours has not, or a tensor that is missing, unknown or of another
+            shape; the message names it.
+    """
+    is_open_clip = (folder / "open_clip_config.json").exists()
+    config = _of_open_clip(folder) if is_open_clip else _of_transformers(folder)
+    naming = "open_clip" if is_open_clip else "transformers"
+    names = _open_clip_names(config) if is_open_clip else _transformers_names(config)
+    tensors, left_out = _kept(read_tensors(folder), naming)
+    encoder = VisionEncoder(config)
+    load_strictly(encoder, _ours(tensors, names, config, folder), folder)
+    return Imported(config, encoder, left_out)
+
+
+# ---- configuration ----
+
+
+def _of_transformers(folder: Path) -> VisionConfig:
+    path = folder / "config.json"
+    whole = read_json(path)
+    plain = whole.get("vision_config", whole)
+    kind = str(plain.get("model_type", whole.get("model_type")))
+    if kind not in ("clip_vision_model", "siglip_vision_model", "clip", "siglip"):
+        raise ValueError(f"{path}: model_type is {kind!r}; allowed: clip, clip_vision_model, siglip, siglip_vision_model")
+    is_clip = kind.startswith("clip")
+    # What a saved configuration leaves out is at transformers' default, which is CLIP's and SigLIP's base size.
+    defaults = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12, "image_size": 224,
+                "patch_size": 32 if is_clip else 16, "hidden_act": "quick_gelu" if is_clip else "gelu_pytorch_tanh",
+                "layer_norm_eps": 1e-5 if is_clip else 1e-6, "num_channels": 3}
+    of = {name: plain.get(name, default) for name, default in defaults.items()}
+    return _config(
+        path, width=of["hidden_size"], layers=of["num_hidden_layers"], heads=of["num_attention_heads"], mlp_width=of["intermediate_size"],
+        patch=of["patch_size"], side=of["image_size"], activation=of["hidden_act"], norm_eps=of["layer_norm_eps"],
+        channels=of["num_channels"], is_clip=is_clip, pixels=_pixels(folder, "clip" if is_clip else "siglip"))
+
+
+def _of_open_clip(folder: Path) -> VisionConfig:
+    path = folder / "open_clip_config.json"
+    model = read_json(path).get("model_cfg", {})
+    plain = model.get("vision_cfg", {})
+    strange = sorted(plain.keys() - {"image_size", "layers", "width", "head_width", "patch_size", "mlp_ratio", "ls_init_value"})
+    if strange or plain.get("ls_init_value") is not None or not isinstance(plain.get("layers"), int):
+        raise ValueError(f"{path}: vision_cfg has {strange or plain}; allowed: a plain ViT (image_size, layers, width, head_width, "
+                         "patch_size, mlp_ratio)")
+    width = plain["width"]
+    return _config(
+        path, width=width, layers=plain["layers"], heads=width // plain.get("head_width", 64),
+        mlp_width=int(width * plain.get("mlp_ratio", 4.0)), patch=plain["patch_size"], side=plain["image_size"],
+        activation="quick_gelu" if model.get("quick_gelu") else "gelu", norm_eps=1e-5, channels=3, is_clip=True,
+        pixels=_pixels(folder, "clip"))
+
+
+def _config(path: Path, *, side: int, activation: str, channels: int, is_clip: bool, patch: int, **shape: Any) -> VisionConfig:
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"{path}: activation is {activation!r}; allowed: {', '.join(ACTIVATIONS)}")
+    if channels != 3:
+        raise ValueError(f"{path}: {channels} channels; allowed: 3")
+    return VisionConfig(**shape, patch=patch, tile=side // patch * patch, activation=ACTIVATIONS[activation],  # type: ignore[arg-type]
+                        class_token=is_clip, norm_in=is_clip, stem_bias=not is_clip)
+
+
+def _pixels(folder: Path, usual: str) -> str:
+    """Return how pixels are normalised: what the checkpoint says, else what its kind is trained with."""
+    path = folder / "preprocessor_config.json"
+    said = read_json(path) if path.exists() else {}
+    if folder.joinpath("open_clip_config.json").exists():
+        path = folder / "open_clip_config.json"
+        cfg = read_json(path).get("preprocess_cfg", {})
+        said = {f"image_{name}": cfg[name] for name in ("mean", "std") if name in cfg}
+    if "image_mean" not in said or "image_std" not in said:
+        return usual
+    for name, statistics in STATISTICS.items():
+        pairs = zip([*said["image_mean"], *said["image_std"]], [*statistics[0], *statistics[1]], strict=True)
+        if all(math.isclose(a, b, abs_tol=1e-4) for a, b in pairs):
+            return name
+    raise ValueError(f"{path}: mean {said['image_mean']}, deviation {said['image_std']}; allowed: those of {', '.join(STATISTICS)}")
+
+
+# ---- names ----
+
+
+def _transformers_names(config: VisionConfig) -> Names:
+    names: Names = {"stem.weight": ("embeddings.patch_embedding.weight",), "positions": ("embeddings.position_embedding.weight",)}
+    if config.class_token:
+        names[CLASS] = ("embeddings.class_embedding",)
+    if config.stem_bias:
+        names["stem.bias"] = ("embeddings.patch_embedding.bias",)
+    for kind in ("weight", "bias"):
+        names[f"norm_out.{kind}"] = (f"post_layernorm.{kind}",)
+        if config.norm_in:
+            names[f"norm_in.{kind}"] = (f"pre_layrnorm.{kind}",)
+        for i in range(config.layers):
+            ours, theirs = f"blocks.{i}", f"encoder.layers.{i}"
+            names[f"{ours}.qkv.{kind}"] = tuple(f"{theirs}.self_attn.{part}_proj.{kind}" for part in "qkv")
+            pairs = {"norm1": "layer_norm1", "norm2": "layer_norm2", "out": "self_attn.out_proj", "mlp.0": "mlp.fc1", "mlp.2": "mlp.fc2"}
+            names |= {f"{ours}.{a}.{kind}": (f"{theirs}.{b}.{kind}",) for a, b in pairs.items()}
+    return names
+
+
+def _open_clip_names(config: VisionConfig) -> Names:
+    names: Names = {"stem.weight": ("visual.conv1.weight",), "positions": ("visual.positional_embedding",),
+                    CLASS: ("visual.class_embedding",)}
+    for kind in ("weight", "bias"):
+        names |= {f"norm_in.{kind}": (f"visual.ln_pre.{kind}",), f"norm_out.{kind}": (f"visual.ln_post.{kind}",)}
+        for i in range(config.layers):
+            ours, theirs = f"blocks.{i}", f"visual.transformer.resblocks.{i}"
+            names[f"{ours}.qkv.{kind}"] = (f"{theirs}.attn.in_proj_{kind}",)
+            pairs = {"norm1": "ln_1", "norm2": "ln_2", "out": "attn.out_proj", "mlp.0": "mlp.c_fc", "mlp.2": "mlp.c_proj"}
+            names |= {f"{ours}.{a}.{kind}": (f"{theirs}.{b}.{kind}",) for a, b in pairs.items()}
+    return names
+
+
+# ---- tensors ----
+
+
+def _kept(tensors: dict[str, Tensor], naming: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Return the encoder's tensors without their tower's prefix, and the names that were left out."""
+    named = {name.removeprefix("vision_model."): name for name in tensors}
+    left_out = tuple(sorted(whole for name, whole in named.items() if name.startswith(LEFT_OUT[naming])))
+    return {name: tensors[whole] for name, whole in named.items() if whole not in left_out}, left_out
+
+
+def _ours(tensors: dict[str, Tensor], names: Names, config: VisionConfig, source: Path) -> dict[str, Tensor]:
+    used = {name for parts in names.values() for name in parts}
+    refuse([f"{name} is missing" for name in used - tensors.keys()] + [f"{name} is unknown" for name in tensors.keys() - used], source)
+    ours = {name: torch.cat([tensors[part] for part in parts]).float() for name, parts in names.items()}
+    table = ours["positions"]
+    places = (config.tile // config.patch) ** 2 + int(config.class_token)
+    if table.shape != (places, config.width):
+        refuse([f"{names['positions'][0]} is {tuple(table.shape)}, the configuration says {(places, config.width)}"], source)
+    if config.class_token:
+        ours[CLASS] = (ours[CLASS] + table[0]).view(1, 1, -1)
+        table = table[1:]
+    return ours | {"positions": table[None]}

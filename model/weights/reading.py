@@ -1,0 +1,103 @@
+"""Find a folder of weights, on disk or on the hub, and read its safetensors; nothing is ever unpickled.
+
+- A name that is no folder is a hub repository, `owner/name` or `owner/name@revision`; only safetensors, JSON and tokenizer
+  files are fetched. Where the hub cannot be reached, its local cache serves.
+- A folder that holds pickled weights alone is refused: reading a pickle runs whatever it says.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+FETCHED = ("*.safetensors", "*.json", "*.model", "*.txt")
+"""Files of a hub repository that are fetched: weights, configurations, tokenizers."""
+WEIGHTS = ("model.safetensors", "open_clip_model.safetensors")
+"""Names under which one file holds all weights: transformers' and open_clip's."""
+INDEX = "model.safetensors.index.json"
+"""Where weights are several files, the file of each tensor."""
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+
+UNREACHABLE = (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError)
+
+
+def folder_of(name: str, *, cache: Path | None = None) -> Path:
+    """Return the local folder of a path or of a hub repository, which is fetched if need be.
+
+    Args:
+        name: a folder, or `owner/name`, optionally with `@revision`.
+        cache: the hub's cache; None is huggingface_hub's own.
+
+    Raises:
+        ValueError: neither a folder nor a repository that can be had.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    repository, _, revision = name.partition("@")
+    try:
+        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=list(FETCHED), cache_dir=cache))
+    except UNREACHABLE as error:
+        raise ValueError(f"{name}: no such folder, and not to be had from the hub ({type(error).__name__}: {error})\n"
+                         "hint: a folder with config.json and model.safetensors, or owner/name[@revision]") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a JSON file that must hold a mapping.
+
+    Raises:
+        ValueError: it is missing, or no mapping; the message names it.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: is {type(found).__name__}; allowed: a JSON object")
+    return found
+
+
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """Read all tensors of a folder, from one file or from those that its index names.
+
+    Raises:
+        ValueError: there are no safetensors, one is damaged, or files and index disagree; the message names which.
+    """
+    if (folder / INDEX).exists():
+        return _indexed(folder, read_json(folder / INDEX))
+    found = [folder / name for name in WEIGHTS if (folder / name).exists()]
+    if not found:
+        pickled = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
+        raise ValueError(f"{folder}: holds {', '.join(pickled) or 'no weights'}; allowed: {', '.join(WEIGHTS)} or {INDEX}\n"
+                         "hint: pickled weights are never read; save them as safetensors first")
+    return _read(found[0])
+
+
+def _indexed(folder: Path, index: dict[str, Any]) -> dict[str, Tensor]:
+    places = index.get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(file, str) for file in places.values()):
+        raise ValueError(f"{folder / INDEX}: no weight_map of tensors to files")
+    outside = sorted(file for file in set(places.values()) if Path(file).name != file)
+    if outside:
+        raise ValueError(f"{folder / INDEX}: names {outside[0]!r}; allowed: files of the same folder")
+    tensors: dict[str, Tensor] = {}
+    for file in sorted(set(places.values())):
+        tensors |= _read(folder / file)
+    wrong = sorted(tensors.keys() ^ places.keys())
+    if wrong:
+        raise ValueError(f"{folder / INDEX}: {wrong[0]} stands in the index or in the files, but not in both ({len(wrong)} tensors)")
+    return tensors
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path}: damaged or missing ({type(error).__name__}: {error})") from error
