@@ -26,6 +26,7 @@ from typing import Any, TextIO
 
 from model import manifest
 from orchestrator.artifacts import LOG, PROGRESS, RESULT, SYSTEM
+from orchestrator.artifacts.mirror import Mirror, SharedFolder, mirror_of
 from orchestrator.errors import Diverged, NoResources, Stopped
 from orchestrator.failpoints import arm, failpoint
 from orchestrator.identity import stage_identity
@@ -35,7 +36,8 @@ from orchestrator.states import LIVE_ATTEMPTS, AttemptState
 from orchestrator.system_metrics import sampled
 
 Order = Mapping[str, Any]
-"""attempt_id, attempt_no, stage_id, kind, label, spec, parent, attempt_dir, out, checkpoints, failpoint: plain values."""
+"""attempt_id, attempt_no, stage_id, kind, label, spec, parent, attempt_dir, out, checkpoints, root and store (of the
+artifacts), failpoint: plain values."""
 Report = Callable[[dict[str, Any]], None]
 ShouldStop = Callable[[], bool]
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -91,13 +93,13 @@ def run_attempt(order: Order, stages: Mapping[str, StageFunction], *, report: Re
     arm(str(order.get("failpoint", "")))
     folder = Path(order["attempt_dir"])
     folder.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
+    began, mirror = time.monotonic(), mirror_of(str(order.get("root", "")), str(order.get("store", "")))
     with (folder / PROGRESS).open("a", buffering=1) as file, _logged(folder / LOG), sampled(folder / SYSTEM):
         journal = _Journal(file, report)
         journal({"started": True})
         failpoint("attempt.started")
         try:
-            result, failure = _execute(order, stages, journal, should_stop, identify), None
+            result, failure = _execute(order, stages, journal, should_stop, identify, mirror), None
         except Exception as error:  # noqa: BLE001 - the worker's border: whatever a stage raises becomes a record
             result, failure = None, failure_of(error)
     record = {
@@ -108,12 +110,13 @@ def run_attempt(order: Order, stages: Mapping[str, StageFunction], *, report: Re
     }
     failpoint("attempt.before_result")
     write_result(folder, record)
+    mirror.send(folder, LOG, PROGRESS, SYSTEM, RESULT)
     failpoint("attempt.after_result")
     return record
 
 
 def _execute(order: Order, stages: Mapping[str, StageFunction], report: Report, should_stop: ShouldStop,
-             identify: Callable[[Mapping[str, Any]], str]) -> dict[str, Any]:
+             identify: Callable[[Mapping[str, Any]], str], mirror: SharedFolder | Mirror) -> dict[str, Any]:
     spec, kind = order["spec"], order["kind"]
     found = identify(spec)
     if found != order["stage_id"]:
@@ -121,12 +124,14 @@ def _execute(order: Order, stages: Mapping[str, StageFunction], report: Report, 
                          "worker run different releases\nhint: install the same version on every machine")
     parent = Path(order["parent"]) if order.get("parent") else None
     if parent is not None:
-        manifest.verify(parent)
+        mirror.fetch(parent)
     out = Path(order["out"])
     work = Work(kind=kind, spec=spec, parent=parent, out=out, checkpoints=Path(order["checkpoints"]), report=report,
                 should_stop=should_stop)
-    result = stages[kind](work)
-    manifest.read(out)
+    mirror.restore(work.checkpoints)
+    with mirror.copying(work.checkpoints):
+        result = stages[kind](work)
+    mirror.publish(out)
     return result
 
 

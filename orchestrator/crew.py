@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.artifacts import Artifacts
+from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.attempt import Order, harvest, lost
 from orchestrator.executor import Executor
 from orchestrator.settings import Settings
@@ -37,7 +37,7 @@ class Crew:
         self._killed: dict[str, AttemptState] = {}
         self.stopping: dict[str, float] = {}
         """Attempts asked to stop, and since when by the ledger's clock."""
-        self.artifacts = Artifacts(settings.artifacts)
+        self.artifacts = artifacts_of(settings)
 
     @property
     def is_busy(self) -> bool:
@@ -64,7 +64,8 @@ class Crew:
             "parent": str(artifacts.resolve(parent)) if parent else None,
             "attempt_dir": str(artifacts.attempt_dir(stage_id, claim.attempt_no)),
             "out": str(artifacts.out_dir(stage_id, claim.attempt_no)),
-            "checkpoints": str(artifacts.checkpoints_dir(stage_id)), "failpoint": self._settings.failpoint,
+            "checkpoints": str(artifacts.checkpoints_dir(stage_id)), "root": str(artifacts.root),
+            "store": self._settings.artifact_store, "failpoint": self._settings.failpoint,
         }
         if self._executor is None:
             self._executor = self._make(self._settings)
@@ -134,7 +135,7 @@ class Crew:
         """Return what attempts left on disk that are live by the ledger, but not ours: a result, or nothing."""
         found = []
         for each in attempts:
-            folder = self.artifacts.attempt_dir(each.stage_id, each.attempt_no)
+            folder = self.artifacts.fetch_record(each.stage_id, each.attempt_no)
             outcome = harvest(folder, each.attempt_id, each.attempt_no)
             outcome = outcome or lost(each.attempt_id, "the driver that started it is gone", folder, is_charged=False)
             found.append(self._with_step(outcome, each.stage_id))

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 import time
 import uuid
@@ -244,7 +243,7 @@ class Driver:
             case Stop():
                 self._crew.stop(action, now)
             case Finish() if action.outcome.state is AttemptState.SUCCEEDED:
-                shutil.rmtree(self._crew.artifacts.checkpoints_dir(action.stage_id), ignore_errors=True)
+                self._crew.artifacts.drop_checkpoints(action.stage_id)
             case MoveStudy() if action.target in TERMINAL_STUDIES:
                 failpoint("study.finished")
             case _:

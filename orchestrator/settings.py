@@ -28,10 +28,11 @@ class Settings(BaseSettings):
     """SQLAlchemy URL of the ledger; empty is SQLite under `home`."""
     mlflow: str = Field(default="", validation_alias="ABLATE_MLFLOW_URI")
     """MLflow tracking URI; empty is SQLite under `home`; "off" writes nothing."""
-    artifacts_path: Path | None = Field(default=None, validation_alias="ABLATE_ARTIFACTS")
-    """Folder of checkpoints and results; none is `home/artifacts`."""
     catalogue: Path | None = None
     """File that says where the data sets lie (studies/README.md); none is `home/catalogue.yaml`, if that exists."""
+    artifacts_at: str = Field(default="", validation_alias="ABLATE_ARTIFACTS")
+    """Checkpoints and results: a folder that all machines see, or the URI of an object store such as s3://bucket/ablate,
+    of which `home/artifacts` is then a cache; empty is `home/artifacts`."""
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Attempts that may run at once."""
     gpus_per_slot: float = Field(default=0.0, ge=0)
@@ -63,8 +64,14 @@ class Settings(BaseSettings):
 
     @property
     def artifacts(self) -> Path:
-        """Root of checkpoints and results."""
-        return (self.artifacts_path or self.home / "artifacts").absolute()
+        """Root of checkpoints and results on this machine."""
+        at = self.artifacts_at
+        return (self.home / "artifacts" if not at or self.artifact_store else Path(at)).absolute()
+
+    @property
+    def artifact_store(self) -> str:
+        """URI of the object store, "" where all machines share a folder."""
+        return self.artifacts_at if "://" in self.artifacts_at else ""
 
     @property
     def catalogue_file(self) -> Path | None:

@@ -39,6 +39,15 @@ def number(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def size(num_bytes: float) -> str:
+    """Return bytes as `1.4 MB`, in powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if num_bytes < 1000:
+            return f"{num_bytes:.3g} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:.3g} TB"
+
+
 def score(mean: float | None, half_width: float | None, *, sign: bool = False) -> str:
     """Return `71.2 ± 1.3`; without an interval `71.2`; withheld `–`. `sign` writes + as well, for differences."""
     if mean is None or not math.isfinite(mean):

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from model.manifest import CorruptDirectory, verify
 from orchestrator.artifacts import packaged
+from orchestrator.artifacts.object_store import ObjectStore
 from orchestrator.cli.console import DONE, FAILED, out, print_json
 from orchestrator.cli.options import json_document, json_option
 from orchestrator.errors import OrchestratorError
@@ -63,6 +64,8 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from _packages()
     yield _home(settings)
     yield _disk(settings)
+    if settings.artifact_store:
+        yield _store(settings)
     yield _ledger(settings)
     yield _mlflow(settings)
     yield _checkpoint()
@@ -116,6 +119,14 @@ def _disk(settings: Settings) -> Check:
     free_gib = shutil.disk_usage(folder).free / 2**30
     return Check("disk", free_gib >= LEAST_FREE_GIB, f"{free_gib:.0f} GiB free at {folder}",
                  f"free at least {LEAST_FREE_GIB:.0f} GiB, or set ABLATE_ARTIFACTS to a larger disk")
+
+
+def _store(settings: Settings) -> Check:
+    try:
+        ObjectStore(settings.artifact_store).has("doctor")
+    except (OrchestratorError, PermissionError) as error:
+        return Check("artifact store", False, redact(str(error).splitlines()[0]), "see ABLATE_ARTIFACTS, and the credentials that it needs")
+    return Check("artifact store", True, f"{settings.artifact_store} answers")
 
 
 def _ledger(settings: Settings) -> Check:

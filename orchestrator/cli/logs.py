@@ -12,6 +12,7 @@ from rich.text import Text
 
 from orchestrator import wording
 from orchestrator.artifacts import LOG, PROGRESS, Artifacts
+from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.attempt import log_tail
 from orchestrator.cli.console import err, out, print_json, state_text
 from orchestrator.cli.names import study_name
@@ -40,7 +41,7 @@ LOOK_EVERY_S = 0.5
 def logs(study: str, scale: str | None, stage: str | None, lines: int, follow: bool, as_json: bool) -> None:
     """Print the logs of a study's attempts: those that run or failed, or those of --stage."""
     settings, engine = ledger()
-    artifacts, row = Artifacts(settings.artifacts), read.study(engine, study_name(study), scale)
+    artifacts, row = artifacts_of(settings), read.study(engine, study_name(study), scale)
     shown = _wanted(read.attempts(engine, row.study_id), stage, row.name)
     if as_json:
         print_json([_document(artifacts, each, lines) for each in shown])
@@ -64,7 +65,7 @@ def _wanted(attempts: Sequence[AttemptRow], stage: str | None, study: str) -> li
 
 
 def _document(artifacts: Artifacts, each: AttemptRow, lines: int) -> dict[str, object]:
-    folder = artifacts.attempt_dir(each.stage_id, each.attempt_no)
+    folder = artifacts.fetch_record(each.stage_id, each.attempt_no)
     return {"stage_id": each.stage_id, "label": each.label, "attempt_no": each.attempt_no, "state": each.state,
             "started_at": each.started_at, "ended_at": each.ended_at, "path": str(folder / LOG), "failure": each.failure,
             "last_report": _last_report(folder / PROGRESS), "tail": _tail(artifacts, each, lines)}
@@ -82,7 +83,7 @@ def _last_report(path: Path) -> dict[str, object]:
 
 
 def _print(artifacts: Artifacts, each: AttemptRow, lines: int) -> None:
-    folder, failure = artifacts.attempt_dir(each.stage_id, each.attempt_no), each.failure or {}
+    folder, failure = artifacts.fetch_record(each.stage_id, each.attempt_no), each.failure or {}
     report = {name: value for name, value in _last_report(folder / PROGRESS).items() if name not in ("at", "started")}
     head = Text.assemble((each.label, "bold"), f", attempt {each.attempt_no}: ", state_text(each.state), f"  {folder / LOG}")
     last = f"last report: {', '.join(f'{name} {wording.number(value)}' for name, value in report.items())}" if report else ""

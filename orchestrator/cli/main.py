@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("control", "Let a paused study go on."),
     "cancel": ("control", "Stop a study for good; what is finished stays."),
     "data": ("data", "List the training data, and check what is configured."),
+    "gc": ("collecting", "Remove artifacts that the ledger does not point to."),
     "mlflow": ("tracked", "Rebuild the MLflow store from the ledger (`ablate mlflow sync`)."),
     "ledger": ("keeping", "Verify the ledger: replay its events against its rows."),
     "doctor": ("doctor", "Say what is wrong with the set-up and how to mend it."),

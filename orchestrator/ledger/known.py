@@ -62,6 +62,27 @@ class FailedStage:
     """Kind, message, traceback."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageFiles:
+    """What decides which files of a stage are needed."""
+
+    state: str
+    artifact: str | None
+    """Name of what the accepted attempt made."""
+    attempts: dict[int, str]
+    """Number -> state."""
+
+
+def stage_files(engine: Engine) -> dict[str, StageFiles]:
+    """Return every stage of the ledger by its id."""
+    with engine.connect() as connection:
+        attempts: dict[str, dict[int, str]] = {}
+        for row in connection.execute(select(t.attempts.c.stage_id, t.attempts.c.attempt_no, t.attempts.c.state)):
+            attempts.setdefault(row.stage_id, {})[row.attempt_no] = row.state
+        return {row.stage_id: StageFiles(state=row.state, artifact=row.artifact, attempts=attempts.get(row.stage_id, {}))
+                for row in connection.execute(select(t.stages.c.stage_id, t.stages.c.state, t.stages.c.artifact))}
+
+
 def stage_sums(engine: Engine, study_id: str) -> list[StageSum]:
     """Return the stages of a study added up by kind and state."""
     c, mine = t.stages.c, select(t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)

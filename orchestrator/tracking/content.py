@@ -151,7 +151,7 @@ def _data(kind: str, spec: Mapping[str, Any]) -> list[Data]:
 
 def _attempt_finished(content: Content, payload: Payload, artifacts: Artifacts) -> None:
     at = _ms(payload["at"])
-    folder = artifacts.attempt_dir(payload["stage_id"], payload["attempt_no"])
+    folder = artifacts.fetch_record(payload["stage_id"], payload["attempt_no"])
     curve, system = _curve(folder / PROGRESS, at), _curve(folder / SYSTEM, at)
     totals = {**(payload["result"] or {}), "seconds": payload["seconds"]}
     content.last_step = max((step for _, _, _, step in curve), default=0)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.artifacts import Artifacts
+from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.failpoints import failpoint
 from orchestrator.ledger import outbox, read
 from orchestrator.ledger.outbox import Message
@@ -50,7 +50,7 @@ class Flusher:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         """Remember where to send; nothing is opened before `start` or `flush_all`."""
         self._uri, self._engine = settings.mlflow_uri, engine
-        self._artifacts = Artifacts(settings.artifacts)
+        self._artifacts = artifacts_of(settings)
         self._sink: Sink | None = None
         self._thread: threading.Thread | None = None
         self._stop, self._wake, self._turned = threading.Event(), threading.Event(), threading.Event()

@@ -4,30 +4,38 @@
   the same file, and a late one leaves what it made on disk without being accepted.
 - What a stage made is the `out` folder of the attempt that the ledger accepted: the ledger points, the manifest proves.
 - The ledger stores artifact names relative to the root, so a home may move; `packaged:NAME` lies inside `model`.
+- With an object store the root is a cache of it: workers share through `mirror`, readers fetch what they lack.
 """
 
 from __future__ import annotations
 
+import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import model
-from orchestrator.errors import StudyError
+from model.manifest import MANIFEST
+from orchestrator.errors import NoResources, StudyError
+
+if TYPE_CHECKING:  # its packages take a tenth of a second, which plans and tables do not owe
+    from orchestrator.artifacts.object_store import ObjectStore
 
 PACKAGED = "packaged:"
 RESULT = "result.json"
 PROGRESS = "progress.jsonl"
 SYSTEM = "system.jsonl"
 LOG = "log.txt"
+log = logging.getLogger(__name__)
 
 
 class Artifacts:
     """Paths below one root; creates nothing until asked."""
 
-    def __init__(self, root: Path) -> None:
-        """Remember the root; it need not exist yet."""
-        self.root = Path(root).absolute()
+    def __init__(self, root: Path, store: ObjectStore | None = None) -> None:
+        """Remember the root, which need not exist yet, and the object store that it is a cache of, if any."""
+        self.root, self.store = Path(root).absolute(), store
 
     def stage_dir(self, stage_id: str) -> Path:
         """Return the folder of all that belongs to a stage."""
@@ -57,9 +65,44 @@ class Artifacts:
         """Return the folder of an imported checkpoint."""
         return resolve_import(spec)
 
+    def fetched(self, name: str) -> Path:
+        """Return the folder that a name in the ledger stands for, brought here if it is only in the store.
+
+        Raises:
+            CorruptDirectory: it is whole neither here nor there.
+        """
+        path = self.resolve(name)
+        if self.store is not None and not name.startswith(PACKAGED) and not (path / MANIFEST).is_file():
+            self.store.get(name, path)
+        return path
+
+    def fetch_record(self, stage_id: str, attempt_no: int) -> Path:
+        """Return the folder of an attempt, with its log, progress and record brought here if they are only in the store."""
+        folder = self.attempt_dir(stage_id, attempt_no)
+        if self.store is not None and not (folder / RESULT).is_file():
+            for file in (LOG, PROGRESS, SYSTEM, RESULT):
+                self.store.get_file(self.name(folder / file), folder / file)
+        return folder
+
+    def drop_checkpoints(self, stage_id: str) -> None:
+        """Remove the checkpoints to resume from: the stage is done."""
+        folder = self.checkpoints_dir(stage_id)
+        shutil.rmtree(folder, ignore_errors=True)
+        if self.store is not None:
+            try:
+                self.store.remove(self.name(folder))
+            except NoResources as error:  # the driver goes on; `ablate gc` takes what stayed
+                log.warning("checkpoints of %s stay in the store: %s", stage_id[:12], error)
+
     def newest_checkpoint(self, stage_id: str) -> int:
         """Return the step of the newest published checkpoint to resume from, 0 if there is none."""
-        names = (path.name for path in self.checkpoints_dir(stage_id).glob("step_*"))
+        folder = self.checkpoints_dir(stage_id)
+        names = [path.name for path in folder.glob("step_*")]
+        if self.store is not None:
+            try:
+                names += self.store.published(self.name(folder))
+            except NoResources as error:  # it counts as no progress, which at worst ends a crash loop sooner
+                log.warning("the store was not asked for checkpoints: %s", error)
         steps = (name.removeprefix("step_").split("-")[0] for name in names)
         return max((int(step) for step in steps if step.isdigit()), default=0)
 

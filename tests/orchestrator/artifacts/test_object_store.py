@@ -1,0 +1,146 @@
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from model import manifest
+from model.manifest import MANIFEST, CorruptDirectory
+from orchestrator.artifacts.object_store import TRIES, ObjectStore
+from orchestrator.errors import NoResources, OrchestratorError
+
+
+class TestContract:
+    def test_directory_comes_back_as_it_went(self, store, published, tmp_path):
+        store.put(published, "stages/ab/out")
+        store.get("stages/ab/out", tmp_path / "back")
+        assert manifest.verify(tmp_path / "back") == manifest.verify(published)
+
+    def test_directory_without_manifest_is_not_there(self, store, published, tmp_path):
+        store.put_file(published / "weights.bin", "stages/ab/out/weights.bin")
+        assert not store.has("stages/ab/out")
+        with pytest.raises(CorruptDirectory, match="no whole directory"):
+            store.get("stages/ab/out", tmp_path / "back")
+        assert not (tmp_path / "back").exists()
+
+    def test_damage_in_the_store_is_found_and_nothing_appears(self, store, published, tmp_path):
+        store.put(published, "x")
+        (tmp_path / "other").write_bytes(b"damaged")
+        store.put_file(tmp_path / "other", "x/weights.bin")
+        with pytest.raises(CorruptDirectory, match=r"weights\.bin: sha256"):
+            store.get("x", tmp_path / "back")
+        assert sorted(path.name for path in tmp_path.iterdir() if "back" in path.name) == []
+
+    def test_damaged_directory_is_not_sent(self, store, published):
+        (published / "weights.bin").write_bytes(b"damaged")
+        with pytest.raises(CorruptDirectory):
+            store.put(published, "x")
+        assert store.names("x") == []
+
+    def test_whole_directories_of_a_folder_are_listed(self, store, published):
+        for name in ("step_2", "step_1"):
+            store.put(published, f"checkpoints/{name}")
+        store.put_file(published / "weights.bin", "checkpoints/step_3/weights.bin")
+        assert store.published("checkpoints") == ["step_1", "step_2"]
+        assert store.published("nothing") == []
+
+    def test_removed_directory_is_gone_and_its_neighbour_stays(self, store, published):
+        store.put(published, "a/one")
+        store.put(published, "a/two")
+        store.remove("a/one")
+        assert store.names("a/one") == []
+        assert store.has("a/two")
+
+    def test_file_that_is_not_there(self, store, tmp_path):
+        assert store.get_file("nothing.json", tmp_path / "x") is False
+        assert not (tmp_path / "x").exists()
+
+    def test_age_and_size_of_a_file(self, store, published):
+        store.put(published, "x")
+        assert store.size("x/weights.bin") == 256 * 40
+        assert store.age_s("x/weights.bin", now=4e9) > 0
+
+
+class Flaky(MemoryFileSystem):
+    """Fails the first calls of some verbs, as a store in trouble does; a put that fails leaves half of the file."""
+
+    cachable = False
+
+    def __init__(self, failures, **options):
+        super().__init__(**options)
+        self.failures = dict(failures)
+
+    def _fail(self, verb):
+        left = self.failures.get(verb, 0)
+        self.failures[verb] = left - 1
+        if left > 0:
+            raise OSError(f"503 {verb}")
+
+    def put_file(self, lpath, rpath, **options):
+        if self.failures.get("put", 0) > 0:
+            self.pipe_file(rpath, b"half")
+        self._fail("put")
+        super().put_file(lpath, rpath, **options)
+
+    def get_file(self, rpath, lpath, **options):
+        self._fail("get")
+        super().get_file(rpath, lpath, **options)
+
+
+def flaky(name, **failures):
+    waits = []
+    store = ObjectStore(f"memory://{name}", sleep=waits.append)
+    store._fs = Flaky(failures)
+    return store, waits
+
+
+def test_failures_that_pass_are_outlived(published, tmp_path):
+    store, waits = flaky("passing", put=2, get=2)
+    store.put(published, "x")
+    store.get("x", tmp_path / "back")
+    assert manifest.verify(tmp_path / "back")
+    assert len(waits) == 4
+    assert waits[1] > waits[0] / 3
+
+
+def test_store_that_stays_away_is_named_and_shows_nothing_half(published):
+    store, waits = flaky("away", put=100)
+    with pytest.raises(NoResources, match="memory://away does not answer after"):
+        store.put(published, "x")
+    assert len(waits) == TRIES
+    assert not store.has("x")
+
+
+def test_upload_that_was_cut_off_is_completed_by_the_next(published, tmp_path):
+    store, _ = flaky("cut", put=TRIES)
+    with pytest.raises(NoResources):
+        store.put(published, "x")
+    store.put(published, "x")
+    store.get("x", tmp_path / "back")
+    assert manifest.verify(tmp_path / "back")
+
+
+def test_manifest_is_sent_last_and_removed_first(published, monkeypatch):
+    store = ObjectStore("memory://order")
+    sent, removed = [], []
+    monkeypatch.setattr(store._fs, "put_file", lambda _, name: sent.append(name.rpartition("/")[2]))
+    store.put(published, "x")
+    monkeypatch.undo()
+    store.put(published, "x")
+    monkeypatch.setattr(store._fs, "rm_file", lambda name: removed.append(name.rpartition("/")[2]))
+    store.remove("x")
+    assert (sent[-1], removed[0]) == (MANIFEST, MANIFEST)
+    assert len(sent) == len(removed) == 3
+
+
+def test_manifest_cannot_lead_out_of_its_directory(published, tmp_path):
+    store = ObjectStore("memory://escape")
+    store.put(published, "x")
+    text = (published / MANIFEST).read_text().replace("weights.bin", "../../weights.bin")
+    (tmp_path / "evil").write_text(text)
+    store.put_file(tmp_path / "evil", f"x/{MANIFEST}")
+    with pytest.raises(CorruptDirectory, match="outside of its directory"):
+        store.get("x", tmp_path / "back")
+
+
+@pytest.mark.parametrize("uri", ["ftp://host/x", "simplecache::s3://bucket", "https://host/x", "file:///tmp/x"])
+def test_other_schemes_are_refused(uri):
+    with pytest.raises(OrchestratorError, match="allowed: a folder, or"):
+        ObjectStore(uri)
