@@ -56,7 +56,7 @@ def toy_plan(*, name: str = "toy", levels: Iterable[float] = (0, 1, 2), seeds: i
     spec = {"study": values, "recipe": {"name": "toy"}, "scale": {"name": "toy", "steps": steps}}
     spec_hash = hashlib.sha256(json.dumps([spec, sorted((trouble or {}).items())], sort_keys=True).encode()).hexdigest()
     return Plan(study=study, scale="toy", spec=spec, spec_hash=spec_hash, arms=arms, baseline_key=arms[0].key,
-                trials=tuple(trials), stages=stages, seed_enters="sft", missing_checkpoints=(), notes=())
+                trials=tuple(trials), stages=stages, seed_enters="sft", missing_checkpoints=(), missing_data=(), notes=())
 
 
 def _trial(stages: dict[str, Stage], arm: Arm, seed: int, benchmarks: list[str], steps: int, shared: bool, trouble: str) -> Trial:
