@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -23,13 +24,14 @@ from transformers import DynamicCache, PreTrainedModel
 from model.config import ModelConfig
 from model.connector import CONNECTORS, CAbstractor, PooledConnector
 from model.language import decoder
-from model.plain import build, to_plain
+from model.plain import to_plain
+from model.shapes import SHAPES, read_shapes
 from model.vision import VisionEncoder, interpolate_positions
 from model.weights.strict import aliases, load_strictly
 
 IGNORED = -100
 """Label of positions without loss."""
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,7 @@ class MM15(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.vision = VisionEncoder(config.vision)
-        self.connector = CONNECTORS[config.connector.kind](config)
-        self.decoder = decoder(config.decoder)
+        self.vision, self.connector, self.decoder = parts(config)
         self.vision.initialise()
         self.connector.initialise()
         self.router_logits: tuple[Tensor, ...] = ()
@@ -78,16 +78,7 @@ class MM15(nn.Module):
         Raises:
             ValueError: the sequence has another number of image positions than the tiles have tokens.
         """
-        table = self.decoder.get_input_embeddings()
-        where_BT = batch.ids_BT == batch.image_id
-        positions, expected = int(where_BT.sum()), len(batch.tiles_NCXX) * tokens
-        if positions != expected:
-            raise ValueError(f"{positions} image positions in the sequences, but {len(batch.tiles_NCXX)} tiles of {tokens} tokens")
-        embeddings_BTD = table(batch.ids_BT)
-        if not len(batch.tiles_NCXX):
-            return embeddings_BTD
-        image_NID = self.connector(self.vision(batch.tiles_NCXX), tokens=tokens)
-        return embeddings_BTD.masked_scatter(where_BT[..., None], image_NID.to(embeddings_BTD.dtype))
+        return embed(self, batch.ids_BT, batch.tiles_NCXX, image_id=batch.image_id, tokens=tokens)
 
     def forward(self, batch: Batch, *, tokens: int) -> Tensor:
         """Return the summed cross-entropy, in nats, over supervised positions of right-padded sequences.
@@ -144,8 +135,8 @@ class MM15(nn.Module):
         """Write weights (safetensors, fp32 as trained) and configuration (JSON)."""
         again = aliases(self)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items() if name not in again}
-        save_file(tensors, directory / WEIGHTS)
-        (directory / CONFIG).write_text(json.dumps(to_plain(self.config), indent=1) + "\n")
+        save_file(tensors, directory / WEIGHTS, metadata={"format": "pt"})
+        (directory / SHAPES).write_text(json.dumps(to_plain(self.config), indent=1) + "\n")
 
     @classmethod
     def from_pretrained(cls, directory: Path, *, tile: int | None = None) -> MM15:
@@ -154,7 +145,7 @@ class MM15(nn.Module):
         Raises:
             ValueError: a tensor is missing, unknown or of another shape; the message names it.
         """
-        config = build(ModelConfig, json.loads((directory / CONFIG).read_text()), "model")
+        config = read_shapes(directory)
         tensors = load_file(directory / WEIGHTS)
         if tile is not None and tile != config.vision.tile:
             config = replace(config, vision=replace(config.vision, tile=tile))
@@ -164,3 +155,33 @@ class MM15(nn.Module):
         model = cls(config)
         load_strictly(model, tensors, directory / WEIGHTS)
         return model
+
+
+class Parts(Protocol):
+    """What has the three parts: our model, and the one that transformers drives."""
+
+    vision: VisionEncoder
+    connector: CAbstractor | PooledConnector
+    decoder: PreTrainedModel
+
+
+def parts(config: ModelConfig) -> tuple[VisionEncoder, CAbstractor | PooledConnector, PreTrainedModel]:
+    """Build encoder, connector and decoder."""
+    return VisionEncoder(config.vision), CONNECTORS[config.connector.kind](config), decoder(config.decoder)
+
+
+def embed(model: Parts, ids_BT: Tensor, tiles_NCXX: Tensor, *, image_id: int, tokens: int) -> Tensor:
+    """Return embeddings_BTD with image tokens in their places.
+
+    Raises:
+        ValueError: the sequences have another number of image positions than the tiles have tokens.
+    """
+    where_BT = ids_BT == image_id
+    positions, expected = int(where_BT.sum()), len(tiles_NCXX) * tokens
+    if positions != expected:
+        raise ValueError(f"{positions} image positions in the sequences, but {len(tiles_NCXX)} tiles of {tokens} tokens")
+    embeddings_BTD: Tensor = model.decoder.get_input_embeddings()(ids_BT)
+    if not len(tiles_NCXX):
+        return embeddings_BTD
+    image_NID = model.connector(model.vision(tiles_NCXX), tokens=tokens)
+    return embeddings_BTD.masked_scatter(where_BT[..., None], image_NID.to(embeddings_BTD.dtype))

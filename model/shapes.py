@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from model.plain import require, require_least
+from model.plain import build, require, require_least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,26 @@ class ModelConfig:
     vision: VisionConfig
     connector: ConnectorConfig
     decoder: DecoderConfig
+
+
+SHAPES = "config.json"
+"""File of a checkpoint that holds its shapes."""
+
+
+def read_shapes(checkpoint: Path) -> ModelConfig:
+    """Return the shapes of a checkpoint, from its folder.
+
+    They are the file's content, or stand under `shapes` beside the entries of transformers.
+
+    Raises:
+        ValueError: the file is missing, is not JSON, or holds no shapes of ours.
+    """
+    path = checkpoint / SHAPES
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
+    return build(ModelConfig, plain.get("shapes", plain) if isinstance(plain, dict) else plain, "model")
 
 
 # ---- presets -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,125 @@
+"""The model as transformers drives it: `generate`, `pipeline`, and a loss for its own trainers.
+
+- Parts and names of tensors are those of `model.mm15.MM15`: either class loads what the other saved.
+- Loading is strict here too: transformers only warns of tensors that are missing or unknown.
+- Tiles are uint8 and normalised on the device; tiles of all samples follow each other, in reading order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationMixin, PreTrainedModel, initialization
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from model.interchange.configuration import MM15Config
+from model.mm15 import embed, parts
+from model.vision import VisionEncoder
+from model.weights.strict import refuse
+
+
+class MM15ForImageTextToText(PreTrainedModel, GenerationMixin):
+    """Vision encoder, connector and causal decoder, in transformers' clothes."""
+
+    config_class = MM15Config
+    base_model_prefix = ""
+    main_input_name = "input_ids"
+    input_modalities = ("image", "text")
+    _no_split_modules = ("Block",)
+    _skip_keys_device_placement = ("past_key_values",)
+    _supports_sdpa = True
+
+    def __init__(self, config: MM15Config) -> None:
+        """Build the parts; weights are drawn or loaded by `post_init` and `from_pretrained`."""
+        super().__init__(config)
+        self.vision, self.connector, self.decoder = parts(config.model)
+        self.post_init()
+
+    @classmethod
+    def from_pretrained(cls, *arguments: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
+        """Load a saved model, strictly.
+
+        Raises:
+            ValueError: a tensor is missing, unknown or of another shape; the message names it.
+        """
+        model, info = super().from_pretrained(*arguments, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs)
+        wrong = [f"{name} is missing" for name in info["missing_keys"]] + [f"{name} is unknown" for name in info["unexpected_keys"]]
+        wrong += [f"{name} is {tuple(found)}, the model has {tuple(wanted)}" for name, found, wanted in info["mismatched_keys"]]
+        refuse(wrong, arguments[0] if arguments else kwargs.get("pretrained_model_name_or_path"))
+        return (model, info) if output_loading_info else model
+
+    def get_input_embeddings(self) -> torch.nn.Module:
+        """Return the decoder's table of tokens."""
+        return self.decoder.get_input_embeddings()
+
+    def get_output_embeddings(self) -> torch.nn.Module:
+        """Return the decoder's output table."""
+        return self.decoder.get_output_embeddings()
+
+    def _init_weights(self, module: torch.nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, VisionEncoder):
+            for buffer, value in zip((module.mean, module.std), module.statistics(), strict=True):
+                initialization.copy_(buffer, value)
+        for name in ("positions", "class_token"):
+            if isinstance(getattr(module, name, None), torch.nn.Parameter):
+                initialization.trunc_normal_(getattr(module, name), std=0.02)
+
+    def forward(self, input_ids: Tensor | None = None, pixel_values: Tensor | None = None, attention_mask: Tensor | None = None,
+                position_ids: Tensor | None = None, past_key_values: Any = None, inputs_embeds: Tensor | None = None,
+                labels: Tensor | None = None, logits_to_keep: int | Tensor = 0, **kwargs: Any) -> CausalLMOutputWithPast:
+        """Run the model.
+
+        Args:
+            input_ids: token ids, the image token at each image position.
+            pixel_values: uint8 tiles of all samples, (N, 3, side, side), in reading order.
+            attention_mask: true at real tokens.
+            position_ids: places of the tokens in their sequences.
+            past_key_values: cache of earlier tokens.
+            inputs_embeds: in place of `input_ids`, with images in their places already.
+            labels: ids to predict, not yet shifted; -100 where there is no loss.
+            logits_to_keep: last positions, or an index of positions, whose logits are wanted; 0 is all.
+            kwargs: for the decoder.
+
+        Raises:
+            ValueError: image positions and tiles do not match.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give input_ids or inputs_embeds, and not both")
+        if inputs_embeds is None:
+            inputs_embeds = self._embed(input_ids, pixel_values)
+        output = self.decoder(inputs_embeds=inputs_embeds, attention_mask=attention_mask, position_ids=position_ids,
+                              past_key_values=past_key_values, logits_to_keep=logits_to_keep, **kwargs)
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(logits=output.logits, labels=labels, vocab_size=output.logits.shape[-1])
+        return CausalLMOutputWithPast(loss=loss, logits=output.logits, past_key_values=output.past_key_values,
+                                      hidden_states=output.hidden_states, attentions=output.attentions)
+
+    def _embed(self, ids_BT: Tensor, tiles_NCXX: Tensor | None) -> Tensor:
+        positions = int((ids_BT == self.config.image_token_id).sum())
+        if tiles_NCXX is None:
+            tiles_NCXX = ids_BT.new_zeros((0, 3, 1, 1), dtype=torch.uint8)
+        tokens = max(1, positions // max(1, len(tiles_NCXX)))
+        return embed(self, ids_BT, tiles_NCXX, image_id=self.config.image_token_id, tokens=tokens)
+
+    def prepare_inputs_for_generation(self, input_ids: Tensor, pixel_values: Tensor | None = None, is_first_iteration: bool = False,
+                                      **kwargs: Any) -> dict[str, Any]:
+        """Hand tiles to the first step alone: later ones find their image tokens in the cache."""
+        inputs: dict[str, Any] = super().prepare_inputs_for_generation(input_ids, is_first_iteration=is_first_iteration, **kwargs)
+        if is_first_iteration or not kwargs.get("use_cache", True):
+            inputs["pixel_values"] = pixel_values
+        return inputs
+
+    def _expand_inputs_for_generation(self, expand_size: int = 1, is_encoder_decoder: bool = False, input_ids: Tensor | None = None,
+                                      **kwargs: Any) -> tuple[Tensor, dict[str, Any]]:
+        """Repeat the tiles of each sample together: a sample has any number of them."""
+        tiles = kwargs.pop("pixel_values", None)
+        if tiles is not None and expand_size > 1 and input_ids is not None:
+            counts = (input_ids == self.config.image_token_id).sum(1)
+            per_sample = (counts * len(tiles) // counts.sum()).tolist()
+            tiles = torch.cat([part for part in tiles.split(per_sample) for _ in range(expand_size)])
+        ids, expanded = super()._expand_inputs_for_generation(expand_size, is_encoder_decoder, input_ids, **kwargs)
+        return ids, {**expanded, "pixel_values": tiles}

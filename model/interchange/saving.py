@@ -1,0 +1,47 @@
+"""Register with transformers' Auto classes, and save a whole model so that they load it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    GenerationConfig,
+    PreTrainedTokenizerFast,
+)
+
+from model.config import ImageConfig
+from model.interchange.configuration import MODEL_TYPE, MM15Config
+from model.interchange.modelling import MM15ForImageTextToText
+from model.interchange.processing import MM15Processor
+from model.mm15 import MM15
+from model.plain import to_plain
+
+
+def register() -> None:
+    """Make `AutoConfig`, `AutoModelForImageTextToText`, `AutoProcessor` and `pipeline` know the model; again is no harm."""
+    AutoConfig.register(MODEL_TYPE, MM15Config, exist_ok=True)
+    AutoModelForImageTextToText.register(MM15Config, MM15ForImageTextToText, exist_ok=True)
+    AutoProcessor.register(MM15Config, MM15Processor, exist_ok=True)
+
+
+def save_whole(directory: Path, model: MM15, tokenizer: PreTrainedTokenizerFast, images: ImageConfig, *, max_tokens: int) -> None:
+    """Write weights, configuration, processor with its tokenizer, and the ids that end an answer.
+
+    Args:
+        directory: exists already.
+        model: its tile is that of `images`.
+        tokenizer: with our special tokens.
+        images: the setting that the processor applies.
+        max_tokens: longest prompt that it accepts.
+    """
+    model.save_pretrained(directory)
+    processor = MM15Processor(tokenizer, to_plain(images), max_tokens)
+    image_id = tokenizer.convert_tokens_to_ids("<image>")
+    MM15Config(to_plain(model.config), image_token_id=image_id, architectures=[MM15ForImageTextToText.__name__],
+               dtype="float32").save_pretrained(directory)
+    processor.save_pretrained(directory)
+    GenerationConfig(bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+                     do_sample=False).save_pretrained(directory)
