@@ -121,7 +121,7 @@ class _Context:
     def __init__(self, study: Study, scale_name: str, selections: Selections | None, checkpoints: Path | None,
                  catalogue: LoadCatalogue) -> None:
         self._study, self._scale = study, load_scale(scale_name)
-        self._resolver = Resolver(study, self._scale, _recipe(study), selections)
+        self._resolver = Resolver(study, self._scale, _recipe(study), selections, checkpoints)
         self._checkpoints = checkpoints
         designed = designed_arms(study)
         configs = [self._resolve(arm) for arm in (*designed, *probes(study))]

@@ -78,6 +78,7 @@ class ScaleModel(Part):
     """A model of a scale and where its weights come from."""
 
     preset: Name
+    """Shapes by name, or `checkpoint`: those that the start checkpoint holds."""
     start: Annotated[str, StringConstraints(pattern=START)]
     """`noise`, `packaged:NAME` in model/checkpoints, or `operator:NAME` in the operator's folder of checkpoints."""
 

@@ -17,14 +17,12 @@ from model.config import EvaluateConfig
 from model.data.mixture import shares
 from model.evaluation.benchmarks import BENCHMARKS
 from model.plain import to_plain
-from orchestrator.artifacts import PACKAGED, packaged
+from orchestrator.artifacts import OPERATOR, PACKAGED, start_folder
 from orchestrator.catalogue import DataSets, fingerprint_of
 from orchestrator.cost import evaluation_flops, num_items, training_flops
 from orchestrator.errors import StudyError
 from orchestrator.identity import VERSIONS, identity
 from orchestrator.trial_config import STAGES, TrialConfig
-
-OPERATOR = "operator:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +137,10 @@ def _of_benchmark(config: EvaluateConfig, benchmark: str) -> EvaluateConfig:
 
 def _imported(start: str, checkpoints: Path | None) -> tuple[str, str]:
     """Return identity and path of a start checkpoint; the path of a missing operator checkpoint is its name."""
-    if start.startswith(PACKAGED):
-        return _content(start, packaged(start)), start
-    folder = checkpoints / start.removeprefix(OPERATOR) if checkpoints else None
-    if folder is None or not folder.is_dir():
+    folder = start_folder(start, checkpoints)
+    if folder is None:
         return hashlib.sha256(start.encode()).hexdigest(), start
-    return _content(start, folder), str(folder.absolute())
+    return _content(start, folder), start if start.startswith(PACKAGED) else str(folder.absolute())
 
 
 def _content(start: str, folder: Path) -> str:

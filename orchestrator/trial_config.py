@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from model.config import (
@@ -25,7 +26,9 @@ from model.config import (
 )
 from model.evaluation.benchmarks import BENCHMARKS, SUITES
 from model.plain import FieldError, build, did_you_mean, to_plain
+from model.shapes import read_shapes
 from orchestrator import library
+from orchestrator.artifacts import start_folder
 from orchestrator.layers import Entry, Layer, Paths, Selections, located, nested, over
 from orchestrator.schema import Recipe, Scale, ScaleModel, load_recipe, load_scale
 from orchestrator.strict_yaml import Location, dump
@@ -33,6 +36,8 @@ from orchestrator.study import Study
 
 STAGES: dict[str, type[TrainConfig]] = {"pretrain": PretrainConfig, "continual": ContinualConfig, "sft": SftConfig}
 """Training stages in their order."""
+OF_CHECKPOINT = "checkpoint"
+"""As a scale's preset: the shapes are those that the start checkpoint holds, as an imported one does."""
 ROOTS = (*STAGES, "evaluate", "model", "start", "data")
 """First parts of all paths."""
 
@@ -85,8 +90,10 @@ def resolve(study: Study, scale: str, changes: Mapping[str, Any], seed: int,
 class Resolver:
     """Resolves the arms of one study: what an arm leaves alone is built once."""
 
-    def __init__(self, study: Study, scale: Scale, recipe: Recipe, selections: Selections | None = None) -> None:
-        """Flatten all layers below the arm."""
+    def __init__(self, study: Study, scale: Scale, recipe: Recipe, selections: Selections | None = None,
+                 checkpoints: Path | None = None) -> None:
+        """Flatten all layers below the arm; `checkpoints` is the operator's folder, for shapes that checkpoints bring."""
+        self._checkpoints = checkpoints
         self._study, self._scale, self._recipe, self._selections = study, scale, recipe, selections
         self._others: dict[str, Resolver] = {}
         self._kinds = tuple(kind for kind in STAGES if getattr(recipe, kind) is not None)
@@ -131,7 +138,7 @@ class Resolver:
             hint = did_you_mean(str(name), library.names("recipe"))
             raise self._study.error(location, f"{name!r} is no recipe", hint)
         if name not in self._others:
-            self._others[name] = Resolver(self._study, self._scale, load_recipe(name), self._selections)
+            self._others[name] = Resolver(self._study, self._scale, load_recipe(name), self._selections, self._checkpoints)
         return self._others[name]
 
     # ---- layers ----
@@ -185,12 +192,25 @@ class Resolver:
         return build(DataConfig, self._plain(name, entries), name)
 
     def _model(self, name: str, entries: Layer) -> ModelConfig:
-        preset = self._model_row(entries["model"]).preset
-        if preset not in PRESETS:
-            location = ("models", entries["model"].value, "preset")
-            raise self._scale.error(location, f"{preset!r} is no preset", did_you_mean(preset, PRESETS))
+        location = ("models", entries["model"].value, "preset")
+        shapes = self._shapes(self._model_row(entries["model"]), location)
         changed = self._plain(name, {path: entry for path, entry in entries.items() if path != "model"})
-        return build(ModelConfig, _merged(to_plain(PRESETS[preset]), changed), name)
+        return build(ModelConfig, _merged(to_plain(shapes), changed), name)
+
+    def _shapes(self, row: ScaleModel, location: Location) -> ModelConfig:
+        """Return the preset's shapes, or those that the start checkpoint brings."""
+        if row.preset != OF_CHECKPOINT:
+            if row.preset not in PRESETS:
+                raise self._scale.error(location, f"{row.preset!r} is no preset", did_you_mean(row.preset, [*PRESETS, OF_CHECKPOINT]))
+            return PRESETS[row.preset]
+        folder = None if row.start == "noise" else start_folder(row.start, self._checkpoints)
+        if folder is None:
+            raise self._scale.error(location, f"the shapes are those of {row.start}, which is not there",
+                                    "`python -m model.weights` makes one; it belongs into the operator's folder of checkpoints")
+        try:
+            return read_shapes(folder)
+        except ValueError as error:
+            raise self._scale.error(location, str(error)) from error
 
     def _model_row(self, entry: Entry) -> ScaleModel:
         models = cast(dict[str, ScaleModel], self._scale.models)

@@ -88,7 +88,7 @@ class MM15ForImageTextToText(PreTrainedModel, GenerationMixin):
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give input_ids or inputs_embeds, and not both")
-        if inputs_embeds is None:
+        if input_ids is not None:
             inputs_embeds = self._embed(input_ids, pixel_values)
         output = self.decoder(inputs_embeds=inputs_embeds, attention_mask=attention_mask, position_ids=position_ids,
                               past_key_values=past_key_values, logits_to_keep=logits_to_keep, **kwargs)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PIL import Image
 from transformers import BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
 from transformers.image_utils import load_image
 
@@ -21,6 +20,8 @@ from model.plain import build, to_plain
 
 Message = dict[str, Any]
 """`role` (user or assistant) and `content`: a text, or parts of `type` text or image."""
+Picture = Any
+"""A PIL image."""
 PASSED = {"return_tensors", "padding"}
 """What callers of transformers hand over as a habit; tensors of torch, padded on the left, are all that there is."""
 
@@ -98,7 +99,7 @@ class MM15Processor(ProcessorMixin):
         return ["input_ids", "attention_mask", "pixel_values"]
 
 
-def _shared_out(texts: list[str], images: Any) -> list[tuple[Image.Image, ...]]:
+def _shared_out(texts: list[str], images: Any) -> list[tuple[Picture, ...]]:
     """Return the images of each text: as they were given for each, or in order, as many as it has markers."""
     given = [] if images is None else list(images) if isinstance(images, list | tuple) else [images]
     if any(isinstance(each, list | tuple) for each in given):
@@ -112,7 +113,7 @@ def _shared_out(texts: list[str], images: Any) -> list[tuple[Image.Image, ...]]:
     return [tuple(next(pictures) for _ in range(count)) for count in markers]
 
 
-def _content(content: Any, name: str) -> tuple[str, list[Image.Image]]:
+def _content(content: Any, name: str) -> tuple[str, list[Picture]]:
     """Return text and images of a message; each image leaves its marker in the text."""
     if isinstance(content, str):
         return content, []
@@ -128,5 +129,6 @@ def _content(content: Any, name: str) -> tuple[str, list[Image.Image]]:
     return text, pictures
 
 
-def _picture(image: Any) -> Image.Image:
-    return image if isinstance(image, Image.Image) else load_image(image)
+def _picture(image: Any) -> Picture:
+    """Return a decoded image as it is: boxes refer to its pixels as stored. A path or an address is transformers' to load."""
+    return load_image(image) if isinstance(image, str) else image

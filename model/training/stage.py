@@ -14,6 +14,7 @@ from model.data.conversation import Encoded, Encoder
 from model.data.mixture import MixtureDraw, shares
 from model.data.supply import Supply, supply
 from model.data.tokenizer import load_tokenizer
+from model.interchange.saving import save_whole
 from model.manifest import publish, verify
 from model.mm15 import MM15
 from model.training.loop import Report, train
@@ -34,7 +35,7 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
         seed: of initialisation and order.
         start: published checkpoint to begin with, verified first; None begins from noise.
         checkpoints: folder for checkpoints to resume from; stays, for the caller to remove once the result is safe.
-        out: directory to publish: weights, configuration, tokenizer, manifest.
+        out: directory to publish: weights, configuration and processor in transformers' format, manifest.
         report: told every step.
         should_stop: asked before every step.
 
@@ -57,8 +58,7 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
     result = train(model, encoder, batch_of, config, folder=checkpoints, report=report, should_stop=should_stop, tally=tally)
 
     def write(directory: Path) -> None:
-        model.save_pretrained(directory)
-        tokenizer.save_pretrained(directory)
+        save_whole(directory, model, tokenizer, config.images, max_tokens=config.max_tokens)
 
     identity = publish(out, write, meta={"stage": config.kind, "steps": config.steps, "torch": torch.__version__})
     sources = tally.report(samples.asked(_asked(config)), samples.sizes())

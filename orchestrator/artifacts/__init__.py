@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # its packages take a tenth of a second, which plans and tabl
     from orchestrator.artifacts.object_store import ObjectStore
 
 PACKAGED = "packaged:"
+OPERATOR = "operator:"
 RESULT = "result.json"
 PROGRESS = "progress.jsonl"
 SYSTEM = "system.jsonl"
@@ -119,6 +120,22 @@ def packaged(name: str) -> Path:
         known = ", ".join(sorted(PACKAGED + each.name for each in folder.glob("*/"))) or "none"
         raise StudyError(name, 0, f"no packaged checkpoint of that name; allowed: {known}")
     return path
+
+
+def start_folder(start: str, checkpoints: Path | None) -> Path | None:
+    """Return the folder of a start checkpoint, `packaged:NAME` or `operator:NAME`; None if the operator has put none there.
+
+    Args:
+        start: as a scale writes it.
+        checkpoints: the operator's folder of published checkpoints.
+
+    Raises:
+        StudyError: there is no packaged checkpoint of that name.
+    """
+    if start.startswith(PACKAGED):
+        return packaged(start)
+    folder = checkpoints / start.removeprefix(OPERATOR) if checkpoints else None
+    return folder if folder is not None and folder.is_dir() else None
 
 
 def resolve_import(spec: Mapping[str, Any]) -> Path:

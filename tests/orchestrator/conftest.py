@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from model.manifest import publish
-from orchestrator import stages
+from orchestrator import artifacts
 from orchestrator.plan import Plan, make_plan
 from orchestrator.study import Study, load_study
 from tests.ledgers import engine, fresh_ledger, ledger_url, postgres, postgres_url, sqlite_url  # noqa: F401 (fixtures)
@@ -26,7 +26,7 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A published directory that stands for every packaged checkpoint."""
     directory = tmp_path / "checkpoint"
     publish(directory, lambda folder: (folder / "weights").write_text("w") and None)
-    monkeypatch.setattr(stages, "packaged", lambda _: directory)
+    monkeypatch.setattr(artifacts, "packaged", lambda _: directory)
     return directory
 
 

@@ -1,9 +1,14 @@
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from model.manifest import identity, publish
+from model.plain import to_plain
+from model.shapes import PRESETS, read_shapes
+from orchestrator import plan as plan_module
 from orchestrator import trial_config
 from orchestrator.errors import StudyError
 from orchestrator.factors import factors
@@ -172,3 +177,40 @@ def test_every_factor_is_a_path_with_a_type() -> None:
 def test_factor_paths_are_unique() -> None:
     paths = [factor.path for factor in factors()]
     assert len(paths) == len(set(paths))
+
+
+@pytest.fixture
+def of_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the scale take its shapes from an operator's checkpoint."""
+    scale = trial_config.load_scale("tiny")
+    base = scale.models["base"].model_copy(update={"preset": "checkpoint", "start": "operator:imported"})
+    changed = scale.model_copy(update={"models": {**scale.models, "base": base}})
+    changed._document = replace(scale._document)
+    for module in (trial_config, plan_module):
+        monkeypatch.setattr(module, "load_scale", lambda _: changed)
+
+
+@pytest.mark.usefixtures("of_checkpoint")
+def test_shapes_of_an_imported_checkpoint_are_those_it_holds(write: Write, tmp_path: Path) -> None:
+    plain = to_plain(replace(PRESETS["tiny"], decoder=replace(PRESETS["tiny"].decoder, transformers='{"model_type": "llama"}')))
+    for name, content in {"imported": plain, "other": {"model_type": "mm15", "shapes": plain}}.items():
+        publish(tmp_path / name, lambda folder, content=content: (folder / "config.json").write_text(json.dumps(content)) and None)
+    plan = make_plan(write(), "tiny", checkpoints=tmp_path)
+    (start,) = [stage for stage in plan.stages.values() if stage.kind == "import"]
+    assert (start.stage_id, plan.missing_checkpoints) == (identity(tmp_path / "imported"), ())
+    assert {stage.spec["model"]["decoder"]["transformers"] for stage in plan.stages.values() if stage.kind != "import"} == {
+        '{"model_type": "llama"}'}
+    assert read_shapes(tmp_path / "imported") == read_shapes(tmp_path / "other")
+
+
+@pytest.mark.usefixtures("of_checkpoint")
+def test_shapes_of_a_checkpoint_that_is_not_there_are_refused(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"tiny.yaml:\d+:\d+: models.base.preset: the shapes are those of operator:imported, which is not"):
+        make_plan(write(), "tiny", checkpoints=tmp_path)
+
+
+@pytest.mark.usefixtures("of_checkpoint")
+def test_a_checkpoint_without_shapes_is_refused(write: Write, tmp_path: Path) -> None:
+    publish(tmp_path / "imported", lambda folder: (folder / "config.json").write_text("{}") and None)
+    with pytest.raises(StudyError, match=r"model.vision: missing"):
+        make_plan(write(), "tiny", checkpoints=tmp_path)

