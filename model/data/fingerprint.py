@@ -10,12 +10,16 @@ from model.config import DataConfig
 from model.data.sources.fingerprints import category_content
 from model.plain import did_you_mean
 
-VERSIONS = {name: 1 for name in (
-    "general", "text_rich", "refer_ground", "science", "math", "code", "multi_image", "text_only",
-    "caption", "interleaved", "text_mm1", "text_hq", "ocr", "recap", "sharegpt4v",
-    "scene-qa", "scene-probe", "form-fields", "chart-values", "science-names", "science-choice", "drawn-sums", "box-name", "name-box",
-    "sums-text",
-)}
+VERSIONS = {
+    **{name: 1 for name in (
+        "refer_ground", "recap", "sharegpt4v", "scene-qa", "scene-probe", "box-name", "name-box", "science-names", "science-choice",
+        "scene-pairs", "scene-choice", "small-print", "line-values", "table-cells", "table-facts", "screen-words", "handwriting",
+        "science-diagram", "geometry", "geometry-choice", "markup-source", "same-or-not", "which-image", "spot-difference", "film-moves",
+        "words-text")},
+    **{name: 2 for name in (
+        "general", "text_rich", "science", "math", "code", "multi_image", "text_only", "caption", "interleaved", "text_mm1", "text_hq",
+        "ocr", "form-fields", "chart-values", "drawn-sums", "sums-text")},
+}
 """Version of each workbench generator; bumped by hand when what it makes changes."""
 
 

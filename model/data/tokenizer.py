@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from model.data.workbench import SAMPLE_MAKERS, make_sample
-from model.data.workbench.symbols import english
+from model.data.workbench.assets import english
 
 SPECIALS = ("<pad>", "<bos>", "<eos>", "<user>", "<assistant>", "<image>", "<n>")
 VOCABULARY = 1024

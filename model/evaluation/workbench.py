@@ -5,19 +5,43 @@ Each has a maker of the same name in `model.data.workbench`.
 
 from __future__ import annotations
 
-from model.evaluation.benchmark import Benchmark
+from model.evaluation.benchmark import Benchmark, Category
+
+
+def _benchmark(name: str, category: Category, metric: str, manner_of: str, *, num_items: int = 100, max_new_tokens: int = 8,
+               version: int = 1) -> Benchmark:
+    return Benchmark(name=name, category=category, metric=metric, num_items=num_items, max_new_tokens=max_new_tokens, version=version,
+                     manner_of=manner_of)
+
 
 WORKBENCH: tuple[Benchmark, ...] = (
-    Benchmark(name="scene-qa", category="general", metric="exact", num_items=200, manner_of="GQA, SEED-IMG"),
-    Benchmark(name="scene-probe", category="general", metric="yes_no", num_items=200, manner_of="POPE"),
-    Benchmark(name="form-fields", category="text_rich", metric="anls", num_items=200, manner_of="DocVQA"),
-    Benchmark(name="chart-values", category="text_rich", metric="relaxed", num_items=200, manner_of="ChartQA"),
-    Benchmark(name="science-names", category="knowledge", metric="exact", num_items=200, manner_of="ScienceQA"),
-    Benchmark(name="science-choice", category="knowledge", metric="choice", num_items=200, manner_of="AI2D"),
-    Benchmark(name="drawn-sums", category="knowledge", metric="exact", num_items=200, manner_of="MathVista"),
-    Benchmark(name="box-name", category="refer_ground", metric="exact", num_items=100, manner_of="LVIS-Ferret"),
-    Benchmark(name="name-box", category="refer_ground", metric="iou", num_items=100, max_new_tokens=24, manner_of="RefCOCO"),
-    Benchmark(name="sums-text", category="text_only", metric="exact", num_items=200, manner_of="GSM8K"),
+    _benchmark("scene-qa", "general", "exact", "GQA", num_items=200),
+    _benchmark("scene-probe", "general", "yes_no", "POPE", num_items=200),
+    _benchmark("scene-pairs", "general", "mme", "MME"),
+    _benchmark("scene-choice", "general", "choice", "SEED-IMG"),
+    _benchmark("form-fields", "text_rich", "anls", "DocVQA", num_items=200),
+    _benchmark("small-print", "text_rich", "anls", "InfoVQA"),
+    _benchmark("chart-values", "text_rich", "relaxed", "ChartQA", num_items=200),
+    _benchmark("line-values", "text_rich", "relaxed", "ChartQA"),
+    _benchmark("table-cells", "text_rich", "exact", "WTQ"),
+    _benchmark("table-facts", "text_rich", "tabfact", "TabFact"),
+    _benchmark("screen-words", "text_rich", "exact", "TextVQA"),
+    _benchmark("handwriting", "text_rich", "contains", "OCRBench"),
+    _benchmark("science-names", "knowledge", "exact", "ScienceQA", num_items=200),
+    _benchmark("science-choice", "knowledge", "choice_scienceqa", "ScienceQA", num_items=200, version=2),
+    _benchmark("science-diagram", "knowledge", "choice_ai2d", "AI2D"),
+    _benchmark("drawn-sums", "knowledge", "exact", "MathVista", num_items=200),
+    _benchmark("geometry", "knowledge", "exact", "MathVista"),
+    _benchmark("geometry-choice", "knowledge", "choice_mmmu", "MMMU"),
+    _benchmark("markup-source", "knowledge", "anls", "MMMU", max_new_tokens=32),
+    _benchmark("box-name", "refer_ground", "lvis", "LVIS-Ferret", version=2),
+    _benchmark("name-box", "refer_ground", "iou", "RefCOCO", max_new_tokens=24),
+    _benchmark("same-or-not", "multi_image", "choice_nlvr2", "NLVR2"),
+    _benchmark("which-image", "multi_image", "mantis", "Mantis"),
+    _benchmark("spot-difference", "multi_image", "choice_blink", "BLINK, Q-Bench2"),
+    _benchmark("film-moves", "multi_image", "choice_mvbench", "MVBench"),
+    _benchmark("sums-text", "text_only", "exact", "GSM8K", num_items=200),
+    _benchmark("words-text", "text_only", "exact", "IFEval"),
 )
 
 WORKBENCH_SUITES: dict[str, tuple[str, ...]] = {

@@ -9,18 +9,33 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from model.data.samples import Item, Sample
-from model.data.workbench import documents, general, pretraining, science, symbols
+from model.data.workbench import (
+    charts,
+    documents,
+    general,
+    geometry,
+    handwriting,
+    markup,
+    multi,
+    pretraining,
+    science,
+    screens,
+    sums,
+    tables,
+    text_rich,
+    texts,
+)
 from model.plain import did_you_mean
 
 SAMPLE_MAKERS: dict[str, Callable[..., Sample]] = {
     "general": general.general_sample,
-    "text_rich": documents.text_rich_sample,
+    "text_rich": text_rich.text_rich_sample,
     "refer_ground": general.refer_ground_sample,
     "science": science.science_sample,
-    "math": symbols.math_sample,
-    "code": symbols.code_sample,
-    "multi_image": pretraining.multi_image_sample,
-    "text_only": symbols.text_only_sample,
+    "math": geometry.math_sample,
+    "code": markup.code_sample,
+    "multi_image": multi.multi_image_sample,
+    "text_only": texts.text_only_sample,
     "caption": pretraining.caption_sample,
     "interleaved": pretraining.interleaved_sample,
     "text_mm1": pretraining.text_sample("text_mm1"),
@@ -33,14 +48,31 @@ SAMPLE_MAKERS: dict[str, Callable[..., Sample]] = {
 ITEM_MAKERS: dict[str, Callable[..., Item]] = {
     "scene-qa": general.scene_qa_item,
     "scene-probe": general.scene_probe_item,
+    "scene-pairs": general.scene_pairs_item,
+    "scene-choice": general.scene_choice_item,
     "form-fields": documents.form_fields_item,
-    "chart-values": documents.chart_values_item,
+    "small-print": documents.small_print_item,
+    "chart-values": charts.chart_values_item,
+    "line-values": charts.line_values_item,
+    "table-cells": tables.table_cells_item,
+    "table-facts": tables.table_facts_item,
+    "screen-words": screens.screen_words_item,
+    "handwriting": handwriting.handwriting_item,
     "science-names": science.science_names_item,
     "science-choice": science.science_choice_item,
-    "drawn-sums": symbols.drawn_sums_item,
+    "science-diagram": science.science_diagram_item,
+    "drawn-sums": sums.drawn_sums_item,
+    "geometry": geometry.geometry_item,
+    "geometry-choice": geometry.geometry_choice_item,
+    "markup-source": markup.markup_source_item,
     "box-name": general.box_name_item,
     "name-box": general.name_box_item,
-    "sums-text": symbols.sums_text_item,
+    "same-or-not": multi.same_or_not_item,
+    "which-image": multi.which_image_item,
+    "spot-difference": multi.spot_difference_item,
+    "film-moves": multi.film_moves_item,
+    "sums-text": sums.sums_text_item,
+    "words-text": texts.words_text_item,
 }
 
 

@@ -1,66 +1,71 @@
 """Pre-training sources: dense conversations in place of captions, interleaved documents, text, and OCR.
 
-- `caption` is what the packaged checkpoint learns from: mostly small images that one 64 px tile resolves, more than half of them
-  with a single object (those are learned first), a small share of boxes.
+- `caption` is what the packaged checkpoint learns from: small images of every kind but science that one 64 px tile resolves; most
+  scenes hold a single object (those are learned first).
+- `interleaved` documents describe one image after the other, compare images, or show a task by examples.
 - `ocr` is print that one tile cannot resolve; `recap` and `sharegpt4v` stand for the two synthetic caption sets.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 from model.data.samples import IMAGE, Sample, Turn
-from model.data.workbench.documents import chart_turns, dense, draw_chart, draw_form, draw_receipt, field_turns
-from model.data.workbench.general import box_turns, scene_turns
+from model.data.workbench.assembling import dense
+from model.data.workbench.charts import bars_sample, line_sample
+from model.data.workbench.documents import form_sample, receipt_sample
+from model.data.workbench.general import labelled_sample, scene_sample
+from model.data.workbench.geometry import figure_sample
+from model.data.workbench.handwriting import handwriting_sample
+from model.data.workbench.markup import page_sample
+from model.data.workbench.multi import comparison_sample, shown_sample
 from model.data.workbench.randomness import stream
 from model.data.workbench.scenes import NUMBERS, Scene, draw_scene
-from model.data.workbench.symbols import math_sample, text_only_sample
+from model.data.workbench.screens import screen_sample
+from model.data.workbench.sums import drawn_sum_sample
+from model.data.workbench.tables import table_sample
+from model.data.workbench.text_rich import Maker
+from model.data.workbench.texts import text_only_sample
+
+BOXES = 0.6
+"""Share of captioned scenes that are also asked for boxes."""
+
+
+def _captioned_scene(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
+    scene = draw_scene(rng, split, counts=(1, 1, 1, 2, 2, 3))
+    return scene_sample(sample_id, category, split, rng, scene, boxes=BOXES)
+
+
+CAPTIONED: tuple[tuple[Maker, int], ...] = (
+    (_captioned_scene, 28), (labelled_sample, 5), (form_sample, 12), (table_sample, 9), (screen_sample, 8), (bars_sample, 5),
+    (line_sample, 6), (handwriting_sample, 5), (drawn_sum_sample, 10), (figure_sample, 7), (page_sample, 5))
+"""Each kind of captioned image and its parts of the source."""
 
 
 def caption_sample(split: str, index: int, *, seed: int) -> Sample:
-    """Make a scene (three quarters), a form, a chart or a drawn sum, with everything one can ask about it."""
+    """Make an image of one of the kinds, with everything one can ask about it."""
     rng = stream("caption", seed, split, index)
-    name, draw = f"caption/{split}/{seed}/{index}", rng.random()
-    if draw < 0.75:
-        scene = draw_scene(rng, split, counts=(1, 1, 1, 1, 2, 2, 3))
-        boxes = box_turns(scene, split)[:2] if rng.random() < 0.05 else []
-        return dense(name, "caption", scene.image, [*scene_turns(scene, split, rng), *boxes])
-    if draw < 0.88:
-        image, fields = draw_form(rng, split, fields=rng.randint(1, 2))
-        return dense(name, "caption", image, field_turns(fields, split))
-    if draw < 0.95:
-        image, bars = draw_chart(rng)
-        return dense(name, "caption", image, chart_turns(bars, split, rng))
-    summed = math_sample(split, index, seed=seed)
-    return Sample(sample_id=name, category="caption", images=summed.images, turns=summed.turns)
+    make = rng.choices([kind for kind, _ in CAPTIONED], [part for _, part in CAPTIONED])[0]
+    return make(f"caption/{split}/{seed}/{index}", "caption", split, rng)
 
 
 def ocr_sample(split: str, index: int, *, seed: int) -> Sample:
     """Make a receipt or a wide form, read line by line."""
     rng = stream("ocr", seed, split, index)
-    image, fields = draw_receipt(rng, split) if rng.random() < 0.5 else draw_form(rng, split, fields=3, wide=True)
-    return dense(f"ocr/{split}/{seed}/{index}", "ocr", image, field_turns(fields, split))
+    name = f"ocr/{split}/{seed}/{index}"
+    return receipt_sample(name, "ocr", split, rng) if rng.random() < 0.5 else form_sample(name, "ocr", split, rng, wide=True)
 
 
 def interleaved_sample(split: str, index: int, *, seed: int) -> Sample:
-    """Make a document of two or three images, each followed by its description."""
+    """Make a document of two to five images: described one by one, compared, or answered alike."""
     rng = stream("interleaved", seed, split, index)
+    name, kind = f"interleaved/{split}/{seed}/{index}", rng.random()
+    if kind < 0.7:
+        return (comparison_sample if kind < 0.5 else shown_sample)(name, "interleaved", split, rng)
     scenes = [draw_scene(rng, split, counts=(1, 2)) for _ in range(rng.randint(2, 3))]
-    return Sample(sample_id=f"interleaved/{split}/{seed}/{index}", category="interleaved", images=tuple(scene.image for scene in scenes),
+    return Sample(sample_id=name, category="interleaved", images=tuple(scene.image for scene in scenes),
                   turns=tuple(Turn(IMAGE, described(scene)) for scene in scenes))
-
-
-def multi_image_sample(split: str, index: int, *, seed: int) -> Sample:
-    """Make two scenes and ask which of them holds something, and whether their shapes are the same."""
-    rng = stream("multi_image", seed, split, index)
-    first, second = (draw_scene(rng, split, counts=(1,)) for _ in range(2))
-    shapes = [scene.things[0].shape for scene in (first, second)]
-    turns = [Turn(f"{IMAGE}{IMAGE}Are the shapes the same?", "yes" if shapes[0] == shapes[1] else "no")]
-    if shapes[0] != shapes[1]:
-        wanted = rng.randrange(2)
-        turns.append(Turn(f"Which image shows the {shapes[wanted]}?", ("first", "second")[wanted]))
-    return Sample(sample_id=f"multi_image/{split}/{seed}/{index}", category="multi_image", images=(first.image, second.image),
-                  turns=tuple(turns))
 
 
 def described_sample(source: str) -> Callable[..., Sample]:

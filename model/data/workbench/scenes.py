@@ -73,7 +73,7 @@ def draw_scene(rng: random.Random, split: str, *, counts: tuple[int, ...] = (1, 
         box = _free_box(rng, width, height, things)
         if box is None:
             continue
-        _draw(pen, shape, COLOURS[colour], box, ground)
+        draw_shape(pen, shape, COLOURS[colour], box, ground)
         things.append(Thing(shape, colour, box))
     return Scene(image, tuple(things))
 
@@ -112,7 +112,8 @@ def _apart(a: Box, b: Box) -> bool:
     return a[2] + 2 < b[0] or b[2] + 2 < a[0] or a[3] + 2 < b[1] or b[3] + 2 < a[1]
 
 
-def _draw(pen: ImageDraw.ImageDraw, shape: str, colour: tuple[int, ...], box: Box, ground: tuple[int, ...]) -> None:
+def draw_shape(pen: ImageDraw.ImageDraw, shape: str, colour: tuple[int, ...], box: Box, ground: tuple[int, ...]) -> None:
+    """Fill a shape into its box; `ground` shows through a ring."""
     x1, y1, x2, y2 = box
     side = x2 - x1
     if shape in ("circle", "ring"):

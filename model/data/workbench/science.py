@@ -8,46 +8,66 @@ from __future__ import annotations
 
 import random
 
-from model.data.samples import IMAGE, Item, Sample, Turn
+from PIL import Image
+
+from model.data.samples import Item, Sample, Turn
+from model.data.workbench.assembling import ask_item, choice, dense
+from model.data.workbench.general import label_scene
 from model.data.workbench.randomness import stream
 from model.data.workbench.scenes import COLOURS, SHAPES, Scene, Thing, draw_scene
 
 NAMES = dict(zip(SHAPES, ("zorvex", "quill", "bramid", "fenta", "lomar", "tigon", "veyra", "dusk"), strict=True))
 ELEMENTS = dict(zip(COLOURS, ("copper", "neon", "argon", "sulfur", "iodine", "helium", "carbon", "radon"), strict=True))
-LETTERS = "ABCD"
 TRAIN_FORMS = {"name": ("What is the scientific name of the {colour} figure?", "Which name does science give the {colour} figure?"),
                "element": ("Which element shows this colour on the {shape}?", "Which element makes the {shape} look so?")}
 TEST_FORMS = {"name": ("What is the scientific name of this {colour} figure?",),
               "element": ("Which element shows the colour of the {shape}?",)}
+LETTER_FORMS = {"train": "Which letter stands on the {}?", "test": "What letter stands on the {}?"}
+CHOICE_LEADS = {"train": "Name of the {}?", "test": "Name of this {}?"}
 
 
 def science_sample(split: str, index: int, *, seed: int) -> Sample:
-    """Make one conversation about one or two figures: names, elements and a choice of four."""
+    """Make one conversation about one or two figures: names, elements and a choice of four; one in six is a labelled diagram."""
     rng = stream("science", seed, split, index)
+    name = f"science/{split}/{seed}/{index}"
+    if rng.random() < 1 / 6:
+        image, turns = draw_diagram(rng, split)
+        return dense(name, "science", image, turns)
     scene = draw_scene(rng, split, counts=(1, 1, 2))
     turns = [turn for thing in scene.things for turn in (_fact("name", thing, split, rng), _fact("element", thing, split, rng))]
-    question, _, letter = _choice(scene.things[0], split, rng)
-    turns = [*turns, Turn(question, letter), _fact("name", scene.things[0], split, rng)]
+    turns += [_choice(scene.things[0], split, rng)[0], _fact("name", scene.things[0], split, rng)]
     rng.shuffle(turns)
-    first = turns[0]
-    return Sample(sample_id=f"science/{split}/{seed}/{index}", category="science", images=(scene.image,),
-                  turns=(Turn(IMAGE + first.question, first.answer), *turns[1:]))
+    return dense(name, "science", scene.image, turns)
+
+
+def draw_diagram(rng: random.Random, split: str) -> tuple[Image.Image, list[Turn]]:
+    """Draw two or three figures with a letter on each and ask which letter stands on which name."""
+    scene = draw_scene(rng, split, counts=(2, 3), sides=(60, 80))
+    while len(scene.things) < 2:
+        scene = draw_scene(rng, split, counts=(2, 3), sides=(60, 80))
+    scene, letters = label_scene(scene, rng)
+    turns = [Turn(LETTER_FORMS[split].format(NAMES[thing.shape]), letter) for thing, letter in zip(scene.things, letters, strict=True)]
+    rng.shuffle(turns)
+    return scene.image, turns
 
 
 def science_names_item(index: int, *, seed: int) -> Item:
     """Ask for the scientific name of a figure, or for the element of its colour."""
     rng, scene = _test_scene("science-names", index, seed)
-    turn = _fact(("name", "element")[index % 2], scene.things[0], "test", rng)
-    return Item(item_id=f"science-names/{seed}/{index}", benchmark="science-names", question=IMAGE + turn.question,
-                images=(scene.image,), references=(turn.answer,))
+    return ask_item("science-names", index, seed, scene.image, _fact(("name", "element")[index % 2], scene.things[0], "test", rng))
 
 
 def science_choice_item(index: int, *, seed: int) -> Item:
     """Ask for the scientific name as one of four options."""
     rng, scene = _test_scene("science-choice", index, seed)
-    question, options, letter = _choice(scene.things[0], "test", rng)
-    return Item(item_id=f"science-choice/{seed}/{index}", benchmark="science-choice", question=IMAGE + question,
-                images=(scene.image,), references=(letter,), options=options)
+    turn, options = _choice(scene.things[0], "test", rng)
+    return ask_item("science-choice", index, seed, scene.image, turn, options=options)
+
+
+def science_diagram_item(index: int, *, seed: int) -> Item:
+    """Ask which letter of a diagram stands on the figure of a scientific name."""
+    image, turns = draw_diagram(stream("science-diagram", seed, "test", index), "test")
+    return ask_item("science-diagram", index, seed, image, turns[0], options=("A", "B", "C"))
 
 
 def _test_scene(benchmark: str, index: int, seed: int) -> tuple[random.Random, Scene]:
@@ -61,9 +81,6 @@ def _fact(kind: str, thing: Thing, split: str, rng: random.Random) -> Turn:
     return Turn(rng.choice(forms[kind]).format(shape=thing.shape, colour=thing.colour), answer)
 
 
-def _choice(thing: Thing, split: str, rng: random.Random) -> tuple[str, tuple[str, ...], str]:
+def _choice(thing: Thing, split: str, rng: random.Random) -> tuple[Turn, tuple[str, ...]]:
     right = NAMES[thing.shape]
-    options = tuple(rng.sample([right, *rng.sample([name for name in NAMES.values() if name != right], 3)], 4))
-    lead = "Name of the {}?" if split == "train" else "Name of this {}?"
-    listed = " ".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=True))
-    return f"{lead.format(thing.colour)} {listed} Answer with the letter.", options, LETTERS[options.index(right)]
+    return choice(rng, CHOICE_LEADS[split].format(thing.colour), right, [name for name in NAMES.values() if name != right])

@@ -17,17 +17,23 @@ ROOT = Path(__file__).parents[3]
 TEXT_SOURCES = {"text_only", "text_mm1", "text_hq"}
 PICTURED = sorted(set(SAMPLE_MAKERS) - TEXT_SOURCES)
 # Longest and shortest side in px that each kind of picture may have.
-SIDES = {"general": (48, 160), "text_rich": (40, 262), "ocr": (60, 262), "math": (32, 64), "code": (40, 96), "caption": (32, 96)}
+SIDES = {"general": (48, 160), "text_rich": (40, 262), "ocr": (26, 262), "math": (32, 68), "code": (40, 96), "caption": (32, 96)}
 
 WORDS = {
-    "general": (1, "825f5d2410b6"), "text_rich": (1, "92d83caddd71"), "refer_ground": (1, "3008e4475803"),
-    "science": (1, "8bb53e2e4efe"), "math": (1, "e4f77e8fa5c4"), "code": (1, "835dc3b868c4"), "multi_image": (1, "35a0fbdbe40d"),
-    "text_only": (1, "1ca6f61564b3"), "caption": (1, "996d52c4c8e8"), "interleaved": (1, "f562fab7e279"),
-    "text_mm1": (1, "b3524cb80cd3"), "text_hq": (1, "2017b00beb0b"), "ocr": (1, "d4588debddc9"), "recap": (1, "983a8e441ccd"),
-    "sharegpt4v": (1, "72eac912a746"), "scene-qa": (1, "37c8628197a0"), "scene-probe": (1, "5baa9147e93a"),
-    "form-fields": (1, "dcd1154929c3"), "chart-values": (1, "c4c7e79c8769"), "science-names": (1, "a09089b1065f"),
-    "science-choice": (1, "4406ee8e68bd"), "drawn-sums": (1, "e04e26822bb3"), "box-name": (1, "a729722df1bd"),
-    "name-box": (1, "2486bfd157b3"), "sums-text": (1, "b40c65834075"),
+    "refer_ground": (1, "3008e4475803"), "recap": (1, "983a8e441ccd"), "sharegpt4v": (1, "72eac912a746"),
+    "scene-qa": (1, "37c8628197a0"), "scene-probe": (1, "5baa9147e93a"), "box-name": (1, "a729722df1bd"),
+    "name-box": (1, "2486bfd157b3"), "science-names": (1, "a09089b1065f"), "science-choice": (1, "4406ee8e68bd"),
+    "scene-pairs": (1, "7f45e5d2c2f1"), "scene-choice": (1, "e8c867442331"), "small-print": (1, "219496978f2a"),
+    "line-values": (1, "05886c09af46"), "table-cells": (1, "4722c7ea1b09"), "table-facts": (1, "ed65fadce025"),
+    "screen-words": (1, "e8cc26f2aa67"), "handwriting": (1, "b4298419c12f"), "science-diagram": (1, "c98924e35b4b"),
+    "geometry": (1, "52b968e247a8"), "geometry-choice": (1, "ccdd2724cb5b"), "markup-source": (1, "0ecbce43ad6e"),
+    "same-or-not": (1, "716a9e66af0b"), "which-image": (1, "a83668575e71"), "spot-difference": (1, "dd453d13fcab"),
+    "film-moves": (1, "8f34582cadb5"), "words-text": (1, "8055e536c06c"), "general": (2, "4c677508b47d"),
+    "text_rich": (2, "debb799c53ab"), "science": (2, "8ffbfeb3d8b6"), "math": (2, "1babe5fac679"), "code": (2, "487f326e8658"),
+    "multi_image": (2, "bc0b78af1e20"), "text_only": (2, "48a5ed6993c8"), "caption": (2, "4ca43433031d"),
+    "interleaved": (2, "84018091732e"), "text_mm1": (2, "b2f073ac2fb7"), "text_hq": (2, "d492e99fd173"), "ocr": (2, "00ba208019ee"),
+    "form-fields": (2, "bd30f4307955"), "chart-values": (2, "6de4295ad6cc"), "drawn-sums": (2, "e9006b114f8b"),
+    "sums-text": (2, "4233730a9d53"),
 }
 """Version and digest of what each generator says. A change here needs a new version, and makes the packaged checkpoint old."""
 

@@ -21,7 +21,7 @@ def test_a_missing_benchmark_withholds_what_it_belongs_to_and_says_so():
     scores = dict.fromkeys(SUITES["workbench"], 50.0)
     del scores["chart-values"]
     found = averages(scores, SUITES["workbench"])
-    assert found.values.keys() == {"general", "knowledge", "refer_ground", "text_only"}
+    assert found.values.keys() == {"general", "knowledge", "refer_ground", "multi_image", "text_only"}
     assert "chart-values" in found.withheld["text_rich"]
     assert "text_rich" in found.withheld["mmbase"]
     assert "text_rich" in found.withheld["overall"]

@@ -1,0 +1,116 @@
+"""Charts drawn with Pillow: bars and lines, of values 1 to 9.
+
+Held out: for each colour of a bar one height, for lines every sixth series, and the wording of the questions.
+"""
+
+from __future__ import annotations
+
+import random
+
+from PIL import Image, ImageDraw
+
+from model.data.samples import Item, Sample, Turn
+from model.data.workbench.assembling import ask_item, dense
+from model.data.workbench.documents import font
+from model.data.workbench.randomness import stream
+from model.data.workbench.scenes import COLOURS
+
+CHART_COLOURS = ("red", "green", "blue", "orange", "purple", "black")
+TICKS = "1234"
+"""Under the points of a line chart."""
+
+
+def held_out_bar(colour: str, value: int) -> bool:
+    """Say whether a bar of this colour and height belongs to the test split: one height in nine."""
+    return (value + 2 * CHART_COLOURS.index(colour)) % 9 == 4
+
+
+def held_out_series(values: tuple[int, ...]) -> bool:
+    """Say whether a series belongs to the test split: every sixth."""
+    return sum((place + 1) * value for place, value in enumerate(values)) % 6 == 1
+
+
+def draw_bars(rng: random.Random, split: str) -> tuple[Image.Image, dict[str, int]]:
+    """Draw a chart of 2 to 4 coloured bars between 1 and 9, with a grid line at each unit; test has one held-out bar."""
+    colours = rng.sample(CHART_COLOURS, rng.randint(2, 4))
+    chosen = rng.choice(colours) if split == "test" else ""
+    values = {colour: rng.choice([value for value in range(1, 10) if held_out_bar(colour, value) == (colour == chosen)])
+              for colour in colours}
+    width, height = rng.randint(60, 96), 64
+    image = Image.new("RGB", (width, height), (252, 252, 252))
+    pen = ImageDraw.Draw(image)
+    unit = (height - 6) / 9
+    for level in range(10):
+        pen.line((0, height - 3 - unit * level, width, height - 3 - unit * level), fill=(205, 205, 205))
+    step = (width - 4) / len(values)
+    for place, (colour, value) in enumerate(values.items()):
+        left = 2 + step * place + step * 0.15
+        pen.rectangle((left, height - 3 - unit * value, left + step * 0.7, height - 3), fill=COLOURS[colour])
+    return image, values
+
+
+def draw_line(rng: random.Random, split: str) -> tuple[Image.Image, tuple[int, ...]]:
+    """Draw a line through 3 or 4 points of value 1 to 5 over numbered ticks; no two neighbours are equal."""
+    while True:
+        values = tuple(rng.randint(1, 5) for _ in range(rng.randint(3, 4)))
+        is_moving = all(a != b for a, b in zip(values, values[1:], strict=False))
+        if is_moving and held_out_series(values) == (split == "test"):
+            break
+    width, height = rng.randint(64, 84), 68
+    image = Image.new("RGB", (width, height), (252, 252, 252))
+    pen = ImageDraw.Draw(image)
+    unit, foot = (height - 20) / 5, height - 15
+    for level in range(6):
+        pen.line((0, foot - unit * level, width, foot - unit * level), fill=(205, 205, 205))
+    step = width / len(values)
+    points = [(step * (place + 0.5), foot - unit * value) for place, value in enumerate(values)]
+    colour = COLOURS[rng.choice(CHART_COLOURS)]
+    pen.line(points, fill=colour, width=2)
+    for (x, y), tick in zip(points, TICKS, strict=False):
+        pen.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
+        pen.text((x - 3, foot + 1), tick, font=font(11), fill=(20, 20, 20))
+    return image, values
+
+
+def bar_turns(bars: dict[str, int], split: str, rng: random.Random) -> list[Turn]:
+    """Ask for every bar, then for the highest, unless two share it."""
+    form = "How high is the {} bar?" if split == "train" else "What is the value of the {} bar?"
+    turns = [Turn(form.format(colour), str(value)) for colour, value in bars.items()]
+    rng.shuffle(turns)
+    highest = [colour for colour, value in bars.items() if value == max(bars.values())]
+    return [*turns, Turn("Which bar is highest?", highest[0])] if len(highest) == 1 else turns
+
+
+def line_turns(values: tuple[int, ...], split: str, rng: random.Random) -> list[Turn]:
+    """Ask for every point, then whether the line ends rising or falling."""
+    form = "How high is the line at {}?" if split == "train" else "What is the value of the line at {}?"
+    turns = [Turn(form.format(tick), str(value)) for tick, value in zip(TICKS, values, strict=False)]
+    rng.shuffle(turns)
+    return [*turns, Turn("Does the line end up or down?" if split == "train" else "Does the line go up or down at its end?",
+                         "up" if values[-1] > values[-2] else "down")]
+
+
+def bars_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
+    """Make a conversation over a bar chart."""
+    image, bars = draw_bars(rng, split)
+    return dense(sample_id, category, image, bar_turns(bars, split, rng))
+
+
+def line_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
+    """Make a conversation over a line chart."""
+    image, values = draw_line(rng, split)
+    return dense(sample_id, category, image, line_turns(values, split, rng))
+
+
+def chart_values_item(index: int, *, seed: int) -> Item:
+    """Ask for the value of one bar."""
+    rng = stream("chart-values", seed, "test", index)
+    image, bars = draw_bars(rng, "test")
+    return ask_item("chart-values", index, seed, image, bar_turns(bars, "test", rng)[0])
+
+
+def line_values_item(index: int, *, seed: int) -> Item:
+    """Ask for the value of one point of a line."""
+    rng = stream("line-values", seed, "test", index)
+    image, values = draw_line(rng, "test")
+    return ask_item("line-values", index, seed, image, line_turns(values, "test", rng)[0])

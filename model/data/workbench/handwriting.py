@@ -1,0 +1,42 @@
+"""Handwritten numbers: real digits of many hands, one or two in a row.
+
+Held out: every tenth digit picture (`assets.digits`), and the wording of the question.
+"""
+
+from __future__ import annotations
+
+import random
+
+from PIL import Image
+
+from model.data.samples import Item, Sample, Turn
+from model.data.workbench import assets
+from model.data.workbench.assembling import ask_item, dense
+from model.data.workbench.randomness import stream
+
+FORMS = {"train": "Which number is written by hand?", "test": "What number was written by hand?"}
+
+
+def draw_number(rng: random.Random, split: str) -> tuple[Image.Image, str]:
+    """Draw a number of one or two handwritten digits, 24 to 32 px high, dark on light."""
+    side, values = rng.randint(24, 32), [rng.randrange(10) for _ in range(rng.randint(1, 2))]
+    image = Image.new("L", (rng.randint(60, 72), rng.randint(40, 56)), rng.randint(225, 255))
+    x, y = rng.randint(1, image.width - side * len(values) - 1) if len(values) == 1 else 2, rng.randint(2, image.height - side - 2)
+    for value in values:
+        levels = rng.choice(assets.digits(split)[value])
+        digit = Image.frombytes("L", (assets.DIGIT_SIDE,) * 2, bytes(level * 15 for level in levels)).resize((side, side))
+        image.paste(rng.randint(0, 60), (x, y), digit)
+        x += side
+    return image.convert("RGB"), "".join(map(str, values))
+
+
+def handwriting_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
+    """Make a conversation over a handwritten number."""
+    image, number = draw_number(rng, split)
+    return dense(sample_id, category, image, [Turn(FORMS[split], number)])
+
+
+def handwriting_item(index: int, *, seed: int) -> Item:
+    """Ask for a handwritten number."""
+    image, number = draw_number(stream("handwriting", seed, "test", index), "test")
+    return ask_item("handwriting", index, seed, image, Turn(FORMS["test"], number))

@@ -1,0 +1,65 @@
+"""Sums: drawn, and in words. Torch-free.
+
+Held out: every eleventh pair of operands (`held_out`); a + b is held out where b + a mostly is not. The wording of the questions.
+"""
+
+from __future__ import annotations
+
+import random
+
+from PIL import Image, ImageDraw
+
+from model.data.samples import Item, Sample, Turn
+from model.data.workbench.assembling import ask_item, dense
+from model.data.workbench.documents import font
+from model.data.workbench.randomness import stream
+
+READ_FORMS = {"train": "What is written?", "test": "What does it say?"}
+RESULT_FORMS = {"train": "What does it make?", "test": "What is the result?"}
+TEXT_FORMS = {"train": "What is {} + {}?", "test": "How much is {} + {}?"}
+
+
+def held_out(a: int, b: int) -> bool:
+    """Say whether a + b belongs to the test split."""
+    return (3 * a + 5 * b) % 11 == 2
+
+
+def operands(rng: random.Random, split: str, largest: int) -> tuple[int, int]:
+    """Draw two numbers of 0 to `largest` whose sum belongs to the split."""
+    while True:
+        a, b = rng.randint(0, largest), rng.randint(0, largest)
+        if held_out(a, b) == (split == "test"):
+            return a, b
+
+
+def draw_sum(rng: random.Random, split: str) -> tuple[Image.Image, int, int]:
+    """Draw `a+b` of one digit each, print of 18 px on 64 px."""
+    a, b = operands(rng, split, 9)
+    image = Image.new("RGB", (64, rng.randint(32, 64)), tuple(rng.randint(230, 255) for _ in range(3)))
+    ImageDraw.Draw(image).text((6, image.height // 2 - 10), f"{a}+{b}", font=font(18), fill=(20, 20, 20))
+    return image, a, b
+
+
+def drawn_sum_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
+    """Make a conversation over a drawn sum: what it says and what it makes, in either order."""
+    image, a, b = draw_sum(rng, split)
+    turns = [Turn(READ_FORMS[split], f"{a} + {b}"), Turn(RESULT_FORMS[split], str(a + b))]
+    rng.shuffle(turns)
+    return dense(sample_id, category, image, turns)
+
+
+def sum_turn(rng: random.Random, split: str) -> Turn:
+    """Ask for a sum in words of the split: of two numbers up to 9, or up to 20."""
+    a, b = operands(rng, split, rng.choice((9, 20)))
+    return Turn(TEXT_FORMS[split].format(a, b), str(a + b))
+
+
+def drawn_sums_item(index: int, *, seed: int) -> Item:
+    """Ask for the result of a drawn sum."""
+    image, a, b = draw_sum(stream("drawn-sums", seed, "test", index), "test")
+    return ask_item("drawn-sums", index, seed, image, Turn(RESULT_FORMS["test"], str(a + b)))
+
+
+def sums_text_item(index: int, *, seed: int) -> Item:
+    """Ask for a sum in text."""
+    return ask_item("sums-text", index, seed, (), sum_turn(stream("sums-text", seed, "test", index), "test"))

@@ -1,0 +1,32 @@
+"""The text-rich category: forms, receipts, charts, tables, screens and handwriting."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from model.data.samples import Sample
+from model.data.workbench.charts import bars_sample, line_sample
+from model.data.workbench.documents import form_sample, receipt_sample
+from model.data.workbench.handwriting import handwriting_sample
+from model.data.workbench.randomness import stream
+from model.data.workbench.screens import screen_sample
+from model.data.workbench.tables import table_sample
+
+Maker = Callable[[str, str, str, random.Random], Sample]
+"""From identity, category, split and stream to a sample."""
+
+KINDS: tuple[tuple[Maker, int], ...] = (
+    (form_sample, 3), (receipt_sample, 1), (bars_sample, 2), (line_sample, 2), (table_sample, 2), (screen_sample, 2),
+    (handwriting_sample, 1))
+"""Each kind and its parts of the category; three forms in ten are wide."""
+
+
+def text_rich_sample(split: str, index: int, *, seed: int) -> Sample:
+    """Make a conversation over one text-rich image."""
+    rng = stream("text_rich", seed, split, index)
+    make = rng.choices([kind for kind, _ in KINDS], [part for _, part in KINDS])[0]
+    name = f"text_rich/{split}/{seed}/{index}"
+    if make is form_sample and rng.random() < 0.3:
+        return form_sample(name, "text_rich", split, rng, wide=True)
+    return make(name, "text_rich", split, rng)
