@@ -13,10 +13,11 @@ class DataGroup(LazyGroup):
     table = {
         "list": ("data_list", "Show every data set of the taxonomy, its size, and what is configured where."),
         "check": ("data_check", "Open samples of every data set, and name what is broken."),
+        "show": ("data_show", "Write a page of examples of a category, with boxes drawn."),
     }
     prefix = "data_"
 
 
 @click.group(cls=DataGroup)
 def data() -> None:
-    """List the training data, and check what is configured."""
+    """List and show the training data, and check what is configured."""

@@ -1,0 +1,44 @@
+"""`ablate data show`: a page of examples of a category; apart from `data`, since it draws them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from model.data.gallery import gallery
+from model.data.taxonomy import KNOWLEDGE
+from model.data.workbench import SAMPLE_MAKERS, make_item, make_sample
+from model.evaluation.benchmarks import BENCHMARKS
+from orchestrator.cli.console import print_json
+from orchestrator.cli.options import json_document, json_option
+from orchestrator.settings import Settings
+
+CATEGORIES = (*SAMPLE_MAKERS, "knowledge")
+
+
+@click.command("show", epilog=json_document("""
+    {"category", "path", "examples": how many are on the page}"""))
+@click.argument("category", type=click.Choice(CATEGORIES), metavar="CATEGORY")
+@click.option("--num", default=12, show_default=True, type=click.IntRange(1, 200), help="Examples of each generator.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the generated corpus.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=None,
+              help="File to write; by default under ABLATE_HOME/galleries.")
+@json_option
+def data_show(category: str, num: int, seed: int, output: Path | None, as_json: bool) -> None:
+    """Write a page of a category's training samples and test items, with boxes drawn, and print its path.
+
+    CATEGORY is one of the workbench's: general, text_rich, refer_ground, science, ..., or knowledge for the three of it.
+    """
+    names = KNOWLEDGE if category == "knowledge" else (category,)
+    sections = [(f"{name}, training", [make_sample(name, "train", index, seed=seed) for index in range(num)]) for name in names]
+    benchmarks = [each for each in BENCHMARKS.values() if each.source == "workbench" and each.category == category]
+    tests = [(f"{each.name}, test (in the manner of {each.manner_of}; metric {each.metric})",
+              [make_item(each.name, index, seed=seed) for index in range(min(num, each.num_items))]) for each in benchmarks]
+    path = output or Settings.load().home / "galleries" / f"{category}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(gallery(f"Workbench: {category}", [*sections, *tests]), encoding="utf-8")
+    if as_json:
+        print_json({"category": category, "path": str(path), "examples": sum(len(examples) for _, examples in [*sections, *tests])})
+        return
+    click.echo(path)
