@@ -1,0 +1,221 @@
+"""Nothing in a data set leads out of its folder, into a private network, or beyond the limits."""
+
+import io
+import json
+import ssl
+import tarfile
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.data.declared import RemoteConfig, SourceConfig
+from model.data.sources import addresses
+from model.data.sources.addresses import check_address, fetch, public_address
+from model.data.sources.files import expand, inside
+from model.data.sources.opened import BrokenSample, open_source
+from tests import corpora
+
+OPEN = RemoteConfig(schemes=("https", "s3"), hosts=("images.example.org", "bucket"))
+
+
+@pytest.mark.parametrize("address", [
+    "http://images.example.org/a.png", "file:///etc/passwd", "ftp://images.example.org/a", "memory://a", "gs://bucket/a",
+    "https://evil.example.org/a.png", "https://images.example.org.evil.org/a", "https://user:secret@images.example.org/a",
+    "https://images.example.org@evil.org/a", "https://images.example.org/../a", "simplecache::https://images.example.org/a",
+    "https://images.example.org/a b", "https://images.example.org\\@evil.org/", "s3://other/a", "https:///a", "https://169.254.169.254/a",
+])
+def test_an_address_that_is_not_allowed_is_refused(address):
+    with pytest.raises(ValueError, match=r"may not be opened|not a plain address|credentials|'\.\.'"):
+        check_address(address, OPEN)
+
+
+def test_remote_is_off_by_default():
+    with pytest.raises(ValueError, match="schemes none, hosts none"):
+        check_address("https://images.example.org/a.png", RemoteConfig())
+
+
+def test_what_is_allowed_passes():
+    assert check_address("https://IMAGES.example.org/a.png?size=2", OPEN).hostname == "images.example.org"
+    assert check_address("s3://bucket/folder/a.tar", OPEN).path == "/folder/a.tar"
+
+
+@pytest.mark.parametrize("number", ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "::1",
+                                    "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1", "224.0.0.1"])
+def test_a_host_with_a_private_address_is_refused(number):
+    with pytest.raises(ValueError, match="not a public address"):
+        public_address("images.example.org", 443, lambda host, port: ["93.184.216.34", number])
+
+
+class Server(BaseHTTPRequestHandler):
+    """Answers by path: a picture, a redirect, something large."""
+
+    def do_GET(self):
+        status, headers, body = ANSWERS[self.path]
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+ANSWERS = {
+    "/a.png": (200, {}, b"picture"), "/large": (200, {}, b"x" * 5000), "/missing": (404, {}, b""),
+    "/moved": (302, {"Location": "/a.png"}, b""), "/away": (302, {"Location": "https://evil.example.org/a.png"}, b""),
+    "/down": (302, {"Location": "http://images.example.org/a.png"}, b""), "/round": (302, {"Location": "/round"}, b""),
+}
+
+
+@pytest.fixture(scope="module")
+def https(tmp_path_factory):
+    """A real https server under the name images.example.org; returns a client that trusts its certificate."""
+    trust = _certificate(tmp_path_factory.mktemp("tls"))
+    server = HTTPServer(("127.0.0.1", 0), Server)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(trust)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    port = server.server_address[1]
+    with pytest.MonkeyPatch.context() as patch:
+        # The server of the test can only listen on the loopback; everything else of the check stays.
+        patch.setattr(addresses, "public_address", lambda host, port, resolver: resolver(host, port)[0])
+        yield lambda path: fetch(f"https://images.example.org:{port}{path}", OPEN, max_bytes=1000,
+                                 resolver=lambda host, port: ["127.0.0.1"], context=ssl.create_default_context(cafile=trust))
+    server.shutdown()
+    server.server_close()
+
+
+def _certificate(folder):
+    import datetime
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "images.example.org")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+            .serial_number(1).not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("images.example.org")]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256()))
+    path = folder / "server.pem"
+    path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+                     + made.public_bytes(serialization.Encoding.PEM))
+    return str(path)
+
+
+def test_a_picture_arrives_from_the_pinned_address_under_the_name_of_its_host(https):
+    assert https("/a.png") == b"picture"
+
+
+@pytest.mark.parametrize(("path", "message"), [
+    ("/large", "more than 1000 bytes"), ("/missing", "the server answers 404"), ("/away", "evil.example.org' may not be opened"),
+    ("/down", "scheme 'http' may not be opened"), ("/round", "more than 3 redirects"),
+])
+def test_an_answer_beyond_the_rules_is_refused(https, path, message):
+    with pytest.raises(ValueError, match=message):
+        https(path)
+
+
+def test_a_redirect_within_the_rules_is_followed(https):
+    assert https("/moved") == b"picture"
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a/../../secret.png", "a\0.png", "", "a\\b.png"])
+def test_a_name_that_climbs_is_refused(tmp_path, name):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "secret.png").write_bytes(b"x")
+    with pytest.raises(ValueError, match="not a name below"):
+        inside(str(tmp_path / "images"), name)
+
+
+def test_a_link_out_of_the_folder_is_refused_and_one_within_followed(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (tmp_path / "secret.png").write_bytes(b"x")
+    (folder / "real.png").write_bytes(b"x")
+    (folder / "out.png").symlink_to(tmp_path / "secret.png")
+    (folder / "in.png").symlink_to(folder / "real.png")
+    with pytest.raises(ValueError, match="leads out of the folder"):
+        inside(str(folder), "out.png")
+    assert inside(str(folder), "in.png") == (folder / "real.png").resolve()
+
+
+@given(st.text(max_size=20))
+def test_no_name_whatever_leads_out_of_its_folder(tmp_path_factory, name):
+    folder = tmp_path_factory.getbasetemp()
+    try:
+        found = inside(str(folder), name)
+    except ValueError:
+        return
+    assert found.is_relative_to(folder.resolve())
+
+
+def test_an_image_address_in_a_record_is_refused_unless_allowed(tmp_path):
+    record = {"image": "https://169.254.169.254/latest/meta-data", "conversations": [
+        {"from": "human", "value": "<image>What?"}, {"from": "gpt", "value": "A dog."}]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(record))
+    source = SourceConfig(category="general", name="x", layout="llava", files=(str(tmp_path / "a.jsonl"),))
+    with pytest.raises(BrokenSample, match=r"a\.jsonl:0: .*may not be opened"):
+        open_source(source, corpora.catalogue(tmp_path, source)).sample(0)
+
+
+def test_files_at_an_address_are_refused_unless_allowed():
+    with pytest.raises(ValueError, match="may not be opened"):
+        expand("s3://bucket/a.tar", RemoteConfig())
+
+
+def member(name, kind=tarfile.REGTYPE, content=b"x", link=""):
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.size, entry.linkname = kind, len(content) if kind == tarfile.REGTYPE else 0, link
+    return entry, io.BytesIO(content)
+
+
+@pytest.mark.parametrize(("entry", "message"), [
+    (member("../../etc/cron.d/a.png"), "leads out of the archive"), (member("/etc/a.png"), "leads out of the archive"),
+    (member("a.png", tarfile.SYMTYPE, link="/etc/passwd"), "link or a device"), (member("a.png", tarfile.LNKTYPE, link="b"), "link or a device"),
+    (member("a.png", tarfile.FIFOTYPE), "link or a device"), (member("a.png", tarfile.CHRTYPE), "link or a device"),
+])
+def test_a_shard_with_what_no_shard_holds_is_refused(tmp_path, entry, message):
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.addfile(*entry)
+    source = SourceConfig(category="general", name="x", layout="caption", files=(str(tmp_path / "a.tar"),))
+    with pytest.raises(ValueError, match=message):
+        open_source(source, corpora.catalogue(tmp_path, source))
+
+
+def test_a_shard_that_claims_a_huge_member_is_refused(tmp_path):
+    entry = tarfile.TarInfo("a.png")
+    entry.size = 2**40
+    (tmp_path / "a.tar").write_bytes(entry.tobuf() + b"\0" * 1024)
+    source = SourceConfig(category="general", name="x", layout="caption", files=(str(tmp_path / "a.tar"),))
+    with pytest.raises(ValueError, match=r"allowed: 67108864|not a readable"):
+        open_source(source, corpora.catalogue(tmp_path, source))
+
+
+def test_a_compressed_shard_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w:gz") as archive:
+        archive.addfile(*member("a.png"))
+    source = SourceConfig(category="general", name="x", layout="caption", files=(str(tmp_path / "a.tar"),))
+    with pytest.raises(ValueError, match="uncompressed tar"):
+        open_source(source, corpora.catalogue(tmp_path, source))
+
+
+def test_bytes_in_a_record_that_are_no_picture_are_broken(tmp_path):
+    corpora.shard(tmp_path / "a.tar", [("0.png", b"GIF89a"), ("0.txt", b"a dog")])
+    source = SourceConfig(category="caption", name="x", layout="caption", files=(str(tmp_path / "a.tar"),))
+    with pytest.raises(BrokenSample, match=r"a\.tar:0: its image: damaged, or of another kind"):
+        open_source(source, corpora.catalogue(tmp_path, source)).sample(0)
+
+
+def test_the_hub_is_refused_unless_allowed(tmp_path):
+    source = SourceConfig(category="general", name="x", layout="cauldron", hub="a/b", revision="0" * 40)
+    with pytest.raises(ValueError, match=r"does not allow https to huggingface\.co"):
+        open_source(source, replace(corpora.catalogue(tmp_path, source), remote=OPEN))
