@@ -21,7 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from model.config import ContinualMixture, PretrainMixture, SftMixture
+from model.config import Alpha, ContinualMixture, GroupWeights, PretrainMixture, SftMixture
+from model.data.taxonomy import GROUPS, SINGLE_IMAGE
 
 Mixture = SftMixture | PretrainMixture | ContinualMixture
 
@@ -48,6 +49,26 @@ def alphas_from_shares(found: Mapping[str, float]) -> dict[str, float]:
     if found.get("general", 0) <= 0:
         raise ValueError(f"shares {dict(found)} hold no general samples; alpha is relative to them")
     return {name: share / found["general"] for name, share in found.items()}
+
+
+def mixture_of(found: Mapping[str, float], *, digits: int = 6) -> SftMixture:
+    """Return the fine-tuning mixture that has these shares, the inverse of `shares` but for rounding.
+
+    Args:
+        found: share of each category, summing to 1; those of single-image categories become alphas relative to General.
+        digits: significant digits of the alphas: few, so that the sequence of draws has a short period.
+
+    Raises:
+        ValueError: a category is unknown, a share is negative, they do not sum to 1, or General has none beside other single-image ones.
+    """
+    unknown = found.keys() - {*SINGLE_IMAGE, *GROUPS}
+    if unknown or min(found.values()) < 0 or not math.isclose(sum(found.values()), 1, abs_tol=1e-6):
+        raise ValueError(f"shares {dict(found)}; allowed: of {', '.join((*SINGLE_IMAGE, *GROUPS))}, none negative, summing to 1")
+    single = {name: share for name, share in found.items() if name in SINGLE_IMAGE and share > 0}
+    alphas = alphas_from_shares(single) if single else {"general": 1.0}
+    multi, text = (float(f"{found.get(name, 0.0):.{digits}g}") for name in GROUPS)
+    return SftMixture(alpha=Alpha(**{name: float(f"{alpha:.{digits}g}") for name, alpha in alphas.items()}),
+                      weights=GroupWeights(single=None if single else 0.0, multi=multi, text=text))
 
 
 def sample_index(seed: int, category: str, k: int) -> int:

@@ -176,7 +176,7 @@ def _descriptor(file: FileVersion) -> int:
 def _store(scheme: str) -> Any:
     """Return the file system of a scheme; its credentials and end point come from the operator's environment."""
     try:
-        return fsspec.filesystem(scheme, use_listings_cache=False)
+        return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True)
     except (ImportError, ValueError) as error:
         raise ValueError(f"{scheme}://: {error}") from error
 

@@ -1,0 +1,114 @@
+"""A study on data sets of one's own, from the command line to its verdict: real worker, real training, real evaluation."""
+
+import functools
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from orchestrator import driver, worker
+from orchestrator.cli import running
+from orchestrator.cli.main import main
+from orchestrator.executor import InlineExecutor
+from tests import corpora
+
+STUDY = """
+name: own-data
+question: Does science from our own shards help?
+recipe: sft-ablation
+set:
+  data.source: catalogue
+  sft: {steps: 3, batch: 4, warmup_steps: 0}
+  sft.images: {mode: single, tile: low}
+  evaluate.num_items: 8
+vary: {sft.mixture.alpha.science: [0, 0.5]}
+seeds: 1
+evaluate: {benchmarks: [science-names]}
+select: {maximize: science-names, baseline: {sft.mixture.alpha.science: 0}}
+"""
+CATALOGUE = """
+kind: catalogue
+name: lab
+datasets:
+  general:
+    LLaVA v1.5 GQA: {layout: llava, files: [a/general.jsonl], images: a/images}
+    ours: {own: true, layout: cauldron, files: ["b/general-*.parquet"]}
+  science:
+    ScienceQA: {layout: llava, files: ["c/science-*.tar"]}
+"""
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    """A folder with data, a catalogue, a study, and a driver that works in this process."""
+    corpora.llava(tmp_path / "a", "general", 6)
+    corpora.cauldron(tmp_path / "b", "general", 4)
+    corpora.webdataset(tmp_path / "c", "science", 5)
+    (tmp_path / "catalogue.yaml").write_text(CATALOGUE)
+    (tmp_path / "own-data.yaml").write_text(STUDY)
+    monkeypatch.setenv("ABLATE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ABLATE_CATALOGUE", str(tmp_path / "catalogue.yaml"))
+    monkeypatch.setenv("ABLATE_MLFLOW_URI", "off")
+    monkeypatch.setattr(running, "drive", functools.partial(driver.drive, executor=lambda _: InlineExecutor(worker.execute)))
+    return tmp_path
+
+
+def ablate(lab, *words):
+    return CliRunner().invoke(main, [words[0], str(lab / "own-data.yaml"), *words[1:]])
+
+
+def stage_results(lab):
+    records = [json.loads(path.read_text()) for path in (lab / "home" / "artifacts").rglob("result.json")]
+    return [record["result"] for record in records if "sources" in (record["result"] or {})]
+
+
+def test_a_study_on_own_data_runs_to_its_verdict_and_reports_its_sources(lab):
+    done = ablate(lab, "run", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["counts"]["trials_done"] == 2
+    (without,), (with_science,) = ([each["sources"] for each in stage_results(lab) if ("science/ScienceQA" in each["sources"]) == wanted]
+                                   for wanted in (False, True))
+    assert set(without) == {"general/LLaVA v1.5 GQA", "general/ours"}
+    assert with_science["science/ScienceQA"]["samples"] == 4
+    assert with_science["science/ScienceQA"]["passes"] == 4 / 5
+    again = ablate(lab, "run")
+    assert "nothing to do" in again.stderr
+
+
+def test_changed_data_are_another_study_and_the_difference_is_shown(lab):
+    assert ablate(lab, "run").exit_code == 0
+    corpora.webdataset(lab / "c", "science", 7)
+    changed = ablate(lab, "run")
+    assert changed.exit_code == 2
+    assert "data.science: " in changed.stderr
+    assert "--update" in changed.stderr
+    assert ablate(lab, "run", "--update").exit_code == 0
+    assert len(stage_results(lab)) == 3  # the baseline, which draws no science, was not trained again
+
+
+def test_a_broken_sample_fails_its_stage_with_file_and_index(lab):
+    path = Path(lab / "a" / "general.jsonl")
+    path.write_text("\n".join("{broken" for _ in path.read_text().splitlines()))
+    failed = ablate(lab, "run")
+    assert failed.exit_code == 1
+    said = CliRunner().invoke(main, ["status", "own-data"]).stdout
+    assert "general.jsonl:" in said
+    assert "not JSON" in said
+
+
+def test_without_data_it_can_be_planned_and_not_run(lab, monkeypatch):
+    monkeypatch.delenv("ABLATE_CATALOGUE")
+    planned = json.loads(ablate(lab, "plan", "--json").stdout)
+    assert planned["missing_data"] == ["general", "science"]
+    refused = ablate(lab, "run")
+    assert refused.exit_code == 2
+    assert "no data set is configured for general, science" in refused.stderr
+
+
+def test_a_study_cannot_name_files(lab):
+    path = lab / "own-data.yaml"
+    path.write_text(STUDY.replace("data.source: catalogue", "data.source: catalogue\n  data.catalogue.name: mine"))
+    refused = ablate(lab, "plan")
+    assert refused.exit_code == 2
+    assert "files are the operator's to name" in refused.stderr
