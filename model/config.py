@@ -187,15 +187,27 @@ class TrainConfig:
     """Compute type; master weights are always fp32."""
     threads: int = 1
     """CPU threads of the attempt: they change the order of sums, so they are part of the result."""
+    pack: int = 0
+    """Positions of a packed row, which holds several samples that do not see one another; 0 gives each sample a row."""
+    pack_images: int = 16
+    """Most images of a packed row, before splitting (16 in MM1, arXiv:2403.09611)."""
+    freeze_vision: bool = False
+    """The encoder keeps its weights; MM1.5 trains all parts in all stages."""
+    freeze_connector: bool = False
+    freeze_decoder: bool = False
     micro_batch: int = not_in_identity(0)
-    """Samples of one forward pass; 0 is the whole batch."""
+    """Rows of one forward pass (samples, or packed rows); 0 is the whole batch."""
     checkpoint_every: int = not_in_identity(100)
     """Steps between checkpoints to resume from."""
 
     def __post_init__(self) -> None:
         """Refuse what no loop could run."""
-        require_least(self, 0, "steps", "weight_decay", "clip", "micro_batch")
-        require_least(self, 1, "batch", "max_tokens", "threads", "checkpoint_every")
+        require_least(self, 0, "steps", "weight_decay", "clip", "micro_batch", "pack")
+        require_least(self, 1, "batch", "max_tokens", "threads", "checkpoint_every", "pack_images")
+        require(not self.pack or self.pack >= self.max_tokens, "pack",
+                 f"{self.pack} positions hold no sample of max_tokens {self.max_tokens}; allowed: 0, or at least max_tokens")
+        require(not (self.freeze_vision and self.freeze_connector and self.freeze_decoder), "freeze_decoder",
+                 "all three parts are frozen; allowed: at least one that learns")
         require(0 < self.lr <= 1, "lr", f"{self.lr:g}; allowed: above 0, at most 1")
         require(0 <= self.warmup_steps <= max(self.steps, 0), "warmup_steps",
                  f"{self.warmup_steps}; allowed: 0 to steps ({self.steps})")

@@ -3,6 +3,9 @@
 - Image tokens replace the embeddings at the positions of the `<image>` id. A count that does not match is an error: one
   token off would shift every later image silently.
 - The loss is a sum; the loop divides by the supervised tokens of the whole batch, so micro-batches change nothing.
+- Rows that hold several samples say so by `segments_BT`; no sample sees another, and positions start again with each.
+- While training, a batch of text alone still passes one blank tile through the encoder, and counts it for nothing: workers that
+  share an encoder wait for one another in it, and its gradients are zeros on one worker as on many.
 - Checkpoints are safetensors and JSON, published with a manifest; position tables are stretched to the tile asked for.
 
     B batch   T tokens   N tiles   I image tokens   D language width
@@ -11,9 +14,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -21,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import DynamicCache, PreTrainedModel
 
+from model.attention import block_diagonal
 from model.config import ModelConfig
 from model.connector import CONNECTORS, CAbstractor, PooledConnector
 from model.language import decoder
@@ -36,7 +40,7 @@ WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Padded sequences with their tiles.
+    """Padded sequences with their tiles. Without `segments_BT` a row is one sample.
 
     Attributes:
         ids_BT: token ids, `<image>` at each image token.
@@ -44,6 +48,8 @@ class Batch:
         mask_BT: True at real tokens.
         tiles_NCXX: uint8 tiles of all samples, in reading order.
         image_id: the id of `<image>`.
+        segments_BT: which sample of its row a token belongs to, counted from 1; 0 at padding. None for one sample a row.
+        places_BT: positions within the sample, from 0. None exactly where `segments_BT` is.
     """
 
     ids_BT: Tensor
@@ -51,10 +57,13 @@ class Batch:
     mask_BT: Tensor
     tiles_NCXX: Tensor
     image_id: int
+    segments_BT: Tensor | None = None
+    places_BT: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
-        return Batch(self.ids_BT.to(device), self.labels_BT.to(device), self.mask_BT.to(device), self.tiles_NCXX.to(device), self.image_id)
+        moved = {each.name: value.to(device) for each in fields(self) if isinstance(value := getattr(self, each.name), Tensor)}
+        return replace(self, **moved)
 
 
 class MM15(nn.Module):
@@ -78,15 +87,30 @@ class MM15(nn.Module):
         Raises:
             ValueError: the sequence has another number of image positions than the tiles have tokens.
         """
-        return embed(self, batch.ids_BT, batch.tiles_NCXX, image_id=batch.image_id, tokens=tokens)
+        embeddings_BTD = embed(self, batch.ids_BT, batch.tiles_NCXX, image_id=batch.image_id, tokens=tokens)
+        is_blind = self.training and not len(batch.tiles_NCXX)
+        return embeddings_BTD + self._nothing(tokens) if is_blind else embeddings_BTD
+
+    def _nothing(self, tokens: int) -> Tensor:
+        """Run the encoder on a blank tile; return a zero that its weights have a part in."""
+        side = self.config.vision.tile
+        blank = torch.zeros(1, 3, side, side, dtype=torch.uint8, device=self.vision.mean.device)
+        return 0 * self.connector(self.vision(blank), tokens=tokens).sum()
+
+    def inputs(self, batch: Batch, *, tokens: int) -> dict[str, Any]:
+        """Return what the decoder takes for right-padded sequences: embeddings, and of packed rows mask and positions."""
+        # Right padding needs no mask: causal attention never looks right, and padded positions carry no label.
+        inputs: dict[str, Any] = {"inputs_embeds": self.embed(batch, tokens=tokens), "use_cache": False}
+        if batch.segments_BT is not None:
+            inputs |= {"attention_mask": block_diagonal(batch.segments_BT, self.decoder), "position_ids": batch.places_BT}
+        return inputs
 
     def forward(self, batch: Batch, *, tokens: int) -> Tensor:
         """Return the summed cross-entropy, in nats, over supervised positions of right-padded sequences.
 
         The routers' logits are left in `router_logits`: their losses are not sums over samples, so they are the loop's.
         """
-        # Right padding needs no mask: causal attention never looks right, and padded positions carry no label.
-        inputs = {"inputs_embeds": self.embed(batch, tokens=tokens), "use_cache": False}
+        inputs = self.inputs(batch, tokens=tokens)
         if self.config.decoder.experts:
             inputs["output_router_logits"] = True
         wanted = batch.labels_BT != IGNORED

@@ -39,7 +39,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "torch": ("model/", "orchestrator/worker.py"),  # the worker gives memory back and names what ran out
     "safetensors": ("model/",),
     "rapidfuzz": ("model/evaluation/",),
-    "transformers": ("model/language.py", "model/vision.py", "model/mm15.py", "model/weights/", "model/interchange/",
+    "transformers": ("model/attention.py", "model/language.py", "model/vision.py", "model/mm15.py", "model/weights/", "model/interchange/",
                      "model/data/tokenizer.py", "model/data/conversation.py", "model/training/optimisers.py"),
     "huggingface_hub": ("model/weights/reading.py",),
     "tokenizers": ("model/data/tokenizer.py",),

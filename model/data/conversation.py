@@ -2,7 +2,7 @@
 
 - A turn is `<user> question <assistant> answer <eos>`; an empty question leaves out both markers (plain text).
 - Image positions are whole: a sequence longer than allowed is an error with both numbers, never cut.
-- Training pads right, generation pads left.
+- Training pads right, generation pads left; `rows` puts several samples into a row, each with positions of its own.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ class Encoded:
     ids: list[int]
     labels: list[int]
     tiles: NDArray[np.uint8]
+    name: str = ""
+    """Of the sample or item."""
+    images: int = 0
+    """Images, before splitting."""
     source: str = ""
     """What the sample comes from, for the tally: its data set, or its category."""
     replaces: tuple[str, ...] = ()
@@ -97,11 +101,13 @@ class Encoder:
 
     def _finish(self, builder: _Builder, name: str) -> Encoded:
         if len(builder.ids) > self.max_tokens:
-            raise ValueError(f"{name}: {len(builder.ids)} tokens; allowed: {self.max_tokens} (max_tokens)")
+            raise ValueError(f"{name}: {len(builder.ids)} tokens; allowed: {self.max_tokens} (max_tokens){builder.cut(self.max_tokens)}")
+        if builder.next_image != len(builder.images):
+            raise ValueError(f"{name}: {builder.next_image} image placeholders but {len(builder.images)} images")
         side = self.images.tile
         stacked = np.concatenate(builder.tiles) if builder.tiles else np.zeros((0, 3, side, side), dtype=np.uint8)
         labels = [*builder.targets[1:], IGNORED]
-        return Encoded(builder.ids, labels, stacked)
+        return Encoded(builder.ids, labels, stacked, name, len(builder.images))
 
     def collate(self, encoded: Sequence[Encoded], *, left: bool = False) -> Batch:
         """Pad sequences to the longest, on the right for training, on the left for generation."""
@@ -116,6 +122,27 @@ class Encoder:
         stacked = torch.from_numpy(np.concatenate([each.tiles for each in encoded]))
         return Batch(ids, labels, mask, stacked, self.id[IMAGE_TOKEN])
 
+    def rows(self, rows: Sequence[Sequence[Encoded]], *, length: int) -> Batch:
+        """Put the samples of each row one behind the other, padded to `length` positions.
+
+        Raises:
+            ValueError: a row holds more tokens than `length`.
+        """
+        ids = torch.full((len(rows), length), self.id[PAD], dtype=torch.long)
+        labels = torch.full_like(ids, IGNORED)
+        segments, places = torch.zeros_like(ids), torch.zeros_like(ids)
+        for row, samples in enumerate(rows):
+            start = 0
+            for segment, each in enumerate(samples, 1):
+                end = start + len(each.ids)
+                if end > length:
+                    raise ValueError(f"row {row}: {sum(len(one.ids) for one in samples)} tokens; allowed: {length}")
+                ids[row, start:end], labels[row, start:end] = torch.tensor(each.ids), torch.tensor(each.labels)
+                segments[row, start:end], places[row, start:end] = segment, torch.arange(end - start)
+                start = end
+        stacked = torch.from_numpy(np.concatenate([each.tiles for samples in rows for each in samples]))
+        return Batch(ids, labels, segments > 0, stacked, self.id[IMAGE_TOKEN], segments, places)
+
 
 class _Builder:
     """Grows one sequence; `targets` are the ids that carry loss, IGNORED elsewhere."""
@@ -124,6 +151,13 @@ class _Builder:
         self.encoder, self.images, self.next_image = encoder, images, 0
         self.ids, self.targets = [encoder.id[BOS]], [IGNORED]
         self.tiles: list[NDArray[np.uint8]] = []
+        self.spans: list[tuple[int, int]] = []
+
+    def cut(self, length: int) -> str:
+        """Say which image a cut after `length` tokens would go through, if any."""
+        through = [f"\nhint: a cut there would go through image {number}, tokens {start} to {end}"
+                   for number, (start, end) in enumerate(self.spans) if start < length < end]
+        return through[0] if through else ""
 
     def prompt(self, question: str) -> None:
         self._add([self.encoder.id[USER]])
@@ -140,11 +174,14 @@ class _Builder:
         self.targets += ids
 
     def _image(self) -> None:
-        encoder = self.encoder
+        encoder, start = self.encoder, len(self.ids)
+        if self.next_image == len(self.images):
+            raise ValueError(f"image placeholder {self.next_image + 1}, but {len(self.images)} images")
         tiling = tiles(self.images[self.next_image], encoder.images, num_images=len(self.images))
         self.tiles.append(tiling.tiles)
         for piece in pieces(tiling, encoder.images, image_number=self.next_image):
             self._add(self._piece_ids(piece))
+        self.spans.append((start, len(self.ids)))
         self.next_image += 1
 
     def _piece_ids(self, piece: Piece) -> list[int]:

@@ -1,6 +1,6 @@
 """The one training loop.
 
-- The loss is the sum over supervised tokens divided by their number in the whole batch, whatever the micro-batch.
+- The loss is the sum over supervised tokens divided by their number in the whole batch, however it is split or packed.
 - A non-finite loss or gradient stops before the optimiser moves: divergence is a result, not a crash.
 - Stop and resume equals straight through, bit for bit on a CPU: data come from (seed, step) alone, the rest is in the checkpoint.
 """
@@ -10,16 +10,18 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from model.attention import use_packed_attention
 from model.config import TrainConfig
 from model.data.conversation import Encoded, Encoder
-from model.mm15 import MM15
+from model.data.packing import pack
+from model.mm15 import MM15, Batch
 from model.training import checkpoints
 from model.training.optimisers import learning_rate, optimiser
 from model.training.tally import Tally
@@ -33,7 +35,7 @@ BatchOf = Callable[[int], list[Encoded]]
 
 
 class Diverged(ValueError):
-    """The loss or the gradient became non-finite; `record` says where."""
+    """The loss or the gradient became non-finite; `record` holds what, step, value, the last losses and the step's sample ids."""
 
     def __init__(self, record: dict[str, Any]) -> None:
         """Keep the record for the ledger."""
@@ -57,24 +59,27 @@ def train(model: MM15, encoder: Encoder, batch_of: BatchOf, config: TrainConfig,
         Diverged: non-finite loss or gradient norm.
         Stopped: `should_stop` said so; a checkpoint was written first.
     """
+    freeze(model, config)
+    if config.pack:
+        use_packed_attention(model.decoder, next(model.parameters()).device)
     movement = optimiser(model, config)
     first, totals = checkpoints.resume(folder, model, movement, on_corrupt=lambda text: report({"corrupt": text}))
     tally.restore(totals.pop("tally", tally.state()))
     totals = totals or {"samples": 0, "tokens": 0, "supervised": 0, "loss": math.nan}
-    losses: deque[float] = deque(maxlen=HISTORY)
+    losses: deque[float] = deque(totals.pop("losses", ()), maxlen=HISTORY)
     began, model = time.monotonic(), model.train()
     for step in range(first, config.steps):
         if should_stop():
-            checkpoints.save(folder, model, movement, step=step, extra={**totals, "tally": tally.state()})
+            checkpoints.save(folder, model, movement, step=step, extra={**totals, "tally": tally.state(), "losses": list(losses)})
             raise Stopped(f"stopped before step {step} of {config.steps}")
         encoded = batch_of(step)
         tally.add(encoded)
         for group in movement.param_groups:
             group["lr"] = learning_rate(step, config)
         losses.append(_backward(model, encoder, encoded, config))
-        _check(losses, "loss", losses[-1], step)
+        _check(losses, "loss", losses[-1], step, encoded)
         norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip or math.inf))
-        _check(losses, "gradient norm", norm, step)
+        _check(losses, "gradient norm", norm, step, encoded)
         movement.step()
         movement.zero_grad(set_to_none=True)
         totals = {"samples": totals["samples"] + len(encoded), "tokens": totals["tokens"] + sum(len(e.ids) for e in encoded),
@@ -83,20 +88,43 @@ def train(model: MM15, encoder: Encoder, batch_of: BatchOf, config: TrainConfig,
         report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": norm, **totals,
                 "samples_per_s": (done - first) * config.batch / (time.monotonic() - began)})
         if done % config.checkpoint_every == 0 and done < config.steps:
-            checkpoints.save(folder, model, movement, step=done, extra={**totals, "tally": tally.state()})
+            checkpoints.save(folder, model, movement, step=done, extra={**totals, "tally": tally.state(), "losses": list(losses)})
     return {**totals, "seconds": time.monotonic() - began, "resumed_from": first}
+
+
+def freeze(model: MM15, config: TrainConfig) -> None:
+    """Let the parts learn that the stage does not freeze."""
+    for part, is_frozen in (("vision", config.freeze_vision), ("connector", config.freeze_connector), ("decoder", config.freeze_decoder)):
+        getattr(model, part).requires_grad_(not is_frozen)
+
+
+def micro_batches(encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig) -> Iterator[Batch]:
+    """Lay out the samples of a step: each in its own row, or packed, `micro_batch` rows at a time.
+
+    Raises:
+        ValueError: a sample does not fit into a packed row.
+    """
+    if not config.pack:
+        # Sequences of like length together: padding would cost up to half of the time.
+        encoded = sorted(encoded, key=lambda each: len(each.ids))
+        size = config.micro_batch or len(encoded)
+        for start in range(0, len(encoded), size):
+            yield encoder.collate(encoded[start : start + size])
+        return
+    packing = pack([len(each.ids) for each in encoded], [each.images for each in encoded], length=config.pack,
+                   max_images=config.pack_images, names=[each.name for each in encoded])
+    size = config.micro_batch or len(packing.rows)
+    for start in range(0, len(packing.rows), size):
+        yield encoder.rows([[encoded[i] for i in row] for row in packing.rows[start : start + size]], length=packing.length)
 
 
 def _backward(model: MM15, encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig) -> float:
     """Accumulate gradients over micro-batches; return the loss in nats per supervised token."""
     supervised = sum(each.num_supervised for each in encoded)
-    # Sequences of like length together: padding would cost up to half of the time.
-    encoded = sorted(encoded, key=lambda each: len(each.ids))
-    size = config.micro_batch or len(encoded)
     device = next(model.parameters()).device
     total = 0.0
-    for start in range(0, len(encoded), size):
-        batch = encoder.collate(encoded[start : start + size]).to(device)
+    for micro in micro_batches(encoder, encoded, config):
+        batch = micro.to(device)
         with torch.autocast(device.type, torch.bfloat16) if config.dtype == "bf16" else nullcontext():
             loss = model(batch, tokens=config.images.tokens) / supervised
         loss.backward()
@@ -104,6 +132,7 @@ def _backward(model: MM15, encoder: Encoder, encoded: Sequence[Encoded], config:
     return total
 
 
-def _check(losses: Sequence[float], what: str, value: float, step: int) -> None:
+def _check(losses: Sequence[float], what: str, value: float, step: int, encoded: Sequence[Encoded]) -> None:
     if not math.isfinite(value):
-        raise Diverged({"what": what, "step": step, "value": str(value), "losses": list(losses)})
+        raise Diverged({"what": what, "step": step, "value": str(value), "losses": list(losses),
+                        "samples": [each.name for each in encoded]})
