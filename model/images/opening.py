@@ -17,7 +17,7 @@ from pathlib import Path
 
 from PIL import Image, ImageFile
 
-from model.images.splitting import MAX_SIDE_PX
+from model.images.splitting import MAX_SIDE_PX, MIN_SIDE_PX
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_BYTES = 64 * 2**20
@@ -103,8 +103,8 @@ def _check_header(image: ImageFile.ImageFile, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise _Refused(f"{width} x {height} px are {width * height} pixels; allowed: {max_pixels}")
-    if max(width, height) > MAX_SIDE_PX:
-        raise _Refused(f"{width} x {height} px; allowed: sides of 1 to {MAX_SIDE_PX} px")
+    if not (MIN_SIDE_PX <= width <= MAX_SIDE_PX and MIN_SIDE_PX <= height <= MAX_SIDE_PX):
+        raise _Refused(f"{width} x {height} px; allowed: sides of {MIN_SIDE_PX} to {MAX_SIDE_PX} px")
     # A phone's JPEG may carry a second picture (depth, gain map; Pillow calls it MPO): the first is the photograph.
     frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     if frames > 1:

@@ -15,6 +15,8 @@ from typing import Literal
 
 from model.config import MAX_SPLIT_IMAGES, MAX_TILES, ImageConfig
 
+MIN_SIDE_PX = 2
+"""Shortest side accepted: a line of single pixels is a spacer or a tracking pixel, and enlarging it shows nothing that is there."""
 MAX_SIDE_PX = 65535
 """Longest side accepted; JPEG can say no more."""
 
@@ -63,8 +65,8 @@ def select_grid(height: int, width: int, *, tile: int, n_min: int, n_max: int, f
     """Choose the grid for an image.
 
     Args:
-        height: of the image, px, 1 to 65535.
-        width: of the image, px, 1 to 65535.
+        height: of the image, px, 2 to 65535.
+        width: of the image, px, 2 to 65535.
         tile: side of a tile, px, >= 1.
         n_min: fewest tiles, without the overview.
         n_max: most tiles, at most 64.
@@ -79,8 +81,7 @@ def select_grid(height: int, width: int, *, tile: int, n_min: int, n_max: int, f
 
     Source: rule as digested from arXiv:2409.20566, Eq. 1. Differs: the tie-break is ours.
     """
-    if not (1 <= height <= MAX_SIDE_PX and 1 <= width <= MAX_SIDE_PX):
-        raise ValueError(f"image is {height} x {width} px; allowed: sides of 1 to {MAX_SIDE_PX} px")
+    require_sides(height, width)
     if tile < 1:
         raise ValueError(f"tile is {tile} px; allowed: >= 1")
     if fit not in ("longer", "fit"):
@@ -97,8 +98,23 @@ def select_grid(height: int, width: int, *, tile: int, n_min: int, n_max: int, f
     return Grid(*best, covers=bool(covering), scale=offers[best][0] * tile / denominator)
 
 
+def require_sides(height: int, width: int) -> None:
+    """Refuse an image that no setting can show.
+
+    Raises:
+        ValueError: a side is outside what is allowed; says both sides.
+    """
+    if not (MIN_SIDE_PX <= height <= MAX_SIDE_PX and MIN_SIDE_PX <= width <= MAX_SIDE_PX):
+        raise ValueError(f"image is {height} x {width} px; allowed: sides of {MIN_SIDE_PX} to {MAX_SIDE_PX} px")
+
+
 def grid_of(height: int, width: int, config: ImageConfig, *, num_images: int = 1) -> tuple[int, int]:
-    """Return (rows, cols) for an image of this size; three or more images in a sample are not split."""
+    """Return (rows, cols) for an image of this size; three or more images in a sample are not split.
+
+    Raises:
+        ValueError: a side is outside what is allowed.
+    """
+    require_sides(height, width)
     if config.mode == "single" or num_images > MAX_SPLIT_IMAGES:
         return 1, 1
     if config.mode == "static":

@@ -22,7 +22,7 @@ from PIL import Image
 
 from model.config import ImageConfig
 from model.images.opening import to_rgb
-from model.images.splitting import MAX_SIDE_PX, grid_of
+from model.images.splitting import grid_of
 
 PADDING = 128
 """Grey value of padded pixels, 0 to 255."""
@@ -53,7 +53,7 @@ def tiles(image: Image.Image, config: ImageConfig, *, num_images: int = 1) -> Ti
     """Cut an image into tiles.
 
     Args:
-        image: sides of 1 to 65535 px; any mode, converted to RGB.
+        image: sides of 2 to 65535 px; any mode, converted to RGB.
         config: mode, tile side, grid range, place of the overview.
         num_images: images in the sample; from three on none is split.
 
@@ -63,10 +63,8 @@ def tiles(image: Image.Image, config: ImageConfig, *, num_images: int = 1) -> Ti
     Raises:
         ValueError: a side of the image is outside what is allowed.
     """
-    if not (1 <= image.height <= MAX_SIDE_PX and 1 <= image.width <= MAX_SIDE_PX):
-        raise ValueError(f"image is {image.height} x {image.width} px; allowed: sides of 1 to {MAX_SIDE_PX} px")
-    image, side = to_rgb(image), config.tile
     rows, cols = grid_of(image.height, image.width, config, num_images=num_images)
+    image, side = to_rgb(image), config.tile
     resized = _fit(image, height=rows * side, width=cols * side)
     if rows * cols == 1:
         return Tiling(_cut(resized, rows, cols, side, first=0, num_tiles=1), rows, cols, None)

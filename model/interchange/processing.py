@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from transformers import BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
@@ -16,10 +17,11 @@ from transformers.image_utils import load_image
 from model.config import ImageConfig
 from model.data.conversation import Encoded, Encoder
 from model.data.samples import IMAGE, Turn
+from model.images.video import open_video, uniform_frames
 from model.plain import build, to_plain
 
 Message = dict[str, Any]
-"""`role` (user or assistant) and `content`: a text, or parts of `type` text or image."""
+"""`role` (user or assistant) and `content`: a text, or parts of `type` text, image or video (frames, or a folder of them)."""
 Picture = Any
 """A PIL image."""
 PASSED = {"return_tensors", "padding"}
@@ -124,9 +126,18 @@ def _content(content: Any, name: str) -> tuple[str, list[Picture]]:
         elif part["type"] == "image":
             text += IMAGE
             pictures.append(_picture(next(part[key] for key in ("image", "path", "url") if key in part)))
+        elif part["type"] == "video":
+            frames = _frames(part["video"])
+            text += IMAGE * len(frames)
+            pictures += frames
         else:
-            raise ValueError(f"{name}: part of type {part['type']!r}; allowed: text, image")
+            raise ValueError(f"{name}: part of type {part['type']!r}; allowed: text, image, video")
     return text, pictures
+
+
+def _frames(video: str | Path | Sequence[Picture]) -> tuple[Picture, ...]:
+    """Return the frames that are shown of a video: a folder of frames, or the frames themselves."""
+    return open_video(Path(video)) if isinstance(video, str | Path) else uniform_frames(video)
 
 
 def _picture(image: Any) -> Picture:

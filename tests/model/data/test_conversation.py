@@ -8,6 +8,7 @@ from model.data.conversation import Encoder
 from model.data.samples import Item, Sample, Turn
 from model.data.tokenizer import load_tokenizer
 from model.mm15 import IGNORED
+from tests.small_models import bytewise
 
 SINGLE = ImageConfig(mode="single", tile=64, tokens=16)
 STATIC = ImageConfig(mode="static", tile=64, tokens=4, indicator="seps")
@@ -102,3 +103,18 @@ def test_padding_stands_on_one_side_and_is_masked(left):
     assert batch.ids_BT[1, span].tolist() == encoded[1].ids
     assert batch.labels_BT[1, span].tolist() == encoded[1].labels
     assert set(batch.labels_BT[1][~batch.mask_BT[1]].tolist()) == {IGNORED}
+
+
+@pytest.mark.parametrize(("question", "images", "says"), [
+    ("<image> or <image>?", (PICTURE,), "item/0: 2 image markers but 1 images"),
+    ("What?", (PICTURE,), "item/0: 0 image markers but 1 images"),
+    ("<image>What?", (), "item/0: 1 image markers but 0 images"),
+])
+def test_an_item_whose_images_have_no_place_is_refused(question, images, says):
+    with pytest.raises(ValueError, match=says):
+        encoder().item(Item(item_id="item/0", benchmark="b", question=question, images=images, references=("x",)))
+
+
+def test_a_tokenizer_without_our_tokens_is_refused():
+    with pytest.raises(ValueError, match=r"the tokenizer has no <assistant>, <bos>, <image>, <n>, <pad>, <user>; .*model\.weights"):
+        Encoder(bytewise(), SINGLE, max_tokens=10)

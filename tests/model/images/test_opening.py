@@ -75,7 +75,7 @@ def test_bomb_is_refused_where_warnings_are_errors():
 
 
 def test_side_beyond_what_can_be_split_is_refused():
-    with pytest.raises(ValueError, match="70000 x 2 px; allowed: sides of 1 to 65535 px"):
+    with pytest.raises(ValueError, match="70000 x 2 px; allowed: sides of 2 to 65535 px"):
         decode_image(png_header_of(70000, 2), "strip")
 
 
@@ -127,8 +127,8 @@ def test_transparency_becomes_white_paper():
 
 
 def test_sixteen_bit_greys_keep_their_upper_bits():
-    image = Image.fromarray(np.array([[0, 256 * 128, 65535]], dtype=np.uint16))
-    assert list(decode_image(encoded(image, "PNG"), "scan").tobytes()) == [0, 0, 0, 128, 128, 128, 255, 255, 255]
+    image = Image.fromarray(np.array([[0, 256 * 128, 65535]] * 2, dtype=np.uint16))
+    assert list(decode_image(encoded(image, "PNG"), "scan").tobytes()) == [0, 0, 0, 128, 128, 128, 255, 255, 255] * 2
 
 
 CONTENTS = [encoded(PHOTO, "JPEG"), encoded(PHOTO, "PNG"), encoded(PHOTO, "WEBP"), encoded(PHOTO.convert("P"), "PNG")]
@@ -151,3 +151,11 @@ def test_flipped_bytes_end_in_a_picture_or_an_error_with_the_name(content, flips
     for place, value in flips:
         damaged[place % len(damaged)] = value
     assert outcome(bytes(damaged)).startswith(("RGB", "flipped: "))
+
+
+@pytest.mark.parametrize("size", [(1, 5), (5, 1)])
+def test_a_line_of_single_pixels_is_refused(size):
+    file = io.BytesIO()
+    Image.new("RGB", size).save(file, "PNG")
+    with pytest.raises(ValueError, match=f"spacer: {size[0]} x {size[1]} px; allowed: sides of 2 to 65535 px"):
+        decode_image(file.getvalue(), "spacer")

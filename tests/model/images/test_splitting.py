@@ -13,7 +13,7 @@ from model.config import ImageConfig
 from model.images.splitting import candidates, grid_of, select_grid
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "grid_vectors.json"
-SIDES = st.integers(1, 5000)
+SIDES = st.integers(2, 5000)
 READINGS = st.sampled_from(["longer", "fit"])
 RANGES = st.tuples(st.integers(1, 64), st.integers(1, 64)).map(sorted)
 
@@ -92,7 +92,8 @@ def test_candidates_are_all_pairs_within_the_range(limits):
 
 
 @pytest.mark.parametrize(("height", "width", "n_min", "n_max", "says"), [
-    (0, 10, 1, 4, "0 x 10"), (10, 100_000, 1, 4, "10 x 100000"), (10, 10, 9, 4, "n_min 9, n_max 4"),
+    (0, 10, 1, 4, "0 x 10"), (1, 10, 1, 4, "1 x 10 px; allowed: sides of 2 to 65535 px"),
+    (10, 100_000, 1, 4, "10 x 100000 px; allowed: sides of 2 to 65535 px"), (10, 10, 9, 4, "n_min 9, n_max 4"),
     (10, 10, 1, 65, "n_min 1, n_max 65"), (10, 10, 0, 4, "n_min 0, n_max 4"), (-5, 10, 1, 4, "-5 x 10"),
 ])
 def test_bad_sizes_and_ranges_are_named(height, width, n_min, n_max, says):
@@ -128,3 +129,17 @@ def test_sides_beyond_the_table_of_floats_stay_exact():
 ])
 def test_mode_and_number_of_images_decide_whether_to_split(mode, num_images, grid):
     assert grid_of(672, 6048, ImageConfig(mode=mode, tile=672, tokens=144), num_images=num_images) == grid
+
+
+@pytest.mark.parametrize("mode", ["single", "static", "dynamic"])
+@pytest.mark.parametrize("size", [(1, 300), (300, 1), (1, 1), (100_000, 300), (300, 100_000)])
+def test_a_side_of_one_pixel_or_a_hundred_thousand_is_refused_in_every_mode(mode, size):
+    with pytest.raises(ValueError, match=f"image is {size[0]} x {size[1]} px; allowed: sides of 2 to 65535 px"):
+        grid_of(*size, ImageConfig(mode=mode, tile=672, tokens=144))
+
+
+@given(SIDES, SIDES)
+def test_another_range_at_inference_never_scales_an_image_down_more(height, width):
+    trained, asked = (select_grid(height, width, tile=672, n_min=4, n_max=n_max) for n_max in (9, 16))
+    assert asked.covers >= trained.covers
+    assert asked.covers or asked.scale >= trained.scale

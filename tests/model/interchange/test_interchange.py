@@ -172,7 +172,7 @@ def test_an_unknown_option_is_refused(processor):
 @pytest.mark.parametrize(("chat", "says"), [
     ([{"role": "assistant", "content": "yes"}], "roles are assistant"),
     ([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}, {"role": "user", "content": "c"}], "roles are user, user, user"),
-    ([{"role": "user", "content": [{"type": "video", "video": "x"}]}], "part of type 'video'"),
+    ([{"role": "user", "content": [{"type": "audio", "audio": "x"}]}], "part of type 'audio'"),
 ])
 def test_a_chat_that_cannot_be_laid_out_is_refused(processor, chat, says):
     with pytest.raises(ValueError, match=says):
@@ -199,3 +199,11 @@ def test_pipeline_answers_with_what_a_stage_published(tmp_path):
     (answer,) = asked(images=PICTURES[0], text=QUESTIONS[0], max_new_tokens=NEW, return_full_text=False)
     assert answer["generated_text"] == our_answer(MM15.from_pretrained(tmp_path / "out").eval(), QUESTIONS[0], PICTURES[0])[1]
     assert (asked.processor.images, asked.processor.max_tokens) == (to_plain(IMAGES), 1024)
+
+
+def test_a_video_in_a_chat_is_24_tiles(processor):
+    frames = [Image.new("RGB", (90, 50), (shade, 0, 0)) for shade in range(60)]
+    chat = [{"role": "user", "content": [{"type": "video", "video": frames}, {"type": "text", "text": "What happens?"}]}]
+    inputs = processor.apply_chat_template(chat)
+    assert inputs["pixel_values"].shape == (24, 3, 64, 64)
+    assert int((inputs["input_ids"] == processor.tokenizer.convert_tokens_to_ids("<image>")).sum()) == 24 * 16
