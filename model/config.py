@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from model.data.declared import CatalogueConfig
+from model.evaluation.scoring import ScoringConfig
 from model.plain import require, require_least
 from model.shapes import PRESETS as PRESETS
 from model.shapes import ConnectorConfig as ConnectorConfig
@@ -251,6 +252,8 @@ class EvaluateConfig:
     """Items generated together."""
     dtype: Literal["fp32", "bf16"] = "fp32"
     threads: int = 1
+    scoring: ScoringConfig = ScoringConfig()
+    """What the papers leave open about scores."""
 
     def __post_init__(self) -> None:
         """Refuse counts below what can be evaluated."""

@@ -32,7 +32,7 @@ def evaluation_flops(model: ModelConfig, images: ImageConfig, benchmark: str, li
 def num_items(benchmark: str, limit: int) -> int:
     """Return the items evaluated: `limit` of them, or all for 0."""
     known = BENCHMARKS[benchmark].num_items
-    return min(limit, known) if limit else known
+    return min(limit, known) if limit and known else limit or known
 
 
 def tokens_per_image(model: ModelConfig, images: ImageConfig) -> float:

@@ -10,7 +10,7 @@ from model.plain import did_you_mean
 from orchestrator.strict_yaml import Location
 from orchestrator.study import Study
 
-CATEGORIES = (*MMBASE, "refer_ground", "multi_image", "text_only")
+CATEGORIES = (*MMBASE, "refer_ground", "multi_image", "text_only", "in_context")
 COSTS = ("tokens_per_image",)
 
 

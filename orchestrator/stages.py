@@ -72,7 +72,7 @@ class StageBuilder:
         ids = [self._import(config.start)] if config.start else []
         for kind in config.stages:
             ids.append(self._training(kind, config, ids[-1] if ids else None, arm_name))
-        return (*ids, *(self._evaluate(name, config, ids[-1], arm_name) for name in config.evaluate.benchmarks))
+        return (*ids, *(self._evaluate(name, config, ids[-1], arm_name) for name in _run(config.evaluate)))
 
     def _import(self, start: str) -> str:
         if start in self._imports:
@@ -132,7 +132,13 @@ def plain_of(config: object) -> Any:
 
 @lru_cache(maxsize=65536)
 def _of_benchmark(config: EvaluateConfig, benchmark: str) -> EvaluateConfig:
-    return replace(config, benchmarks=(benchmark,))
+    """Return what names the stage: of the open choices those that this benchmark takes, so that no other is evaluated again."""
+    return replace(config, benchmarks=(benchmark,), scoring=config.scoring.only(BENCHMARKS[benchmark].choices))
+
+
+def _run(config: EvaluateConfig) -> list[str]:
+    """Name the benchmarks that can be run: without a judge, those that need one have no stage and withhold their averages."""
+    return [name for name in config.benchmarks if config.scoring.judge or not BENCHMARKS[name].needs_judge]
 
 
 def _imported(start: str, checkpoints: Path | None) -> tuple[str, str]:

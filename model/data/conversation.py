@@ -74,8 +74,8 @@ class Encoder:
         return replace(self._finish(builder, sample.sample_id), source=sample.source or sample.category, replaces=sample.replaces)
 
     def item(self, item: Item) -> Encoded:
-        """Encode the prompt of an evaluation item, up to where the answer begins."""
-        return self.prompt((), item.question, item.images, item.item_id)
+        """Encode worked examples and prompt of an evaluation item, up to where the answer begins."""
+        return self.prompt(item.shots, item.question, item.images, item.item_id)
 
     def prompt(self, turns: Sequence[Turn], question: str, images: tuple[Image.Image, ...], name: str) -> Encoded:
         """Encode a conversation up to where the next answer begins.

@@ -62,3 +62,10 @@ class Item:
     """Option texts of a multiple-choice question, in order A, B, ...; the reference is then the letter."""
     meta: dict[str, str] = field(default_factory=dict)
     """What only some metrics need (image size, sub-task)."""
+    shots: tuple[Turn, ...] = ()
+    """Worked examples before the question, answers given; their images come first in `images`."""
+
+    @property
+    def num_markers(self) -> int:
+        """Places for images in examples and question."""
+        return sum(text.count(IMAGE) for text in (*(shot.question for shot in self.shots), self.question))

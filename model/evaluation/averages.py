@@ -15,8 +15,10 @@ from model.evaluation.benchmarks import BENCHMARKS
 from model.plain import did_you_mean
 
 MMBASE = ("general", "text_rich", "knowledge")
-OUTSIDE_OVERALL = frozenset({"text_only"})
+OUTSIDE_OVERALL = frozenset({"text_only", "in_context"})
 """Categories that the deck's overall average does not hold."""
+DAGGER = "dagger_in_average"
+"""In a suite, beside names of benchmarks: those outside the averages by default are inside (`ScoringConfig`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ def averages(scores: Mapping[str, float], suite: Sequence[str]) -> Averages:
 
     Args:
         scores: benchmark -> score, 0 to 100; only complete ones.
-        suite: the benchmarks that belong to the averages.
+        suite: the benchmarks that belong to the averages; `DAGGER` among them counts those with a dagger too.
 
     Raises:
         ValueError: a score is not finite, or a benchmark of the suite is unknown.
@@ -41,10 +43,10 @@ def averages(scores: Mapping[str, float], suite: Sequence[str]) -> Averages:
         if not math.isfinite(score):
             raise ValueError(f"score of {name} is {score}; allowed: finite")
     members: dict[str, list[str]] = {}
-    for name in suite:
+    for name in (name for name in suite if name != DAGGER):
         if name not in BENCHMARKS:
             raise ValueError(f"no benchmark {name!r} to average; {did_you_mean(name, BENCHMARKS)}")
-        if BENCHMARKS[name].in_average:
+        if BENCHMARKS[name].in_average or DAGGER in suite:
             members.setdefault(BENCHMARKS[name].category, []).append(name)
     values, withheld = {}, {}
     for category, names in members.items():

@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Category = Literal["general", "text_rich", "knowledge", "refer_ground", "multi_image", "text_only"]
+Category = Literal["general", "text_rich", "knowledge", "refer_ground", "multi_image", "text_only", "in_context"]
+Total = Literal["mean", "mme", "pope", "relative", "nlvr2", "bits"]
+JUDGES = ("judge", "judge_temperature")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """One benchmark; its score is the mean of its items' scores x 100."""
+    """One benchmark; its score is 0 to 100."""
 
     name: str
     category: Category
     metric: str
-    """A key of `model.evaluation.metrics.METRICS`, or one of `WITHOUT_METRIC`."""
+    """A key of `model.evaluation.metrics.METRICS`, of `judging.JUDGED`, or `likelihood`."""
     num_items: int
-    """Items of the test split; 0 where the catalogue says."""
+    """Items of the test split, where they are known; 0 where the local copy says."""
     max_new_tokens: int = 8
     in_average: bool = True
     version: int = 1
@@ -25,3 +27,34 @@ class Benchmark:
     source: Literal["workbench", "catalogue"] = "workbench"
     manner_of: str = ""
     """Public benchmarks that a workbench one resembles."""
+    title: str = ""
+    """As the paper writes it."""
+    prompt: str = ""
+    """Template of the question; `{question}`, `{options}` and `{hint}` stand for the item's own."""
+    layout: str = ""
+    """What a local copy holds: columns of its rows, and files beside them."""
+    choices: tuple[str, ...] = ()
+    """Fields of `ScoringConfig` that change this benchmark's score."""
+    total: Total = "mean"
+    """How items become the score; see `totals`."""
+    group: str = ""
+    """Key of `Item.meta` whose groups are scored apart and then averaged."""
+    groups: tuple[str, ...] = ()
+    """The groups that a whole copy has."""
+    average: str = ""
+    """Field of `ScoringConfig` that says whether groups are averaged or pooled; empty: averaged where there is a `group`."""
+    shots: int = 0
+    """Worked examples before the question, from the train split, images interleaved."""
+    shots_of: str = ""
+    """The workbench benchmark that an n-shot one shows examples of."""
+
+    @property
+    def needs_judge(self) -> bool:
+        """Whether answers are read or graded by a judge's model."""
+        return "judge" in self.choices
+
+    @property
+    def scale(self) -> str:
+        """What 100 means."""
+        return {"relative": "judged as well as the reference answer, or better above 100",
+                "mme": "all points", "bits": "no bits at all to write the text; 0 is 8 bits a byte"}.get(self.total, "all items right")

@@ -6,9 +6,6 @@ from model.evaluation.benchmark import Benchmark
 from model.evaluation.public import PUBLIC, PUBLIC_SUITES
 from model.evaluation.workbench import WORKBENCH, WORKBENCH_SUITES
 
-WITHOUT_METRIC = frozenset({"judge", "denotation", "vqa", "mmmu", "phrase_recall"})
-"""Metrics that are not built in: a benchmark of one of them can be planned, not run, and withholds its averages."""
-
 BENCHMARKS: dict[str, Benchmark] = {each.name: each for each in (*WORKBENCH, *PUBLIC)}
 
 SUITES: dict[str, tuple[str, ...]] = WORKBENCH_SUITES | PUBLIC_SUITES

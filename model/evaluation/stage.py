@@ -1,6 +1,7 @@
 """One evaluation: a checkpoint answers one benchmark greedily; every answer is kept.
 
-- Nothing is drawn at random, so an evaluation has no seed; items are answered in batches of like length and kept in their order.
+- Nothing is drawn at random, so an evaluation has no seed.
+- All that can be refused is refused before the model is loaded: data, what a judge is told, a judge that is not there.
 - The directory of answers is published last: one that exists is whole.
 """
 
@@ -8,117 +9,169 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from model.config import DataConfig, EvaluateConfig
-from model.data.conversation import Encoded, Encoder
+from model.data.conversation import Encoder
 from model.data.samples import Item
 from model.data.tokenizer import load_tokenizer
 from model.data.workbench import make_item
-from model.evaluation.benchmarks import BENCHMARKS, Benchmark
-from model.evaluation.metrics import ItemScore, score_item, yes_no
+from model.evaluation.answering import Answered, Answerer, mean_tokens
+from model.evaluation.answers import ITEMS, Answer, write
+from model.evaluation.benchmark import Benchmark
+from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.judge import Endpoint, Judge
+from model.evaluation.judging import Bench, judge_item, require
+from model.evaluation.local import LocalItems
+from model.evaluation.metrics import ItemScore, score_item
+from model.evaluation.totals import limited, total
 from model.manifest import publish, verify
 from model.mm15 import MM15
 from model.plain import did_you_mean
-from model.training.loop import Stopped
 
-ITEMS = "items.jsonl"
+MATERIALS = "judge.json"
+
+
+class Items(Protocol):
+    """Items that are opened one by one."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+
+    def __getitem__(self, index: int) -> Item:
+        """Open one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What the operator provides; none of it is named by a study."""
+
+    local: Path | None = None
+    """Folder of the benchmark's local copy."""
+    endpoint: Endpoint | None = None
+    """Where the judge is reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """What there is to answer."""
+
+    items: Items
+    chosen: list[int]
+    is_limited: bool
+    materials: Mapping[str, str] = field(default_factory=dict)
+
+    def open(self) -> Iterator[Item]:
+        return (self.items[index] for index in self.chosen)
 
 
 def evaluate_stage(*, benchmark: str, config: EvaluateConfig, data: DataConfig, checkpoint: Path, out: Path,
-                   report: Callable[[dict[str, Any]], None], should_stop: Callable[[], bool]) -> dict[str, Any]:
+                   report: Callable[[dict[str, Any]], None], should_stop: Callable[[], bool],
+                   resources: Resources = Resources()) -> dict[str, Any]:
     """Evaluate one benchmark and publish the answers as `out`/items.jsonl.
 
     Args:
         benchmark: its name in `BENCHMARKS`.
-        config: inference images, items, batch.
+        config: inference images, items, batch, open choices.
         data: the corpus.
         checkpoint: published checkpoint; verified first.
         out: directory to publish.
         report: told after every batch.
         should_stop: asked before every batch.
+        resources: local data and judge.
 
     Returns:
         `benchmark`, `score` and `score_lenient` (0 to 100), `num_items`, `num_unparseable`, `is_complete`, `tokens_per_image` (mean
-        over items with images), `seconds`; for yes/no also `details` with accuracy, precision, recall, F1 and the share of yes.
+        over items with images), `seconds`; `details` where there is more to say: groups, precision and recall, the choices made.
 
     Raises:
-        ValueError: no such benchmark, or its data are not there.
+        ValueError: no such benchmark, or its data or judge are not there.
+        JudgeFailed: the judge does not answer.
         CorruptDirectory: the checkpoint was damaged.
         Stopped: asked to stop; nothing is published.
     """
     torch.set_num_threads(config.threads)
     began = time.monotonic()
-    spec, items = _benchmark(benchmark, config, data)
+    spec = _spec(benchmark)
+    judge = _judge(spec, config, resources)
+    work = _work(spec, config, data, resources)
+    told = {"judge": config.scoring.judge, "judge_prompt": require(spec, work.materials)} if spec.needs_judge else {}
     verify(checkpoint)
+    answerer = _answerer(spec, config, checkpoint, report, should_stop)
+    say = answerer.weigh if spec.metric == "likelihood" else answerer.answer
+    answered = say(work.open(), len(work.chosen))
+    bench = Bench(judge, config.scoring, work.materials) if judge else None
+    scores = [_score(spec, each, config, bench) for each in answered]
+    found = total(spec, [each.item for each in answered], scores, config.scoring, is_limited=work.is_limited)
+    if found.score is None:
+        raise ValueError(f"{spec.name}: the judge {config.scoring.judge} gave no readable reply to any of {len(answered)} answers")
+    publish(out, lambda folder: _write(folder, work, answered, scores), meta={"benchmark": benchmark})
+    details = found.details | told
+    return {"benchmark": benchmark, **{name: value for name, value in found.result().items() if name != "details"},
+            "tokens_per_image": mean_tokens(answered), "seconds": time.monotonic() - began, **({"details": details} if details else {})}
+
+
+def _spec(name: str) -> Benchmark:
+    if name not in BENCHMARKS:
+        raise ValueError(f"no benchmark {name!r}; {did_you_mean(name, BENCHMARKS)}")
+    return BENCHMARKS[name]
+
+
+def _judge(spec: Benchmark, config: EvaluateConfig, resources: Resources) -> Judge | None:
+    if not spec.needs_judge:
+        return None
+    if not config.scoring.judge:
+        raise ValueError(f"{spec.name}: not run, it needs a judge and evaluate.scoring.judge names none")
+    if resources.endpoint is None:
+        raise ValueError(f"{spec.name}: not run, judge {config.scoring.judge} has no endpoint\nhint: ABLATE_JUDGE_URL names it")
+    return Judge(resources.endpoint, config.scoring.judge)
+
+
+def _work(spec: Benchmark, config: EvaluateConfig, data: DataConfig, resources: Resources) -> _Work:
+    if spec.source == "workbench":
+        count = min(config.num_items or spec.num_items, spec.num_items)
+        return _Work(items=_Made(spec, data.seed), chosen=list(range(count)), is_limited=count < spec.num_items)
+    if resources.local is None:
+        raise ValueError(f"benchmark {spec.name!r} reads a local copy, and no catalogue names one; allowed: a folder with {spec.layout}")
+    items = LocalItems(spec, resources.local)
+    chosen = limited(spec, [items.meta(index) for index in range(len(items))], config.num_items)
+    return _Work(items=items, chosen=chosen, is_limited=bool(config.num_items), materials=items.materials())
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """Items of the workbench, made when they are asked for."""
+
+    spec: Benchmark
+    seed: int
+
+    def __len__(self) -> int:
+        return self.spec.num_items
+
+    def __getitem__(self, index: int) -> Item:
+        return make_item(self.spec.name, index, seed=self.seed)
+
+
+def _answerer(spec: Benchmark, config: EvaluateConfig, checkpoint: Path, report: Callable[[dict[str, Any]], None],
+              should_stop: Callable[[], bool]) -> Answerer:
     model = MM15.from_pretrained(checkpoint, tile=config.images.tile).eval()
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     encoder = Encoder(load_tokenizer(checkpoint), config.images, max_tokens=model.config.decoder.context)
-    encoded = [encoder.item(item) for item in items]
-    predictions = _predict(model, encoder, encoded, spec, config, report, should_stop)
-    scores = [score_item(spec.metric, prediction, item) for prediction, item in zip(predictions, items, strict=True)]
-    publish(out, lambda directory: _write(directory / ITEMS, items, predictions, scores), meta={"benchmark": benchmark})
-    return {
-        "benchmark": benchmark,
-        "score": 100 * sum(each.strict for each in scores) / len(scores),
-        "score_lenient": 100 * sum(each.lenient for each in scores) / len(scores),
-        "num_items": len(items),
-        "num_unparseable": sum(not each.is_parsed for each in scores),
-        "is_complete": len(predictions) == len(items),
-        "tokens_per_image": _tokens_per_image(encoded, items, config.images.tokens),
-        "seconds": time.monotonic() - began,
-        **_details(spec, items, scores),
-    }
+    return Answerer(model, encoder, config, spec.max_new_tokens, report, should_stop)
 
 
-def _benchmark(name: str, config: EvaluateConfig, data: DataConfig) -> tuple[Benchmark, list[Item]]:
-    if name not in BENCHMARKS:
-        raise ValueError(f"no benchmark {name!r}; {did_you_mean(name, BENCHMARKS)}")
-    spec = BENCHMARKS[name]
-    if spec.source != "workbench":
-        raise ValueError(f"benchmark {spec.name!r} reads a catalogue of local data sets, and none is configured; "
-                         "allowed here: benchmarks of the workbench")
-    count = min(config.num_items or spec.num_items, spec.num_items)
-    return spec, [make_item(spec.name, index, seed=data.seed) for index in range(count)]
+def _score(spec: Benchmark, answered: Answered, config: EvaluateConfig, bench: Bench | None) -> ItemScore:
+    if bench is not None:
+        return judge_item(spec, answered.item, answered.prediction, bench)
+    return score_item(spec.metric, answered.prediction, answered.item, config.scoring)
 
 
-def _tokens_per_image(encoded: list[Encoded], items: list[Item], tokens: int) -> float:
-    found = [len(each.tiles) * tokens / len(item.images) for each, item in zip(encoded, items, strict=True) if item.images]
-    return sum(found) / len(found) if found else 0.0
-
-
-def _details(spec: Benchmark, items: list[Item], scores: list[ItemScore]) -> dict[str, Any]:
-    if spec.metric != "yes_no":
-        return {}
-    return {"details": asdict(yes_no.summarise([each.parsed for each in scores], [item.references[0] for item in items]))}
-
-
-def _predict(model: MM15, encoder: Encoder, encoded: list[Encoded], spec: Benchmark, config: EvaluateConfig,
-             report: Callable[[dict[str, Any]], None], should_stop: Callable[[], bool]) -> list[str]:
-    """Answer in batches of like length; the order of the items is kept."""
-    order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
-    answers: dict[int, str] = {}
-    device = next(model.parameters()).device
-    for start in range(0, len(order), config.batch):
-        if should_stop():
-            raise Stopped(f"stopped after {start} of {len(order)} items")
-        chosen = order[start : start + config.batch]
-        batch = encoder.collate([encoded[index] for index in chosen], left=True).to(device)
-        with torch.autocast(device.type, torch.bfloat16) if config.dtype == "bf16" else nullcontext():
-            rows = model.generate(batch, tokens=config.images.tokens, max_new_tokens=spec.max_new_tokens, eos_id=encoder.id["<eos>"])
-        answers |= {index: encoder.tokenizer.decode(row) for index, row in zip(chosen, rows, strict=True)}
-        report({"step": len(answers), "steps": len(order)})
-    return [answers[index] for index in range(len(encoded))]
-
-
-def _write(path: Path, items: list[Item], predictions: list[str], scores: list[ItemScore]) -> None:
-    rows = ({"item_id": item.item_id, "question": item.question, "options": item.options, "references": item.references,
-             "prediction": prediction, "parsed": each.parsed, "score": each.strict, "score_lenient": each.lenient}
-            for item, prediction, each in zip(items, predictions, scores, strict=True))
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+def _write(folder: Path, work: _Work, answered: list[Answered], scores: list[ItemScore]) -> None:
+    write(folder / ITEMS, [Answer(each.item, each.prediction, score) for each, score in zip(answered, scores, strict=True)])
+    if work.materials:
+        (folder / MATERIALS).write_text(json.dumps(dict(work.materials), ensure_ascii=False), encoding="utf-8")

@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from model.evaluation.averages import averages
+from model.evaluation.averages import DAGGER, averages
 from model.evaluation.benchmarks import BENCHMARKS
 from orchestrator.ledger.read import ScoreRow, TrialRow
 from orchestrator.states import TrialState
 
 TOKENS = "tokens_per_image"
 AGGREGATES = ("mmbase", "overall")
+NOT_RUN = "not run: it needs a judge, and evaluate.scoring.judge names none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,28 +71,36 @@ def category_of(name: str) -> str | None:
 
 
 def _of_trial(trial: TrialRow, rows: Sequence[ScoreRow]) -> TrialScores:
-    suite = suite_of(trial)
-    metrics, withheld = ({}, {}) if trial.state == TrialState.DIVERGED else metrics_of(suite, rows)
+    evaluate = trial.config.get("evaluate", {})
+    is_diverged = trial.state == TrialState.DIVERGED
+    metrics, withheld = ({}, {}) if is_diverged else metrics_of(suite_of(evaluate), rows, has_judge=bool(judge_of(evaluate)))
     return TrialScores(trial_key=trial.trial_key, arm_key=trial.arm_key, seed=trial.seed, state=trial.state,
                        metrics=metrics, withheld=withheld)
 
 
-def suite_of(trial: TrialRow) -> tuple[str, ...]:
-    """Return the benchmarks that the trial is evaluated on."""
-    return tuple(name for name in trial.config.get("evaluate", {}).get("benchmarks", ()) if name in BENCHMARKS)
+def suite_of(evaluate: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the benchmarks that a trial is evaluated on, and whether those with a dagger enter the averages."""
+    names = tuple(name for name in evaluate.get("benchmarks", ()) if name in BENCHMARKS)
+    return (*names, DAGGER) if evaluate.get("scoring", {}).get(DAGGER) else names
 
 
-def metrics_of(suite: Sequence[str], rows: Sequence[ScoreRow]) -> tuple[dict[str, float], dict[str, str]]:
+def judge_of(evaluate: Mapping[str, Any]) -> str:
+    """Return the name of the judge's model, empty where there is none."""
+    return str(evaluate.get("scoring", {}).get("judge", ""))
+
+
+def metrics_of(suite: Sequence[str], rows: Sequence[ScoreRow], *, has_judge: bool = True) -> tuple[dict[str, float], dict[str, str]]:
     """Return metric -> number, and metric -> why it has none.
 
     Args:
-        suite: benchmarks that the averages are made of.
+        suite: benchmarks that the averages are made of, as `suite_of` returns them.
         rows: of one trial.
+        has_judge: whether benchmarks that need a judge are run at all.
     """
     finite = {row.benchmark: row for row in rows if math.isfinite(row.value)}
     complete = {name: row.value for name, row in finite.items() if row.is_complete}
     found = averages(complete, suite)
-    withheld = {**found.withheld, **_unmeasured(suite, finite)}
+    withheld = {**found.withheld, **_unmeasured(suite, finite, has_judge=has_judge)}
     metrics = {**{name: row.value for name, row in finite.items()}, **found.values}
     tokens = [row.tokens_per_image for row in finite.values() if row.tokens_per_image]
     if tokens:
@@ -98,5 +108,6 @@ def metrics_of(suite: Sequence[str], rows: Sequence[ScoreRow]) -> tuple[dict[str
     return metrics, withheld
 
 
-def _unmeasured(suite: Sequence[str], rows: Mapping[str, ScoreRow]) -> dict[str, str]:
-    return {name: "not evaluated yet" for name in suite if name not in rows}
+def _unmeasured(suite: Sequence[str], rows: Mapping[str, ScoreRow], *, has_judge: bool) -> dict[str, str]:
+    missing = [name for name in suite if name not in rows and name != DAGGER]
+    return {name: "not evaluated yet" if has_judge or not BENCHMARKS[name].needs_judge else NOT_RUN for name in missing}

@@ -19,7 +19,7 @@ from typing import Any
 
 from model.data.mixture import shares
 from model.plain import build
-from orchestrator.analysis.scores import metrics_of
+from orchestrator.analysis.scores import metrics_of, suite_of
 from orchestrator.artifacts import PROGRESS, SYSTEM, Artifacts
 from orchestrator.identity import CONFIGS
 from orchestrator.ledger.read import ScoreRow
@@ -113,7 +113,7 @@ def _trial_created(content: Content, payload: Payload) -> None:
         "study": payload["study"], "scale": payload["scale"], "version": payload["version"], "arm": payload["arm_name"],
         "arm_key": payload["arm_key"], "seed": payload["seed"], "trial": payload["trial_key"], "identity": identity,
         "study_id": payload["study_id"], "spec_hash": payload["spec_hash"], "stages": ",".join(payload["stage_ids"]),
-        "levels": json.dumps(payload["levels"], sort_keys=True), _SUITE: ",".join(payload["config"]["evaluate"]["benchmarks"])})
+        "levels": json.dumps(payload["levels"], sort_keys=True), _SUITE: ",".join(suite_of(payload["config"]["evaluate"]))})
 
 
 def _trial_finished(content: Content, payload: Payload, suite: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.telemetry import set_telemetry_client
 from mlflow.tracking import MlflowClient
 
+from orchestrator.analysis.scores import suite_of
 from orchestrator.artifacts import Artifacts
 from orchestrator.failpoints import failpoint
 from orchestrator.ledger import outbox
@@ -112,7 +113,7 @@ class Sink:
             if is_attempt:
                 return attempt_content(payloads, self._artifacts)
             if is_created:
-                suite = self._suites[subject] = tuple(payloads[0][1]["config"]["evaluate"]["benchmarks"])
+                suite = self._suites[subject] = suite_of(payloads[0][1]["config"]["evaluate"])
             return trial_content(payloads, suite)
         except (ValueError, KeyError, TypeError) as error:
             raise _Unsayable(f"{type(error).__name__}: {error}") from error

@@ -2,18 +2,25 @@
 
 - Strict is the benchmark's own rule, lenient forgives form; strict never exceeds lenient.
 - What cannot be read is wrong by the strict rule, and counted; nothing is guessed.
+- Where the papers leave a rule open, `ScoringConfig` chooses it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from model.data.samples import Item
-from model.evaluation.metrics import boxes, choices, text, yes_no
+from model.evaluation.metrics import boxes, choices, denotation, grounding, likelihood, mmmu, text, vqa, yes_no
+from model.evaluation.scoring import ScoringConfig
+from model.images.layout import Box
 
 MAX_OPTIONS = 26
 REALWORLDQA_LETTERS = ("A", "B", "C", "D")
+DEFAULT = ScoringConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,12 @@ class ItemScore:
     lenient: float
     parsed: str | None
     """What the strict rule read; None where it could read nothing."""
+    pair: tuple[float, float] | None = None
+    """A judge's marks for (reference, model)."""
+    is_dropped: bool = False
+    """The judge failed on it: it counts for nothing, and makes the benchmark incomplete."""
+    record: dict[str, Any] = field(default_factory=dict)
+    """What the judge was asked and said."""
 
     @property
     def is_parsed(self) -> bool:
@@ -31,7 +44,7 @@ class ItemScore:
         return self.parsed is not None
 
 
-def score_item(metric: str, prediction: str, item: Item) -> ItemScore:
+def score_item(metric: str, prediction: str, item: Item, scoring: ScoringConfig = DEFAULT) -> ItemScore:
     """Judge an answer.
 
     Raises:
@@ -39,20 +52,21 @@ def score_item(metric: str, prediction: str, item: Item) -> ItemScore:
     """
     if not item.references or not all(reference.strip() for reference in item.references):
         raise ValueError(f"{item.item_id}: references are {list(item.references)}; allowed: one or more that are not empty")
-    found = METRICS[metric](prediction, item)
+    found = METRICS[metric](prediction, item, scoring)
     strict = found.strict if found.is_parsed else 0.0
     return ItemScore(strict, max(strict, found.lenient), found.parsed)
 
 
-def _exact(prediction: str, item: Item) -> ItemScore:
+def _exact(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
     return ItemScore(text.exact(prediction, item.references), text.contains(prediction, item.references), _words(prediction))
 
 
-def _anls(prediction: str, item: Item) -> ItemScore:
-    return ItemScore(text.anls(prediction, item.references), text.contains(prediction, item.references), _words(prediction))
+def _anls(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScore:
+    strict = text.anls(prediction, item.references, scoring.anls_form)
+    return ItemScore(strict, text.contains(prediction, item.references), _words(prediction))
 
 
-def _relaxed(prediction: str, item: Item) -> ItemScore:
+def _relaxed(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
     bare = prediction.strip().rstrip(".")
     lenient = text.relaxed(text.only_number(prediction) or bare, item.references)
     is_number = any(map(text.is_number, item.references))
@@ -60,43 +74,41 @@ def _relaxed(prediction: str, item: Item) -> ItemScore:
     return ItemScore(text.relaxed(prediction, item.references), lenient, parsed or None)
 
 
-def _contains(prediction: str, item: Item) -> ItemScore:
+def _contains(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
     found = text.ocr_contains(prediction, item.references, is_formula=item.meta.get("dataset") == "HME100k")
     return ItemScore(found, found, _words(prediction))
 
 
-def _lvis(prediction: str, item: Item) -> ItemScore:
+def _lvis(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
     found = text.names_thing(prediction, item.references)
     return ItemScore(found, found, _words(prediction))
 
 
-def _yes_no(prediction: str, item: Item) -> ItemScore:
+def _yes_no(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
     word, label = yes_no.pope(prediction), item.references[0].lower()
     return ItemScore(float(word == label), float(yes_no.plain_word(prediction) == label), word)
 
 
-def _mme(prediction: str, item: Item) -> ItemScore:
+def _mme(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
     word, label = yes_no.mme(prediction), item.references[0].lower()
     return ItemScore(float(word == label), float(yes_no.plain_word(prediction) == label), word)
 
 
-def _tabfact(prediction: str, item: Item) -> ItemScore:
-    label = yes_no.tabfact(prediction)
-    return ItemScore(float(label == item.references[0]), float(label == item.references[0]), label)
+def _tabfact(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScore:
+    contained = yes_no.tabfact(prediction)
+    label = yes_no.tabfact_exact(prediction) if scoring.tabfact_rule == "exact" else contained
+    return ItemScore(float(label == item.references[0]), float(contained == item.references[0]), label)
 
 
-def _choice(rule: str) -> Callable[[str, Item], ItemScore]:
-    def judge(prediction: str, item: Item) -> ItemScore:
-        if not 2 <= len(item.options) <= MAX_OPTIONS:
-            raise ValueError(f"{item.item_id}: {len(item.options)} options; allowed: 2 to {MAX_OPTIONS}")
-        letter, lenient = choices.STRICT[rule](prediction, item.options), choices.lenient_letter(prediction, item.options)
-        right = item.references[0].strip("() ")
-        return ItemScore(float(letter == right), float(lenient == right), letter)
-
-    return judge
+def _choice(prediction: str, item: Item, _: ScoringConfig = DEFAULT, *, rule: str) -> ItemScore:
+    if not 2 <= len(item.options) <= MAX_OPTIONS:
+        raise ValueError(f"{item.item_id}: {len(item.options)} options; allowed: 2 to {MAX_OPTIONS}")
+    letter, lenient = choices.STRICT[rule](prediction, item.options), choices.lenient_letter(prediction, item.options)
+    right = item.references[0].strip("() ")
+    return ItemScore(float(letter == right), float(lenient == right), letter)
 
 
-def _realworldqa(prediction: str, item: Item) -> ItemScore:
+def _realworldqa(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
     right = item.references[0]
     if right in REALWORLDQA_LETTERS:
         options = item.options or REALWORLDQA_LETTERS
@@ -106,31 +118,82 @@ def _realworldqa(prediction: str, item: Item) -> ItemScore:
     return ItemScore(float(is_same), text.contains(prediction, item.references), _words(prediction))
 
 
-def _mantis(prediction: str, item: Item) -> ItemScore:
+def _mantis(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
     if item.options:
-        return _choice("mantis")(prediction, item)
+        return _choice(prediction, item, rule="mantis")
     said = choices.after_final_answer(prediction)
     is_same = said.lower() == item.references[0].strip().lower()
     return ItemScore(float(is_same), text.contains(prediction, item.references), _words(said))
 
 
-def _box(prediction: str, item: Item) -> ItemScore:
+def _mmmu(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
+    if item.options:
+        return _choice(prediction, item, rule="mmmu")
+    found = mmmu.is_right(prediction, item.references)
+    return ItemScore(found, max(found, text.contains(prediction, item.references)), _words(prediction))
+
+
+def _vqa(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScore:
+    said = vqa.cut_generation(prediction)
+    lenient = max(vqa.accuracy(said, item.references, form) for form in vqa.FORMS)
+    return ItemScore(vqa.accuracy(said, item.references, scoring.textvqa_form), lenient, _words(said))
+
+
+def _denotation(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScore:
+    gold = item.references[0]
+    found = denotation.denotes(prediction, gold)
+    strict = float(prediction.strip() == gold.strip()) if scoring.wtq_rule == "exact" else found
+    return ItemScore(strict, max(found, text.contains(prediction, item.references)), denotation.said_values(prediction))
+
+
+def _box(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScore:
     truths = [box for box in map(boxes.strict_box, item.references) if box is not None]
     if len(truths) < len(item.references):
         raise ValueError(f"{item.item_id}: references are {list(item.references)}; allowed: [x1, y1, x2, y2] in thousandths")
-    read = boxes.strict_box(prediction)
-    return ItemScore(boxes.found(read, truths), boxes.found(boxes.lenient_box(prediction), truths), str(list(read)) if read else None)
+    return _overlap(boxes.strict_box(prediction), boxes.lenient_box(prediction), truths, scoring)
+
+
+def _refcoco(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScore:
+    size, truths = _px(item)
+    strict = boxes.px_box(prediction, scale=scoring.box_scale, size=size)
+    return _overlap(strict, boxes.px_box_loose(prediction, scale=scoring.box_scale, size=size), truths, scoring)
+
+
+def _phrase(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScore:
+    """Take the first box that stands alone or after the phrase."""
+    size, truths = _px(item)
+    truths = [boxes.enclosing(truths)] if scoring.flickr_protocol == "merged" else truths
+    if scoring.box_scale == "thousandths":
+        strict = grounding.first_of_phrase(prediction, item.meta["phrase"], width=size[0], height=size[1])
+    else:
+        strict = boxes.px_box(prediction, scale=scoring.box_scale, size=size)
+    return _overlap(strict, boxes.px_box_loose(prediction, scale=scoring.box_scale, size=size), truths, scoring)
+
+
+def _px(item: Item) -> tuple[tuple[float, float], list[Box]]:
+    return (float(item.meta["width"]), float(item.meta["height"])), [tuple(box) for box in json.loads(item.meta["boxes"])]
+
+
+def _overlap(strict: Box | None, lenient: Box | None, truths: list[Box], scoring: ScoringConfig) -> ItemScore:
+    is_above = scoring.iou_threshold == "above"
+    return ItemScore(boxes.found(strict, truths, is_above=is_above), boxes.found(lenient, truths, is_above=is_above),
+                     str(list(strict)) if strict else None)
+
+
+def _likelihood(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
+    """The prediction is the number of bits that the model needs for the text."""
+    saved = likelihood.saved(float(prediction), len(item.references[0].encode()))
+    return ItemScore(saved, saved, prediction)
 
 
 def _words(prediction: str) -> str | None:
     return text.normalised(prediction) or None
 
 
-METRICS: dict[str, Callable[[str, Item], ItemScore]] = {
-    "exact": _exact, "anls": _anls, "relaxed": _relaxed, "contains": _contains, "lvis": _lvis,
-    "yes_no": _yes_no, "mme": _mme, "tabfact": _tabfact,
-    "choice": _choice("seed"), "choice_ai2d": _choice("ai2d"), "choice_scienceqa": _choice("scienceqa"),
-    "choice_mmmu": _choice("mmmu"), "choice_qbench2": _choice("qbench2"), "choice_blink": _choice("blink"),
-    "choice_mvbench": _choice("mvbench"), "choice_nlvr2": _choice("nlvr2"), "mantis": _mantis, "realworldqa": _realworldqa,
-    "iou": _box,
+Metric = Callable[[str, Item, ScoringConfig], ItemScore]
+METRICS: dict[str, Metric] = {
+    "exact": _exact, "anls": _anls, "relaxed": _relaxed, "contains": _contains, "lvis": _lvis, "vqa": _vqa, "denotation": _denotation,
+    "yes_no": _yes_no, "mme": _mme, "tabfact": _tabfact, "mmmu": _mmmu, "mantis": _mantis, "realworldqa": _realworldqa,
+    "likelihood": _likelihood, "iou": _box, "refcoco": _refcoco, "phrase": _phrase, "choice": partial(_choice, rule="seed"),
+    **{f"choice_{rule}": partial(_choice, rule=rule) for rule in ("ai2d", "scienceqa", "mmmu", "qbench2", "blink", "mvbench", "nlvr2")},
 }

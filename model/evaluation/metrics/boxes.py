@@ -28,9 +28,12 @@ def iou(a: Box, b: Box) -> float:
     return shared / union if union > 0 else 0.0
 
 
-def found(guess: Box | None, truths: Sequence[Box]) -> float:
-    """Return 1 if the box overlaps any of the true ones by a half, else 0 (precision at 1)."""
-    return float(guess is not None and any(iou(guess, truth) >= THRESHOLD for truth in truths))
+def found(guess: Box | None, truths: Sequence[Box], *, is_above: bool = False) -> float:
+    """Return 1 if the box overlaps any of the true ones by a half (by more, if `is_above`), else 0 (precision at 1)."""
+    if guess is None:
+        return 0.0
+    best = max((iou(guess, truth) for truth in truths), default=0.0)
+    return float(best > THRESHOLD or (best == THRESHOLD and not is_above))
 
 
 def enclosing(boxes: Sequence[Box]) -> Box:
@@ -48,6 +51,32 @@ def lenient_box(prediction: str) -> Box | None:
     """Return the first four numbers as thousandths, cut to the image, corners in order; None where there are fewer."""
     numbers = _four_numbers(prediction)
     return _ordered(tuple(min(max(0.0, each), float(THOUSANDTHS)) for each in numbers)) if numbers else None
+
+
+def px_box(prediction: str, *, scale: str, size: tuple[float, float]) -> Box | None:
+    """Return the first bracket of four numbers in px, or None.
+
+    Args:
+        prediction: the answer.
+        scale: what coordinates mean: `thousandths` (whole ones), `fractions` or `pixels`.
+        size: width and height of the image in px.
+    """
+    box = strict_box(prediction) if scale == "thousandths" else lmms_box(prediction)
+    return None if box is None else _scaled(box, scale, size)
+
+
+def px_box_loose(prediction: str, *, scale: str, size: tuple[float, float]) -> Box | None:
+    """Return the first four numbers in px, cut to the image, corners in order; None where there are fewer."""
+    numbers = _four_numbers(prediction)
+    if numbers is None:
+        return None
+    return _ordered(tuple(min(max(0.0, each), side) for each, side in zip(_scaled(numbers, scale, size), size * 2, strict=True)))
+
+
+def _scaled(box: Box, scale: str, size: tuple[float, float]) -> Box:
+    unit = {"thousandths": THOUSANDTHS, "fractions": 1}.get(scale)
+    across, down = (1.0, 1.0) if unit is None else (size[0] / unit, size[1] / unit)
+    return box[0] * across, box[1] * down, box[2] * across, box[3] * down
 
 
 def lmms_box(prediction: str) -> Box | None:

@@ -28,19 +28,32 @@ def contains(prediction: str, references: Sequence[str]) -> float:
     return float(any(re.search(rf"(?<!\w){re.escape(normalised(reference))}(?!\w)", text) for reference in references))
 
 
-def anls(prediction: str, references: Sequence[str]) -> float:
+def anls(prediction: str, references: Sequence[str], form: str = "rrc") -> float:
     """Return the normalised Levenshtein similarity to the best reference, 0 below a half.
 
-    Source: the robust-reading challenge's form (ST-VQA, arXiv:1905.13648): the distance is taken on stripped, lower-cased text
-    with collapsed white space, the length on the original strings, and 0.5 itself is kept.
+    Args:
+        prediction: the answer.
+        references: accepted answers.
+        form: `rrc`, the robust-reading challenge's (ST-VQA, arXiv:1905.13648): the distance is taken on stripped, lower-cased text
+            with collapsed white space, the length on the original strings, and 0.5 itself is kept. `due` compares raw strings and
+            `pix2struct` lower-cased ones; both drop 0.5.
     """
-    best = max(_similarity(prediction, reference) for reference in references)
-    return best if best >= ANLS_THRESHOLD else 0.0
+    if form == "rrc":
+        best = max(_similarity(prediction, reference) for reference in references)
+        return best if best >= ANLS_THRESHOLD else 0.0
+    spell = str.lower if form == "pix2struct" else str
+    best = max(_raw_similarity(spell(prediction), spell(reference)) for reference in references)
+    return best if best > ANLS_THRESHOLD else 0.0
 
 
 def _similarity(prediction: str, reference: str) -> float:
     a, b = (" ".join(text.strip().lower().split()) for text in (prediction, reference))
     length = max(len(prediction), len(reference))
+    return 1.0 if length == 0 else 1 - Levenshtein.distance(a, b) / length
+
+
+def _raw_similarity(a: str, b: str) -> float:
+    length = max(len(a), len(b))
     return 1.0 if length == 0 else 1 - Levenshtein.distance(a, b) / length
 
 
@@ -123,11 +136,22 @@ def same_without_dots(prediction: str, reference: str) -> bool:
     return prediction.lower().strip().rstrip(".") == reference.lower().strip().rstrip(".")
 
 
-def without_punctuation(text: str) -> str:
-    """Delete the VQA challenge's punctuation where it stands beside a space or text holds 1,000; else make it a space."""
+MAX_DOTS = 32
+"""Dots that the VQA challenge's script deletes: it hands a flag over as the number of replacements, and all have kept that."""
+MARKS = ';/[]"{}()=+\\_-><@`,?!'
+
+
+def without_punctuation(text: str, *, dot: str = r"\.(?!\d)") -> str:
+    """Delete the VQA challenge's punctuation where it stands beside a space or text holds 1,000; else make it a space.
+
+    Args:
+        text: anything.
+        dot: pattern of the dots to delete; by default those without a digit after them.
+    """
     has_thousands = re.search(r"\d,\d", text) is not None
     result = text
-    for mark in ';/[]"{}()=+\\_-><@`,?!':
-        is_beside_space = f"{mark} " in text or f" {mark}" in text
-        result = result.replace(mark, "" if is_beside_space or has_thousands else " ")
-    return re.sub(r"\.(?!\d)", "", result)
+    for mark in MARKS:
+        if mark in text:
+            is_beside_space = f"{mark} " in text or f" {mark}" in text
+            result = result.replace(mark, "" if is_beside_space or has_thousands else " ")
+    return re.sub(dot, "", result, count=MAX_DOTS) if "." in result else result

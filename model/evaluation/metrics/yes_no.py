@@ -72,8 +72,13 @@ class YesNoSummary:
     yes_ratio: float
 
 
-def summarise(predictions: Sequence[str | None], labels: Sequence[str]) -> YesNoSummary:
+def summarise(predictions: Sequence[str | None], labels: Sequence[str], *, is_raw: bool = False) -> YesNoSummary:
     """Compare what was read (`yes`, `no`, None) with labels.
+
+    Args:
+        predictions: what was read.
+        labels: `yes` or `no`.
+        is_raw: recall leaves out what is neither yes nor no, as in lmms-eval, instead of counting it as missed.
 
     Raises:
         ValueError: there is nothing to compare.
@@ -83,6 +88,8 @@ def summarise(predictions: Sequence[str | None], labels: Sequence[str]) -> YesNo
         raise ValueError("no answers to summarise; allowed: at least one")
     hits = sum(said == label == "yes" for said, label in pairs)
     said_yes, are_yes = sum(said == "yes" for said, _ in pairs), sum(label == "yes" for _, label in pairs)
+    if is_raw:
+        are_yes = sum(label == "yes" and said in ("yes", "no") for said, label in pairs)
     precision, recall = hits / said_yes if said_yes else 0.0, hits / are_yes if are_yes else 0.0
     f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
     return YesNoSummary(sum(said == label for said, label in pairs) / len(pairs), precision, recall, f1, said_yes / len(pairs))
@@ -123,6 +130,11 @@ def tabfact(prediction: str) -> str | None:
     """
     has_true, has_false = "true" in prediction.lower(), "false" in prediction.lower()
     return str(int(has_true)) if has_true != has_false else None
+
+
+def tabfact_exact(prediction: str) -> str | None:
+    """Read `1` or `0` from the label's word alone, whatever its case, else None (DUE, UReader)."""
+    return {"true": "1", "1": "1", "false": "0", "0": "0"}.get(prediction.strip().lower())
 
 
 @dataclass(frozen=True, slots=True)

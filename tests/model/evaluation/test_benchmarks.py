@@ -1,10 +1,15 @@
 """The registry of benchmarks: complete, and consistent with metrics and makers."""
 
+import dataclasses
+
 import pytest
 
 from model.data.workbench import ITEM_MAKERS
-from model.evaluation.benchmarks import BENCHMARKS, SUITES, WITHOUT_METRIC
+from model.evaluation.benchmarks import BENCHMARKS, SUITES
+from model.evaluation.judging import JUDGED
+from model.evaluation.local import MAKERS
 from model.evaluation.metrics import METRICS
+from model.evaluation.scoring import ScoringConfig
 
 
 def test_workbench_benchmarks_have_a_maker_items_and_a_metric():
@@ -13,10 +18,28 @@ def test_workbench_benchmarks_have_a_maker_items_and_a_metric():
     assert all(each.num_items > 0 and each.metric in METRICS and each.manner_of for each in own.values())
 
 
-def test_public_benchmarks_have_a_metric_or_say_that_there_is_none():
-    public = [each for each in BENCHMARKS.values() if each.source == "catalogue"]
-    assert {each.metric for each in public} <= METRICS.keys() | WITHOUT_METRIC
-    assert not METRICS.keys() & WITHOUT_METRIC
+PUBLIC = [each for each in BENCHMARKS.values() if each.source == "catalogue"]
+
+
+@pytest.mark.parametrize("spec", PUBLIC, ids=lambda spec: spec.name)
+def test_a_public_benchmark_says_how_it_is_asked_judged_and_stored(spec):
+    assert spec.metric in METRICS.keys() | JUDGED.keys()
+    assert spec.needs_judge == (spec.metric in JUDGED)
+    assert spec.title
+    assert spec.layout
+    assert spec.scale
+    assert spec.name in MAKERS or spec.category in ("in_context", "text_only")
+
+
+def test_every_open_choice_belongs_to_a_benchmark_or_to_the_averages():
+    taken = {name for each in BENCHMARKS.values() for name in each.choices} | {"dagger_in_average"}
+    assert taken == {field.name for field in dataclasses.fields(ScoringConfig)}
+
+
+@pytest.mark.parametrize("spec", [each for each in PUBLIC if each.average], ids=lambda spec: spec.name)
+def test_how_groups_are_averaged_is_one_of_the_benchmarks_choices(spec):
+    assert spec.average in spec.choices
+    assert spec.group
 
 
 @pytest.mark.parametrize(("category", "count"), [

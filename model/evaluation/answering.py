@@ -1,0 +1,125 @@
+"""A model's answers to items, and its likelihood of texts, in windows that fit into memory.
+
+- Items are opened and encoded a window at a time: a public benchmark's pictures are larger than memory.
+- Within a window, answers are made in batches of like length and kept in the items' order; an answer does not depend on its batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from model.config import EvaluateConfig
+from model.data.conversation import Encoded, Encoder
+from model.data.samples import Item, Sample, Turn
+from model.mm15 import IGNORED, MM15
+from model.training.loop import Stopped
+
+BATCHES_IN_WINDOW = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An item without its pictures, what was said, and what the pictures cost."""
+
+    item: Item
+    prediction: str
+    tokens_per_image: float | None
+    """None for an item without images."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answerer:
+    """A model ready to answer."""
+
+    model: MM15
+    encoder: Encoder
+    config: EvaluateConfig
+    max_new_tokens: int
+    report: Callable[[dict[str, Any]], None] = lambda _: None
+    should_stop: Callable[[], bool] = lambda: False
+
+    def answer(self, items: Iterator[Item], count: int) -> list[Answered]:
+        """Answer greedily.
+
+        Raises:
+            Stopped: asked to stop between batches.
+        """
+        return self._in_windows(items, count, self.encoder.item, self._generate)
+
+    def weigh(self, items: Iterator[Item], count: int) -> list[Answered]:
+        """Say how many bits the model needs for each item's text, its reference.
+
+        Raises:
+            Stopped: asked to stop between batches.
+        """
+        return self._in_windows(items, count, self._text, self._bits)
+
+    def _in_windows(self, items: Iterator[Item], count: int, encode: Callable[[Item], Encoded],
+                    say: Callable[[list[Encoded]], list[str]]) -> list[Answered]:
+        found: list[Answered] = []
+        size = self.config.batch * BATCHES_IN_WINDOW
+        while len(found) < count:
+            window = [item for item, _ in zip(items, range(min(size, count - len(found))), strict=False)]
+            if not window:
+                raise ValueError(f"{len(found)} of {count} items; allowed: all of them")
+            encoded = [encode(item) for item in window]
+            said = self._in_batches(encoded, len(found), count, say)
+            found += [Answered(replace(item, images=()), text, self._cost(item, each))
+                      for item, each, text in zip(window, encoded, said, strict=True)]
+        return found
+
+    def _in_batches(self, encoded: list[Encoded], done: int, count: int, say: Callable[[list[Encoded]], list[str]]) -> list[str]:
+        order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
+        said: dict[int, str] = {}
+        for start in range(0, len(order), self.config.batch):
+            if self.should_stop():
+                raise Stopped(f"stopped after {done + start} of {count} items")
+            chosen = order[start : start + self.config.batch]
+            said |= dict(zip(chosen, say([encoded[index] for index in chosen]), strict=True))
+            self.report({"step": done + len(said), "steps": count})
+        return [said[index] for index in range(len(encoded))]
+
+    def _generate(self, encoded: list[Encoded]) -> list[str]:
+        batch = self.encoder.collate(encoded, left=True).to(self._device)
+        with self._precision():
+            rows = self.model.generate(batch, tokens=self.config.images.tokens, max_new_tokens=self.max_new_tokens,
+                                       eos_id=self.encoder.id["<eos>"])
+        return [self.encoder.tokenizer.decode(row) for row in rows]
+
+    @torch.inference_mode()
+    def _bits(self, encoded: list[Encoded]) -> list[str]:
+        batch = self.encoder.collate(encoded).to(self._device)
+        with self._precision():
+            inputs = self.model.embed(batch, tokens=self.config.images.tokens)
+            logits = self.model.decoder(inputs_embeds=inputs, attention_mask=batch.mask_BT.long()).logits
+        losses = functional.cross_entropy(logits.float().transpose(1, 2), batch.labels_BT, ignore_index=IGNORED, reduction="none")
+        return [repr(nats / math.log(2)) for nats in losses.double().sum(1).tolist()]
+
+    def _text(self, item: Item) -> Encoded:
+        """Encode a text without the mark of its end, which is no part of its bytes."""
+        sample = Sample(sample_id=item.item_id, category="text_only", turns=(Turn("", item.references[0]),))
+        encoded = self.encoder.sample(sample)
+        return replace(encoded, ids=encoded.ids[:-1], labels=[*encoded.labels[:-2], IGNORED])
+
+    def _cost(self, item: Item, encoded: Encoded) -> float | None:
+        return len(encoded.tiles) * self.config.images.tokens / len(item.images) if item.images else None
+
+    def _precision(self) -> AbstractContextManager[object]:
+        return torch.autocast(self._device.type, torch.bfloat16) if self.config.dtype == "bf16" else nullcontext()
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+def mean_tokens(answered: Sequence[Answered]) -> float:
+    """Return the mean image tokens of an image, over items that have one; 0 where none has."""
+    found = [each.tokens_per_image for each in answered if each.tokens_per_image is not None]
+    return sum(found) / len(found) if found else 0.0

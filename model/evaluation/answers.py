@@ -1,0 +1,80 @@
+"""What an evaluation keeps: every answer with all that its metric needs, so that it can be scored again without a model. Torch-free."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.data.samples import Item
+from model.evaluation.benchmark import Benchmark
+from model.evaluation.judging import JUDGED
+from model.evaluation.metrics import ItemScore, score_item
+from model.evaluation.scoring import ScoringConfig
+from model.evaluation.totals import Total, total
+
+ITEMS = "items.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One stored answer; the item has no pictures."""
+
+    item: Item
+    prediction: str
+    score: ItemScore
+
+
+def write(path: Path, answers: Sequence[Answer]) -> None:
+    """Write answers as JSON lines."""
+    path.write_text("".join(json.dumps(_row(answer), ensure_ascii=False) + "\n" for answer in answers), encoding="utf-8")
+
+
+def read(path: Path, benchmark: str) -> list[Answer]:
+    """Read answers.
+
+    Raises:
+        ValueError: a line is not an answer; the message says which.
+    """
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            found.append(_answer(json.loads(line), benchmark))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}:{number}: not a stored answer ({type(error).__name__}: {error})") from error
+    return found
+
+
+def rescored(spec: Benchmark, answers: Sequence[Answer], scoring: ScoringConfig, *, is_limited: bool = False) -> Total:
+    """Score stored answers again, with today's metrics and these choices.
+
+    What a judge said is kept: a judge is not asked, so its marks change only where the way of adding them does.
+
+    Raises:
+        ValueError: nothing is stored, or an item cannot be judged.
+    """
+    items = [answer.item for answer in answers]
+    scores = [answer.score if spec.metric in JUDGED else score_item(spec.metric, answer.prediction, answer.item, scoring)
+              for answer in answers]
+    return total(spec, items, scores, scoring, is_limited=is_limited)
+
+
+def _row(answer: Answer) -> dict[str, Any]:
+    item, score = answer.item, answer.score
+    row: dict[str, Any] = {
+        "item_id": item.item_id, "question": item.question, "options": item.options, "references": item.references,
+        "prediction": answer.prediction, "parsed": score.parsed, "score": score.strict, "score_lenient": score.lenient}
+    extra = {"meta": item.meta, "shots": [[shot.question, shot.answer] for shot in item.shots], "pair": score.pair, "judged": score.record,
+             "is_dropped": score.is_dropped}
+    return row | {name: value for name, value in extra.items() if value}
+
+
+def _answer(row: dict[str, Any], benchmark: str) -> Answer:
+    item = Item(item_id=row["item_id"], benchmark=benchmark, question=row["question"], images=(), references=tuple(row["references"]),
+                options=tuple(row["options"]), meta=row.get("meta", {}))
+    pair = row.get("pair")
+    score = ItemScore(row["score"], row["score_lenient"], row["parsed"], pair=(pair[0], pair[1]) if pair else None,
+                      is_dropped=row.get("is_dropped", False), record=row.get("judged", {}))
+    return Answer(item, row["prediction"], score)

@@ -1,0 +1,129 @@
+"""Benchmarks that a judge grades, or reads: what it is asked, and what is made of its reply. Torch-free.
+
+- The words that a judge is given are other people's: they come with the local copy (`judge/`), and their hash is in the result.
+- A reply that cannot be read is asked for again with more temperature; then the item is dropped and counted, never scored 0.
+- Prompt, reply and temperature of every item are recorded beside its answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from model.data.samples import Item
+from model.evaluation.benchmark import Benchmark
+from model.evaluation.judge import Judge
+from model.evaluation.metrics import ItemScore, judged, mathvista
+from model.evaluation.scoring import ScoringConfig
+
+RULES, PROMPT, SYSTEM = "rule.json", "prompt.txt", "system.txt"
+MOST_TEMPERATURE, WARMER = 2.0, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A judge with what it is told."""
+
+    judge: Judge
+    scoring: ScoringConfig
+    materials: Mapping[str, str]
+
+    def heard(self, prompt: str, read: Callable[[str], Any]) -> tuple[Any, dict[str, Any]]:
+        """Ask until a reply can be read.
+
+        Returns:
+            what was read, None if nothing could be; and the record of the last reply.
+        """
+        system, temperature = self.materials.get(SYSTEM, "").strip(), self.scoring.judge_temperature
+        while True:
+            reply = self.judge.ask(prompt, system=system, temperature=temperature)
+            found = read(reply.text)
+            if found is not None or temperature + WARMER > MOST_TEMPERATURE:
+                return found, {"judge": self.judge.model, "temperature": temperature, "prompt": prompt, "reply": reply.text}
+            temperature += WARMER
+
+
+def judge_item(spec: Benchmark, item: Item, prediction: str, bench: Bench) -> ItemScore:
+    """Have one answer judged.
+
+    Raises:
+        JudgeFailed: the endpoint does not answer; nothing is scored then.
+        ValueError: the copy does not bring what the judge is told.
+    """
+    return JUDGED[spec.metric](item, prediction, bench)
+
+
+def require(spec: Benchmark, materials: Mapping[str, str]) -> str:
+    """Check that a copy brings what its judge is told, and return the hash of it.
+
+    Raises:
+        ValueError: a file is missing or not what it should be.
+    """
+    name = RULES if spec.metric == "judge_pair" else PROMPT
+    if not materials.get(name, "").strip():
+        raise ValueError(f"{spec.name}: no judge/{name} in the local copy; allowed: {spec.layout}")
+    if name == RULES:
+        _rules(materials)
+    return hashlib.sha256(json.dumps(dict(materials), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _pair(item: Item, prediction: str, bench: Bench) -> ItemScore:
+    """LLaVA-Bench and Ferret-Bench: marks of 1 to 10 for the reference answer and for ours."""
+    category = item.meta["category"]
+    shown = judged.shown_to_judge(prediction, category)
+    has_bad_box = shown is None  # Ferret's script fails on it; the judge sees it as it was said, and it counts as unread
+    shown = prediction if shown is None else shown
+    rules = _rules(bench.materials)
+    rule = rules.get(category) or rules.get(f"llava_bench_{category}")
+    if rule is None:
+        raise ValueError(f"{item.item_id}: no rule for category {category!r} in judge/{RULES}; allowed: {', '.join(rules)}")
+    role = rule["role"]
+    answers = "".join(f"[{role} {place}]\n{answer}\n\n[End of {role} {place}]\n\n"
+                      for place, answer in ((1, item.references[0]), (2, shown)))
+    question = item.question.replace("<image>", "").strip()
+    prompt = f"[Context]\n{item.meta['context']}\n\n[Question]\n{question}\n\n{answers}[System]\n{rule['prompt']}\n\n"
+    pair, record = bench.heard(prompt, judged.score_pair)
+    share = max(0.0, min(1.0, pair[1] / 10)) if pair else 0.0
+    parsed = f"{pair[0]:g} {pair[1]:g}" if pair and not has_bad_box else None
+    return ItemScore(share, share, parsed, pair=pair, is_dropped=pair is None, record=record)
+
+
+def _grade(item: Item, prediction: str, bench: Bench) -> ItemScore:
+    """MM-Vet: a grade of 0 to 1 beside the gold answer."""
+    gold = item.references[0].replace("<AND>", " <AND> ").replace("<OR>", " <OR> ")
+    question = item.question.replace("<image>", "").strip()
+    grade, record = bench.heard(f"{bench.materials[PROMPT].strip()}\n{question} | {gold} | {prediction} |", judged.correctness)
+    share = grade or 0.0
+    return ItemScore(share, share, None if grade is None else f"{grade:g}", is_dropped=grade is None, record=record)
+
+
+def _extract(item: Item, prediction: str, bench: Bench) -> ItemScore:
+    """MathVista: the judge reads the answer out of the text; comparing is ours. An empty answer is wrong, whatever is nearest to it."""
+    kind = mathvista.Kind(item.meta["question_type"], item.meta["answer_type"], int(item.meta["precision"]), item.options)
+    record: dict[str, Any] = {}
+    said = prediction.strip()
+    if not said:
+        return ItemScore(0.0, 0.0, None)
+    extraction = mathvista.plain(said, kind)
+    if extraction is None:
+        prompt = f"{bench.materials[PROMPT].strip()}\n\n{item.meta['query']}\n\n{said}\n\nExtracted answer: "
+        extraction, record = bench.heard(prompt, lambda reply: reply.strip() or None)
+    if extraction is None:
+        return ItemScore(0.0, 0.0, None, is_dropped=True, record=record)
+    found = mathvista.normalise(extraction, kind)
+    right = float(mathvista.is_equal(found, item.references[0]))
+    return ItemScore(right, right, found, record=record)
+
+
+def _rules(materials: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    try:
+        rules = json.loads(materials[RULES])
+        return {str(name): {"role": str(rule["role"]), "prompt": str(rule["prompt"])} for name, rule in rules.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"judge/{RULES}: {error}; allowed: a mapping of category to role and prompt") from error
+
+
+JUDGED: dict[str, Callable[[Item, str, Bench], ItemScore]] = {"judge_pair": _pair, "judge_grade": _grade, "judge_extract": _extract}

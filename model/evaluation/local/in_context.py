@@ -1,0 +1,48 @@
+"""VL-ICL (arXiv:2403.13164): a query after worked examples, whose pictures and answers define the task.
+
+A copy holds `query*` and `support*`, rows of {image, question, answer}; a query may name the rows of its own support by `support`
+(numbers from 0). Else its examples are drawn from all of them, by a stream that the query's place names.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from model.data.samples import IMAGE, Turn
+from model.data.workbench.randomness import stream
+from model.evaluation.benchmark import Benchmark
+from model.evaluation.local.draft import Draft
+from model.evaluation.local.files import Row, rows_of
+
+
+def drafts(spec: Benchmark, folder: Path) -> list[Draft]:
+    """Make the items of a task with `spec.shots` examples each.
+
+    Raises:
+        ValueError: queries or support are missing, or there are fewer examples than shots.
+    """
+    support = rows_of(folder, "support") if spec.shots else []
+    return [_draft(spec, query, support) for query in rows_of(folder, "query")]
+
+
+def _draft(spec: Benchmark, query: Row, support: Sequence[Row]) -> Draft:
+    own = query.get("support", None)
+    pool = [support[int(number)] for number in own] if own and support else list(support)
+    if len(pool) < spec.shots:
+        raise ValueError(f"{query.where}: {len(pool)} examples of support for {spec.shots} shots; allowed: as many or more")
+    chosen = pool[: spec.shots] if own else _drawn(pool, spec.shots, stream(spec.name.rsplit("-", 1)[0], query.number))
+    pictures = tuple(picture for row in (*chosen, query) for picture in row.pictures("image"))
+    return Draft(item_id=f"{spec.name}/{query.number}", question=_question(query), references=(query.text("answer"),), pictures=pictures,
+                 shots=tuple(Turn(_question(row), row.text("answer")) for row in chosen))
+
+
+def _drawn(pool: Sequence[Row], count: int, rng: random.Random) -> list[Row]:
+    """Draw without repetition; more shots begin with the fewer ones, so that shot counts can be compared."""
+    return rng.sample(pool, len(pool))[:count]
+
+
+def _question(row: Row) -> str:
+    text = str(row.get("question"))
+    return text if IMAGE in text else IMAGE * len(row.pictures("image")) + text

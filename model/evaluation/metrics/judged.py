@@ -1,0 +1,98 @@
+"""What judges say, and what is made of it: LLaVA-Bench, Ferret-Bench, MM-Vet. Torch-free.
+
+A reply that cannot be read is None: it is asked again, then dropped and counted. The references average it in as -1.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from model.images.layout import THOUSANDTHS
+
+UNREAD = (-1.0, -1.0)
+"""How the references write a pair that they could not read."""
+
+
+def score_pair(reply: str) -> tuple[float, float] | None:
+    """Read (reference, model) from the first line: exactly two numbers with a single space or comma between them.
+
+    Source: LLaVA's parser of reviews (arXiv:2304.08485), the same in Ferret-Bench.
+    """
+    fields = reply.split("\n")[0].replace(",", " ").split(" ")
+    return _pair(fields) if len(fields) == 2 else None
+
+
+def score_pair_loose(reply: str) -> tuple[float, float] | None:
+    """Read the first two numbers of the first line, whatever surrounds them (lmms-eval's parser)."""
+    numbers = re.findall(r"-?\d+(?:\.\d+)?", reply.strip().split("\n")[0].replace(",", " ").replace(";", " "))
+    return _pair(numbers[:2]) if len(numbers) >= 2 else None
+
+
+def _pair(fields: Sequence[str]) -> tuple[float, float] | None:
+    try:
+        pair = (float(fields[0]), float(fields[1]))
+    except ValueError:
+        return None
+    return pair if all(map(math.isfinite, pair)) and pair != UNREAD else None
+
+
+def relative(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """Return 100 x the model's mean over the reference's, both means to 3 decimals, the ratio to 1; None for no pairs.
+
+    The reference answer is the measure: a model that is judged better than it scores above 100.
+    """
+    if not pairs:
+        return None
+    reference, model = (round(sum(column) / len(column), 3) for column in zip(*pairs, strict=True))
+    return round(model / reference * 100, 1) if reference else None
+
+
+def correctness(reply: str) -> float | None:
+    """Read MM-Vet's grade: the first word as a number of 0 to 1, else None (arXiv:2308.02490)."""
+    try:
+        grade = float(reply.strip().split(" ")[0].strip())
+    except ValueError:
+        return None
+    return grade if math.isfinite(grade) and 0 <= grade <= 1 else None
+
+
+def correctness_whole(reply: str) -> float | None:
+    """Read MM-Vet's grade where the whole reply is one finite number, else None (VLMEvalKit)."""
+    try:
+        grade = float(reply)
+    except ValueError:
+        return None
+    return grade if math.isfinite(grade) else None
+
+
+def shown_to_judge(answer: str, category: str) -> str | None:
+    """Return a Ferret-Bench answer as its judge sees it: boxes deleted in refer_*, as fractions in ground_conv.
+
+    Returns:
+        None where a bracket holds no box of four numbers: the reference's script fails there.
+    Source: Ferret (arXiv:2310.07704), whose judge takes boxes as fractions of the image.
+    """
+    brackets = re.findall(r"\[.*?\]", answer)
+    if category in ("refer_desc", "refer_reason"):
+        for bracket in brackets:
+            answer = answer.replace(f" {bracket}", "")
+        return answer
+    for bracket in brackets if category == "ground_conv" else ():
+        fractions = _fractions(bracket)
+        if fractions is None:
+            return None
+        answer = answer.replace(bracket, fractions)
+    return answer
+
+
+def _fractions(bracket: str) -> str | None:
+    """Write thousandths as fractions; more than four numbers are no box and are deleted."""
+    try:
+        numbers = [float(part) / THOUSANDTHS for part in bracket.replace("[", "").replace("]", "").split(",")]
+    except ValueError:
+        return None
+    if len(numbers) > 4:
+        return ""
+    return f"[{', '.join(f'{number:.3f}' for number in numbers)}]" if len(numbers) == 4 else None

@@ -1,0 +1,192 @@
+"""From judged items to the score of a benchmark, 0 to 100. Torch-free, so that stored answers are scored again without a model.
+
+- `mean` is the plain mean, or the mean over groups where the benchmark is defined so; the others are its references' own sums.
+- A missing group, or fewer items than the benchmark is known to have, makes it incomplete: its averages are withheld.
+- What a judge failed on counts for nothing and makes it incomplete too; it is never a zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from model.data.samples import Item
+from model.evaluation.benchmark import Benchmark
+from model.evaluation.metrics import ItemScore, judged, likelihood, yes_no
+from model.evaluation.scoring import ScoringConfig
+
+Pairs = Sequence[tuple[Item, ItemScore]]
+Read = Callable[[ItemScore], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """The score of one benchmark, 0 to 100."""
+
+    score: float | None
+    """None where a judge failed on everything."""
+    score_lenient: float | None
+    num_items: int
+    num_unparseable: int
+    is_complete: bool
+    details: dict[str, Any] = field(default_factory=dict)
+    """Groups, precision and recall, the choices made, what is missing."""
+
+    def result(self) -> dict[str, Any]:
+        """Return it as a stage's result."""
+        return asdict(self)
+
+
+def total(spec: Benchmark, items: Sequence[Item], scores: Sequence[ItemScore], scoring: ScoringConfig, *,
+          is_limited: bool = False) -> Total:
+    """Add up a benchmark.
+
+    Args:
+        spec: of the benchmark.
+        items: pictures are not needed.
+        scores: of each item.
+        scoring: the open choices.
+        is_limited: the configuration asks for fewer items than there are.
+
+    Raises:
+        ValueError: nothing to add up, or items that do not belong together (an MME image without two questions).
+    """
+    if not items:
+        raise ValueError(f"{spec.name}: no items to add up; allowed: at least one")
+    pairs = [pair for pair in zip(items, scores, strict=True) if not pair[1].is_dropped]
+    strict, lenient = ((_value(spec, pairs, read, scoring) if pairs else None) for read in (_strict, _lenient))
+    swapped = "mcq_extraction" in spec.choices and scoring.mcq_extraction == "lenient"
+    details = _details(spec, pairs, scoring) | ({"score_strict": strict} if swapped else {})
+    missing = _missing(spec, pairs, is_limited=is_limited)
+    dropped = len(items) - len(pairs)
+    details |= {"missing": missing} if missing else {}
+    details |= {"num_judge_failures": dropped} if dropped else {}
+    return Total(score=lenient if swapped else strict, score_lenient=lenient, num_items=len(items), details=details,
+                 num_unparseable=sum(not score.is_parsed for _, score in pairs), is_complete=not missing and not dropped)
+
+
+def limited(spec: Benchmark, metas: Sequence[dict[str, str]], count: int) -> list[int]:
+    """Choose which of the items to answer, in their order: turn by turn from each group, questions of one MME image together.
+
+    Args:
+        spec: of the benchmark.
+        metas: of all items.
+        count: how many; 0 or too many are all.
+    """
+    if not 0 < count < len(metas):
+        return list(range(len(metas)))
+    groups: dict[str, dict[str, list[int]]] = {}
+    for index, meta in enumerate(metas):
+        name = meta["image"] if spec.total == "mme" else str(index)
+        groups.setdefault(meta.get(spec.group, ""), {}).setdefault(name, []).append(index)
+    queues = [list(units.values()) for units in groups.values()]
+    turns = [queue[turn] for turn in range(max(map(len, queues))) for queue in queues if turn < len(queue)]
+    chosen: list[int] = []
+    for unit in turns:
+        if len(chosen) + len(unit) <= count:
+            chosen += unit
+    return sorted(chosen)
+
+
+def _strict(score: ItemScore) -> float:
+    return score.strict
+
+
+def _lenient(score: ItemScore) -> float:
+    return score.lenient
+
+
+def _value(spec: Benchmark, pairs: Pairs, read: Read, scoring: ScoringConfig) -> float | None:
+    if spec.total == "mme":
+        summary = _mme(pairs, read)
+        return summary.normalised if scoring.mme_normaliser == "sum" else summary.perception / 20
+    if spec.total == "pope":
+        is_lenient = read is _lenient
+        if scoring.pope_score == "f1":
+            return _mean([100 * _summary(group, is_lenient=is_lenient).f1 for group in _groups(spec, pairs).values()])
+    if spec.total == "relative":
+        return judged.relative([score.pair for _, score in pairs if score.pair])
+    if spec.total == "bits":
+        return 100 * likelihood.saved(*_bits(pairs))
+    is_averaged = spec.group and (not spec.average or getattr(scoring, spec.average) not in ("pooled",))
+    grouped = _groups(spec, pairs).values() if is_averaged else [list(pairs)]
+    return _mean([100 * _mean([read(score) for _, score in group]) for group in grouped])
+
+
+def _details(spec: Benchmark, pairs: Pairs, scoring: ScoringConfig) -> dict[str, Any]:
+    """Return what is reported beside the score: the choices, the groups, and what the total's kind knows."""
+    found: dict[str, Any] = {"choices": scoring.printed(spec.choices)} if spec.choices else {}
+    if not pairs:
+        return found
+    if spec.total == "mme":
+        found |= asdict(_mme(pairs, _strict))
+    elif spec.total == "bits":
+        bits, num_bytes = _bits(pairs)
+        found |= {"bits_per_byte": bits / num_bytes, "num_bytes": num_bytes}
+    elif spec.metric == "yes_no":
+        found |= asdict(_summary(pairs))
+    elif spec.total == "nlvr2":
+        rows = [(item.meta["identifier"], str(score.strict), "1.0") for item, score in pairs]
+        found["consistency"] = yes_no.summarise_nlvr2(rows).consistency
+    if spec.group:
+        found["groups"] = {name: _of_group(spec, group) for name, group in _groups(spec, pairs).items()}
+    if "capability" in pairs[0][0].meta:
+        found["groups"] = _by_capability(pairs)
+    return found
+
+
+def _of_group(spec: Benchmark, pairs: Pairs) -> Any:
+    if spec.total == "pope":
+        return asdict(_summary(pairs))
+    if spec.total == "relative":
+        return judged.relative([score.pair for _, score in pairs if score.pair])
+    return 100 * _mean([score.strict for _, score in pairs])
+
+
+def _by_capability(pairs: Pairs) -> dict[str, float]:
+    """Return MM-Vet's mean for each capability; an item counts for all that it needs."""
+    needs: dict[str, list[float]] = {}
+    for item, score in pairs:
+        for name in filter(None, item.meta["capability"].split(",")):
+            needs.setdefault(name, []).append(score.strict)
+    return {name: 100 * _mean(values) for name, values in sorted(needs.items())}
+
+
+def _missing(spec: Benchmark, pairs: Pairs, *, is_limited: bool) -> list[str]:
+    expected = yes_no.PERCEPTION + yes_no.COGNITION if spec.total == "mme" else spec.groups
+    found = [f"{spec.group} {name}" for name in expected if name not in _groups(spec, pairs)]
+    if spec.source == "catalogue" and not is_limited and len(pairs) < spec.num_items:
+        found.append(f"{spec.num_items - len(pairs)} of {spec.num_items} items")
+    return found
+
+
+def _groups(spec: Benchmark, pairs: Pairs) -> dict[str, list[tuple[Item, ItemScore]]]:
+    found: dict[str, list[tuple[Item, ItemScore]]] = {}
+    for item, score in pairs:
+        found.setdefault(item.meta.get(spec.group, ""), []).append((item, score))
+    return found
+
+
+def _mme(pairs: Pairs, read: Read) -> yes_no.MmeSummary:
+    images: dict[tuple[str, str], list[bool]] = {}
+    for item, score in pairs:
+        images.setdefault((item.meta["task"], item.meta["image"]), []).append(read(score) > 0)
+    return yes_no.summarise_mme([(task, image, right) for (task, image), right in images.items()])
+
+
+def _bits(pairs: Pairs) -> tuple[float, int]:
+    """Return bits and bytes of all texts: long ones weigh more than short ones, as in a corpus."""
+    return math.fsum(float(score.parsed or "nan") for _, score in pairs), sum(len(item.references[0].encode()) for item, _ in pairs)
+
+
+def _summary(pairs: Pairs, *, is_lenient: bool = False) -> yes_no.YesNoSummary:
+    """Summarise yes and no; a lenient reading is known by whether it was right."""
+    labels = [item.references[0] for item, _ in pairs]
+    said = [label if is_lenient and score.lenient else score.parsed for label, (_, score) in zip(labels, pairs, strict=True)]
+    return yes_no.summarise(said, labels)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
