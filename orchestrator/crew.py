@@ -11,6 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -72,6 +73,12 @@ class Crew:
         self._orders[claim.attempt_id] = order
         self._heard[claim.attempt_id] = (self._clock(), {})
         self._executor.submit(order)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Have a function called in a worker process, which may import torch."""
+        if self._executor is None:
+            self._executor = self._make(self._settings)
+        return self._executor.call(function, *arguments)
 
     def poll(self, timeout_s: float) -> list[Outcome]:
         """Wait until an attempt ends, at most so long; return what ended, called by its right name."""

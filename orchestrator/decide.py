@@ -256,19 +256,15 @@ def _studies(work: _Work) -> list[Write]:
     found: list[Write] = []
     for study in work.snapshot.studies.values():
         mine = by_study[study.study_id]
-        if study.state not in LIVE_STUDIES or (study.arms_wanted and _num_proposed(mine) < study.arms_wanted):
+        if study.state not in LIVE_STUDIES:
             target, reason = study.state, ""
-        elif all(trial.state in TERMINAL_TRIALS for trial in mine):
+        elif not study.grows and all(trial.state in TERMINAL_TRIALS for trial in mine):
             target, reason = study_state([trial.state for trial in mine]), ""
         else:
             target, reason = _poisoned(work, study.study_id, mine)
         if target is not study.state:
             found.append(MoveStudy(study.study_id, study.state, target, reason))
     return found
-
-
-def _num_proposed(trials: list[TrialView]) -> int:
-    return len({trial.arm_key for trial in trials})
 
 
 def _poisoned(work: _Work, study_id: str, trials: list[TrialView]) -> tuple[StudyState, str]:
@@ -361,7 +357,7 @@ def _proposals(work: _Work) -> list[Propose]:
     for study in work.snapshot.studies.values():
         mine = [trial for trial in work.snapshot.trials.values() if trial.study_id == study.study_id]
         is_open = {trial.arm_key for trial in mine if trial.state not in TERMINAL_TRIALS}
-        if study.state in LIVE_STUDIES and _num_proposed(mine) < study.arms_wanted and len(is_open) < study.parallel:
+        if study.state in LIVE_STUDIES and study.grows and len(is_open) < study.parallel:
             found.append(Propose(study.study_id))
     return found
 

@@ -7,8 +7,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,6 +35,9 @@ class Executor(Protocol):
 
     def cancel(self, attempt_id: str, *, kill: bool = False) -> None:
         """Ask an attempt to save and end; or end it at once. Its outcome comes by `poll` either way."""
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Call a function of plain values in a process that may import what the driver must not; it takes no slot."""
 
     def close(self) -> None:
         """Give all resources back; what still runs is ended."""
@@ -78,6 +83,11 @@ class InlineExecutor:
     def cancel(self, attempt_id: str, *, kill: bool = False) -> None:
         """Mark the order; it hears of it at its next step."""
         (self._killed if kill else self._stopped).add(attempt_id)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Call the function in a fresh process."""
+        with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(function, *arguments)
 
     def close(self) -> None:
         """Forget what was not begun."""

@@ -22,18 +22,16 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from orchestrator.adaptive import next_arm
-from orchestrator.catalogue import catalogue_of
 from orchestrator.crew import Crew, MakeExecutor
 from orchestrator.decide import decide
 from orchestrator.errors import LedgerAway, LostLease, StaleWrite, StudyError
 from orchestrator.failpoints import failpoint
+from orchestrator.growth import Growth, Step
 from orchestrator.ledger import lease, load, people, read
 from orchestrator.ledger.engine import Fence, fenced, retrying, was_committed
-from orchestrator.ledger.enter import close_search, enter_plan
+from orchestrator.ledger.enter import close_growth, enter_plan, stop_arm
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.write import adopt, apply, note_attempts
-from orchestrator.plan import Plan
 from orchestrator.process import is_surely_dead, whoami
 from orchestrator.settings import Settings
 from orchestrator.snapshot import Action, Claim, Finish, MoveStudy, Observed, Outcome, Propose, Snapshot, Stop, evolve
@@ -98,6 +96,7 @@ class Driver:
         """Decide nothing yet."""
         self._engine, self._settings = engine, settings
         self._crew = crew or Crew(settings, make)
+        self._growth = Growth(engine, settings, self._crew.call)
         self._driver_id = uuid.uuid4().hex
         self._fence: Fence | None = None
         self._is_adopted = False
@@ -189,7 +188,7 @@ class Driver:
         """Say whether a tick could change anything; looks into the ledger only if nothing else says so."""
         if self._snapshot is None or self._pending or self._is_draining:
             return True
-        beat_s = BEAT_S if self._crew.is_busy else min(self._settings.lease_ttl_s / 3, 5.0)
+        beat_s = BEAT_S if self._crew.is_busy or self._growth.is_waiting else min(self._settings.lease_ttl_s / 3, 5.0)
         has_waiting = any(stage.state is StageState.QUEUED for stage in self._snapshot.stages.values())
         if time.monotonic() - self._beat_at >= (min(beat_s, WAIT_S) if has_waiting and self._has_room() else beat_s):
             return True
@@ -250,23 +249,26 @@ class Driver:
                 pass
 
     def _propose(self, study_ids: list[str]) -> None:
-        """Enter the arms that searches have room for; what cannot be proposed pauses its study, with the reason."""
+        """Enter what studies grow by; what cannot be added pauses its study, with the reason."""
         for study_id in study_ids:
-            self._snapshot = None
             try:
-                plan = next_arm(self._engine, study_id, checkpoints=self._settings.home / "checkpoints",
-                                catalogue=partial(catalogue_of, self._settings))
+                step = self._growth.step(study_id)
             except (StudyError, ValueError) as error:
+                self._snapshot = None
                 people.move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=str(error))
                 continue
-            retrying(partial(self._enter, study_id, plan))
+            if step.plan or step.stopped or step.is_over:
+                self._snapshot = None
+                retrying(partial(self._enter, study_id, step))
 
-    def _enter(self, study_id: str, plan: Plan | None) -> None:
+    def _enter(self, study_id: str, step: Step) -> None:
         with fenced(self._engine, self._held()) as tx:
-            if plan is None:
-                close_search(tx.connection, study_id)
-            else:
-                enter_plan(tx.connection, plan, study_id, actor="search")
+            for arm_key, why in step.stopped.items():
+                stop_arm(tx.connection, study_id, arm_key, why, actor="search")
+            if step.plan is not None:
+                enter_plan(tx.connection, step.plan, study_id, actor="growth")
+            if step.is_over:
+                close_growth(tx.connection, study_id)
             failpoint("propose.before_commit")
         failpoint("propose.after_commit")
 

@@ -44,6 +44,8 @@ class Trial:
     """In order of execution: import, training stages, then one evaluate stage for each benchmark."""
     config: dict[str, Any]
     """The resolved trial configuration as plain values; shared between trials, not to be changed."""
+    rung: int = 0
+    """Which short training of a search it is, 1 for the first; 0 is the whole training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +110,23 @@ def make_plan(study: Study, scale_name: str, *, selections: Selections | None = 
     return _Context(study, scale_name, selections, checkpoints, catalogue).plan(None)
 
 
-def plan_arms(study: Study, scale_name: str, arms: Iterable[Mapping[str, Any]], *, selections: Selections | None = None,
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Trials of one arm that a study grows by."""
+
+    levels: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    rung: int = 0
+
+
+def plan_arms(study: Study, scale_name: str, wanted: Iterable[Wanted], *, selections: Selections | None = None,
               checkpoints: Path | None = None, catalogue: LoadCatalogue = no_catalogue) -> Plan:
-    """Plan proposed arms of a search, given by their levels; seeds enter where they enter in the whole study."""
-    context = _Context(study, scale_name, selections, checkpoints, catalogue)
-    return context.plan([named_arm(levels) for levels in arms])
+    """Plan what a study grows by; seeds enter where they enter in the whole study."""
+    return _Context(study, scale_name, selections, checkpoints, catalogue).plan(wanted)
+
+
+_Asked = tuple[Arm, TrialConfig, tuple[int, ...], int]
+"""Arm, its configuration, seeds, rung."""
 
 
 class _Context:
@@ -131,25 +145,36 @@ class _Context:
         self._data = self._data_sets.contents((config.data, tuple(shares(train.mixture)))  # type: ignore[attr-defined]
                                               for config in configs for train in config.stages.values())
 
-    def plan(self, arms: Iterable[Arm] | None) -> Plan:
-        """Plan these arms, or those that the study writes."""
-        pairs = self._designed if arms is None else [(arm, self._resolve(arm)) for arm in arms]
+    def plan(self, wanted: Iterable[Wanted] | None) -> Plan:
+        """Plan these trials, or those that the study writes."""
+        asked = self._written() if wanted is None else [self._known(each) for each in wanted]
         builder = StageBuilder(self._seed_enters, self._checkpoints, self._data_sets, workers=self._scale.resources.workers)
-        trials = [self._trial(builder, arm, replace(config, seed=seed))
-                  for arm, config in pairs for seed in self._study.seed_list]
+        trials = [self._trial(builder, arm, replace(config, seed=seed), rung)
+                  for arm, config, seeds, rung in asked for seed in seeds]
         baseline = baseline_of(self._study, (arm for arm, _ in self._designed))
         spec = {"study": self._study.plain(), "recipes": self._recipes(), "scale": self._scale.plain()}
         if self._data:
             spec["data"] = self._data
         plan = Plan(
             study=self._study, scale=self._scale.name, spec=spec, spec_hash=_spec_hash(spec),
-            arms=tuple(arm for arm, _ in pairs), baseline_key=baseline.key if baseline else None, trials=tuple(trials),
+            arms=tuple({arm.key: arm for arm, *_ in asked}.values()), baseline_key=baseline.key if baseline else None, trials=tuple(trials),
             stages=builder.stages, seed_enters=self._seed_enters, missing_checkpoints=tuple(builder.missing),
             missing_data=self._data_sets.missing,
             notes=withheld_notes(self._study, self._resolver.benchmarks),
         )
         self._check_budget(plan)
         return plan
+
+    def _written(self) -> list[_Asked]:
+        """Return the study's arms with their first seeds; the baseline of a search with rungs takes these as well."""
+        rungs = [(arm, config, self._study.seed_list[:1], rung) for arm, config in self._designed
+                 for rung in range(1, 1 + len(_rungs(self._study)))]
+        return [*rungs, *((arm, config, self._study.seed_list, 0) for arm, config in self._designed)]
+
+    def _known(self, wanted: Wanted) -> _Asked:
+        arm = named_arm(wanted.levels)
+        arm, config = next((pair for pair in self._designed if pair[0].key == arm.key), (arm, None))
+        return arm, config or self._resolve(arm), wanted.seeds, wanted.rung
 
     def _recipes(self) -> dict[str, Any]:
         return {recipe.name: recipe.plain() for recipe in self._resolver.recipes()}
@@ -162,9 +187,12 @@ class _Context:
             raise self._study.error(location, f"arm {arm.name!r} trains nothing and starts from noise")
         return config
 
-    def _trial(self, builder: StageBuilder, arm: Arm, config: TrialConfig) -> Trial:
+    def _trial(self, builder: StageBuilder, arm: Arm, config: TrialConfig, rung: int) -> Trial:
+        if rung:
+            config = _shortened(config, _rungs(self._study)[rung - 1])
         plain = {each.name: _plain_part(getattr(config, each.name)) for each in fields(config)}
-        return Trial(f"{arm.key}-s{config.seed}", arm.key, config.seed, builder.chain(config, arm.name), plain)
+        key = f"{arm.key}-s{config.seed}" + (f"-r{rung}" if rung else "")
+        return Trial(key, arm.key, config.seed, builder.chain(config, arm.name), plain, rung)
 
     def _check_budget(self, plan: Plan) -> None:
         hours = plan.flops / self._scale.resources.flops_per_s / 3600
@@ -193,6 +221,20 @@ def seed_entry(study: Study, configs: Sequence[TrialConfig]) -> str | None:
         return kinds[0]
     differing = (kind for kind in kinds if len({config.stages.get(kind) for config in configs}) > 1)
     return next(differing, kinds[-1])
+
+
+def _rungs(study: Study) -> tuple[float, ...]:
+    return study.search.prune.rungs if study.search and study.search.prune else ()
+
+
+def _shortened(config: TrialConfig, fraction: float) -> TrialConfig:
+    """Return the configuration with a part of the last training stage's steps; its schedule is as long as the training."""
+    if not config.stages:
+        return config
+    kind, train = list(config.stages.items())[-1]
+    steps = max(1, round(train.steps * fraction))
+    short = replace(train, steps=steps, warmup_steps=round(train.warmup_steps * fraction))
+    return replace(config, **{kind: short})  # type: ignore[arg-type]
 
 
 def _recipe(study: Study) -> Recipe:

@@ -14,7 +14,8 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,11 @@ class RayExecutor:
             ray.kill(busy.actor, no_restart=True)
         else:
             busy.actor.stop.options(concurrency_group=_CONTROL).remote(attempt_id)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Call the function in a Ray task that takes neither core nor GPU from the slots."""
+        future: Future[Any] = ray.remote(num_cpus=0)(function).remote(*arguments).future()
+        return future
 
     def close(self) -> None:
         """End all slots and leave the cluster; a local one goes with us."""

@@ -10,6 +10,8 @@
 - `verdict`: {kind, sentence, chosen, best, tied, feasible, num_seeds, num_diverged, num_missing}; arms by key.
 - `claims`: list of {id, statement, outcome, sentence}; `published`: {title, source, chosen, scores: arm key -> metric ->
   number} or null.
+- `search`: {objectives: [[metric, direction]], pareto: [arm key], stopped: {arm key: {name, rung, fraction, values, rank, among,
+  reason}}} or null: the feasible arms that no other beats in all objectives, and those that a rung stopped.
 - `counts`, `cost`: see `Counts` and `Cost`; `varies_with_seed`: kinds of stage that differ between seeds.
 """
 
@@ -23,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.analysis import claims, scores, selection, statistics, table
+from orchestrator.analysis import claims, pareto, scores, selection, statistics, table
 from orchestrator.analysis.claims import Judgement
 from orchestrator.analysis.scores import TrialScores
 from orchestrator.analysis.selection import Candidate, Rule, Verdict
@@ -62,6 +64,18 @@ class PublishedScores:
     """Arm key."""
     scores: dict[str, dict[str, float]]
     """Arm key -> metric -> score."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchFound:
+    """What an adaptive study found beside its verdict."""
+
+    objectives: tuple[tuple[str, str], ...]
+    """Metric, `maximize` or `minimize`."""
+    pareto: tuple[str, ...]
+    """Feasible arms that no other feasible arm beats in all objectives, by their means."""
+    stopped: dict[str, dict[str, Any]]
+    """Arms that a rung stopped: why, with the score there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +131,9 @@ class Results:
     verdict: Verdict
     claims: tuple[Judgement, ...]
     published: PublishedScores | None
+    search: SearchFound | None
+    looks: int
+    """Looks at the scores that the study allows itself while seeds are added; 1 if their number is fixed."""
     counts: Counts
     cost: Cost
     varies_with_seed: tuple[str, ...]
@@ -129,6 +146,11 @@ class Results:
         if not self.varies_with_seed:
             return "The seeds vary nothing yet."
         kinds = ", ".join(self.varies_with_seed)
+        if self.looks > 1:
+            numbers = sorted({arm.num_trials for arm in self.arms})
+            spread = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0] if numbers else 0)
+            return (f"{spread} seeds an arm vary {kinds}: more where the rule could not tell arms apart. Intervals of differences are "
+                    f"widened so that all {self.looks} looks together keep 5 %; means of arms with more seeds are chosen by the data.")
         return f"{len(self.seeds)} seeds vary {kinds}; earlier stages are shared, so their variance is not in the intervals."
 
     def arm(self, key: str) -> ArmResult:
@@ -152,6 +174,7 @@ class Results:
             "claims": [{"id": each.claim.claim_id, "statement": each.claim.statement, "outcome": each.outcome,
                         "sentence": each.sentence} for each in self.claims],
             "published": self.published and _plain(self.published),
+            "search": self.search and _plain(self.search),
             "counts": _plain(self.counts), "cost": _plain(self.cost), "varies_with_seed": list(self.varies_with_seed),
             "seed_note": self.seed_note,
         }
@@ -164,23 +187,26 @@ def study_results(engine: Engine, row: StudyRow) -> Results:
         engine: the ledger.
         row: the study, from `ledger.read`.
     """
-    trial_rows, stages = read.trials(engine, row.study_id), read.stages(engine, row.study_id)
+    all_rows, stages = read.trials(engine, row.study_id), read.stages(engine, row.study_id)
+    trial_rows = [each for each in all_rows if each.rung == 0]
     trials = scores.trial_scores(trial_rows, read.scores(engine, row.study_id))
     study = study_of(row)
     arms = arms_of(trial_rows)
     baseline = baseline_key(study, arms)
     names = scores.metric_names(trials)
     measured = table.measured(trials)
-    fits = table.fits_of(measured, names)
+    fits = table.fits_of(measured, names, looks=study.num_looks)
     rule = rule_of(study, baseline)
     published = _published(study)
+    verdict = selection.select(rule, arms, measured)
     return Results(
         study=row, question=study.question, source=study.source, objective=study.select.maximize, rule=rule_text(study),
         recipe=study.recipe, seeds=study.seed_list, baseline=baseline, metrics=tuple(_metric(name, rule) for name in names),
         arms=tuple(table.arm_results(arms, trials, fits, baseline)), trials=tuple(trials),
-        trial_rows=tuple(trial_rows), stages=tuple(stages), verdict=selection.select(rule, arms, measured),
+        trial_rows=tuple(trial_rows), stages=tuple(stages), verdict=verdict,
         claims=_judged(published, arms, measured),
         published=None if published is None else _by_key(published, arms),
+        search=_search_found(study, all_rows, fits, verdict), looks=study.num_looks,
         counts=_counts(row, trials, stages), cost=_cost(row, trial_rows, stages),
         varies_with_seed=_varies_with_seed(trial_rows, stages))
 
@@ -208,7 +234,7 @@ def rule_of(study: Study, baseline: str | None) -> Rule:
     """Return the study's declared rule."""
     select = study.select
     return Rule(objective=select.maximize, subject_to=select.constraints, baseline=baseline, prefer=select.prefer,
-                effect=study.effect)
+                effect=study.effect, looks=study.num_looks)
 
 
 def rule_text(study: Study) -> str:
@@ -216,6 +242,23 @@ def rule_text(study: Study) -> str:
     bounds = f", subject to {' and '.join(study.select.subject_to)}" if study.select.subject_to else ""
     return (f"maximize {study.select.maximize}{bounds}; among arms that cannot be told apart prefer the "
             f"{study.select.prefer}; an effect of {study.effect:g} matters")
+
+
+def objectives_of(study: Study) -> tuple[tuple[str, str], ...]:
+    """Return metric and direction of what a search optimises; what `select` maximises if it names nothing."""
+    found = study.search.objectives if study.search else ()
+    named = tuple((each.maximize or each.minimize or "", "maximize" if each.maximize else "minimize") for each in found)
+    return named or ((study.select.maximize, "maximize"),)
+
+
+def _search_found(study: Study, rows: Sequence[TrialRow], fits: Mapping[str, statistics.Fit], verdict: Verdict) -> SearchFound | None:
+    if study.search is None:
+        return None
+    means = {arm: {metric: fitted.means[arm].value for metric, fitted in fits.items() if arm in fitted.means}
+             for arm in verdict.feasible}
+    goals = objectives_of(study)
+    return SearchFound(objectives=goals, pareto=pareto.pareto_set(means, goals),
+                       stopped={row.arm_key: {"name": row.arm_name, **row.stopped} for row in rows if row.stopped})
 
 
 def report_path(home: Path, row: StudyRow) -> Path:

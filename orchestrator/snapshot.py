@@ -26,10 +26,10 @@ class StudyView:
     study_id: str
     state: StudyState
     created_at: float
-    arms_wanted: int = 0
-    """Arms of a search in all, its baseline counted; 0 for a designed study."""
+    grows: bool = False
+    """Whether trials may still be added: arms of a search, seeds where they matter."""
     parallel: int = 1
-    """Arms of a search that may be open at once."""
+    """Arms that may be open when trials are added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Propose:
-    """A search has room for another arm."""
+    """A study that grows has room for more trials."""
 
     study_id: str
 

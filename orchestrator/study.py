@@ -104,15 +104,47 @@ class Objective(Part):
 
 
 class Pruning(Part):
-    """Give up arms that are clearly worse after some of their seeds."""
+    """Train every arm for a part of its steps first, and in full only if it is among the best of those."""
 
-    after_seeds: Annotated[int, Field(ge=1)]
+    rungs: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1, max_length=5)]
+    """Fractions of the last training stage's steps, rising; each a training of its own with the whole schedule."""
+    keep: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Part of the arms at a rung that goes on."""
+    warmup: Annotated[int, Field(ge=1)] = 4
+    """Arms at a rung before any is stopped."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if list(self.rungs) != sorted(set(self.rungs)):
+            raise ValueError("allowed: rungs that rise")
+        return self
+
+
+class AddedSeeds(Part):
+    """Start with few seeds; add to the arms that the rule cannot yet tell apart, doubling their number each time."""
+
+    first: Annotated[int, Field(ge=2, le=1000)]
+    most: Annotated[int, Field(ge=2, le=1000)]
+
+    @property
+    def rounds(self) -> tuple[int, ...]:
+        """Seeds of an arm at each look at the scores: first, twice that, ..., most."""
+        found = [self.first]
+        while found[-1] < self.most:
+            found.append(min(2 * found[-1], self.most))
+        return tuple(found)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.first < self.most:
+            raise ValueError(f"first {self.first}, most {self.most}; allowed: first < most")
+        return self
 
 
 class Search(Part):
     """An adaptive study: arms are proposed from the scores of earlier ones."""
 
-    sampler: Literal["tpe", "gp", "nsga2", "qmc", "random"] = "tpe"
+    sampler: Literal["tpe", "gp", "nsga2", "nsga3", "qmc", "random"] = "tpe"
     trials: Annotated[int, Field(ge=1, le=MAX_TRIALS)]
     """Arms to try, the baseline not counted; each takes all seeds."""
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
@@ -144,7 +176,7 @@ class Study(Kind):
     vary: Annotated[dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]], Field(min_length=1)] | None = None
     arms: Annotated[dict[ArmName, Changes], Field(min_length=1)] | None = None
     search: Search | None = None
-    seeds: Annotated[int, Field(ge=1, le=1000)] | Annotated[tuple[int, ...], Field(min_length=1, max_length=1000)] = 1
+    seeds: Annotated[int, Field(ge=1, le=1000)] | Annotated[tuple[int, ...], Field(min_length=1, max_length=1000)] | AddedSeeds = 1
     seed_from: Literal["pretrain", "continual", "sft"] | None = None
     evaluate: Evaluate = Evaluate()
     select: Select
@@ -156,8 +188,25 @@ class Study(Kind):
 
     @property
     def seed_list(self) -> tuple[int, ...]:
-        """The seeds themselves: 3 means 0, 1, 2."""
+        """The seeds that every arm begins with: 3 means 0, 1, 2."""
+        if isinstance(self.seeds, AddedSeeds):
+            return tuple(range(self.seeds.first))
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+    @property
+    def most_seeds(self) -> int:
+        """Seeds that an arm has at most."""
+        return self.seeds.most if isinstance(self.seeds, AddedSeeds) else len(self.seed_list)
+
+    @property
+    def num_looks(self) -> int:
+        """How often the rule may look at the scores before it decides; each look takes its part of the 5 %."""
+        return len(self.seeds.rounds) if isinstance(self.seeds, AddedSeeds) else 1
+
+    @property
+    def grows(self) -> bool:
+        """Whether trials are added while it runs."""
+        return self.search is not None or isinstance(self.seeds, AddedSeeds)
 
     @property
     def num_arms(self) -> int:
@@ -203,9 +252,9 @@ def _check_design(study: Study) -> None:
     if len(given) != 1:
         where = (given[1],) if given else ()
         raise study.error(where, f"{' and '.join(given) or 'none'} given; allowed: exactly one of vary, arms, search")
-    num_trials = study.num_arms * len(study.seed_list)
+    num_trials = study.num_arms * study.most_seeds
     if num_trials > MAX_TRIALS:
-        size = f"{study.num_arms:,} arms x {len(study.seed_list)} seeds = {num_trials:,} trials"
+        size = f"{study.num_arms:,} arms x {study.most_seeds} seeds = {num_trials:,} trials"
         raise study.error((given[0],), f"{size}; allowed: {MAX_TRIALS:,}", "use search, or fewer levels")
     if len(set(study.seed_list)) < len(study.seed_list) or min(study.seed_list) < 0:
         raise study.error(("seeds",), f"{list(study.seed_list)}; allowed: different whole numbers >= 0")

@@ -121,7 +121,7 @@ def _study(wanted: Sketch, study_id: str, num_trials: int, now: float) -> dict[s
     return {"study_id": study_id, "name": wanted.name, "scale": wanted.scale, "version": 1, "spec_hash": study_id,
             "spec": json.dumps({"study": study, "recipes": {}, "scale": {"name": wanted.scale, "resources": {"flops_per_s": 1.2e10}}}),
             "state": wanted.state, "reason": "", "requested_stages": num_trials * (1 + len(wanted.benchmarks)),
-            "arms_wanted": 0, "parallel": 1,
+            "grows": False, "parallel": 1,
             "created_at": now - wanted.age_s, "ended_at": now if is_over else None}
 
 

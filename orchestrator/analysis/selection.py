@@ -38,6 +38,8 @@ class Rule:
     """Which of the tied arms: the first of the study, or by the value of its levels."""
     effect: float | None = None
     """Smallest difference of interest, in points."""
+    looks: int = 1
+    """How often it may be applied while seeds are added; each look takes its part of the 5 %."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -100,7 +102,7 @@ def select(rule: Rule, arms: Sequence[Candidate], trials: Sequence[Measured]) ->
 
 
 def _decide(rule: Rule, arms: Sequence[Candidate], counted: Sequence[Measured], trials: Sequence[Measured]) -> Verdict:
-    fits = {metric: statistics.fit(values_of(counted, metric)) for metric in rule.metrics}
+    fits = {metric: statistics.fit(values_of(counted, metric), looks=rule.looks) for metric in rule.metrics}
     known = [arm for arm in arms if arm.key in fits[rule.objective].means]
     num_diverged = len(trials) - len(counted)
     if rule.baseline not in fits[rule.objective].means and any(each.is_relative for each in rule.subject_to):
@@ -174,7 +176,8 @@ def _num_seeds(rule: Rule, fitted: Fit, rivals: Sequence[Difference]) -> int | N
     if not rivals or fitted.sigma is None or effect is None:
         return None
     arms = len(fitted.arms)
-    return statistics.seeds_to_settle(effect, sigma=fitted.sigma, num_arms=arms, comparisons=arms * (arms - 1) // 2)
+    return statistics.seeds_to_settle(effect, sigma=fitted.sigma, num_arms=arms,
+                                      comparisons=arms * (arms - 1) // 2 * rule.looks)
 
 
 # ---- the sentence --------------------------------------------------------------------------------------------------
@@ -188,7 +191,7 @@ def _selected(rule: Rule, best: Candidate, others: Sequence[Difference], feasibl
     side = "highest" if rule.is_maximized else "lowest"
     return (f"{best.name} is selected: {side} {rule.objective} of {len(feasible)} feasible arms, "
             f"{value:+.1f} {_bounds(value, nearest.half_width_holm)} against the next, {rival} "
-            f"(95 %, Holm-corrected, n={nearest.n}).")
+            f"(95 %{f' over {rule.looks} looks' if rule.looks > 1 else ''}, Holm-corrected, n={nearest.n}).")
 
 
 def _undecided(rule: Rule, kind: Kind, tied: Sequence[Candidate], chosen: Candidate, rivals: Sequence[Difference],

@@ -11,6 +11,8 @@
   1 - 0.05 / (m - k + 1), and from the first difference that Holm does not reject on, all get that step's level. It
   excludes 0 exactly if Holm's test rejects at 5 %, and the chance that any interval of the family wrongly excludes 0
   is at most 5 %. That is all it promises: joint coverage of the true differences would need Bonferroni's widths.
+- Who may look at growing data several times has several chances to be fooled: each of `looks` takes an equal part of the
+  5 % (Bonferroni), so differences get wider intervals and all looks together keep the promise.
 - With one seed there is no residual and no interval: half-widths are None, shown as "n=1". A residual variance of 0
   gives intervals of width 0, which exclude 0 unless the difference is 0.
 """
@@ -71,11 +73,13 @@ class Difference:
     p_holm: float | None
     n: int
     """Seeds that all its arms have."""
+    confidence: float = CONFIDENCE
+    """Of the intervals, after the part that further looks take."""
 
     @property
     def is_told_apart(self) -> bool:
         """Whether Holm's test rejects "no difference" at 5 %."""
-        return self.p_holm is not None and self.p_holm <= 1 - CONFIDENCE
+        return self.p_holm is not None and self.p_holm <= 1 - self.confidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +98,16 @@ class Fit:
     seeds: dict[str, frozenset[int]]
     positions: dict[str, int]
     """Row of each arm in `covariance`."""
+    confidence: float = CONFIDENCE
+    """Of intervals of differences."""
 
 
-def fit(values: Values) -> Fit:
+def fit(values: Values, *, looks: int = 1) -> Fit:
     """Fit the arm + seed model by least squares; arms without any value are left out.
+
+    Args:
+        values: scores.
+        looks: how often the scores may be looked at while seeds are added; 1 if their number is fixed.
 
     Raises:
         ValueError: a value is not finite; a mean over it would hide a diverged trial.
@@ -116,7 +126,7 @@ def fit(values: Values) -> Fit:
     means = {arm: _mean(float(effects[i]), list(present[arm].values())) for i, arm in enumerate(arms)}
     return Fit(arms=arms, means=means, covariance=layout.inverse[: len(arms), : len(arms)], components=layout.components,
                sigma=sigma, df=layout.df, seeds={arm: frozenset(seeds) for arm, seeds in layout.pattern},
-               positions={arm: i for i, arm in enumerate(arms)})
+               positions={arm: i for i, arm in enumerate(arms)}, confidence=1 - (1 - CONFIDENCE) / looks)
 
 
 def differences(fitted: Fit, pairs: Iterable[tuple[str, str]]) -> tuple[Difference, ...]:
@@ -131,7 +141,7 @@ def contrasts(fitted: Fit, sides: Iterable[tuple[str, str, Mapping[str, float]]]
     """Return weighted sums of arm means, as one family; each is given as its two sides in words and its weights."""
     family = [_difference(fitted, a, b, weights) for a, b, weights in sides]
     testable = [i for i, each in enumerate(family) if each.p is not None]
-    adjusted, levels = holm(np.array([family[i].p for i in testable], dtype=float))
+    adjusted, levels = holm(np.array([family[i].p for i in testable], dtype=float), fitted.confidence)
     for k, i in enumerate(testable):
         family[i] = _corrected(fitted, family[i], float(adjusted[k]), float(levels[k]))
     return tuple(family)
@@ -163,7 +173,7 @@ def against_all(fitted: Fit, arm: str) -> dict[str, Difference]:
     own = np.diag(fitted.covariance)
     variance = own[first] + own[second] - 2 * fitted.covariance[first, second]
     errors = (fitted.sigma or 0.0) * np.sqrt(np.maximum(variance, 0.0))
-    adjusted, levels = holm(_p_values(means[first] - means[second], errors, fitted.df))
+    adjusted, levels = holm(_p_values(means[first] - means[second], errors, fitted.df), fitted.confidence)
     place = fitted.positions[arm]
     steps = {(int(first[k]), int(second[k])): k for k in np.flatnonzero((first == place) | (second == place))}
     found = {}
@@ -176,15 +186,15 @@ def against_all(fitted: Fit, arm: str) -> dict[str, Difference]:
     return found
 
 
-def holm(p_values: Array) -> tuple[Array, Array]:
+def holm(p_values: Array, confidence: float = CONFIDENCE) -> tuple[Array, Array]:
     """Return Holm's adjusted p-values and the level of each interval (the module's docstring says what they promise)."""
     order = np.argsort(p_values, kind="stable")
     left = len(p_values) - np.arange(len(p_values))
     rising = np.maximum.accumulate(np.minimum(1.0, left * p_values[order]))
-    num_rejected = int(np.searchsorted(rising, 1 - CONFIDENCE, side="right"))
+    num_rejected = int(np.searchsorted(rising, 1 - confidence, side="right"))
     step = np.minimum(np.arange(len(p_values)), num_rejected)
     adjusted, levels = np.empty_like(rising), np.empty_like(rising)
-    adjusted[order], levels[order] = rising, 1 - (1 - CONFIDENCE) / left[step]
+    adjusted[order], levels[order] = rising, 1 - (1 - confidence) / left[step]
     return adjusted, levels
 
 
@@ -295,8 +305,8 @@ def _difference(fitted: Fit, a: str, b: str, weights: Mapping[str, float]) -> Di
     value = math.fsum(weight * fitted.means[arm].value for arm, weight in weights.items())
     error = _standard_error(fitted, weights)
     n = len(frozenset.intersection(*(fitted.seeds[arm] for arm in weights)))
-    return Difference(a=a, b=b, weights=weights, value=value, half_width=_half_width(fitted, error, CONFIDENCE),
-                      half_width_holm=None, p=_p_value(value, error, fitted.df), p_holm=None, n=n)
+    return Difference(a=a, b=b, weights=weights, value=value, half_width=_half_width(fitted, error, fitted.confidence),
+                      half_width_holm=None, p=_p_value(value, error, fitted.df), p_holm=None, n=n, confidence=fitted.confidence)
 
 
 def _corrected(fitted: Fit, difference: Difference, p_holm: float, level: float) -> Difference:

@@ -61,9 +61,9 @@ class ArmResult:
     """Metric -> why it has no number."""
 
 
-def fits_of(trials: Sequence[Measured], metrics: Iterable[str]) -> dict[str, Fit]:
+def fits_of(trials: Sequence[Measured], metrics: Iterable[str], *, looks: int = 1) -> dict[str, Fit]:
     """Fit the pooled model of each metric."""
-    return {metric: statistics.fit(values_of(trials, metric)) for metric in metrics}
+    return {metric: statistics.fit(values_of(trials, metric), looks=looks) for metric in metrics}
 
 
 def measured(trials: Iterable[TrialScores]) -> list[Measured]:

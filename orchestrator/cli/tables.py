@@ -44,6 +44,7 @@ def print_results(console: Console, results: Results, *, with_benchmarks: bool =
         parts.append(Text(f"not shown for want of width: {', '.join(column.title for column in left_out)}", style="dim"))
     parts += [Text(_legend(results), style="dim"), Text(), _verdict(results)]
     parts += [_claim(claim.outcome, claim.sentence) for claim in results.claims]
+    parts += [Text(line) for line in _search_lines(results)]
     console.print(Group(*parts, Text(_work(results))))
 
 
@@ -141,6 +142,18 @@ def _verdict(results: Results) -> Text:
 def _claim(outcome: str, sentence: str) -> Text:
     style = {"supported": "green", "contradicted": "red"}.get(outcome, "yellow")
     return Text.assemble(("claim:   ", "bold"), (outcome, style), f"  {sentence}")
+
+
+def _search_lines(results: Results) -> list[str]:
+    found = results.search
+    if found is None:
+        return []
+    lines = []
+    if len(found.objectives) > 1:
+        goals = ", ".join(f"{way} {title(metric)}" for metric, way in found.objectives)
+        names = ", ".join(results.arm(key).name for key in found.pareto) or "none"
+        lines.append(f"pareto:   no feasible arm beats these ({goals}): {names}")
+    return lines + [f"stopped:  {why['name']}: {why['reason']}" for why in found.stopped.values()]
 
 
 def _work(results: Results) -> str:

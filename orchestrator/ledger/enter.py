@@ -40,12 +40,11 @@ def make_newest(connection: Connection, study_id: str, version: int) -> None:
 def enter_study(connection: Connection, plan: Plan, study_id: str, version: int, *, actor: str) -> bool:
     """Enter a study with all that its plan holds; False if another process entered it first."""
     now = database_now(connection)
-    search = plan.study.search
     inserted = _insert_new(connection, t.studies, [{
         "study_id": study_id, "name": plan.study.name, "scale": plan.scale, "version": version,
         "spec_hash": plan.spec_hash, "spec": dump(plan.spec), "state": str(StudyState.QUEUED), "reason": "",
-        "requested_stages": 0, "arms_wanted": search.trials + len(plan.arms) if search else 0,
-        "parallel": search.parallel if search else 1, "created_at": now}])
+        "requested_stages": 0, "grows": plan.study.grows,
+        "parallel": plan.study.search.parallel if plan.study.search else 1, "created_at": now}])
     if inserted:
         record = Record(connection, now=now, actor=actor)
         record.event("study", study_id, "", StudyState.QUEUED, study_id=study_id, detail={"version": version})
@@ -62,7 +61,7 @@ def enter_plan(connection: Connection, plan: Plan, study_id: str, *, actor: str)
     _enter_arms(connection, plan, study_id)
     _insert_new(connection, t.trials, [
         {"study_id": study_id, "trial_key": trial.key, "arm_key": trial.arm_key, "seed": trial.seed,
-         "number": len(known) + i, "config": dump(trial.config), "state": str(TrialState.PLANNED)}
+         "rung": trial.rung, "number": len(known) + i, "config": dump(trial.config), "state": str(TrialState.PLANNED)}
         for i, trial in enumerate(trials)])
     _enter_stages(connection, plan, record)
     _insert_new(connection, t.trial_stages, [
@@ -92,13 +91,21 @@ def _announce(connection: Connection, record: Record, plan: Plan, study_id: str,
         record.message(f"trial:{study_id}:{trial.key}", "trial_created", {
             "study_id": study_id, "study": study.name, "scale": study.scale, "version": study.version,
             "spec_hash": study.spec_hash, "trial_key": trial.key, "arm_key": arm.key, "arm_name": arm.name,
-            "levels": arm.levels, "seed": trial.seed, "config": trial.config, "stage_ids": list(trial.stage_ids)})
+            "levels": arm.levels, "seed": trial.seed, "rung": trial.rung, "config": trial.config, "stage_ids": list(trial.stage_ids)})
 
 
-def close_search(connection: Connection, study_id: str) -> None:
-    """End a search before its number of arms: its space holds nothing new."""
-    num_arms = select(func.count()).select_from(t.arms).where(t.arms.c.study_id == study_id).scalar_subquery()
-    connection.execute(t.studies.update().where(t.studies.c.study_id == study_id).values(arms_wanted=num_arms))
+def stop_arm(connection: Connection, study_id: str, arm_key: str, why: dict[str, Any], *, actor: str) -> None:
+    """Write down that a search gave an arm up early, and why."""
+    record = Record(connection, now=database_now(connection), actor=actor)
+    mine = (t.arms.c.study_id == study_id) & (t.arms.c.arm_key == arm_key) & t.arms.c.stopped.is_(None)
+    if connection.execute(t.arms.update().where(mine).values(stopped=dump(why))).rowcount:
+        record.event("arm", arm_key, "", "STOPPED", study_id=study_id, detail=why)
+        record.flush()
+
+
+def close_growth(connection: Connection, study_id: str) -> None:
+    """Let a study end with the trials that it has."""
+    connection.execute(t.studies.update().where(t.studies.c.study_id == study_id).values(grows=False))
     ring(connection)
 
 

@@ -47,6 +47,8 @@ class StudyRow:
     """Failed, diverged, skipped or cancelled."""
     requested_stages: int
     """Stages before sharing: what the trials would cost one by one."""
+    estimate: Plain | None = None
+    """What it was expected to cost when it was submitted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,10 @@ class TrialRow:
     state: str
     stage_ids: tuple[str, ...]
     config: Plain
+    rung: int = 0
+    """A short training by which a search decides whether the arm goes on; 0 is the whole training."""
+    stopped: Plain | None = None
+    """Why a search gave the arm up, None if it did not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +182,7 @@ def study(engine: Engine, name: str, scale: str | None = None) -> StudyRow:
 def trials(engine: Engine, study_id: str) -> list[TrialRow]:
     """Return the trials of a study in the order of the plan."""
     links = select(t.trial_stages.c.trial_key, t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
-    query = (select(t.trials, t.arms.c.name.label("arm_name"), t.arms.c.levels)
+    query = (select(t.trials, t.arms.c.name.label("arm_name"), t.arms.c.levels, t.arms.c.stopped)
              .join(t.arms, (t.arms.c.study_id == t.trials.c.study_id) & (t.arms.c.arm_key == t.trials.c.arm_key))
              .where(t.trials.c.study_id == study_id).order_by(t.trials.c.number))
     with engine.connect() as connection:
@@ -185,6 +191,7 @@ def trials(engine: Engine, study_id: str) -> list[TrialRow]:
             stage_ids.setdefault(link.trial_key, []).append(link.stage_id)
         return [TrialRow(trial_key=row.trial_key, arm_key=row.arm_key, arm_name=row.arm_name, seed=row.seed,
                          levels=json.loads(row.levels), state=row.state, config=json.loads(row.config),
+                         rung=row.rung, stopped=_json(row.stopped),
                          stage_ids=tuple(stage_ids.get(row.trial_key, ()))) for row in connection.execute(query)]
 
 
@@ -318,5 +325,5 @@ def _stage_counts(connection: Connection) -> dict[str, dict[str, Any]]:
 def _study(row: Row[Any]) -> StudyRow:
     return StudyRow(study_id=row.study_id, name=row.name, scale=row.scale, version=row.version, state=row.state,
                     reason=row.reason, spec_hash=row.spec_hash, spec=json.loads(row.spec), created_at=row.created_at,
-                    ended_at=row.ended_at, requested_stages=row.requested_stages, num_arms=0, num_trials=0,
+                    ended_at=row.ended_at, requested_stages=row.requested_stages, estimate=_json(row.estimate), num_arms=0, num_trials=0,
                     trials_done=0, stages_total=0, stages_done=0, stages_running=0, stages_failed=0)

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.ext.compiler import compiles
@@ -80,8 +81,9 @@ studies = Table(
     Column("state", String(32), nullable=False),
     Column("reason", Text, nullable=False),  # why it is paused, or ""
     Column("requested_stages", Integer, nullable=False),
-    Column("arms_wanted", Integer, nullable=False),  # arms of a search in all; 0 for a designed study
-    Column("parallel", Integer, nullable=False),  # arms of a search that may be open at once
+    Column("grows", Boolean, nullable=False, server_default=false()),  # whether trials may still be added
+    Column("parallel", Integer, nullable=False),  # arms that may be open when trials are added
+    Column("estimate", Text),  # JSON: what it was expected to cost when it was submitted
     Column("created_at", Double, nullable=False),
     Column("ended_at", Double),
     UniqueConstraint("name", "scale", "spec_hash"),
@@ -95,6 +97,7 @@ arms = Table(
     Column("number", Integer, nullable=False),  # order of the plan, or of the proposals
     Column("name", Text, nullable=False),
     Column("levels", Text, nullable=False),
+    Column("stopped", Text),  # JSON: why a search gave the arm up early
 )
 
 trials = Table(
@@ -103,6 +106,7 @@ trials = Table(
     Column("trial_key", String(200), primary_key=True),
     Column("arm_key", String(200), nullable=False),
     Column("seed", Integer, nullable=False),
+    Column("rung", Integer, nullable=False, server_default=text("0")),  # a short training of a search; 0 is the whole
     Column("number", Integer, nullable=False),
     Column("config", Text, nullable=False),
     Column("state", String(32), nullable=False),

@@ -272,8 +272,8 @@ def test_a_first_report_starts_the_attempt():
 # ---- searches ----
 
 
-def search(trials, *, wanted=4, parallel=2, **more):
-    return snapshot(trials=trials, study=StudyView("study", StudyState.RUNNING, 1.0, arms_wanted=wanted, parallel=parallel), **more)
+def search(trials, *, grows=True, parallel=2, **more):
+    return snapshot(trials=trials, study=StudyView("study", StudyState.RUNNING, 1.0, grows=grows, parallel=parallel), **more)
 
 
 @pytest.mark.parametrize(("trials", "slots", "expected"), [(0, 1, 1), (1, 4, 1), (2, 4, 0), (1, 1, 0)])
@@ -281,10 +281,10 @@ def test_a_search_proposes_while_there_is_room(trials, slots, expected):
     assert len(of(Propose, after(search(trials), Observed(slots=slots)))) == expected
 
 
-def test_a_search_is_not_over_before_all_its_arms():
+def test_a_study_that_grows_is_not_over():
     done = {stage_id: {"state": S.SUCCEEDED} for stage_id in ("shared", "own 0", "score 0")}
     assert of(MoveStudy, after(search(1, stages=done))) == []
-    assert of(MoveStudy, after(search(1, wanted=1, stages=done)))[0].target is StudyState.COMPLETED
+    assert of(MoveStudy, after(search(1, grows=False, stages=done)))[0].target is StudyState.COMPLETED
 
 
 # ---- evolve ----

@@ -104,7 +104,7 @@ def test_search_says_all_kinds_of_ranges(write: Write) -> None:
     ("n_min: [1, 4]", "n_min: [0, 4]", "1 <= n_min <= n_max"),
     ("n_min: [1, 4]", "n_mim: [1, 4]", "did you mean 'n_min'"),
     ("{maximize: knowledge},", "{maximize: knowledge, minimize: knowledge},", "one of maximize, minimize"),
-    ("trials: 5", "trials: 5\n  sampler: tpa", "allowed: tpe, gp, nsga2, qmc, random\nhint: did you mean 'tpe'"),
+    ("trials: 5", "trials: 5\n  sampler: tpa", "allowed: tpe, gp, nsga2, nsga3, qmc, random\nhint: did you mean 'tpe'"),
     ("baseline.general - 5", "baseline.general minus 5", "search.constraints[0]"),
 ])
 def test_impossible_search_is_refused(old: str, new: str, message: str, write: Write) -> None:

@@ -188,3 +188,13 @@ def test_one_arm_against_all_is_a_part_of_all_pairs(table, number):
 def test_one_arm_against_arms_of_other_seeds_has_no_interval():
     fitted = statistics.fit({"a": {0: 1.0, 1: 2.0}, "b": {2: 5.0, 3: 6.0}})
     assert statistics.against_all(fitted, "a")["b"].p_holm is None
+
+
+def test_several_looks_widen_differences_as_bonferroni_does():
+    values = {"a": {0: 1.0, 1: 2.0, 2: 4.0}, "b": {0: 2.0, 1: 2.5, 2: 6.0}}
+    once, = statistics.all_pairs(statistics.fit(values))
+    thrice, = statistics.all_pairs(statistics.fit(values, looks=3))
+    expected = stats.t.ppf(1 - 0.05 / 3 / 2, 2) / stats.t.ppf(0.975, 2)
+    assert thrice.half_width / once.half_width == pytest.approx(expected)
+    assert thrice.half_width_holm == pytest.approx(thrice.half_width)
+    assert thrice.is_told_apart == (thrice.p_holm <= 0.05 / 3)

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import search
-from orchestrator.search import Observed
+from orchestrator.search import Observed, space
 from orchestrator.study import Search, Study
 
 ALPHA = "sft.mixture.alpha.science"
 WEIGHTS = "sft.mixture.weights"
-SAMPLERS = ["tpe", "gp", "nsga2", "qmc", "random"]
+SAMPLERS = ["tpe", "gp", "nsga2", "nsga3", "qmc", "random"]
 ONE = {ALPHA: {"log_float": [0.02, 2]}}
 EVERYTHING = {
     ALPHA: {"log_float": [0.02, 2]}, "sft.lr": {"float": [0.0, 0.1]}, "sft.steps": {"int": [10, 20]},
@@ -115,7 +115,7 @@ def test_proposals_are_within_bounds_and_can_be_read_back(seed, sampler):
     assert 1 <= n_min <= min(4, n_max)
     assert 2 <= n_max <= 9
     assert sum(levels[f"{WEIGHTS}.{name}"] for name in ("single", "multi", "text")) == pytest.approx(1, abs=1e-9)
-    again = search._levels(spec.parameters, search._params(spec.parameters, levels))
+    again = space.levels_of(spec.parameters, space.params_of(spec.parameters, levels))
     assert again.pop("sft.images.grid") == levels.pop("sft.images.grid")
     assert again == pytest.approx(levels, abs=2e-3)
 

@@ -1,0 +1,255 @@
+"""What a study grows by while it runs: arms of a search, rungs that stop the worst, seeds where they matter.
+
+- One step at a time, from the ledger's record alone: the same record gives the same step.
+- First the arms that wait at a rung are judged: among the best `keep` of those measured there they go on, else they are
+  stopped, and why is written down. All are judged on the same seed and the same part of the steps; the baseline never stops.
+- Then a search proposes arms, while it has any left to try.
+- Then the rule looks at the scores. While it cannot tell arms apart for want of seeds, these arms (and no others) get twice
+  as many, up to the study's cap; each look takes its part of the 5 % (`Study.num_looks`).
+- A proposal that needs torch is made by the executor, in a worker; the driver asks again until it is there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from orchestrator.analysis import selection, table
+from orchestrator.analysis.scores import TrialScores, trial_scores
+from orchestrator.catalogue import catalogue_of
+from orchestrator.errors import StudyError
+from orchestrator.ledger import read
+from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.read import StudyRow, TrialRow
+from orchestrator.plan import Plan, Wanted, plan_arms
+from orchestrator.results import arms_of, baseline_key, rule_of
+from orchestrator.schema import read as read_document
+from orchestrator.search import Observed, needs_torch, objectives, observe, propose, propose_from
+from orchestrator.settings import Settings
+from orchestrator.states import TERMINAL_TRIALS
+from orchestrator.strict_yaml import Document
+from orchestrator.study import AddedSeeds, Pruning, Search, Study
+
+Call = Callable[..., "Future[Any]"]
+"""Call a function of plain values in another process: (function, *arguments) -> its result, later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What to do now."""
+
+    plan: Plan | None = None
+    """Trials to add."""
+    stopped: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """Arm key -> why it is given up."""
+    is_over: bool = False
+    """Whether nothing will be added any more."""
+
+
+class Growth:
+    """Finds the next step of any study; keeps nothing but proposals that are being made."""
+
+    def __init__(self, engine: Engine, settings: Settings, call: Call) -> None:
+        """Remember where to read, and who makes proposals that need torch."""
+        self._engine, self._settings, self._call = engine, settings, call
+        self._asked: dict[str, tuple[str, Future[Any]]] = {}
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a proposal is being made elsewhere."""
+        return bool(self._asked)
+
+    def step(self, study_id: str) -> Step:
+        """Return what a study does next; an empty step means: not yet.
+
+        Raises:
+            StudyError: the library's recipe or scale is no longer the one that the study was submitted with.
+        """
+        record = _Record(self._engine, study_id)
+        if not record.study.grows:
+            raise StudyError(record.row.name, 0, "the study has nothing to add: no search, and a fixed number of seeds")
+        stopped, going_on = _judged(record)
+        if going_on:
+            return Step(plan=self._planned(record, going_on), stopped=stopped)
+        if record.study.search is not None and record.num_proposed < record.study.search.trials:
+            return self._proposal(record, record.study.search, stopped)
+        if stopped or record.is_open:
+            return Step(stopped=stopped)
+        more = seeds_to_add(record)
+        return Step(plan=self._planned(record, more)) if more else Step(is_over=True)
+
+    def _proposal(self, record: _Record, search: Search, stopped: Mapping[str, dict[str, Any]]) -> Step:
+        history = record.history(stopped)
+        if needs_torch(search):
+            levels = self._elsewhere(record, search, history)
+            if levels is None:
+                return Step(stopped=stopped)
+        else:
+            levels = [propose(search, history, seed=search.seed)]
+        if levels[0] is None:
+            return Step(stopped=stopped, is_over=not record.is_open)
+        first = Wanted(levels[0], record.study.seed_list[:1], 1) if search.prune else Wanted(levels[0], record.study.seed_list)
+        return Step(plan=self._planned(record, [first]), stopped=stopped)
+
+    def _elsewhere(self, record: _Record, search: Search, history: list[Observed]) -> list[dict[str, Any] | None] | None:
+        """Return the proposal in a list once it is there; one made from an older record is thrown away."""
+        state, study_id = repr(history), record.row.study_id
+        asked = self._asked.get(study_id)
+        if asked is None or asked[0] != state:
+            text = search.model_dump_json(by_alias=True, exclude_unset=True)
+            self._asked[study_id] = (state, self._call(propose_from, text, history, search.seed))
+            return None
+        if not asked[1].done():
+            return None
+        del self._asked[study_id]
+        error = asked[1].exception()
+        if error is not None:
+            raise StudyError(record.row.name, 0, f"no proposal by {search.sampler}: {error}")
+        return [asked[1].result()]
+
+    def _planned(self, record: _Record, wanted: Sequence[Wanted]) -> Plan:
+        row, settings = record.row, self._settings
+        plan = plan_arms(record.study, row.scale, wanted, selections=row.spec.get("selections"),
+                         checkpoints=settings.home / "checkpoints", catalogue=partial(catalogue_of, settings))
+        if plan.spec_hash != row.spec_hash:
+            raise StudyError(row.name, 0, f"recipe {record.study.recipe} or scale {row.scale} changed since the study was "
+                             "submitted", "submit it again with --update; finished stages are found again")
+        return plan
+
+
+class _Record:
+    """A study's arms, trials and scores, as the ledger has them now."""
+
+    def __init__(self, engine: Engine, study_id: str) -> None:
+        self.row: StudyRow = read.study(engine, study_id)
+        self.study: Study = read_document(Study, Document(self.row.name, self.row.spec["study"], {}))
+        self.rows: list[TrialRow] = read.trials(engine, study_id)
+        self.scores: list[TrialScores] = trial_scores(self.rows, read.scores(engine, study_id))
+        self.arms = arms_of(self.rows)
+        self.baseline = baseline_key(self.study, self.arms)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether any trial is still to end."""
+        return any(row.state not in TERMINAL_TRIALS for row in self.rows)
+
+    @property
+    def num_proposed(self) -> int:
+        """Arms that a search proposed, the baseline not counted."""
+        return sum(arm.key != self.baseline for arm in self.arms)
+
+    def means(self, arm_key: str, rung: int = 0) -> dict[str, float]:
+        """Return the means over an arm's seeds at a rung, once all of them are over."""
+        mine = [(row, each) for row, each in zip(self.rows, self.scores, strict=True)
+                if row.arm_key == arm_key and row.rung == rung]
+        if any(row.state not in TERMINAL_TRIALS for row, _ in mine):
+            return {}
+        return _means([each.metrics for _, each in mine])
+
+    def observed(self, arm_key: str, rung: int = 0) -> Observed:
+        """Return what a search learns from an arm at a rung."""
+        levels = next(arm.levels for arm in self.arms if arm.key == arm_key)
+        baseline = self.means(self.baseline, rung) if self.baseline else {}
+        return observe(self.study, levels, self.means(arm_key, rung), baseline)
+
+    def history(self, stopped: Mapping[str, dict[str, Any]]) -> list[Observed]:
+        """Return all arms in the order of their proposal; those just stopped as stopped."""
+        reasons = {row.arm_key: row.stopped for row in self.rows if row.stopped} | dict(stopped)
+        found = []
+        for arm in self.arms:
+            why = reasons.get(arm.key)
+            each = self.observed(arm.key, why["rung"] if why else 0)
+            found.append(Observed(levels=each.levels, values=each.values, violations=each.violations,
+                                  stopped_at=why["rung"]) if why else each)
+        return found
+
+
+def _means(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Average the metrics that every seed of an arm has."""
+    names = set.intersection(*(set(each) for each in seeds)) if seeds else set()
+    return {name: sum(each[name] for each in seeds) / len(seeds) for name in names}
+
+
+# ---- rungs ---------------------------------------------------------------------------------------------------------
+
+
+def _judged(record: _Record) -> tuple[dict[str, dict[str, Any]], list[Wanted]]:
+    """Judge the arms that wait at a rung: why each is stopped, or what it goes on with."""
+    prune = record.study.search.prune if record.study.search else None
+    stopped: dict[str, dict[str, Any]] = {}
+    going_on: list[Wanted] = []
+    for arm_key, rung in _waiting(record) if prune else ():
+        why = _why_stopped(record, prune, arm_key, rung) if prune else None
+        levels = next(arm.levels for arm in record.arms if arm.key == arm_key)
+        is_last = prune is None or rung == len(prune.rungs)
+        if why is not None:
+            stopped[arm_key] = why
+        elif is_last:
+            going_on.append(Wanted(levels, record.study.seed_list))
+        else:
+            going_on.append(Wanted(levels, record.study.seed_list[:1], rung + 1))
+    return stopped, going_on
+
+
+def _waiting(record: _Record) -> list[tuple[str, int]]:
+    """Return the arms whose newest rung is over and that were not judged there, with the rung."""
+    rungs: dict[str, list[TrialRow]] = {}
+    for row in record.rows:
+        if row.arm_key != record.baseline and not row.stopped:
+            rungs.setdefault(row.arm_key, []).append(row)
+    return [(key, max(row.rung for row in mine)) for key, mine in rungs.items()
+            if all(row.rung > 0 and row.state in TERMINAL_TRIALS for row in mine)]
+
+
+def _why_stopped(record: _Record, prune: Pruning, arm_key: str, rung: int) -> dict[str, Any] | None:
+    """Return why an arm is given up at a rung, None if it goes on."""
+    signs = [1.0 if way == "maximize" else -1.0 for _, way in objectives(record.study)]
+    own = record.observed(arm_key, rung)
+    detail: dict[str, Any] = {"rung": rung, "fraction": prune.rungs[rung - 1], "keep": prune.keep,
+                              "metrics": [name for name, _ in objectives(record.study)]}
+    if own.values is None:
+        return {**detail, "values": None, "reason": "it has no scores there: it failed or diverged"}
+    at_rung = {row.arm_key for row in record.rows if row.rung == rung and row.arm_key != record.baseline}
+    measured = {key: each for key in sorted(at_rung) for each in [record.observed(key, rung)] if each.values is not None}
+    better = sum(_is_better(each, own, signs) for key, each in measured.items() if key != arm_key)
+    rank, allowed = better + 1, math.ceil(prune.keep * len(measured))
+    if len(measured) <= prune.warmup or rank <= allowed:
+        return None
+    return {**detail, "values": list(own.values), "rank": rank, "among": len(measured),
+            "reason": f"rank {rank} of {len(measured)} arms after {prune.rungs[rung - 1]:g} of the steps; the first {allowed} go on"}
+
+
+def _is_better(a: Observed, b: Observed, signs: Sequence[float]) -> bool:
+    """Say whether `a` beats `b`: by less violation, else by domination (with one objective: by more of it)."""
+    missed_a, missed_b = (sum(max(0.0, each) for each in observed.violations) for observed in (a, b))
+    if missed_a != missed_b:
+        return missed_a < missed_b
+    pairs = [(sign * x, sign * y) for sign, x, y in zip(signs, a.values or (), b.values or (), strict=True)]
+    return all(x >= y for x, y in pairs) and any(x > y for x, y in pairs)
+
+
+# ---- seeds where they matter ---------------------------------------------------------------------------------------
+
+
+def seeds_to_add(record: _Record) -> list[Wanted]:
+    """Return further seeds for the arms that the rule cannot yet tell apart; nothing once it can, or at the cap."""
+    seeds = record.study.seeds
+    if not isinstance(seeds, AddedSeeds):
+        return []
+    whole = [each for row, each in zip(record.rows, record.scores, strict=True) if row.rung == 0]
+    arms = [arm for arm in record.arms if any(each.arm_key == arm.key for each in whole)]
+    verdict = selection.select(rule_of(record.study, record.baseline), arms, table.measured(whole))
+    if verdict.kind != "underpowered" or len(verdict.tied) < 2:
+        return []
+    found = []
+    for arm in arms:
+        have = sum(each.arm_key == arm.key for each in whole)
+        if arm.key in verdict.tied and have < seeds.most:
+            more = next(count for count in seeds.rounds if count > have)
+            found.append(Wanted(arm.levels, tuple(range(have, more))))
+    return found
+

@@ -1,0 +1,127 @@
+"""Between an arm's levels and Optuna's parameters, both ways.
+
+- A simplex of n shares is n - 1 stick-breaking variables (inverse CDF of a Beta): uniform over the simplex, and no
+  redundant dimension. A grid range draws n_max, then n_min among those at most n_max. Both can be read back from levels.
+- Levels are rounded to three digits, so that they can be written and read by people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from orchestrator.study import Parameter
+
+SHARE_DIGITS = 3
+Levels = Mapping[str, Any]
+
+
+def distributions(parameter: Parameter) -> dict[str, BaseDistribution]:
+    """Return the variables of a parameter, by name."""
+    if parameter.uniform:
+        return {"value": FloatDistribution(*parameter.uniform)}
+    if parameter.log_float:
+        return {"value": FloatDistribution(*parameter.log_float, log=True)}
+    if parameter.integer:
+        return {"value": IntDistribution(*parameter.integer)}
+    if parameter.simplex:
+        return {f"stick {i}": FloatDistribution(0.0, 1.0) for i in range(len(parameter.simplex) - 1)}
+    if parameter.grid_range:
+        return {"n_max": IntDistribution(*parameter.grid_range.n_max), "place": FloatDistribution(0.0, 1.0)}
+    return {"value": CategoricalDistribution(tuple(range(len(parameter.choice or ()))))}
+
+
+def levels_of(parameters: Mapping[str, Parameter], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the levels that Optuna's parameters stand for."""
+    levels: dict[str, Any] = {}
+    for path, parameter in parameters.items():
+        own = {name.partition("|")[2]: value for name, value in params.items() if name.partition("|")[0] == path}
+        levels.update(flat({path: _value(parameter, own)}))
+    return levels
+
+
+def _value(parameter: Parameter, own: Mapping[str, Any]) -> Any:
+    bounds = parameter.uniform or parameter.log_float
+    if bounds:
+        return min(max(float(f"{own['value']:.3g}"), bounds[0]), bounds[1])
+    if parameter.integer:
+        return int(own["value"])
+    if parameter.simplex:
+        sticks = [own[f"stick {i}"] for i in range(len(parameter.simplex) - 1)]
+        return dict(zip(parameter.simplex, _shares(sticks), strict=True))
+    if parameter.grid_range:
+        low, high = parameter.grid_range.n_min[0], min(parameter.grid_range.n_min[1], own["n_max"])
+        return [min(high, low + int(own["place"] * (high - low + 1))), own["n_max"]]
+    return (parameter.choice or ())[own["value"]]
+
+
+def _shares(sticks: Sequence[float]) -> list[float]:
+    """Break a stick of length 1: each variable takes a part of what is left, uniformly over the simplex."""
+    shares, left = [], 1.0
+    for i, u in enumerate(sticks):
+        part = round(left * (1 - (1 - u) ** (1 / (len(sticks) - i))), SHARE_DIGITS)
+        shares.append(part)
+        left = max(0.0, round(left - part, SHARE_DIGITS))
+    return [*shares, left]
+
+
+def params_of(parameters: Mapping[str, Parameter], levels: Levels) -> dict[str, Any] | None:
+    """Read Optuna's parameters back from levels; None if they cannot be expressed."""
+    params: dict[str, Any] = {}
+    for path, parameter in parameters.items():
+        own = _read(parameter, path, levels)
+        if own is None:
+            return None
+        params.update({f"{path}|{name}": value for name, value in own.items()})
+    return params
+
+
+def _read(parameter: Parameter, path: str, levels: Levels) -> dict[str, Any] | None:
+    if parameter.choice is not None:
+        found = [i for i, value in enumerate(parameter.choice) if _is_within(flat({path: value}), levels)]
+        return {"value": found[0]} if found else None
+    if parameter.simplex:
+        return _sticks([levels.get(f"{path}.{name}") for name in parameter.simplex])
+    value = levels.get(path)
+    if parameter.grid_range:
+        low, high = parameter.grid_range.n_min, parameter.grid_range.n_max
+        if not isinstance(value, list | tuple) or not low[0] <= value[0] <= low[1] or not high[0] <= value[1] <= high[1]:
+            return None
+        width = min(low[1], value[1]) - low[0] + 1
+        return {"n_max": value[1], "place": (value[0] - low[0] + 0.5) / width}
+    bounds = parameter.uniform or parameter.log_float or parameter.integer or (0, 0)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return {"value": value} if is_number and bounds[0] <= value <= bounds[1] else None  # type: ignore[operator]
+
+
+def _sticks(shares: Sequence[float | None]) -> dict[str, float] | None:
+    sticks, left = {}, 1.0
+    for i, share in enumerate(shares[:-1]):
+        if share is None:
+            return None
+        part = min(1.0, share / left) if left > 0 else 0.0
+        sticks[f"stick {i}"] = min(1.0, max(0.0, 1 - (1 - part) ** (len(shares) - 1 - i)))
+        left -= share
+    return sticks
+
+
+def flat(levels: Levels) -> dict[str, Any]:
+    """Write a mapping as value as the paths below it."""
+    leaves: dict[str, Any] = {}
+    for path, value in levels.items():
+        if isinstance(value, Mapping):
+            leaves.update(flat({f"{path}.{name}": item for name, item in value.items()}))
+        else:
+            leaves[path] = list(value) if isinstance(value, tuple) else value
+    return leaves
+
+
+def _is_within(part: Levels, levels: Levels) -> bool:
+    return all(path in levels and levels[path] == value for path, value in part.items())
+
+
+def is_same(levels: Levels, other: Levels) -> bool:
+    """Say whether two arms have the same levels."""
+    return levels.keys() == other.keys() and _is_within(levels, other)

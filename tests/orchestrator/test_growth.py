@@ -1,0 +1,223 @@
+"""Studies that grow: arms of a search, rungs, seeds where they matter; nothing is kept outside the ledger."""
+
+import hashlib
+from collections import Counter
+from concurrent.futures import Future
+
+import pytest
+
+from model.evaluation.benchmarks import SUITES
+from orchestrator import growth
+from orchestrator.driver import Exit, drive
+from orchestrator.errors import StudyError
+from orchestrator.executor import InlineExecutor
+from orchestrator.growth import Growth
+from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import tables as t
+from orchestrator.ledger.engine import transaction
+from orchestrator.results import study_results
+from orchestrator.submit import submit
+from tests.toy import toy_settings
+
+PATH = "sft.mixture.alpha.science"
+SEARCH = """
+name: searched
+question: How much?
+recipe: sft-ablation
+search:
+  trials: 4
+  parallel: 2
+  parameters: {sft.mixture.alpha.science: {float: [0.0, 1.0]}}
+seeds: 2
+select: {maximize: knowledge, baseline: {sft.mixture.alpha.science: 0}}
+"""
+
+
+def scored(order, _report, _should_stop):
+    """Carry out nothing and say that all went well."""
+    digest = hashlib.sha256(order["stage_id"].encode()).digest()
+    result = {"benchmark": order["spec"].get("benchmark"), "score": digest[0] / 2.55, "num_items": 4, "loss": 1.0}
+    return {"attempt_id": order["attempt_id"], "attempt_no": 1, "state": "SUCCEEDED", "result": result, "failure": None, "seconds": 0.0}
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return toy_settings(tmp_path)
+
+
+@pytest.fixture
+def engine(settings):
+    engine = open_ledger(settings.ledger_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def study_id(engine, planned):
+    return submit(engine, planned(text=SEARCH))
+
+
+def run(settings, study_id):
+    return drive(settings, until=study_id, executor=lambda _: InlineExecutor(scored))
+
+
+def levels(engine, study_id):
+    return list(dict.fromkeys(row.levels[PATH] for row in read.trials(engine, study_id)))
+
+
+def next_levels(settings, engine, study_id, call=None):
+    """Return the levels of the next proposed arm."""
+    return Growth(engine, settings, call).step(study_id).plan.arms[0].levels
+
+
+def by_level(score, noise=0.0):
+    """Score every benchmark by the arm's level, with noise that each seed shares over arms and some of its own."""
+
+    def carried_out(order, _report, _should_stop):
+        spec = order["spec"]
+        result = {"loss": 1.0}
+        if order["kind"] == "evaluate":
+            level, seed = LEVELS[spec["parent_id"]]
+            digest = hashlib.sha256(f"{level} {seed}".encode()).digest()
+            value = score(level) + 3 * seed + noise * (digest[0] / 127.5 - 1)
+            result = {"benchmark": spec["benchmark"], "score": value, "num_items": 4}
+        elif order["kind"] == "sft":
+            LEVELS[order["stage_id"]] = (spec["config"]["mixture"]["alpha"]["science"], spec["seed"])
+        return {"attempt_id": order["attempt_id"], "attempt_no": 1, "state": "SUCCEEDED", "result": result, "failure": None, "seconds": 0.0}
+
+    return carried_out
+
+
+LEVELS: dict[str, tuple[float, int]] = {}
+"""Training stage -> level and seed, for the evaluate stages that follow."""
+
+
+# ---- searches ----
+
+
+def test_a_search_runs_its_baseline_and_all_its_arms(settings, engine, study_id):
+    assert run(settings, study_id) is Exit.FINISHED
+    row = read.study(engine, "searched")
+    assert (row.state, row.num_arms, row.num_trials) == ("COMPLETED", 5, 10)
+    assert len(set(levels(engine, study_id))) == 5
+    assert len(read.scores(engine, study_id)) == 10 * len(SUITES["workbench"])
+
+
+def test_a_search_that_was_interrupted_proposes_what_it_would_have_proposed(settings, engine, study_id):
+    assert next_levels(settings, engine, study_id) == next_levels(settings, engine, study_id)
+
+
+def test_a_space_without_anything_new_ends_the_search(settings, engine, planned):
+    study_id = submit(engine, planned(("{float: [0.0, 1.0]}", "{choice: [0, 0.5]}"), text=SEARCH))
+    assert run(settings, study_id) is Exit.FINISHED
+    assert levels(engine, study_id) == [0, 0.5]
+
+
+def test_what_cannot_be_proposed_pauses_the_study_with_the_reason(settings, engine, study_id, monkeypatch):
+    monkeypatch.setattr(growth, "propose", lambda *_, **__: {PATH: -1.0})
+    assert run(settings, study_id) is Exit.PAUSED
+    assert "allowed: 0 to 1000" in read.study(engine, "searched").reason
+
+
+def test_a_changed_library_is_noticed(settings, engine, study_id):
+    with transaction(engine) as connection:
+        connection.execute(t.studies.update().values(spec_hash="another"))
+    with pytest.raises(StudyError, match="recipe sft-ablation or scale tiny changed since the study was submitted"):
+        next_levels(settings, engine, study_id)
+
+
+def test_a_fixed_design_has_nothing_to_add(settings, engine, planned):
+    with pytest.raises(StudyError, match="has nothing to add"):
+        next_levels(settings, engine, submit(engine, planned()))
+
+
+def gp(planned):
+    return planned(("trials: 4", "trials: 4\n  sampler: gp"), text=SEARCH)
+
+
+def test_a_proposal_that_needs_torch_is_made_by_the_executor_and_waited_for(settings, engine, planned):
+    asked, answer = [], Future()
+    found = Growth(engine, settings, lambda *order: asked.append(order) or answer)
+    study_id = submit(engine, gp(planned))
+    assert (found.step(study_id).plan, found.step(study_id).plan, found.is_waiting, len(asked)) == (None, None, True, 1)
+    answer.set_result({PATH: 0.25})
+    assert found.step(study_id).plan.arms[0].levels == {PATH: 0.25}
+    assert not found.is_waiting
+
+
+def test_a_proposal_that_fails_elsewhere_is_told(settings, engine, planned):
+    answer = Future()
+    answer.set_exception(RuntimeError("no memory"))
+    found, study_id = Growth(engine, settings, lambda *_: answer), submit(engine, gp(planned))
+    found.step(study_id)
+    with pytest.raises(StudyError, match="no proposal by gp: no memory"):
+        found.step(study_id)
+
+
+def test_a_search_by_gp_ends(settings, engine, planned):
+    study_id = submit(engine, planned(("trials: 4", "trials: 1\n  sampler: gp"), text=SEARCH))
+    assert run(settings, study_id) is Exit.FINISHED
+    assert len(levels(engine, study_id)) == 2
+
+
+# ---- rungs ----
+
+
+RUNGS = ("trials: 4", "trials: 8\n  sampler: random\n  prune: {rungs: [0.25], keep: 0.5, warmup: 2}")
+
+
+def test_rungs_stop_the_worst_and_train_the_best_in_full(settings, engine, planned):
+    study_id = submit(engine, planned(RUNGS, text=SEARCH))
+    assert drive(settings, until=study_id, executor=lambda _: InlineExecutor(by_level(lambda level: 50 * level))) is Exit.FINISHED
+    rows = read.trials(engine, study_id)
+    stopped = {row.arm_key: row for row in rows if row.stopped}
+    whole = {row.arm_key: row.levels[PATH] for row in rows if row.rung == 0}
+    assert 1 <= len(stopped) <= 6
+    assert len(stopped) + len(whole) == 1 + 8
+    assert not stopped.keys() & whole.keys()
+    assert max(row.levels[PATH] for row in rows) in whole.values()
+    short = {row.config["sft"]["steps"] for row in rows if row.rung == 1}
+    assert len(short) == 1
+    assert short.pop() == round(0.25 * next(row.config["sft"]["steps"] for row in rows if row.rung == 0))
+    assert {row.seed for row in rows if row.rung == 1} == {0}
+
+
+def test_stopped_arms_are_recorded_with_score_and_rank_and_enter_no_mean(settings, engine, planned):
+    study_id = submit(engine, planned(RUNGS, text=SEARCH))
+    drive(settings, until=study_id, executor=lambda _: InlineExecutor(by_level(lambda level: 50 * level)))
+    found = study_results(engine, read.study(engine, study_id))
+    why = next(iter(found.search.stopped.values()))
+    assert why["rung"] == 1
+    assert why["rank"] > why["among"] * why["keep"]
+    assert not found.search.stopped.keys() & {arm.key for arm in found.arms}
+    events = [event for event in read.events(engine, study_id, limit=10_000) if event.to_state == "STOPPED"]
+    assert {event.entity_id for event in events} == found.search.stopped.keys()
+    assert found.verdict.kind != "incomplete"
+
+
+# ---- seeds where they matter ----
+
+
+ADDED = ("seeds: 2", "seeds: {first: 2, most: 8}\neffect: 2")
+
+
+def seeds_of(engine, study_id):
+    return Counter(row.levels[PATH] for row in read.trials(engine, study_id))
+
+
+def test_clear_differences_need_no_further_seed(settings, engine, planned):
+    study_id = submit(engine, planned(ADDED))
+    assert drive(settings, until=study_id, executor=lambda _: InlineExecutor(by_level(lambda level: 60 * level))) is Exit.FINISHED
+    assert seeds_of(engine, study_id) == {0: 2, 0.1: 2, 0.5: 2}
+    assert study_results(engine, read.study(engine, study_id)).verdict.kind == "selected"
+
+
+def test_seeds_are_added_to_the_arms_that_cannot_be_told_apart_up_to_the_cap(settings, engine, planned):
+    study_id = submit(engine, planned(ADDED))
+    executor = InlineExecutor(by_level(lambda level: 50 if level else 0, noise=6.0))
+    assert drive(settings, until=study_id, executor=lambda _: executor) is Exit.FINISHED
+    seeds = seeds_of(engine, study_id)
+    assert seeds[0] < seeds[0.1] == seeds[0.5] == 8
+    found = study_results(engine, read.study(engine, study_id))
+    assert (found.looks, found.verdict.kind) == (3, "underpowered")
+    assert "all 3 looks together keep 5 %" in found.seed_note
