@@ -198,12 +198,14 @@ class TrainConfig:
     freeze_decoder: bool = False
     micro_batch: int = not_in_identity(0)
     """Rows of one forward pass (samples, or packed rows); 0 is the whole batch."""
+    loaders: int = not_in_identity(0)
+    """Processes that prepare batches ahead; 0 prepares each batch when it is needed. Worth it where a device is faster than a core."""
     checkpoint_every: int = not_in_identity(100)
     """Steps between checkpoints to resume from."""
 
     def __post_init__(self) -> None:
         """Refuse what no loop could run."""
-        require_least(self, 0, "steps", "weight_decay", "clip", "micro_batch", "pack")
+        require_least(self, 0, "steps", "weight_decay", "clip", "micro_batch", "pack", "loaders")
         require_least(self, 1, "batch", "max_tokens", "threads", "checkpoint_every", "pack_images")
         require(not self.pack or self.pack >= self.max_tokens, "pack",
                  f"{self.pack} positions hold no sample of max_tokens {self.max_tokens}; allowed: 0, or at least max_tokens")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 
 from model.config import ContinualConfig, DataConfig, ModelConfig, PretrainConfig, SftConfig
 from model.data.conversation import Encoded, Encoder
+from model.data.loader import Batches, Loader
 from model.data.mixture import MixtureDraw, shares
 from model.data.supply import Supply, supply
 from model.data.tokenizer import load_tokenizer
@@ -54,8 +56,10 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
     samples = supply(data, shares(config.mixture), seed=seed)
-    batch_of, tally = batches(config, samples, encoder, seed=seed), Tally(samples.most_broken())
-    result = train(model, encoder, batch_of, config, folder=checkpoints, report=report, should_stop=should_stop, tally=tally)
+    tally = Tally(samples.most_broken())
+    batches = Batches(mixture=config.mixture, batch=config.batch, data=data, encoder=encoder, seed=seed)
+    with _batches(batches, config, samples) as batch_of:
+        result = train(model, encoder, batch_of, config, folder=checkpoints, report=report, should_stop=should_stop, tally=tally)
 
     def write(directory: Path) -> None:
         save_whole(directory, model, tokenizer, config.images, max_tokens=config.max_tokens)
@@ -86,7 +90,14 @@ def _model(model_config: ModelConfig, start: Path | None, *, tile: int, seed: in
     return model
 
 
-def batches(config: StageConfig, samples: Supply, encoder: Encoder, *, seed: int) -> Callable[[int], list[Encoded]]:
-    """Return the function from an optimiser step to its encoded samples."""
-    mixture = MixtureDraw(config.mixture, batch=config.batch, seed=seed)
-    return lambda step: [encoder.sample(samples.sample(draw)) for draw in mixture.batch(step)]
+@contextmanager
+def _batches(batches: Batches, config: StageConfig, samples: Supply) -> Iterator[Callable[[int], list[Encoded]]]:
+    """Return the function from an optimiser step to its encoded samples: of this process, or of loaders that end with the block."""
+    if not config.loaders:
+        yield batches.opened(samples)
+        return
+    loader = Loader(batches, steps=config.steps, loaders=config.loaders)
+    try:
+        yield loader
+    finally:
+        loader.close()

@@ -25,10 +25,10 @@ def data(tmp_path):
     return DataConfig(source="catalogue", catalogue=corpora.catalogue(tmp_path, *sources))
 
 
-def stage(folder, data, *, stop_before=None):
+def stage(folder, data, *, stop_before=None, config=CONFIG):
     folder.mkdir(exist_ok=True)
     asked = iter(range(100))
-    return train_stage(config=CONFIG, model_config=MODEL, data=data, seed=0, start=None, checkpoints=folder / "checkpoints",
+    return train_stage(config=config, model_config=MODEL, data=data, seed=0, start=None, checkpoints=folder / "checkpoints",
                        out=folder / "out", report=lambda _: None, should_stop=lambda: next(asked) == stop_before)
 
 
@@ -73,3 +73,11 @@ def test_broken_samples_under_the_limit_are_reported(tmp_path, data):
 def test_more_broken_samples_than_declared_end_the_stage(tmp_path, data):
     with pytest.raises(ValueError, match=r"2 broken samples in general/general-llava; allowed by its `broken`: 1; the latest is "):
         stage(tmp_path / "a", broken(data, 0.2))
+
+
+def test_loaders_train_the_same_model(tmp_path, data):
+    alone = stage(tmp_path / "alone", data)
+    helped = stage(tmp_path / "helped", data, config=replace(CONFIG, loaders=2))
+    assert helped["sources"] == alone["sources"]
+    weights = [load_file(tmp_path / name / "out" / "model.safetensors") for name in ("alone", "helped")]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())

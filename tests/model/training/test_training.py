@@ -10,14 +10,14 @@ from transformers.optimization import Adafactor as ReferenceAdafactor
 
 from model.config import PRESETS, Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
 from model.data.conversation import Encoder
-from model.data.supply import supply
+from model.data.loader import Batches
 from model.data.tokenizer import load_tokenizer
 from model.manifest import CorruptDirectory
 from model.mm15 import MM15
 from model.training import checkpoints
 from model.training.loop import Diverged, Stopped, _backward
 from model.training.optimisers import Adafactor, learning_rate, optimiser
-from model.training.stage import batches, drawn, train_stage
+from model.training.stage import drawn, train_stage
 
 CONFIG = SftConfig(images=ImageConfig(mode="single", tile=64, tokens=4), mixture=SftMixture(alpha=Alpha(general=1, science=0.5)),
                    steps=4, batch=3, lr=1e-3, warmup_steps=1, optimizer="adamw", checkpoint_every=2, max_tokens=512)
@@ -118,7 +118,7 @@ def test_gradients_do_not_depend_on_the_micro_batch(tmp_path):
     for size in (0, 1):
         torch.manual_seed(0)
         model, encoder = MM15(MODEL), Encoder(load_tokenizer(), CONFIG.images, max_tokens=512)
-        batch = batches(CONFIG, supply(DataConfig(), ["general", "science"], seed=0), encoder, seed=0)(0)
+        batch = Batches(mixture=CONFIG.mixture, batch=CONFIG.batch, data=DataConfig(), encoder=encoder, seed=0).opened()(0)
         loss = _backward(model, encoder, batch, replace(CONFIG, micro_batch=size))
         from_sizes.append((loss, [weight.grad for weight in model.parameters() if weight.grad is not None]))
     (loss_a, a), (loss_b, b) = from_sizes
