@@ -13,12 +13,13 @@ from model.plain import did_you_mean
 VERSIONS = {
     **{name: 1 for name in (
         "refer_ground", "recap", "sharegpt4v", "scene-qa", "scene-probe", "box-name", "name-box", "science-names", "science-choice",
-        "scene-pairs", "scene-choice", "small-print", "line-values", "table-cells", "table-facts", "screen-words", "handwriting",
+        "scene-pairs", "scene-choice", "small-print", "line-values", "table-cells", "table-facts", "handwriting", "phrase-box",
         "science-diagram", "geometry", "geometry-choice", "markup-source", "same-or-not", "which-image", "spot-difference", "film-moves",
         "words-text")},
     **{name: 2 for name in (
-        "general", "text_rich", "science", "math", "code", "multi_image", "text_only", "caption", "interleaved", "text_mm1", "text_hq",
-        "ocr", "form-fields", "chart-values", "drawn-sums", "sums-text")},
+        "general", "text_rich", "math", "code", "multi_image", "text_only", "caption", "interleaved", "text_mm1", "text_hq",
+        "ocr", "form-fields", "chart-values", "drawn-sums", "sums-text", "screen-words")},
+    "science": 3,
 }
 """Version of each workbench generator; bumped by hand when what it makes changes."""
 

@@ -67,6 +67,7 @@ ITEM_MAKERS: dict[str, Callable[..., Item]] = {
     "markup-source": markup.markup_source_item,
     "box-name": general.box_name_item,
     "name-box": general.name_box_item,
+    "phrase-box": general.phrase_box_item,
     "same-or-not": multi.same_or_not_item,
     "which-image": multi.which_image_item,
     "spot-difference": multi.spot_difference_item,

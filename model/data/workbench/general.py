@@ -5,6 +5,7 @@ The wordings and the shape-colour pairs that are held out are those of the scene
 
 from __future__ import annotations
 
+import json
 import random
 
 from PIL import ImageDraw
@@ -130,6 +131,16 @@ def name_box_item(index: int, *, seed: int) -> Item:
     """Ask for the box of a named shape."""
     rng, scene = _test_scene("name-box", index, seed, counts=(1, 2))
     return ask_item("name-box", index, seed, scene.image, rng.choice(box_turns(scene, "test")[1::2]))
+
+
+def phrase_box_item(index: int, *, seed: int) -> Item:
+    """Ask for the box of one of two or three things; the item says phrase and box in px, as Flickr30k's are judged."""
+    rng, scene = _test_scene("phrase-box", index, seed, counts=(2, 3))
+    place = rng.randrange(len(scene.things))
+    thing, turn = scene.things[place], box_turns(scene, "test")[2 * place + 1]
+    width, height = scene.image.size
+    meta = {"phrase": thing.shape, "width": str(width), "height": str(height), "boxes": json.dumps([thing.box])}
+    return ask_item("phrase-box", index, seed, scene.image, turn, meta=meta)
 
 
 def scene_choice_item(index: int, *, seed: int) -> Item:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from PIL import Image
 
@@ -27,15 +28,14 @@ CHOICE_LEADS = {"train": "Name of the {}?", "test": "Name of this {}?"}
 
 
 def science_sample(split: str, index: int, *, seed: int) -> Sample:
-    """Make one conversation about one or two figures: names, elements and a choice of four; one in six is a labelled diagram."""
+    """Make one conversation about one or two figures: names, elements and a choice of four; one in eight is a labelled diagram."""
     rng = stream("science", seed, split, index)
     name = f"science/{split}/{seed}/{index}"
-    if rng.random() < 1 / 6:
+    if rng.random() < 1 / 8:
         image, turns = draw_diagram(rng, split)
         return dense(name, "science", image, turns)
     scene = draw_scene(rng, split, counts=(1, 1, 2))
-    turns = [turn for thing in scene.things for turn in (_fact("name", thing, split, rng), _fact("element", thing, split, rng))]
-    turns += [_choice(scene.things[0], split, rng)[0], _fact("name", scene.things[0], split, rng)]
+    turns = [*_all_facts(scene.things, split), _choice(scene.things[0], split, rng)[0]]
     rng.shuffle(turns)
     return dense(name, "science", scene.image, turns)
 
@@ -79,6 +79,14 @@ def _fact(kind: str, thing: Thing, split: str, rng: random.Random) -> Turn:
     forms = TRAIN_FORMS if split == "train" else TEST_FORMS
     answer = NAMES[thing.shape] if kind == "name" else ELEMENTS[thing.colour]
     return Turn(rng.choice(forms[kind]).format(shape=thing.shape, colour=thing.colour), answer)
+
+
+def _all_facts(things: Sequence[Thing], split: str) -> list[Turn]:
+    """Tell name and element of every figure, in every wording of the split: two facts are few among a general sample's ten."""
+    forms = TRAIN_FORMS if split == "train" else TEST_FORMS
+    facts = {"name": lambda thing: NAMES[thing.shape], "element": lambda thing: ELEMENTS[thing.colour]}
+    return [Turn(form.format(shape=thing.shape, colour=thing.colour), fact(thing))
+            for thing in things for kind, fact in facts.items() for form in forms[kind]]
 
 
 def _choice(thing: Thing, split: str, rng: random.Random) -> tuple[Turn, tuple[str, ...]]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from model.data.samples import Item, Sample, Turn
-from model.data.workbench.assembling import ask_item, dense
+from model.data.samples import IMAGE, Item, Sample, Turn
+from model.data.workbench.assembling import dense
 from model.data.workbench.documents import font
 from model.data.workbench.randomness import stream
 from model.data.workbench.scenes import COLOURS
@@ -19,6 +19,8 @@ from model.images.layout import Box
 
 WORDS = ("save", "open", "stop", "play", "back", "next", "send", "help")
 BUTTON_COLOURS = ("red", "green", "blue", "purple", "black", "orange")
+PEOPLE = 10
+"""Answers to each question, as TextVQA has them; here all agree."""
 SWITCHES = ("mail", "lock", "sync")
 WORD_FORMS = {"train": "What does the {} button say?", "test": "Which word is on the {} button?"}
 COLOUR_FORMS = {"train": "What colour is {}?", "test": "Which colour is the button {}?"}
@@ -92,4 +94,6 @@ def screen_words_item(index: int, *, seed: int) -> Item:
     """Ask for a word, a colour or a state on a screen."""
     rng = stream("screen-words", seed, "test", index)
     screen = draw_screen(rng, "test")
-    return ask_item("screen-words", index, seed, screen.image, rng.choice(screen_turns(screen, "test", rng)))
+    turn = rng.choice(screen_turns(screen, "test", rng))
+    return Item(item_id=f"screen-words/{seed}/{index}", benchmark="screen-words", question=IMAGE + turn.question, images=(screen.image,),
+                references=(turn.answer,) * PEOPLE)

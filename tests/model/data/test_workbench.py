@@ -25,15 +25,15 @@ WORDS = {
     "name-box": (1, "2486bfd157b3"), "science-names": (1, "a09089b1065f"), "science-choice": (1, "4406ee8e68bd"),
     "scene-pairs": (1, "7f45e5d2c2f1"), "scene-choice": (1, "e8c867442331"), "small-print": (1, "219496978f2a"),
     "line-values": (1, "05886c09af46"), "table-cells": (1, "4722c7ea1b09"), "table-facts": (1, "ed65fadce025"),
-    "screen-words": (1, "e8cc26f2aa67"), "handwriting": (1, "b4298419c12f"), "science-diagram": (1, "c98924e35b4b"),
+    "handwriting": (1, "b4298419c12f"), "phrase-box": (1, "e93109f93bff"), "science-diagram": (1, "c98924e35b4b"),
     "geometry": (1, "52b968e247a8"), "geometry-choice": (1, "ccdd2724cb5b"), "markup-source": (1, "0ecbce43ad6e"),
     "same-or-not": (1, "716a9e66af0b"), "which-image": (1, "a83668575e71"), "spot-difference": (1, "dd453d13fcab"),
     "film-moves": (1, "8f34582cadb5"), "words-text": (1, "8055e536c06c"), "general": (2, "4c677508b47d"),
-    "text_rich": (2, "debb799c53ab"), "science": (2, "8ffbfeb3d8b6"), "math": (2, "1babe5fac679"), "code": (2, "487f326e8658"),
-    "multi_image": (2, "bc0b78af1e20"), "text_only": (2, "48a5ed6993c8"), "caption": (2, "4ca43433031d"),
-    "interleaved": (2, "84018091732e"), "text_mm1": (2, "b2f073ac2fb7"), "text_hq": (2, "d492e99fd173"), "ocr": (2, "00ba208019ee"),
-    "form-fields": (2, "bd30f4307955"), "chart-values": (2, "6de4295ad6cc"), "drawn-sums": (2, "e9006b114f8b"),
-    "sums-text": (2, "4233730a9d53"),
+    "text_rich": (2, "debb799c53ab"), "math": (2, "1babe5fac679"), "code": (2, "487f326e8658"), "multi_image": (2, "bc0b78af1e20"),
+    "text_only": (2, "48a5ed6993c8"), "caption": (2, "4ca43433031d"), "interleaved": (2, "84018091732e"),
+    "text_mm1": (2, "b2f073ac2fb7"), "text_hq": (2, "d492e99fd173"), "ocr": (2, "00ba208019ee"), "form-fields": (2, "bd30f4307955"),
+    "chart-values": (2, "6de4295ad6cc"), "drawn-sums": (2, "e9006b114f8b"), "sums-text": (2, "4233730a9d53"),
+    "screen-words": (2, "343e42b9c289"), "science": (3, "aa4724448ee1"),
 }
 """Version and digest of what each generator says. A change here needs a new version, and makes the packaged checkpoint old."""
 

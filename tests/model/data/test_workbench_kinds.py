@@ -1,6 +1,7 @@
 """Tables, lines, screens, handwriting, figures, pages and several images: answers against pixels, and what is held out."""
 
 import hashlib
+import json
 import re
 from collections import Counter
 from random import Random
@@ -24,6 +25,7 @@ from model.data.workbench import (
     tables,
     texts,
 )
+from model.images.layout import box_text
 
 SPLITS = pytest.mark.parametrize("split", ["train", "test"])
 
@@ -274,3 +276,13 @@ def test_instructions_about_words_are_followed():
         words = text.split()
         wanted = {"Repeat": words, "First word": words[:1], "Last word": words[-1:], "Backwards": words[::-1]}[order]
         assert turn.answer == " ".join(wanted)
+
+
+def test_a_phrase_box_is_where_its_question_is_about():
+    for index in range(30):
+        item = make_item("phrase-box", index)
+        width, height = item.images[0].size
+        assert (item.meta["width"], item.meta["height"]) == (str(width), str(height))
+        assert item.meta["phrase"] in item.question
+        (box,) = json.loads(item.meta["boxes"])
+        assert box_text(box, width=width, height=height) == item.references[0]
