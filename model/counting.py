@@ -1,7 +1,7 @@
-"""Parameters, FLOPs, tokens and memory by formula: what a plan can say before anything runs. Torch-free.
+"""Parameters, FLOPs and tokens by formula: what a plan can say before anything runs. Torch-free.
 
 - Model FLOPs: products of matrices and attention, two operations a multiply-add; recomputation, norms and activations
-  do not count. Training is three times the forward pass.
+  do not count. Training is three times the forward pass where nothing is frozen.
 - The encoder is counted on its own tokens, not on the decoder's: with high-resolution tiles it is 80 % of the work.
 - Causal attention is counted as the half that is needed.
 - The modules of `vision`, `connector` and `language` are the reference: tests compare every preset with them.
@@ -17,9 +17,6 @@ from statistics import fmean
 
 from model.config import DecoderConfig, ImageConfig, ModelConfig, TrainConfig, VisionConfig
 from model.images.description import image_load
-
-TRAINING = 3
-"""Training costs this many forward passes: one forward, two backward."""
 
 Size = tuple[int, int]
 """Height and width in px."""
@@ -64,7 +61,7 @@ def vision_parameters(config: VisionConfig) -> int:
     has_bias = config.stem == "conv" or config.stem_bias
     convolutions = sum(i * o * side**2 + (o if has_bias else 0) for i, o, side, _ in _stem(config))
     norms = 2 * width * (2 if config.norm_in else 1)
-    return convolutions + _places(config) * width + config.layers * block + norms
+    return convolutions + places(config) * width + config.layers * block + norms
 
 
 def connector_parameters(config: ModelConfig) -> int:
@@ -94,7 +91,7 @@ def patches(config: VisionConfig) -> int:
     return int((config.tile // config.patch) ** 2)
 
 
-def _places(config: VisionConfig) -> int:
+def places(config: VisionConfig) -> int:
     """Return the places that attention sees: the patches and the class token."""
     return patches(config) + (1 if config.class_token else 0)
 
@@ -160,10 +157,12 @@ class Flops:
         """All parts."""
         return self.vision + self.connector + self.decoder
 
-    @property
-    def training(self) -> float:
-        """Forward and backward."""
-        return TRAINING * self.total
+    def training(self, config: TrainConfig) -> float:
+        """Forward and backward: a frozen part passes gradients on, if a part before it learns, and has none of its own."""
+        learns = [not config.freeze_vision, not config.freeze_connector, not config.freeze_decoder]
+        # The encoder passes nothing on to pixels, but its blocks do to one another: it costs both or neither.
+        backward = [2 * learns[0], learns[0] + learns[1], 1 + learns[2]]
+        return sum(part * (1 + more) for part, more in zip((self.vision, self.connector, self.decoder), backward, strict=True))
 
 
 def forward_flops(config: ModelConfig, *, tiles: float, tokens: int, length: float, predicted: float = 0) -> Flops:
@@ -182,7 +181,7 @@ def forward_flops(config: ModelConfig, *, tiles: float, tokens: int, length: flo
 
 def vision_flops(config: VisionConfig) -> float:
     """Count the encoder on one tile: stem, products with weights, attention of all patches with all."""
-    count, width = _places(config), config.width
+    count, width = places(config), config.width
     stem = sum(2 * i * o * side**2 * positions for i, o, side, positions in _stem(config))
     products = 2 * count * (4 * width * width + 2 * width * config.mlp_width)
     return stem + config.layers * (products + 4 * count**2 * width)
@@ -261,42 +260,3 @@ def sample_cost(config: ModelConfig, images: ImageConfig, *, text_tokens: int, p
         tiles=fmean(load.tiles for load in loads), image_tokens=fmean(load.image_tokens for load in loads),
         length=fmean(lengths), longest=max(lengths), flops=flops,
     )
-
-
-# ---- bytes ---------------------------------------------------------------------------------------------------------
-
-
-def checkpoint_bytes(config: ModelConfig) -> int:
-    """Return the size of published weights, fp32; the file's header adds a few kilobytes."""
-    return 4 * parameters(config).total
-
-
-def training_bytes(config: ModelConfig, train: TrainConfig, cost: SampleCost) -> float:
-    """Estimate the memory of a training step without recomputation: weights, gradients, optimiser, activations.
-
-    Adafactor keeps a row and a column of each matrix, which is left out; AdamW keeps two values a weight. Activations
-    are those that the backward pass reads, for one micro-batch; scores of attention are not kept.
-    """
-    count = parameters(at_tile(config, train.images.tile)).total
-    copies = 8 + (8 if train.optimizer == "adamw" else 0) + (2 if train.dtype == "bf16" else 0)
-    samples = train.micro_batch or train.batch
-    value = 2 if train.dtype == "bf16" else 4
-    return copies * count + samples * value * activation_values(at_tile(config, train.images.tile), cost)
-
-
-def activation_values(config: ModelConfig, cost: SampleCost) -> float:
-    """Return the numbers that one sample's forward pass keeps for the backward pass.
-
-    A block of the encoder keeps nine tensors of its width (in and out of two norms, q, k, v, the mix twice) and two of
-    its MLP's; a layer of the decoder eight of its width, six each of q and k, v, and four of its MLP's; a block of the
-    C-Abstractor ten. Within a tenth of what autograd saves.
-    """
-    vision, decoder = config.vision, config.decoder
-    block = 9 * vision.width + 2 * vision.mlp_width
-    keys = decoder.kv_heads * decoder.head
-    wide = decoder.mlp_width * (decoder.experts_per_token if decoder.experts else 1)
-    layer = 8 * decoder.width + 6 * (decoder.width + keys) + keys + 4 * wide
-    is_deep = config.connector.kind == "c_abstractor"
-    connector = 10 * config.connector.hidden * config.connector.depth if is_deep else vision.width
-    patch_values = _places(vision) * vision.layers * block + patches(vision) * connector
-    return cost.tiles * patch_values + cost.length * decoder.layers * layer

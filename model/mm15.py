@@ -62,7 +62,7 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
-        moved = {each.name: value.to(device) for each in fields(self) if isinstance(value := getattr(self, each.name), Tensor)}
+        moved: dict[str, Any] = {each.name: value.to(device) for each in fields(self) if isinstance(value := getattr(self, each.name), Tensor)}
         return replace(self, **moved)
 
 

@@ -20,7 +20,7 @@ ANSWER_TOKENS = 75
 
 def training_flops(model: ModelConfig, config: TrainConfig) -> float:
     """Return the FLOPs of a training stage."""
-    return config.steps * config.batch * _cost(model, config.images, TEXT_TOKENS, ANSWER_TOKENS).flops.training
+    return config.steps * config.batch * _cost(model, config.images, TEXT_TOKENS, ANSWER_TOKENS).flops.training(config)
 
 
 def evaluation_flops(model: ModelConfig, images: ImageConfig, benchmark: str, limit: int) -> float:

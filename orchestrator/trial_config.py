@@ -27,6 +27,7 @@ from model.config import (
 from model.evaluation.benchmarks import BENCHMARKS, SUITES
 from model.plain import FieldError, build, did_you_mean, to_plain
 from model.shapes import read_shapes
+from model.training.rates import BY_RULE, rate_of
 from orchestrator import library
 from orchestrator.artifacts import start_folder
 from orchestrator.layers import Entry, Layer, Paths, Selections, located, nested, over
@@ -117,12 +118,15 @@ class Resolver:
         groups: dict[str, Layer] = {root: {} for root in ROOTS}
         for path, entry in over(self._base, arm).items():
             groups[path.partition(".")[0]][path] = entry
+        model = self._part("model", groups["model"], self._model)
+        for kind in self._kinds:
+            groups[kind] = _rated(kind, groups[kind], model)
         stages = {kind: self._part(kind, groups[kind], self._stage) for kind in self._kinds}
         stages = {kind: config for kind, config in stages.items() if config is not None}
         images = _images_of(groups, last=(list(stages) or self._kinds)[-1])
         return TrialConfig(
             recipe=self._recipe.name, scale=self._scale.name, start=self._start(groups), seed=seed,
-            model=self._part("model", groups["model"], self._model), **stages,
+            model=model, **stages,
             evaluate=self._part("evaluate", over(images, groups["evaluate"]), self._evaluate),
             data=self._part("data", groups["data"], self._data),
         )
@@ -237,6 +241,14 @@ class Resolver:
         if value not in levels:
             raise FieldError(path, f"{value!r}; allowed at scale {self._scale.name}: {', '.join(levels)}, or a number")
         return levels[value]
+
+
+def _rated(kind: str, entries: Layer, model: ModelConfig) -> Layer:
+    """Return the entries with `lr: mm1` as the rate that the rule gives for this model's decoder."""
+    entry = entries.get(f"{kind}.lr")
+    if entry is None or entry.value != BY_RULE:
+        return entries
+    return over(entries, {f"{kind}.lr": Entry(rate_of(model.decoder), entry.file, entry.location)})
 
 
 def _images_of(groups: dict[str, Layer], *, last: str) -> Layer:

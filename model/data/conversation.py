@@ -42,6 +42,11 @@ class Encoded:
     """Broken samples that it stands in for."""
 
     @property
+    def num_tiles(self) -> int:
+        """Encoder images."""
+        return len(self.tiles)
+
+    @property
     def num_supervised(self) -> int:
         """Tokens that carry loss."""
         return sum(label != IGNORED for label in self.labels)

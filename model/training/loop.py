@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import math
+import resource
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ from model.data.packing import pack
 from model.mm15 import MM15, Batch
 from model.training import checkpoints
 from model.training.optimisers import learning_rate, optimiser
+from model.training.speed import Meter, step_flops
 from model.training.tally import Tally
 
 HISTORY = 50
@@ -60,13 +62,15 @@ def train(model: MM15, encoder: Encoder, batch_of: BatchOf, config: TrainConfig,
         Stopped: `should_stop` said so; a checkpoint was written first.
     """
     freeze(model, config)
+    device = next(model.parameters()).device
     if config.pack:
-        use_packed_attention(model.decoder, next(model.parameters()).device)
+        use_packed_attention(model.decoder, device)
     movement = optimiser(model, config)
     first, totals = checkpoints.resume(folder, model, movement, on_corrupt=lambda text: report({"corrupt": text}))
     tally.restore(totals.pop("tally", tally.state()))
     totals = totals or {"samples": 0, "tokens": 0, "supervised": 0, "loss": math.nan}
     losses: deque[float] = deque(totals.pop("losses", ()), maxlen=HISTORY)
+    meter = Meter(torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu", config.dtype)
     began, model = time.monotonic(), model.train()
     for step in range(first, config.steps):
         if should_stop():
@@ -86,10 +90,17 @@ def train(model: MM15, encoder: Encoder, batch_of: BatchOf, config: TrainConfig,
                   "supervised": totals["supervised"] + sum(e.num_supervised for e in encoded), "loss": losses[-1]}
         done = step + 1
         report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": norm, **totals,
-                "samples_per_s": (done - first) * config.batch / (time.monotonic() - began)})
+                **meter.step(len(encoded), step_flops(model.config, config, encoded)), "peak_memory_gib": _peak_memory(device)})
         if done % config.checkpoint_every == 0 and done < config.steps:
             checkpoints.save(folder, model, movement, step=done, extra={**totals, "tally": tally.state(), "losses": list(losses)})
     return {**totals, "seconds": time.monotonic() - began, "resumed_from": first}
+
+
+def _peak_memory(device: torch.device) -> float:
+    """Return the most memory held so far, in GiB: of the device, or of this process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def freeze(model: MM15, config: TrainConfig) -> None:

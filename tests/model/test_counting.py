@@ -12,18 +12,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from model.config import PRESETS, ConnectorConfig, DecoderConfig, ImageConfig, ModelConfig, SftConfig, VisionConfig
 from model.counting import (
     TYPICAL_SIZES,
-    activation_values,
     at_tile,
-    checkpoint_bytes,
     connector_parameters,
     decoder_flops,
     forward_flops,
     parameters,
     sample_cost,
-    training_bytes,
     vision_flops,
     vision_parameters,
 )
+from model.memory import activation_values, checkpoint_bytes, training_bytes
 from model.mm15 import MM15, Batch
 
 TINY = PRESETS["tiny"]
@@ -151,7 +149,7 @@ def test_flops_of_experts_are_those_of_a_wider_dense_layer():
 
 def test_training_costs_three_forward_passes():
     flops = forward_flops(TINY, tiles=1, tokens=16, length=50)
-    assert flops.training == 3 * flops.total
+    assert flops.training(SftConfig(images=STATIC, steps=1, batch=1, lr=1e-3)) == pytest.approx(3 * flops.total)
 
 
 def test_cost_of_a_static_sample_is_the_same_for_every_size():
@@ -224,3 +222,13 @@ def test_memory_holds_weights_gradients_and_optimiser(changes, copies):
 def test_counting_needs_neither_torch_nor_numpy_nor_pillow():
     code = "import model.counting, sys; print(sorted({'torch', 'numpy', 'PIL', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(("frozen", "passes"), [
+    ({"freeze_vision"}, (1, 2, 3)), ({"freeze_vision", "freeze_connector"}, (1, 1, 3)), ({"freeze_decoder"}, (3, 3, 2)),
+    ({"freeze_connector"}, (3, 2, 3)),
+])
+def test_a_frozen_part_costs_what_its_backward_pass_still_needs(frozen, passes):
+    flops = forward_flops(TINY, tiles=5, tokens=16, length=200, predicted=60)
+    config = SftConfig(images=STATIC, steps=1, batch=1, lr=1e-3, **dict.fromkeys(frozen, True))
+    assert flops.training(config) == sum(n * part for n, part in zip(passes, (flops.vision, flops.connector, flops.decoder), strict=True))

@@ -8,6 +8,7 @@ import pytest
 from model.manifest import identity, publish
 from model.plain import to_plain
 from model.shapes import PRESETS, read_shapes
+from model.training.rates import rate_of
 from orchestrator import plan as plan_module
 from orchestrator import trial_config
 from orchestrator.errors import StudyError
@@ -85,6 +86,12 @@ def test_model_fields_can_be_factors(write: Write) -> None:
 
 def test_arm_may_take_another_recipe(write: Write) -> None:
     assert list(resolve(write(), "tiny", {"recipe": "mm1"}, 0).stages) == ["pretrain", "sft"]
+
+
+def test_a_scale_may_take_the_rate_of_pre_training_from_the_rule_for_each_model(write: Write) -> None:
+    rates = [resolve(write(("recipe: sft-ablation", "recipe: mm1")), "mm1.5-1b", {"model": model}, 0).stages["pretrain"].lr
+             for model in ("base", "larger")]
+    assert rates == [rate_of(PRESETS[name].decoder) for name in ("mm1.5-1b", "mm1.5-3b")]
 
 
 def test_scale_may_differ_for_one_recipe() -> None:

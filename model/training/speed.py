@@ -1,0 +1,79 @@
+"""How fast training goes: samples, model FLOPs and their share of the device's peak. Torch-free.
+
+- FLOPs are those of the samples that a step trained on: padding and recomputation do not count, attention counts within a
+  sample, the encoder counts on its own tokens, of experts only those that a token passes.
+- The rate is that of the last steps, so that start-up and compilation are soon forgotten.
+- A device that is not in the table has no utilisation: better none than a guess.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from model.config import ModelConfig, TrainConfig
+from model.counting import Flops, connector_flops, decoder_flops, vision_flops
+
+PEAK_BF16 = {
+    "NVIDIA H100 80GB HBM3": 989e12, "NVIDIA H200": 989e12, "NVIDIA H100 PCIe": 756e12,
+    "NVIDIA A100-SXM4-40GB": 312e12, "NVIDIA A100-SXM4-80GB": 312e12, "NVIDIA A100-PCIE-40GB": 312e12, "NVIDIA A100 80GB PCIe": 312e12,
+}
+"""Dense bf16 FLOPs per second by the name that the driver gives, from the vendor's data sheets."""
+
+WINDOW = 10
+"""Steps that the rate is taken over."""
+
+
+class Trained(Protocol):
+    """What is counted of a sample."""
+
+    @property
+    def ids(self) -> list[int]:
+        """Tokens."""
+
+    @property
+    def num_supervised(self) -> int:
+        """Tokens that carry loss."""
+
+    @property
+    def num_tiles(self) -> int:
+        """Encoder images."""
+
+
+def step_flops(model: ModelConfig, config: TrainConfig, samples: Iterable[Trained]) -> float:
+    """Count the model FLOPs of training on these samples, forward and backward."""
+    tile = vision_flops(model.vision), connector_flops(model, tokens=config.images.tokens)
+    tiles, decoder = 0, 0.0
+    for each in samples:
+        tiles += each.num_tiles
+        decoder += decoder_flops(model.decoder, length=len(each.ids), predicted=each.num_supervised)
+    return Flops(vision=tiles * tile[0], connector=tiles * tile[1], decoder=decoder).training(config)
+
+
+class Meter:
+    """Rates over the last steps of one attempt."""
+
+    def __init__(self, device: str, dtype: str, *, devices: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin.
+
+        Args:
+            device: name of the device, as its driver gives it.
+            dtype: compute type; the peaks are those of bf16.
+            devices: how many of them work together.
+            clock: seconds, increasing.
+        """
+        self._clock = clock
+        self._peak = PEAK_BF16.get(device, 0.0) * devices if dtype == "bf16" else 0.0
+        self._marks: deque[tuple[float, int, float]] = deque([(clock(), 0, 0.0)], maxlen=WINDOW + 1)
+
+    def step(self, samples: int, flops: float) -> dict[str, float]:
+        """Count a finished step; return `samples_per_s`, `tflops_per_s`, and `mfu` (0 to 1) where the device's peak is known."""
+        _, samples_before, flops_before = self._marks[-1]
+        self._marks.append((self._clock(), samples_before + samples, flops_before + flops))
+        (began, samples_before, flops_before), (now, samples, flops) = self._marks[0], self._marks[-1]
+        seconds = max(now - began, 1e-9)
+        rate = (flops - flops_before) / seconds
+        known = {"mfu": rate / self._peak} if self._peak else {}
+        return {"samples_per_s": (samples - samples_before) / seconds, "tflops_per_s": rate / 1e12, **known}

@@ -1,0 +1,48 @@
+"""Rates: FLOPs of the samples themselves, over a window, against a known peak or none."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from model.config import PRESETS, ImageConfig, SftConfig
+from model.counting import forward_flops
+from model.training.speed import WINDOW, Meter, step_flops
+
+TINY = PRESETS["tiny"]
+CONFIG = SftConfig(images=ImageConfig(mode="single", tile=64, tokens=16), steps=1, batch=2, lr=1e-3, dtype="bf16")
+
+
+@dataclass
+class Seen:
+    ids: list[int]
+    num_supervised: int
+    num_tiles: int
+
+
+SAMPLES = [Seen([0] * 100, 30, 5), Seen([0] * 40, 20, 0)]
+
+
+def meter(device, times, **more):
+    return Meter(device, "bf16", clock=iter(times).__next__, **more)
+
+
+def test_a_step_costs_what_its_samples_cost_by_themselves():
+    expected = sum(forward_flops(TINY, tiles=each.num_tiles, tokens=16, length=len(each.ids), predicted=each.num_supervised).total
+                   for each in SAMPLES)
+    assert step_flops(TINY, CONFIG, SAMPLES) == pytest.approx(3 * expected)
+
+
+def test_the_rate_is_samples_and_flops_over_time_and_the_peak():
+    found = meter("NVIDIA H200", [0.0, 0.5], devices=2).step(2, 3e12)
+    assert found["samples_per_s"] == 4
+    assert found["tflops_per_s"] == pytest.approx(6)
+    assert found["mfu"] == pytest.approx(6e12 / (2 * 989e12))
+
+
+def test_an_unknown_device_has_no_utilisation():
+    assert "mfu" not in meter("cpu", [0.0, 1.0]).step(2, 1e9)
+
+
+def test_a_slow_start_is_forgotten():
+    timed = meter("cpu", [0.0, *(100.0 + step for step in range(WINDOW + 2))])
+    assert [timed.step(2, 1e9)["samples_per_s"] for _ in range(WINDOW + 2)][-1] == pytest.approx(2)
