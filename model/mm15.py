@@ -62,7 +62,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
-        moved: dict[str, Any] = {each.name: value.to(device) for each in fields(self) if isinstance(value := getattr(self, each.name), Tensor)}
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        moved: dict[str, Any] = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
         return replace(self, **moved)
 
 
