@@ -37,7 +37,7 @@ from orchestrator.system_metrics import sampled
 
 Order = Mapping[str, Any]
 """attempt_id, attempt_no, stage_id, kind, label, spec, parent, attempt_dir, out, checkpoints, root and store (of the
-artifacts), failpoint: plain values."""
+artifacts), judge, failpoint: plain values."""
 Report = Callable[[dict[str, Any]], None]
 ShouldStop = Callable[[], bool]
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -57,6 +57,8 @@ class Work:
     """Folder to resume from; shared with earlier attempts."""
     report: Report
     should_stop: ShouldStop
+    judge: Mapping[str, str | None] | None = None
+    """Where a judge is reached (url, key_file, cache); none is named by a study."""
 
 
 StageFunction = Callable[[Work], dict[str, Any]]
@@ -127,7 +129,7 @@ def _execute(order: Order, stages: Mapping[str, StageFunction], report: Report, 
         mirror.fetch(parent)
     out = Path(order["out"])
     work = Work(kind=kind, spec=spec, parent=parent, out=out, checkpoints=Path(order["checkpoints"]), report=report,
-                should_stop=should_stop)
+                should_stop=should_stop, judge=order.get("judge"))
     mirror.restore(work.checkpoints)
     with mirror.copying(work.checkpoints):
         result = stages[kind](work)

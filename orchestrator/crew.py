@@ -67,6 +67,7 @@ class Crew:
             "out": str(artifacts.out_dir(stage_id, claim.attempt_no)),
             "checkpoints": str(artifacts.checkpoints_dir(stage_id)), "root": str(artifacts.root),
             "store": self._settings.artifact_store, "failpoint": self._settings.failpoint,
+            "judge": self._judge(),
         }
         if self._executor is None:
             self._executor = self._make(self._settings)
@@ -79,6 +80,14 @@ class Crew:
         if self._executor is None:
             self._executor = self._make(self._settings)
         return self._executor.call(function, *arguments)
+
+    def _judge(self) -> dict[str, str | None] | None:
+        """Say where the judge is reached; its key stays in its file."""
+        settings = self._settings
+        if not settings.judge_url:
+            return None
+        key_file = str(settings.judge_key_file.absolute()) if settings.judge_key_file else None
+        return {"url": settings.judge_url, "key_file": key_file, "cache": str(settings.home.absolute() / "judge")}
 
     def poll(self, timeout_s: float) -> list[Outcome]:
         """Wait until an attempt ends, at most so long; return what ended, called by its right name."""

@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     """Free space of the artifact store, in GiB, below which no stage is started."""
     retry_base_s: float = Field(default=1.0, ge=0)
     """Wait before the first retry; doubles with each further one, up to a minute."""
+    judge_url: str = ""
+    """Base of an OpenAI-compatible API where `evaluate.scoring.judge` is served; empty: a stage that needs it fails, and says so."""
+    judge_key_file: Path | None = None
+    """File that holds the judge's key alone; none sends no key."""
     failpoint: str = ""
     """Test aid, `name:k:kill|stop|raise` or `record:PATH`; see failpoints.py."""
 

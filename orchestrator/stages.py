@@ -104,7 +104,7 @@ class StageBuilder:
         version = f"{VERSIONS['evaluate']}.{BENCHMARKS[benchmark].version}"
         parts = {
             "kind": "evaluate", "version": version, "benchmark": benchmark, "model": config.model,
-            "config": evaluate, "data": config.data, "data_fingerprint": fingerprint_of(config.data, (benchmark,)),
+            "config": evaluate, "data": config.data, "data_fingerprint": fingerprint_of(config.data, BENCHMARKS[benchmark].data_names),
             "parent_id": parent_id,
         }
         stage_id = identity(parts)

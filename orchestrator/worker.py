@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,8 @@ import torch
 from model.config import DataConfig, ModelConfig
 from model.data.fingerprint import data_fingerprint
 from model.data.mixture import shares
-from model.evaluation.stage import evaluate_stage
+from model.evaluation.judge import Endpoint
+from model.evaluation.stage import Resources, evaluate_stage
 from model.plain import build
 from model.training import loop
 from model.training.stage import train_stage
@@ -59,7 +61,14 @@ def _evaluate(work: Work) -> dict[str, Any]:
         return evaluate_stage(
             benchmark=spec["benchmark"], config=build(CONFIGS["evaluate"], spec["config"], "config"),
             data=build(DataConfig, spec["data"], "data"), checkpoint=work.parent, out=work.out, report=work.report,
-            should_stop=work.should_stop)
+            should_stop=work.should_stop, resources=Resources(endpoint=_endpoint(work.judge)))
+
+
+def _endpoint(judge: Mapping[str, str | None] | None) -> Endpoint | None:
+    if judge is None or not judge["url"]:
+        return None
+    key_file, cache = (Path(path) if path else None for path in (judge["key_file"], judge["cache"]))
+    return Endpoint(url=judge["url"], key_file=key_file, cache=cache)
 
 
 def _check_data(data: DataConfig, config: Any, expected: str) -> None:

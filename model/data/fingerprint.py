@@ -15,7 +15,7 @@ VERSIONS = {
         "refer_ground", "recap", "sharegpt4v", "scene-qa", "scene-probe", "box-name", "name-box", "science-names", "science-choice",
         "scene-pairs", "scene-choice", "small-print", "line-values", "table-cells", "table-facts", "handwriting", "phrase-box",
         "science-diagram", "geometry", "geometry-choice", "markup-source", "same-or-not", "which-image", "spot-difference", "film-moves",
-        "words-text")},
+        "words-text", "bound-words", "operators")},
     **{name: 2 for name in (
         "general", "text_rich", "math", "code", "multi_image", "text_only", "caption", "interleaved", "text_mm1", "text_hq",
         "ocr", "form-fields", "chart-values", "drawn-sums", "sums-text", "screen-words")},

@@ -46,7 +46,16 @@ class Benchmark:
     shots: int = 0
     """Worked examples before the question, from the train split, images interleaved."""
     shots_of: str = ""
-    """The workbench benchmark that an n-shot one shows examples of."""
+    """The workbench benchmark whose questions an n-shot one asks; empty: it has its own."""
+    examples: str = ""
+    """Category of the training samples that are the examples of `shots_of`."""
+    made_of: tuple[str, ...] = ()
+    """Generators of the workbench behind the items, where that is not the one of the same name."""
+
+    @property
+    def data_names(self) -> tuple[str, ...]:
+        """What the fingerprint of its data is made of."""
+        return self.made_of or (self.name,)
 
     @property
     def needs_judge(self) -> bool:

@@ -115,6 +115,11 @@ MULTI_IMAGE = (
                layout="image_list, question (with <image>), options, answer, idx"),
 )
 
+TEXT_ONLY = (
+    _benchmark("held-out-text", "text_only", "Held-out text", metric="likelihood", total="bits",
+               layout="text (a document no model was trained on)"),
+)
+
 SHOTS = (0, 4, 8)
 _VL_ICL = {"open-mi": "open MiniImageNet", "matching-mi": "matching MiniImageNet", "clevr-count": "CLEVR count", "operator-induction":
            "operator induction", "operator-induction-interleaved": "interleaved operator induction", "textocr": "TextOCR"}
@@ -124,7 +129,7 @@ VL_ICL = tuple(
     for name, title in _VL_ICL.items() for shots in SHOTS)
 
 DECK: tuple[Benchmark, ...] = (*GENERAL, *TEXT_RICH, *KNOWLEDGE, *REFER_GROUND, *MULTI_IMAGE)
-PUBLIC: tuple[Benchmark, ...] = (*DECK, *VL_ICL)
+PUBLIC: tuple[Benchmark, ...] = (*DECK, *TEXT_ONLY, *VL_ICL)
 
 PUBLIC_SUITES: dict[str, tuple[str, ...]] = {
     "mm15": tuple(each.name for each in DECK),

@@ -20,7 +20,6 @@ from model.config import DataConfig, EvaluateConfig
 from model.data.conversation import Encoder
 from model.data.samples import Item
 from model.data.tokenizer import load_tokenizer
-from model.data.workbench import make_item
 from model.evaluation.answering import Answered, Answerer, mean_tokens
 from model.evaluation.answers import ITEMS, Answer, write
 from model.evaluation.benchmark import Benchmark
@@ -30,6 +29,7 @@ from model.evaluation.judging import Bench, judge_item, require
 from model.evaluation.local import LocalItems
 from model.evaluation.metrics import ItemScore, score_item
 from model.evaluation.totals import limited, total
+from model.evaluation.workbench_items import workbench_item
 from model.manifest import publish, verify
 from model.mm15 import MM15
 from model.plain import did_you_mean
@@ -154,7 +154,7 @@ class _Made:
         return self.spec.num_items
 
     def __getitem__(self, index: int) -> Item:
-        return make_item(self.spec.name, index, seed=self.seed)
+        return workbench_item(self.spec, index, seed=self.seed)
 
 
 def _answerer(spec: Benchmark, config: EvaluateConfig, checkpoint: Path, report: Callable[[dict[str, Any]], None],

@@ -79,9 +79,13 @@ def letter_of(answer: object, options: Sequence[str], row: Row) -> str:
     raise ValueError(f"{row.where}: the answer is {answer!r}; allowed: one of {', '.join(valid)}, or an index from 0")
 
 
-def list_of(row: Row, column: str) -> list[str]:
-    """Return a cell that is a list, or the text of one (`['a', 'b']`, as MMMU writes its options)."""
-    cell = row.get(column, [])
+def list_of(row: Row, column: str, *, may_lack: bool = False) -> list[str]:
+    """Return a cell that is a list, or the text of one (`['a', 'b']`, as MMMU writes its options).
+
+    Raises:
+        ValueError: it is no list, or absent where it must be there.
+    """
+    cell = row.get(column, []) if may_lack else row[column]
     if isinstance(cell, str):
         try:
             cell = ast.literal_eval(cell)

@@ -110,11 +110,16 @@ def scienceqa(row: Row, spec: Benchmark) -> list[Draft]:
 
 def mathvista(row: Row, spec: Benchmark) -> list[Draft]:
     """What form the answer has decides how it is compared; `query` is the question with its hint."""
-    choices = list_of(row, "choices")
+    choices = list_of(row, "choices", may_lack=True)
     meta = {"question_type": row.text("question_type"), "answer_type": row.text("answer_type"),
             "precision": str(int(float(row.get("precision", 0)))), "query": str(row.get("query", row.text("question")))}
     return draft(row, spec, meta["query"], name=row.text("pid"), images=["decoded_image"], references=[row.text("answer")],
                  options=choices, meta=meta)
+
+
+def text(row: Row, spec: Benchmark) -> list[Draft]:
+    """A document to be weighed."""
+    return [Draft(item_id=f"{spec.name}/{row.table.path.stem}/{row.number}", question="", references=(row.text("text"),))]
 
 
 def _choices(row: Row, spec: Benchmark, options: Sequence[str], *, name: str, hint: str = "") -> list[Draft]:
@@ -137,6 +142,6 @@ def _escaped(value: str) -> str:
 GENERAL: dict[str, Maker] = {
     "mme": mme, "seed-img": seed, "pope": pope, "llava-bench-wild": judged, "ferret-bench": judged, "mm-vet": mmvet,
     "realworldqa": realworldqa, "wtq": wtq, "tabfact": tabfact, "ocrbench": ocrbench,
-    "chartqa": one_answer, "textvqa": answers, "docvqa": answers, "infovqa": answers,
+    "held-out-text": text, "chartqa": one_answer, "textvqa": answers, "docvqa": answers, "infovqa": answers,
     "ai2d": ai2d, "scienceqa-img": scienceqa, "mathvista": mathvista,
 }

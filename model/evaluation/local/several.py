@@ -57,7 +57,7 @@ def flickr30k(row: Row, spec: Benchmark) -> list[Draft]:
 
 def lvis(row: Row, spec: Benchmark) -> list[Draft]:
     """A region, asked for as the row words it; the name and its synonyms are right; `prompt` is box or point."""
-    names = [row.text("name"), *list_of(row, "synonyms")]
+    names = [row.text("name"), *list_of(row, "synonyms", may_lack=True)]
     meta = {"prompt": str(row.get("prompt", "box"))}
     return draft(row, spec, row.text("question"), name=str(row.get("id", row.number)), references=dict.fromkeys(names), meta=meta)  # type: ignore[arg-type]
 
@@ -71,7 +71,7 @@ def qbench2(row: Row, spec: Benchmark) -> list[Draft]:
 
 def mantis(row: Row, spec: Benchmark) -> list[Draft]:
     """Multiple choice with the options in the question, or a short answer."""
-    options = list_of(row, "options")
+    options = list_of(row, "options", may_lack=True)
     is_choice = row.text("question_type") == "multi-choice"
     tail = MANTIS_TAILS[is_choice]
     gold = letter_of(row["answer"], options, row) if is_choice else row.text("answer")

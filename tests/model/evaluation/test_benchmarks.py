@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from model.data.fingerprint import VERSIONS
 from model.data.workbench import ITEM_MAKERS
 from model.evaluation.benchmarks import BENCHMARKS, SUITES
 from model.evaluation.judging import JUDGED
@@ -13,9 +14,11 @@ from model.evaluation.scoring import ScoringConfig
 
 
 def test_workbench_benchmarks_have_a_maker_items_and_a_metric():
-    own = {name: each for name, each in BENCHMARKS.items() if each.source == "workbench"}
-    assert own.keys() == ITEM_MAKERS.keys()
-    assert all(each.num_items > 0 and each.metric in METRICS and each.manner_of for each in own.values())
+    own = [each for each in BENCHMARKS.values() if each.source == "workbench"]
+    assert {each.name for each in own if not each.made_of} == ITEM_MAKERS.keys()
+    assert {each.shots_of for each in own if each.shots_of} <= ITEM_MAKERS.keys()
+    assert {name for each in own for name in each.data_names} <= VERSIONS.keys()
+    assert all(each.num_items > 0 and each.metric in METRICS and each.manner_of for each in own)
 
 
 PUBLIC = [each for each in BENCHMARKS.values() if each.source == "catalogue"]

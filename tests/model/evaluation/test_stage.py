@@ -9,11 +9,14 @@ import torch
 
 from model.config import PRESETS, DataConfig, EvaluateConfig, ImageConfig
 from model.data.tokenizer import load_tokenizer
-from model.data.workbench import ITEM_MAKERS, make_item
-from model.evaluation.stage import evaluate_stage
+from model.evaluation.answers import read, rescored
+from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.scoring import ScoringConfig
+from model.evaluation.stage import Resources, evaluate_stage
 from model.manifest import CorruptDirectory, publish, verify
 from model.mm15 import MM15
 from model.training.loop import Stopped
+from tests.copies import write
 
 TINY = PRESETS["tiny"]
 CONFIG = EvaluateConfig(images=ImageConfig(mode="single", tile=64, tokens=4), benchmarks=("scene-qa",), num_items=6, batch=4)
@@ -43,13 +46,13 @@ def rows(out):
     return [json.loads(line) for line in (out / "items.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.mark.parametrize("benchmark", sorted(ITEM_MAKERS))
+@pytest.mark.parametrize("benchmark", sorted(name for name, each in BENCHMARKS.items() if each.source == "workbench"))
 def test_every_workbench_benchmark_is_scored_and_its_answers_kept(checkpoint, tmp_path, benchmark):
     found = evaluate(checkpoint, tmp_path / "out", benchmark=benchmark)
     assert (found["benchmark"], found["num_items"], found["is_complete"]) == (benchmark, 6, True)
     assert 0 <= found["score"] <= found["score_lenient"] <= 100
     verify(tmp_path / "out")
-    assert [row["item_id"] for row in rows(tmp_path / "out")] == [make_item(benchmark, i).item_id for i in range(6)]
+    assert [row["item_id"] for row in rows(tmp_path / "out")] == [f"{benchmark}/0/{i}" for i in range(6)]
 
 
 def test_the_score_is_the_mean_of_the_items(checkpoint, tmp_path):
@@ -120,3 +123,44 @@ def test_a_damaged_checkpoint_is_refused(checkpoint, tmp_path):
     (damaged / "config.json").write_text("{}")
     with pytest.raises(CorruptDirectory, match=r"config\.json"):
         evaluate(damaged, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["pope", "mmmu", "refcocog", "open-mi-4shot", "held-out-text"])
+def test_a_local_copy_is_answered_and_scored(checkpoint, tmp_path, name):
+    resources = Resources(local=write(tmp_path, name, suffix="parquet"))
+    found = evaluate_stage(benchmark=name, config=replace(CONFIG, num_items=0), data=DataConfig(source="catalogue"), checkpoint=checkpoint,
+                           out=tmp_path / "out", report=lambda _: None, should_stop=lambda: False, resources=resources)
+    assert found["num_items"] == len(rows(tmp_path / "out")) > 0
+    assert found["is_complete"] == (name != "mmmu")  # it is known to have 900 items
+
+
+def test_bits_per_byte_equal_the_models_own_loss(checkpoint, tmp_path):
+    found = evaluate(checkpoint, tmp_path / "out", benchmark="english-bits")
+    texts = [row["references"][0] for row in rows(tmp_path / "out")]
+    model, tokenizer = MM15.from_pretrained(checkpoint, tile=64), load_tokenizer(checkpoint)
+    ids = [[tokenizer.convert_tokens_to_ids("<bos>"), *tokenizer.encode(text, add_special_tokens=False)] for text in texts]
+    with torch.no_grad():
+        nats = [torch.nn.functional.cross_entropy(model.decoder(torch.tensor([each])).logits[0, :-1], torch.tensor(each[1:]), reduction="sum")
+                for each in ids]
+    bits = float(sum(nats)) / math.log(2) / sum(len(text.encode()) for text in texts)
+    assert found["details"]["bits_per_byte"] == pytest.approx(bits, rel=1e-4)
+    assert found["score"] == pytest.approx(max(0, 100 * (1 - bits / 8)), rel=1e-3)
+
+
+def test_a_judged_benchmark_without_a_judge_is_not_run_rather_than_zero(tmp_path):
+    with pytest.raises(ValueError, match="mm-vet: not run, it needs a judge"):
+        evaluate(tmp_path / "no checkpoint", tmp_path / "out", benchmark="mm-vet")
+    config = replace(CONFIG, scoring=ScoringConfig(judge="judge-1"))
+    with pytest.raises(ValueError, match=r"no endpoint\nhint: ABLATE_JUDGE_URL"):
+        evaluate(tmp_path / "no checkpoint", tmp_path / "out", benchmark="mm-vet", config=config)
+
+
+def test_stored_answers_give_the_same_score_again_and_another_choice_another_one(checkpoint, tmp_path):
+    resources = Resources(local=write(tmp_path, "docvqa"))
+    found = evaluate_stage(benchmark="docvqa", config=CONFIG, data=DataConfig(), checkpoint=checkpoint, out=tmp_path / "out",
+                           report=lambda _: None, should_stop=lambda: False, resources=resources)
+    stored = read(tmp_path / "out" / "items.jsonl", "docvqa")
+    spec = BENCHMARKS["docvqa"]
+    assert rescored(spec, stored, ScoringConfig(), is_limited=True).score == found["score"]
+    changed = [replace(stored[0], prediction="MAY 1")]
+    assert [rescored(spec, changed, ScoringConfig(anls_form=form)).score for form in ("rrc", "due")] == [100, 0]

@@ -1,0 +1,32 @@
+"""Items of the workbench by benchmark: plain ones, those after worked examples, and texts to be weighed. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from model.data.samples import Item
+from model.data.workbench import in_context, make_item, make_sample
+from model.evaluation.benchmark import Benchmark
+
+OWN: dict[str, Callable[..., Item]] = {"bound-words": in_context.bound_words_item, "operators": in_context.operators_item}
+
+
+def workbench_item(spec: Benchmark, index: int, *, seed: int) -> Item:
+    """Make an item of a workbench benchmark's test split.
+
+    Args:
+        spec: of the benchmark.
+        index: from 0.
+        seed: of the corpus.
+    """
+    if spec.metric == "likelihood":
+        return in_context.plain_text_item(index, seed=seed, num_texts=spec.num_items, make_sample=make_sample)
+    if spec.category != "in_context":
+        return make_item(spec.name, index, seed=seed)
+    if spec.shots_of:
+        plain = make_item(spec.shots_of, index, seed=seed)
+        item = in_context.with_examples(plain, index, seed=seed, shots=spec.shots, category=spec.examples, make_sample=make_sample)
+    else:
+        item = OWN[spec.made_of[0]](index, seed=seed, shots=spec.shots)
+    return replace(item, item_id=f"{spec.name}/{seed}/{index}", benchmark=spec.name)
