@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from model.config import DataConfig
-from model.data.declared import CatalogueConfig, RemoteConfig, SourceConfig
+from model.data.declared import CatalogueConfig, CopyConfig, RemoteConfig, SourceConfig
 from model.data.fingerprint import data_fingerprint
 from model.data.sources.addresses import is_remote
 from model.data.taxonomy import CATEGORIES, DATASETS
+from model.evaluation.benchmark import Benchmark
+from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.local.content import copy_fingerprint
 from model.plain import FieldError, build, did_you_mean
 from orchestrator.errors import StudyError
 from orchestrator.settings import Settings
@@ -25,7 +28,7 @@ from orchestrator.strict_yaml import Document, Location, load
 
 LoadCatalogue = Callable[[], CatalogueConfig | None]
 """Reads the catalogue when a study needs it."""
-_FIELDS = ("kind", "name", "about", "remote", "datasets")
+_FIELDS = ("kind", "name", "about", "remote", "datasets", "benchmarks")
 
 
 def no_catalogue() -> CatalogueConfig | None:
@@ -60,7 +63,18 @@ def load_catalogue(path: Path, *, cache: Path) -> CatalogueConfig:
         raise document.error(("name",), f"{values.get('name')!r}; allowed: text")
     remote = _built(document, RemoteConfig, values.get("remote", {}), ("remote",))
     sources = tuple(_sources(document, path.absolute().parent))
-    return CatalogueConfig(name=values["name"], sources=sources, remote=remote, cache=str(cache.absolute()))
+    copies = tuple(_copies(document, path.absolute().parent))
+    return CatalogueConfig(name=values["name"], sources=sources, remote=remote, cache=str(cache.absolute()), benchmarks=copies)
+
+
+def _copies(document: Document, folder: Path) -> Iterable[CopyConfig]:
+    public = [name for name, each in BENCHMARKS.items() if each.source == "catalogue"]
+    for name, place in _mapping(document, document.values.get("benchmarks", {}), ("benchmarks",)).items():
+        if name not in public:
+            raise document.error(("benchmarks", name), "no such benchmark", did_you_mean(name, public))
+        if not isinstance(place, str):
+            raise document.error(("benchmarks", name), f"{place!r}; allowed: the folder of a local copy")
+        yield CopyConfig(name=name, folder=str(folder / place))
 
 
 def _sources(document: Document, folder: Path) -> Iterable[SourceConfig]:
@@ -141,6 +155,23 @@ class DataSets:
         if (mine, categories) not in self._known:  # files may change between two plans, not within one
             self._known[mine, categories] = fingerprint_of(mine, categories)
         return mine, self._known[mine, categories]
+
+    def copy_of(self, data: DataConfig, spec: Benchmark) -> tuple[DataConfig, str]:
+        """Return the data of an evaluation with the local copy that it reads, if it reads one, and its fingerprint."""
+        if spec.source == "workbench":
+            return data, fingerprint_of(data, spec.data_names)
+        catalogue = self._read()
+        if catalogue is None or catalogue.copy_of(spec.name) is None:
+            self._missing[f"benchmark {spec.name}"] = None
+            return data, fingerprint_of(replace(data, source="catalogue"), (spec.name,))
+        copies = tuple(each for each in catalogue.benchmarks if each.name == spec.name)
+        mine = replace(data, catalogue=replace(catalogue, sources=(), benchmarks=copies))
+        if (mine, (spec.name,)) not in self._known:
+            try:
+                self._known[mine, (spec.name,)] = copy_fingerprint(catalogue, spec.name)
+            except ValueError as error:
+                raise StudyError(f"catalogue {catalogue.name}", 0, str(error)) from error
+        return mine, self._known[mine, (spec.name,)]
 
     def contents(self, asked: Iterable[tuple[DataConfig, tuple[str, ...]]]) -> dict[str, str]:
         """Return category to fingerprint of all catalogue data that these stages draw from."""

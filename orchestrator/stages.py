@@ -18,7 +18,7 @@ from model.data.mixture import shares
 from model.evaluation.benchmarks import BENCHMARKS
 from model.plain import to_plain
 from orchestrator.artifacts import OPERATOR, PACKAGED, start_folder
-from orchestrator.catalogue import DataSets, fingerprint_of
+from orchestrator.catalogue import DataSets
 from orchestrator.cost import evaluation_flops, num_items, training_flops
 from orchestrator.errors import StudyError
 from orchestrator.identity import VERSIONS, identity
@@ -102,9 +102,10 @@ class StageBuilder:
     def _evaluate(self, benchmark: str, config: TrialConfig, parent_id: str, arm_name: str) -> str:
         evaluate = _of_benchmark(config.evaluate, benchmark)
         version = f"{VERSIONS['evaluate']}.{BENCHMARKS[benchmark].version}"
+        data, fingerprint = self._data_sets.copy_of(config.data, BENCHMARKS[benchmark])
         parts = {
             "kind": "evaluate", "version": version, "benchmark": benchmark, "model": config.model,
-            "config": evaluate, "data": config.data, "data_fingerprint": fingerprint_of(config.data, BENCHMARKS[benchmark].data_names),
+            "config": evaluate, "data": data, "data_fingerprint": fingerprint,
             "parent_id": parent_id,
         }
         stage_id = identity(parts)

@@ -18,6 +18,7 @@ from model.config import DataConfig, ModelConfig
 from model.data.fingerprint import data_fingerprint
 from model.data.mixture import shares
 from model.evaluation.judge import Endpoint
+from model.evaluation.local.content import copy_fingerprint
 from model.evaluation.stage import Resources, evaluate_stage
 from model.plain import build
 from model.training import loop
@@ -57,11 +58,23 @@ def _evaluate(work: Work) -> dict[str, Any]:
     if work.parent is None:
         raise ValueError("evaluate needs a checkpoint; its stage has no parent")
     spec = work.spec
+    data = build(DataConfig, spec["data"], "data")
     with _mapped():
         return evaluate_stage(
-            benchmark=spec["benchmark"], config=build(CONFIGS["evaluate"], spec["config"], "config"),
-            data=build(DataConfig, spec["data"], "data"), checkpoint=work.parent, out=work.out, report=work.report,
-            should_stop=work.should_stop, resources=Resources(endpoint=_endpoint(work.judge)))
+            benchmark=spec["benchmark"], config=build(CONFIGS["evaluate"], spec["config"], "config"), data=data,
+            checkpoint=work.parent, out=work.out, report=work.report, should_stop=work.should_stop,
+            resources=Resources(local=_copy(data, spec), endpoint=_endpoint(work.judge)))
+
+
+def _copy(data: DataConfig, spec: Mapping[str, Any]) -> Path | None:
+    """Return the folder of the benchmark's copy, if it is still the one that the stage is named by."""
+    if data.catalogue is None or not data.catalogue.benchmarks:
+        return None
+    found = copy_fingerprint(data.catalogue, spec["benchmark"])
+    if found != spec["data_fingerprint"]:
+        raise ValueError(f"the copy of {spec['benchmark']} has the fingerprint {found[:12]}…, the stage was planned on "
+                         f"{spec['data_fingerprint'][:12]}…\nhint: files changed; submit the study again with --update")
+    return data.catalogue.copy_of(spec["benchmark"])
 
 
 def _endpoint(judge: Mapping[str, str | None] | None) -> Endpoint | None:

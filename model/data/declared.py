@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from model.data.taxonomy import CATEGORIES
@@ -92,6 +93,15 @@ class SourceConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CopyConfig:
+    """A local copy of a public benchmark."""
+
+    name: str
+    folder: str
+    """Holds what the benchmark's `layout` describes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueConfig:
     """The data sets that a stage may draw from."""
 
@@ -100,6 +110,11 @@ class CatalogueConfig:
     remote: RemoteConfig = RemoteConfig()
     cache: str = ""
     """Folder for indices, hashes and converted parquet; empty keeps nothing."""
+    benchmarks: tuple[CopyConfig, ...] = ()
+
+    def copy_of(self, benchmark: str) -> Path | None:
+        """Return the folder of a benchmark's local copy, None where there is none."""
+        return next((Path(each.folder) for each in self.benchmarks if each.name == benchmark), None)
 
     def of(self, category: str) -> tuple[SourceConfig, ...]:
         """Return the data sets of a category by name, so that their order in the file does not matter."""

@@ -26,7 +26,7 @@ from model.evaluation.benchmark import Benchmark
 from model.evaluation.benchmarks import BENCHMARKS
 from model.evaluation.judge import Endpoint, Judge
 from model.evaluation.judging import Bench, judge_item, require
-from model.evaluation.local import LocalItems
+from model.evaluation.local.items import LocalItems
 from model.evaluation.metrics import ItemScore, score_item
 from model.evaluation.totals import limited, total
 from model.evaluation.workbench_items import workbench_item

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from model.config import DataConfig
+from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.local.content import copy_fingerprint
 from orchestrator.catalogue import DataSets, load_catalogue, no_catalogue
 from orchestrator.errors import StudyError
 from orchestrator.settings import Settings
-from tests import corpora
+from tests import copies, corpora
 
 TEXT = """
 kind: catalogue
@@ -126,3 +128,35 @@ def test_the_usual_place_is_the_home(tmp_path, monkeypatch):
     assert Settings.load().catalogue_file == tmp_path / "catalogue.yaml"
     monkeypatch.setenv("ABLATE_CATALOGUE", str(tmp_path / "other.yaml"))
     assert Settings.load().catalogue_file == Path(tmp_path / "other.yaml")
+
+
+@pytest.fixture
+def with_copy(tmp_path):
+    """A catalogue that names a local copy of DocVQA."""
+    copies.write(tmp_path, "docvqa")
+    path = tmp_path / "catalogue.yaml"
+    path.write_text("kind: catalogue\nname: lab\ndatasets: {}\nbenchmarks: {docvqa: docvqa}\n")
+    return DataSets(lambda: load_catalogue(path, cache=tmp_path / "cache"))
+
+
+def test_an_evaluation_carries_its_copy_alone_and_is_named_by_the_copys_content(with_copy, tmp_path):
+    data, before = with_copy.copy_of(DataConfig(), BENCHMARKS["docvqa"])
+    assert data.catalogue.copy_of("docvqa") == tmp_path / "docvqa"
+    assert copy_fingerprint(data.catalogue, "docvqa") == before
+    (tmp_path / "docvqa" / "val.jsonl").write_text("{}\n")
+    assert copy_fingerprint(data.catalogue, "docvqa") != before
+
+
+def test_a_benchmark_without_a_copy_is_missing_and_a_workbench_one_needs_none(with_copy):
+    with_copy.copy_of(DataConfig(), BENCHMARKS["scene-qa"])
+    assert with_copy.missing == ()
+    with_copy.copy_of(DataConfig(), BENCHMARKS["mme"])
+    assert with_copy.missing == ("benchmark mme",)
+
+
+@pytest.mark.parametrize(("line", "message"), [("{docvq: docvqa}", "did you mean 'docvqa'"), ("{docvqa: 3}", "folder of a local copy")])
+def test_a_wrong_copy_is_named_with_its_line(tmp_path, line, message):
+    path = tmp_path / "catalogue.yaml"
+    path.write_text(f"kind: catalogue\nname: lab\ndatasets: {{}}\nbenchmarks: {line}\n")
+    with pytest.raises(StudyError, match=rf"(?s)catalogue\.yaml:4.*{message}"):
+        load_catalogue(path, cache=tmp_path)

@@ -30,7 +30,7 @@ def category_content(catalogue: CatalogueConfig, category: str) -> list[Any]:
 
 def _source_content(source: SourceConfig, catalogue: CatalogueConfig) -> list[Any]:
     files = [file for name in source.files for file in expand(name, catalogue.remote)]
-    hashes = [_kept_hash(file, catalogue) for file in files]
+    hashes = [kept_hash(file, catalogue) for file in files]
     pictures = _pictures(source.images, catalogue.remote) if source.images else ""
     declared = [source.name, source.layout, source.boxes, source.image_prefix, source.take, source.hub, source.subset, source.split,
                 source.revision]
@@ -44,7 +44,8 @@ def _pictures(root: str, remote: RemoteConfig) -> str:
     return found.hexdigest()
 
 
-def _kept_hash(file: FileVersion, catalogue: CatalogueConfig) -> str:
+def kept_hash(file: FileVersion, catalogue: CatalogueConfig) -> str:
+    """Return the hash of a file, kept in the catalogue's cache under the file's version."""
     if not catalogue.cache:
         return content_hash(file, catalogue.remote)
     key = hashlib.sha256(json.dumps([file.name, file.size, file.version]).encode()).hexdigest()

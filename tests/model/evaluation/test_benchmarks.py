@@ -8,7 +8,7 @@ from model.data.fingerprint import VERSIONS
 from model.data.workbench import ITEM_MAKERS
 from model.evaluation.benchmarks import BENCHMARKS, SUITES
 from model.evaluation.judging import JUDGED
-from model.evaluation.local import MAKERS
+from model.evaluation.local.items import MAKERS
 from model.evaluation.metrics import METRICS
 from model.evaluation.scoring import ScoringConfig
 

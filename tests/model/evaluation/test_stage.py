@@ -138,10 +138,11 @@ def test_bits_per_byte_equal_the_models_own_loss(checkpoint, tmp_path):
     found = evaluate(checkpoint, tmp_path / "out", benchmark="english-bits")
     texts = [row["references"][0] for row in rows(tmp_path / "out")]
     model, tokenizer = MM15.from_pretrained(checkpoint, tile=64), load_tokenizer(checkpoint)
-    ids = [[tokenizer.convert_tokens_to_ids("<bos>"), *tokenizer.encode(text, add_special_tokens=False)] for text in texts]
+    rows_of_ids = [[tokenizer.convert_tokens_to_ids("<bos>"), *tokenizer.encode(text, add_special_tokens=False)] for text in texts]
     with torch.no_grad():
-        nats = [torch.nn.functional.cross_entropy(model.decoder(torch.tensor([each])).logits[0, :-1], torch.tensor(each[1:]), reduction="sum")
-                for each in ids]
+        logits = [model.decoder(torch.tensor([ids])).logits[0, :-1] for ids in rows_of_ids]
+    nats = [torch.nn.functional.cross_entropy(each, torch.tensor(ids[1:]), reduction="sum")
+            for each, ids in zip(logits, rows_of_ids, strict=True)]
     bits = float(sum(nats)) / math.log(2) / sum(len(text.encode()) for text in texts)
     assert found["details"]["bits_per_byte"] == pytest.approx(bits, rel=1e-4)
     assert found["score"] == pytest.approx(max(0, 100 * (1 - bits / 8)), rel=1e-3)

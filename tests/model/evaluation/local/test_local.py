@@ -7,7 +7,7 @@ import pytest
 
 from model.evaluation.benchmarks import BENCHMARKS
 from model.evaluation.judging import JUDGED
-from model.evaluation.local import LocalItems
+from model.evaluation.local.items import LocalItems
 from model.evaluation.metrics import score_item
 from model.evaluation.scoring import ScoringConfig
 from model.evaluation.totals import limited, total

@@ -1,0 +1,69 @@
+"""Public benchmarks from local copies of their data.
+
+- A copy is a folder; `Benchmark.layout` says what it holds. Nothing is fetched.
+- Rows are read at once, pictures when an item is asked for: a benchmark is larger than memory.
+- A row that cannot become an item is an error with file and number; none is skipped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from model.data.samples import Item
+from model.evaluation.benchmark import Benchmark
+from model.evaluation.local import in_context
+from model.evaluation.local.draft import Draft, Maker
+from model.evaluation.local.files import JUDGE, rows_of
+from model.evaluation.local.general import GENERAL
+from model.evaluation.local.several import SEVERAL
+
+MAKERS: dict[str, Maker] = GENERAL | SEVERAL
+MAX_TEXT_BYTES = 2**20
+
+
+class LocalItems:
+    """The items of a benchmark's local copy, opened one by one."""
+
+    def __init__(self, spec: Benchmark, folder: Path) -> None:
+        """Read the rows.
+
+        Raises:
+            ValueError: the copy is not there, a row is broken, or two items have one name.
+        """
+        self.spec, self.folder = spec, folder
+        in_shots = spec.category == "in_context"
+        self._drafts = in_context.drafts(spec, folder) if in_shots else [
+            draft for row in rows_of(folder) for draft in MAKERS[spec.name](row, spec)]
+        if not self._drafts:
+            raise ValueError(f"{folder}: no items of {spec.name}; allowed: {spec.layout}")
+        seen: dict[str, Draft] = {}
+        for draft in self._drafts:
+            if seen.setdefault(draft.item_id, draft) is not draft:
+                raise ValueError(f"{folder}: two items are called {draft.item_id}; allowed: each name once")
+
+    def __len__(self) -> int:
+        """Return how many items the copy has."""
+        return len(self._drafts)
+
+    def __getitem__(self, index: int) -> Item:
+        """Return an item with its pictures.
+
+        Raises:
+            ValueError: a picture cannot be opened, or the question has not as many places for pictures as there are.
+        """
+        return self._drafts[index].item(self.spec.name)
+
+    def meta(self, index: int) -> dict[str, str]:
+        """Return what is known of an item without opening its pictures."""
+        return self._drafts[index].meta
+
+    def materials(self) -> dict[str, str]:
+        """Return what the copy brings for its judge: file name -> text."""
+        folder = self.folder / JUDGE
+        return {path.name: _text(path) for path in sorted(folder.iterdir()) if path.is_file()} if folder.is_dir() else {}
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > MAX_TEXT_BYTES:
+        raise ValueError(f"{path}: {path.stat().st_size} bytes; allowed: {MAX_TEXT_BYTES}")
+    return path.read_text(encoding="utf-8")
