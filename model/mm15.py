@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import DynamicCache, PreTrainedModel
+from transformers.initialization import no_init_weights
 
 from model.attention import block_diagonal
 from model.config import ModelConfig
@@ -177,7 +178,9 @@ class MM15(nn.Module):
             for name in ("vision.positions", "connector.positions"):
                 if name in tensors:
                     tensors[name] = interpolate_positions(tensors[name], tile // config.vision.patch)
-        model = cls(config)
+        with no_init_weights():  # every tensor is loaded or refused; drawing billions of numbers first takes a minute
+            model = cls(config)
+        model.decoder.tie_weights()
         load_strictly(model, tensors, directory / WEIGHTS)
         return model
 

@@ -56,6 +56,7 @@ def open_video(folder: Path, *, frames: int = FRAMES) -> tuple[Image.Image, ...]
         raise ValueError(f"{folder}: no frames; allowed: a folder of {', '.join(sorted(SUFFIXES))}")
     numbers = [int(digits) for path in names if (digits := "".join(filter(str.isdigit, path.stem)))]
     if numbers != sorted(numbers):
-        raise ValueError(f"{folder}: frames are not in order by name ({names[0].name}, {names[1].name}, ...); number them with leading zeros")
+        raise ValueError(f"{folder}: frames are not in order by name ({names[0].name}, {names[1].name}, ...)\n"
+                         "hint: number them with leading zeros")
     opened: dict[Path, Image.Image] = {path: open_image(path) for path in dict.fromkeys(uniform_frames(names, frames=frames))}
     return tuple(opened[path] for path in uniform_frames(names, frames=frames))

@@ -66,7 +66,7 @@ def test_a_folder_of_frames_is_read_in_order(tmp_path):
 
 
 def test_frames_that_do_not_sort_by_name_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="not in order by name .*leading zeros"):
+    with pytest.raises(ValueError, match=r"not in order by name \(0.png, 1.png, ...\)\nhint: .*leading zeros"):
         open_video(folder_of(tmp_path, [f"{i}.png" for i in range(12)]))
 
 

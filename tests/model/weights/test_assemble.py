@@ -7,14 +7,17 @@ import pytest
 import torch
 from PIL import Image
 from torch.nn import functional
-from transformers import Gemma2Config, Gemma2ForCausalLM
+from transformers import Gemma2Config, Gemma2ForCausalLM, pipeline
 
-from model.config import PRESETS, ConnectorConfig, ImageConfig
+from model.config import PRESETS, ConnectorConfig, DataConfig, ImageConfig, SftConfig
 from model.data.conversation import Encoder
 from model.data.samples import Item, Sample, Turn
 from model.data.tokenizer import load_tokenizer
+from model.interchange.saving import register
 from model.manifest import identity, verify
 from model.mm15 import IGNORED, MM15
+from model.shapes import read_shapes
+from model.training.stage import train_stage
 from model.weights.__main__ import main
 from model.weights.assemble import Assembly, assemble
 from tests.small_models import SMALL_TEXT, bytewise, saved, stirred
@@ -100,3 +103,18 @@ def test_bad_arguments_end_with_two_and_one_line(arguments, says, tmp_path, caps
 def test_an_existing_folder_is_not_written_over(sources, tmp_path, capsys):
     assert main(["--vision", sources["vision"], "--preset", "tiny", "--out", str(tmp_path)]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+def test_a_stage_starts_from_it_and_pipeline_answers_with_what_came_out(sources, tmp_path):
+    register()
+    assemble(Assembly(**sources, connector=CONNECTOR), tmp_path / "start")
+    config = SftConfig(images=IMAGES, steps=1, batch=1, lr=1e-6, max_tokens=4096)
+    train_stage(config=config, model_config=read_shapes(tmp_path / "start"), data=DataConfig(), seed=0, start=tmp_path / "start",
+                checkpoints=tmp_path / "checkpoints", out=tmp_path / "out", report=lambda progress: None, should_stop=lambda: False)
+    model, encoder = MM15.from_pretrained(tmp_path / "out").eval(), Encoder(load_tokenizer(tmp_path / "out"), IMAGES, max_tokens=200)
+    item = encoder.item(Item(item_id="i", benchmark="b", question="<image>What?", images=SAMPLE.images, references=("x",)))
+    (ids,) = model.generate(encoder.collate([item], left=True), tokens=4, max_new_tokens=6, eos_id=encoder.id["<eos>"])
+    asked = pipeline("image-text-to-text", model=str(tmp_path / "out"), device="cpu")
+    (answer,) = asked(images=list(SAMPLE.images), text="<image>What?", max_new_tokens=6, return_full_text=False)
+    assert len(ids) > 0
+    assert answer["generated_text"] == encoder.tokenizer.decode(ids, skip_special_tokens=True)
