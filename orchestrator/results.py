@@ -12,6 +12,8 @@
   number} or null.
 - `search`: {objectives: [[metric, direction]], pareto: [arm key], stopped: {arm key: {name, rung, fraction, values, rank, among,
   reason}}} or null: the feasible arms that no other beats in all objectives, and those that a rung stopped.
+- `data`: list of {arm_key, kind, source, asked, samples, tokens, supervised, passes, broken, num_trials}: what each arm was trained
+  on, by training stage and source, as means over its trials; `passes` is null where a source has no end.
 - `counts`, `cost`: see `Counts` and `Cost`; `varies_with_seed`: kinds of stage that differ between seeds.
 """
 
@@ -29,6 +31,7 @@ from orchestrator.analysis import claims, pareto, scores, selection, statistics,
 from orchestrator.analysis.claims import Judgement
 from orchestrator.analysis.scores import TrialScores
 from orchestrator.analysis.selection import Candidate, Rule, Verdict
+from orchestrator.analysis.supplied import Supplied, supplied
 from orchestrator.analysis.table import ArmResult
 from orchestrator.arms import Arm, baseline_of
 from orchestrator.errors import StudyError
@@ -134,6 +137,7 @@ class Results:
     search: SearchFound | None
     looks: int
     """Looks at the scores that the study allows itself while seeds are added; 1 if their number is fixed."""
+    data: tuple[Supplied, ...]
     counts: Counts
     cost: Cost
     varies_with_seed: tuple[str, ...]
@@ -175,6 +179,7 @@ class Results:
                         "sentence": each.sentence} for each in self.claims],
             "published": self.published and _plain(self.published),
             "search": self.search and _plain(self.search),
+            "data": [dataclasses.asdict(each) for each in self.data],
             "counts": _plain(self.counts), "cost": _plain(self.cost), "varies_with_seed": list(self.varies_with_seed),
             "seed_note": self.seed_note,
         }
@@ -207,6 +212,8 @@ def study_results(engine: Engine, row: StudyRow) -> Results:
         claims=_judged(published, arms, measured),
         published=None if published is None else _by_key(published, arms),
         search=_search_found(study, all_rows, fits, verdict), looks=study.num_looks,
+        data=supplied([(each.arm_key, each.stage_ids) for each in trial_rows],
+                      {each.stage_id: (each.kind, each.result) for each in stages}),
         counts=_counts(row, trials, stages), cost=_cost(row, trial_rows, stages),
         varies_with_seed=_varies_with_seed(trial_rows, stages))
 

@@ -16,7 +16,7 @@ from orchestrator.cli.live import screen
 from orchestrator.cli.names import study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.cli.store import ledger
-from orchestrator.cli.tables import print_results
+from orchestrator.cli.tables import data_table, print_results
 from orchestrator.ledger import read
 from orchestrator.ledger.known import FailedStage, failed_stages
 from orchestrator.ledger.reach import Engine
@@ -51,13 +51,14 @@ def status(study: str | None, scale: str | None, as_json: bool) -> None:
 
 
 @click.command(epilog=json_document("""
-    {"schema_version", "study", "metrics", "arms", "trials", "verdict", "claims", "published", "counts", "cost",
+    {"schema_version", "study", "metrics", "arms", "trials", "verdict", "claims", "published", "data", "counts", "cost",
      "varies_with_seed", "seed_note"}; the fields are described in orchestrator/results.py"""))
 @study_argument
 @known_scale_option
 @click.option("--benchmarks", is_flag=True, help="Show every benchmark, not only categories and averages.")
+@click.option("--data", "with_data", is_flag=True, help="Show what each arm was trained on: asked for against drawn, by source.")
 @json_option
-def results(study: str, scale: str | None, benchmarks: bool, as_json: bool) -> None:
+def results(study: str, scale: str | None, benchmarks: bool, with_data: bool, as_json: bool) -> None:
     """Print scores with intervals, differences to the baseline and the verdict."""
     _, engine = ledger()
     row = read.study(engine, study_name(study), scale)
@@ -70,6 +71,8 @@ def results(study: str, scale: str | None, benchmarks: bool, as_json: bool) -> N
     console.print(Text(found.question, style="italic"))
     console.print()
     print_results(console, found, with_benchmarks=benchmarks)
+    if with_data:
+        console.print(Group(Text(), data_table(found)))
 
 
 def _document(shown: Progress, failed: list[FailedStage]) -> dict[str, Any]:

@@ -162,3 +162,17 @@ def _work(results: Results) -> str:
     saved = f" ({wording.duration(cost.seconds_saved)} saved)" if cost.seconds_saved >= 0.5 else ""
     return (f"work:    {elapsed}{wording.duration(cost.seconds)} in stages; {counts.stages_requested} stages asked for, "
             f"{counts.stages_unique} unique, {counts.stages_reused} reused from earlier studies{saved}")
+
+
+def data_table(results: Results) -> Table:
+    """Return what each arm was trained on, by stage and source: means over its trials."""
+    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
+    for name in ("arm", "stage", "source"):
+        shown.add_column(name)
+    for name in ("asked", "drawn", "tokens", "supervised", "passes", "broken"):
+        shown.add_column(name, justify="right")
+    for each in results.data:
+        passes = "" if each.passes is None else f"{each.passes:.2f}"
+        shown.add_row(results.arm(each.arm_key).name, each.kind, each.source, f"{each.asked:,.1f}", f"{each.samples:,.1f}",
+                      f"{each.tokens:,.0f}", f"{each.supervised:,.0f}", passes, f"{each.broken:g}" if each.broken else "")
+    return shown

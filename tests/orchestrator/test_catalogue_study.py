@@ -72,6 +72,10 @@ def test_a_study_on_own_data_runs_to_its_verdict_and_reports_its_sources(lab):
     assert set(without) == {"general/LLaVA v1.5 GQA", "general/ours"}
     assert with_science["science/ScienceQA"]["samples"] == 4
     assert with_science["science/ScienceQA"]["passes"] == 4 / 5
+    (science,) = [row for row in json.loads(done.stdout)["data"] if row["source"] == "science/ScienceQA"]
+    assert (science["kind"], science["asked"], science["samples"], science["passes"]) == ("sft", 4, 4, 0.8)
+    shown = CliRunner().invoke(main, ["results", "own-data", "--data"]).stdout
+    assert "science/ScienceQA" in shown
     again = ablate(lab, "run")
     assert "nothing to do" in again.stderr
 

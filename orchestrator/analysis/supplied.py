@@ -1,0 +1,53 @@
+"""What each arm was trained on, by source: asked for against drawn, tokens, passes. A pure function of stage results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_COUNTS = ("asked", "samples", "tokens", "supervised", "broken")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supplied:
+    """One source in one training stage of an arm, as means over the arm's trials."""
+
+    arm_key: str
+    kind: str
+    """pretrain, continual or sft."""
+    source: str
+    asked: float
+    """Samples that the mixture asks for."""
+    samples: float
+    tokens: float
+    supervised: float
+    """Tokens that carry loss."""
+    passes: float | None
+    """How often the data set was gone through; None of a source without end."""
+    broken: float
+    """Samples that others stood in for."""
+    num_trials: int
+
+
+def supplied(trials: Sequence[tuple[str, Sequence[str]]],
+             stages: Mapping[str, tuple[str, Mapping[str, Any] | None]]) -> tuple[Supplied, ...]:
+    """Return what the arms were trained on, in the order of trials, stages and sources.
+
+    Args:
+        trials: arm key and stage ids of each trial.
+        stages: stage id to its kind and its result, None while there is none.
+    """
+    found: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for arm_key, stage_ids in trials:
+        for stage_id in stage_ids:
+            kind, result = stages.get(stage_id, ("", None))
+            for source, row in (result or {}).get("sources", {}).items():
+                found.setdefault((arm_key, kind, source), []).append(row)
+    return tuple(_mean(*key, rows) for key, rows in found.items())
+
+
+def _mean(arm_key: str, kind: str, source: str, rows: Sequence[Mapping[str, Any]]) -> Supplied:
+    mean = {name: sum(row.get(name, 0) for row in rows) / len(rows) for name in _COUNTS}
+    passes = sum(row["passes"] for row in rows) / len(rows) if "passes" in rows[0] else None
+    return Supplied(arm_key=arm_key, kind=kind, source=source, passes=passes, num_trials=len(rows), **mean)

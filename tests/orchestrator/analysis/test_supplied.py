@@ -1,0 +1,25 @@
+"""Means over the trials of an arm, by stage and source."""
+
+from orchestrator.analysis.supplied import supplied
+
+
+def row(samples, **more):
+    return {"asked": 10.0, "samples": samples, "tokens": 100 * samples, "supervised": 10 * samples, **more}
+
+
+STAGES = {
+    "a": ("sft", {"sources": {"general": row(9), "science/ScienceQA": row(4, passes=0.5)}}),
+    "b": ("sft", {"sources": {"general": row(11), "science/ScienceQA": row(4, passes=1.5, broken=2)}}),
+    "running": ("sft", None), "score": ("evaluate", {"score": 50.0}),
+}
+
+
+def test_sources_are_averaged_over_the_trials_of_an_arm():
+    general, science = supplied([("x", ["a", "score"]), ("x", ["b"])], STAGES)
+    assert (general.arm_key, general.kind, general.source, general.num_trials) == ("x", "sft", "general", 2)
+    assert (general.asked, general.samples, general.tokens, general.supervised, general.passes) == (10, 10, 1000, 100, None)
+    assert (science.passes, science.broken) == (1, 1)
+
+
+def test_what_has_no_result_yet_is_left_out():
+    assert supplied([("x", ["running", "unknown", "score"])], STAGES) == ()
