@@ -18,7 +18,7 @@ from torch import Tensor
 
 from model.config import VisionConfig
 from model.vision import STATISTICS, VisionEncoder
-from model.weights.reading import read_json, read_tensors
+from model.weights.reading import INDEX, OPEN_CLIP_WEIGHTS, TRANSFORMERS_WEIGHTS, read_json, read_tensors
 from model.weights.strict import load_strictly, refuse
 
 Names = dict[str, tuple[str, ...]]
@@ -26,6 +26,7 @@ Names = dict[str, tuple[str, ...]]
 
 ACTIVATIONS = {"quick_gelu": "quick_gelu", "gelu": "gelu", "gelu_pytorch_tanh": "gelu_tanh"}
 CLASS = "class_token"
+OPEN_CLIP_CONFIG = "open_clip_config.json"
 LEFT_OUT = {
     "transformers": ("text_model.", "text_projection.", "visual_projection.", "logit_scale", "logit_bias", "head.",
                      "embeddings.position_ids"),
@@ -51,17 +52,31 @@ def import_encoder(folder: Path) -> Imported:
         ValueError: another architecture, a setting that ours has not, or a tensor that is missing, unknown or of another
             shape; the message names it.
     """
-    is_open_clip = (folder / "open_clip_config.json").exists()
-    config = _of_open_clip(folder) if is_open_clip else _of_transformers(folder)
+    config, is_open_clip = read_config(folder), _is_open_clip(folder)
     naming = "open_clip" if is_open_clip else "transformers"
     names = _open_clip_names(config) if is_open_clip else _transformers_names(config)
-    tensors, left_out = _kept(read_tensors(folder), naming)
+    tensors, left_out = _kept(read_tensors(folder, first=OPEN_CLIP_WEIGHTS if is_open_clip else TRANSFORMERS_WEIGHTS), naming)
     encoder = VisionEncoder(config)
     load_strictly(encoder, _ours(tensors, names, config, folder), folder)
     return Imported(config, encoder, left_out)
 
 
 # ---- configuration ----
+
+
+def read_config(folder: Path) -> VisionConfig:
+    """Return the shapes of an encoder in a folder of transformers or of open_clip.
+
+    Raises:
+        ValueError: another architecture, or a setting that ours has not.
+    """
+    return _of_open_clip(folder) if _is_open_clip(folder) else _of_transformers(folder)
+
+
+def _is_open_clip(folder: Path) -> bool:
+    """Say whether open_clip's form is to be read: repositories of the hub often hold it beside transformers' own."""
+    is_transformers = (folder / "config.json").exists() and any((folder / name).exists() for name in (TRANSFORMERS_WEIGHTS, INDEX))
+    return (folder / OPEN_CLIP_CONFIG).exists() and not is_transformers
 
 
 def _of_transformers(folder: Path) -> VisionConfig:
@@ -76,27 +91,31 @@ def _of_transformers(folder: Path) -> VisionConfig:
     defaults = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12, "image_size": 224,
                 "patch_size": 32 if is_clip else 16, "hidden_act": "quick_gelu" if is_clip else "gelu_pytorch_tanh",
                 "layer_norm_eps": 1e-5 if is_clip else 1e-6, "num_channels": 3}
+    preprocessor = folder / "preprocessor_config.json"
+    said = read_json(preprocessor) if preprocessor.exists() else {}
     of = {name: plain.get(name, default) for name, default in defaults.items()}
     return _config(
         path, width=of["hidden_size"], layers=of["num_hidden_layers"], heads=of["num_attention_heads"], mlp_width=of["intermediate_size"],
         patch=of["patch_size"], side=of["image_size"], activation=of["hidden_act"], norm_eps=of["layer_norm_eps"],
-        channels=of["num_channels"], is_clip=is_clip, pixels=_pixels(folder, "clip" if is_clip else "siglip"))
+        channels=of["num_channels"], is_clip=is_clip, pixels=_pixels(preprocessor, said, "clip" if is_clip else "siglip"))
 
 
 def _of_open_clip(folder: Path) -> VisionConfig:
-    path = folder / "open_clip_config.json"
-    model = read_json(path).get("model_cfg", {})
+    path = folder / OPEN_CLIP_CONFIG
+    whole = read_json(path)
+    model = whole.get("model_cfg", {})
     plain = model.get("vision_cfg", {})
     strange = sorted(plain.keys() - {"image_size", "layers", "width", "head_width", "patch_size", "mlp_ratio", "ls_init_value"})
     if strange or plain.get("ls_init_value") is not None or not isinstance(plain.get("layers"), int):
         raise ValueError(f"{path}: vision_cfg has {strange or plain}; allowed: a plain ViT (image_size, layers, width, head_width, "
                          "patch_size, mlp_ratio)")
-    width = plain["width"]
+    width, pixels = plain["width"], whole.get("preprocess_cfg", {})
+    said = {f"image_{name}": pixels[name] for name in ("mean", "std") if name in pixels}
     return _config(
         path, width=width, layers=plain["layers"], heads=width // plain.get("head_width", 64),
         mlp_width=int(width * plain.get("mlp_ratio", 4.0)), patch=plain["patch_size"], side=plain["image_size"],
         activation="quick_gelu" if model.get("quick_gelu") else "gelu", norm_eps=1e-5, channels=3, is_clip=True,
-        pixels=_pixels(folder, "clip"))
+        pixels=_pixels(path, said, "clip"))
 
 
 def _config(path: Path, *, side: int, activation: str, channels: int, is_clip: bool, patch: int, **shape: Any) -> VisionConfig:
@@ -108,14 +127,8 @@ def _config(path: Path, *, side: int, activation: str, channels: int, is_clip: b
                         class_token=is_clip, norm_in=is_clip, stem_bias=not is_clip)
 
 
-def _pixels(folder: Path, usual: str) -> str:
+def _pixels(path: Path, said: dict[str, Any], usual: str) -> str:
     """Return how pixels are normalised: what the checkpoint says, else what its kind is trained with."""
-    path = folder / "preprocessor_config.json"
-    said = read_json(path) if path.exists() else {}
-    if folder.joinpath("open_clip_config.json").exists():
-        path = folder / "open_clip_config.json"
-        cfg = read_json(path).get("preprocess_cfg", {})
-        said = {f"image_{name}": cfg[name] for name in ("mean", "std") if name in cfg}
     if "image_mean" not in said or "image_std" not in said:
         return usual
     for name, statistics in STATISTICS.items():

@@ -19,8 +19,8 @@ from torch import Tensor
 
 FETCHED = ("*.safetensors", "*.json", "*.model", "*.txt")
 """Files of a hub repository that are fetched: weights, configurations, tokenizers."""
-WEIGHTS = ("model.safetensors", "open_clip_model.safetensors")
-"""Names under which one file holds all weights: transformers' and open_clip's."""
+TRANSFORMERS_WEIGHTS, OPEN_CLIP_WEIGHTS = "model.safetensors", "open_clip_model.safetensors"
+"""Names under which one file holds all weights."""
 INDEX = "model.safetensors.index.json"
 """Where weights are several files, the file of each tensor."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -64,18 +64,23 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def read_tensors(folder: Path) -> dict[str, Tensor]:
+def read_tensors(folder: Path, *, first: str = TRANSFORMERS_WEIGHTS) -> dict[str, Tensor]:
     """Read all tensors of a folder, from one file or from those that its index names.
+
+    Args:
+        folder: of a checkpoint.
+        first: the file to read where there are both transformers' and open_clip's.
 
     Raises:
         ValueError: there are no safetensors, one is damaged, or files and index disagree; the message names which.
     """
-    if (folder / INDEX).exists():
+    if first == TRANSFORMERS_WEIGHTS and (folder / INDEX).exists():
         return _indexed(folder, read_json(folder / INDEX))
-    found = [folder / name for name in WEIGHTS if (folder / name).exists()]
+    names = sorted({TRANSFORMERS_WEIGHTS, OPEN_CLIP_WEIGHTS}, key=lambda name: name != first)
+    found = [folder / name for name in names if (folder / name).exists()]
     if not found:
         pickled = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
-        raise ValueError(f"{folder}: holds {', '.join(pickled) or 'no weights'}; allowed: {', '.join(WEIGHTS)} or {INDEX}\n"
+        raise ValueError(f"{folder}: holds {', '.join(pickled) or 'no weights'}; allowed: {', '.join(names)} or {INDEX}\n"
                          "hint: pickled weights are never read; save them as safetensors first")
     return _read(found[0])
 

@@ -10,8 +10,9 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel, SiglipVisionConfig, SiglipVisionModel
 
+from model.config import PRESETS
 from model.vision import STATISTICS, interpolate_positions
-from model.weights.encoder import import_encoder
+from model.weights.encoder import import_encoder, read_config
 from tests.small_models import SMALL_VISION, changed, edited, saved, stirred
 
 TILES = torch.randint(0, 256, (2, 3, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
@@ -121,6 +122,21 @@ def test_open_clip_is_read_by_its_own_names(open_clip):
     torch.testing.assert_close(imported.encoder(TILES), model(pixels(TILES, "clip"))[:, 1:], rtol=1e-4, atol=1e-5)
     assert "visual.proj" in imported.left_out
     assert "text_projection" in imported.left_out
+
+
+def test_of_both_forms_in_one_folder_transformers_own_is_read(open_clip, clip):
+    _, folder = open_clip
+    imported = import_encoder(saved(clip, folder))
+    theirs = clip.post_layernorm(clip(pixels(TILES, "clip")).last_hidden_state)[:, 1:]
+    torch.testing.assert_close(imported.encoder(TILES), theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_open_twin_of_the_papers_encoder_has_the_shape_of_the_presets(tmp_path):
+    vision = {"image_size": 378, "layers": 32, "width": 1280, "head_width": 80, "patch_size": 14}
+    mean, std = STATISTICS["clip"]
+    config = {"model_cfg": {"embed_dim": 1024, "quick_gelu": True, "vision_cfg": vision}, "preprocess_cfg": {"mean": mean, "std": std}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    assert read_config(tmp_path) == PRESETS["mm1.5-3b"].vision
 
 
 def test_open_clip_of_other_than_a_plain_vit_is_refused(open_clip):
