@@ -135,8 +135,9 @@ def _mmmu(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
 
 def _vqa(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScore:
     said = vqa.cut_generation(prediction)
-    lenient = max(vqa.accuracy(said, item.references, form) for form in vqa.FORMS)
-    return ItemScore(vqa.accuracy(said, item.references, scoring.textvqa_form), lenient, _words(said))
+    strict = vqa.accuracy(said, item.references, scoring.textvqa_form)
+    others = (form for form in vqa.FORMS if form != scoring.textvqa_form and strict < 1)
+    return ItemScore(strict, max(strict, *(vqa.accuracy(said, item.references, form) for form in others), 0.0), _words(said))
 
 
 def _denotation(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScore:

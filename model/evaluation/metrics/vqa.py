@@ -77,6 +77,8 @@ def accuracy(prediction: str, answers: Sequence[str], form: str = "open_flamingo
         said, given = normalise(said), [normalise(answer) for answer in given]
     equal = [answer == said for answer in given]
     total = sum(equal)
+    if not total:
+        return 0.0
     return sum(min(1.0, (total - is_equal) / ENOUGH_ANNOTATORS) for is_equal in equal) / len(equal)
 
 

@@ -1,0 +1,70 @@
+"""`ablate rescore`: score stored answers again, with other choices or today's metrics; trains, generates and writes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.artifacts.opening import artifacts_of
+from orchestrator.cli.console import err, out, print_json
+from orchestrator.cli.names import study_name
+from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
+from orchestrator.cli.store import ledger
+from orchestrator.errors import StudyError
+from orchestrator.ledger import read
+from orchestrator.rescore import Rescored, choices_of
+from orchestrator.rescore import rescore as score_again
+
+
+@click.command(epilog=json_document("""
+    {"name", "scale", "choices": {name: value}, "is_same", "benchmarks": [{"stage_id", "label", "benchmark", "accepted", "score",
+     "details", "has_new_version"}], "trials": {trial: {metric: value}}, "withheld": {trial: {metric: why}}}"""))
+@study_argument
+@known_scale_option
+@click.option("--set", "sets", multiple=True, metavar="NAME=VALUE",
+              help="A choice of evaluate.scoring, such as pope_score=f1; may be repeated.")
+@json_option
+def rescore(study: str, scale: str | None, sets: tuple[str, ...], as_json: bool) -> None:
+    """Score stored answers again. Without --set a difference to the ledger is a failure (exit code 1)."""
+    settings, engine = ledger()
+    row = read.study(engine, study_name(study), scale)
+    choices = _choices(sets)
+    found = score_again(read.trials(engine, row.study_id), read.stages(engine, row.study_id), read.scores(engine, row.study_id),
+                        artifacts_of(settings), choices)
+    is_same = all(each.is_same or each.has_new_version for each in found.benchmarks)
+    if as_json:
+        print_json({"name": row.name, "scale": row.scale, "choices": choices, "is_same": is_same, **dataclasses.asdict(found)})
+    else:
+        _print(found)
+    if not is_same and not choices:
+        err().print(Text("stored answers no longer give the accepted scores: a metric changed without a new version", style="red"))
+        raise SystemExit(1)
+
+
+def _choices(sets: tuple[str, ...]) -> dict[str, object]:
+    pairs = [text.partition("=") for text in sets]
+    try:
+        return choices_of({name: value for name, _, value in pairs})
+    except ValueError as error:
+        raise StudyError("--set", 0, str(error)) from error
+
+
+def _print(found: Rescored) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
+    table.add_column("evaluation")
+    for name in ("accepted", "now"):
+        table.add_column(name, justify="right")
+    for each in found.benchmarks:
+        now = "none" if each.score is None else f"{each.score:.1f}"
+        note = " (new version)" if each.has_new_version else ""
+        table.add_row(each.label + note, f"{each.accepted:.1f}", Text(now, style="" if each.is_same else "yellow"))
+    out().print(table)
+    for trial, metrics in found.trials.items():
+        shown = {name: value for name, value in metrics.items() if name in ("mmbase", "overall")}
+        values = ", ".join(f"{name} {value:.2f}" for name, value in shown.items())
+        out().print(f"{trial}: {values or 'averages withheld'}")
+    changed = sum(not each.is_same for each in found.benchmarks)
+    out().print(f"{len(found.benchmarks)} evaluations scored again, {changed} with another number; the ledger is as it was")
