@@ -4,6 +4,8 @@
 - `result.json` is written with the fencing token (attempt id and number) before anything is returned, for failures too:
   the driver may be gone by then, and the next one harvests it.
 - An exception becomes a kind of failure here and nowhere else, with a traceback from which secrets are cut.
+- An attempt that stops reporting has all its stacks written to its log before the driver ends it: by a thread of C, which
+  needs no interpreter that still turns.
 - What the stage made is published below the attempt's own folder, so that two attempts never write the same file.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import faulthandler
 import hashlib
 import json
 import logging
@@ -37,9 +40,11 @@ from orchestrator.system_metrics import sampled
 
 Order = Mapping[str, Any]
 """attempt_id, attempt_no, stage_id, kind, label, spec, parent, attempt_dir, out, checkpoints, root and store (of the
-artifacts), judge, failpoint: plain values."""
+artifacts), judge, failpoint, no_progress_s: plain values."""
 Report = Callable[[dict[str, Any]], None]
 ShouldStop = Callable[[], bool]
+_STACKS_AT = 0.9
+"""Part of `no_progress_s` after which the stacks are written."""
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -70,9 +75,11 @@ class _Journal:
 
     file: TextIO
     forward: Report
+    watch: Callable[[], None]
     notes: list[str] = field(default_factory=list)
 
     def __call__(self, report: dict[str, Any]) -> None:
+        self.watch()
         self.file.write(json.dumps({"at": time.time(), **report}) + "\n")
         if "corrupt" in report:
             self.notes.append(str(report["corrupt"]))
@@ -96,8 +103,9 @@ def run_attempt(order: Order, stages: Mapping[str, StageFunction], *, report: Re
     folder = Path(order["attempt_dir"])
     folder.mkdir(parents=True, exist_ok=True)
     began, mirror = time.monotonic(), mirror_of(str(order.get("root", "")), str(order.get("store", "")))
-    with (folder / PROGRESS).open("a", buffering=1) as file, _logged(folder / LOG), sampled(folder / SYSTEM):
-        journal = _Journal(file, report)
+    with ((folder / PROGRESS).open("a", buffering=1) as file, _logged(folder / LOG) as log, sampled(folder / SYSTEM),
+          _watched(log, float(order.get("no_progress_s", 0.0))) as watch):
+        journal = _Journal(file, report, watch)
         journal({"started": True})
         failpoint("attempt.started")
         try:
@@ -108,7 +116,7 @@ def run_attempt(order: Order, stages: Mapping[str, StageFunction], *, report: Re
         "attempt_id": order["attempt_id"], "attempt_no": order["attempt_no"], "stage_id": order["stage_id"],
         "state": failure["kind"] if failure else str(AttemptState.SUCCEEDED), "result": result, "failure": failure,
         "seconds": time.monotonic() - began, "notes": journal.notes, "host": platform.node(), "pid": os.getpid(),
-        "python": platform.python_version(), "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "python": platform.python_version(), "peak_rss_mib": peak_rss_mib(),
     }
     failpoint("attempt.before_result")
     write_result(folder, record)
@@ -143,10 +151,26 @@ def failure_of(error: BaseException) -> dict[str, Any]:
     name = f"{type(error).__module__}.{type(error).__qualname__}"
     text = "".join(traceback.format_exception(error))
     return {
-        "kind": str(kind_of(error)), "type": name, "message": redact(str(error) or name), "traceback": redact(text),
+        "kind": str(kind_of(error)), "type": name, "message": redact(_message_of(error, name)), "traceback": redact(text),
         "hash": hashlib.sha256("\n".join([name, *frames]).encode()).hexdigest()[:16],
         **({"record": error.record} if isinstance(error, Diverged) else {}),
     }
+
+
+def _message_of(error: BaseException, name: str) -> str:
+    """Say what happened, and which knob helps where memory or disk ran out."""
+    message = str(error) or name
+    if isinstance(error, MemoryError):
+        return (f"out of memory at a peak of {peak_rss_mib():.0f} MiB: {message}\n"
+                "hint: fewer slots (ABLATE_SLOTS), or a smaller micro_batch (training) or batch (evaluate)")
+    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+        return f"{message}\nhint: free some space, or point ABLATE_ARTIFACTS elsewhere"
+    return message
+
+
+def peak_rss_mib() -> float:
+    """Return the most memory that this process held, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def kind_of(error: BaseException) -> AttemptState:
@@ -208,7 +232,19 @@ def log_tail(folder: Path, *, num_bytes: int = 4000) -> str:
 
 
 @contextlib.contextmanager
-def _logged(path: Path) -> Iterator[None]:
+def _watched(log: TextIO, no_progress_s: float) -> Iterator[Callable[[], None]]:
+    """Write all stacks to the log shortly before the attempt counts as stalled; yields what to call at each report."""
+    if no_progress_s <= 0:
+        yield lambda: None
+        return
+    try:
+        yield lambda: faulthandler.dump_traceback_later(_STACKS_AT * no_progress_s, file=log)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@contextlib.contextmanager
+def _logged(path: Path) -> Iterator[TextIO]:
     """Send what the attempt logs and prints to its own file."""
     with path.open("a", buffering=1) as file:
         handler = logging.StreamHandler(file)
@@ -217,6 +253,6 @@ def _logged(path: Path) -> Iterator[None]:
         root.addHandler(handler)
         try:
             with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
-                yield
+                yield file
         finally:
             root.removeHandler(handler)

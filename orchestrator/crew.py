@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from orchestrator.artifacts import LOG
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.attempt import Order, harvest, lost
 from orchestrator.executor import Executor
@@ -23,6 +25,8 @@ from orchestrator.snapshot import AttemptView, Claim, Outcome, Stop
 from orchestrator.states import AttemptState
 
 MakeExecutor = Callable[[Settings], Executor]
+WAITS_S = 20.0
+"""Seconds without a machine after which it is worth a word: a fresh worker imports for a while."""
 _POLL_S = 0.5
 
 
@@ -38,6 +42,7 @@ class Crew:
         self._killed: dict[str, AttemptState] = {}
         self.stopping: dict[str, float] = {}
         """Attempts asked to stop, and since when by the ledger's clock."""
+        self._waits = (0, 0.0)
         self.artifacts = artifacts_of(settings)
 
     @property
@@ -67,7 +72,7 @@ class Crew:
             "out": str(artifacts.out_dir(stage_id, claim.attempt_no)),
             "checkpoints": str(artifacts.checkpoints_dir(stage_id)), "root": str(artifacts.root),
             "store": self._settings.artifact_store, "failpoint": self._settings.failpoint,
-            "judge": self._judge(),
+            "judge": self._judge(), "no_progress_s": self._settings.no_progress_s,
         }
         if self._executor is None:
             self._executor = self._make(self._settings)
@@ -103,6 +108,10 @@ class Crew:
         for attempt_id, report in self._executor.progress().items():
             if attempt_id in self._heard and report != self._heard[attempt_id][1]:
                 self._heard[attempt_id] = (now, report)
+        waiting = self._executor.waiting()
+        for attempt_id in waiting & self._heard.keys():
+            self._heard[attempt_id] = (now, {})  # who waits for a machine does not stall
+        self._waits = (len(waiting), self._waits[1] if self._waits[0] and waiting else now)
         return outcomes
 
     def progress(self) -> dict[str, dict[str, Any]]:
@@ -136,6 +145,13 @@ class Crew:
             outcomes += self.poll(_POLL_S)
         return outcomes
 
+    def waits(self) -> str:
+        """Say for how many orders no machine has had room for a while, "" if there is none."""
+        number, since = self._waits
+        if number == 0 or self._clock() - since < WAITS_S:
+            return ""
+        return f"{number} of {self._settings.slots} slots wait for a machine with room"
+
     def hold(self) -> str:
         """Say why nothing may be handed out now, "" if all is well: a stage that starts on a full disk is lost work."""
         root = self.artifacts.root
@@ -168,7 +184,8 @@ class Crew:
         target = self._killed.get(outcome.attempt_id)
         if target is not None and outcome.state is AttemptState.LOST:
             message = f"no step for {self._settings.no_progress_s:g} s" if target is AttemptState.STALLED else "ended by force"
-            failure = {**(outcome.failure or {}), "kind": str(target), "message": message}
+            log = Path(self._orders[outcome.attempt_id]["attempt_dir"], LOG)
+            failure = {**(outcome.failure or {}), "kind": str(target), "message": f"{message}; log with all stacks: {log}"}
             outcome = replace(outcome, state=target, failure=failure)
         return self._with_step(outcome, self._orders[outcome.attempt_id]["stage_id"])
 

@@ -71,6 +71,8 @@ def _loop(driver: Driver, flusher: Flusher, until: str | None, on_tick: Callable
         except LedgerAway as error:
             driver.wait_out(error)
             ended = None
+            with suppress(LedgerAway), reachable():  # who watches hears of the trouble, though there is nothing to read
+                _show(driver, on_tick)
         restore()  # Ray sets its own handlers when it starts
         if ended is not None:
             return ended
@@ -80,12 +82,16 @@ def _round(driver: Driver, flusher: Flusher, until: str | None, on_tick: Callabl
     if driver.acquire():
         flusher.start()
     driver.turn()
-    if on_tick is not None:
-        on_tick(driver.view())
+    _show(driver, on_tick)
     reached = driver.reached(until)
     if reached is not None:
         driver.drain()
     return (reached or Exit.STOPPED) if driver.is_drained else None
+
+
+def _show(driver: Driver, on_tick: Callable[[DriverView], None] | None) -> None:
+    if on_tick is not None:
+        on_tick(driver.view())
 
 
 @contextmanager

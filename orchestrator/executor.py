@@ -33,6 +33,9 @@ class Executor(Protocol):
     def progress(self) -> Mapping[str, dict[str, Any]]:
         """Return the last report of each running attempt, by attempt id."""
 
+    def waiting(self) -> frozenset[str]:
+        """Return the attempts that were handed over and for which no machine has room yet."""
+
     def cancel(self, attempt_id: str, *, kill: bool = False) -> None:
         """Ask an attempt to save and end; or end it at once. Its outcome comes by `poll` either way."""
 
@@ -79,6 +82,10 @@ class InlineExecutor:
     def progress(self) -> Mapping[str, dict[str, Any]]:
         """Return the last report of each order that has not ended."""
         return dict(self._progress)
+
+    def waiting(self) -> frozenset[str]:
+        """Return none: there is always room here."""
+        return frozenset()
 
     def cancel(self, attempt_id: str, *, kill: bool = False) -> None:
         """Mark the order; it hears of it at its next step."""

@@ -308,7 +308,7 @@ class Driver:
         """Return what `on_tick` is told."""
         return DriverView(is_driver=self._fence is not None, is_draining=self._is_draining,
                           num_live=len(self._crew.known), slots=self._settings.slots, progress=self._crew.progress(),
-                          trouble=self._trouble)
+                          trouble=self._trouble or self._crew.waits())
 
     def close(self) -> None:
         """End what runs and give the lease back; while the ledger is away, let it run out."""

@@ -7,6 +7,7 @@ folder; a toy evaluate stage turns the number into a score. `spec["toy"]` may as
 import hashlib
 import json
 import os
+import resource
 import signal
 import threading
 import uuid
@@ -30,6 +31,8 @@ from orchestrator.strict_yaml import Document
 from orchestrator.study import Study
 
 PATH = "sft.mixture.alpha.science"
+GATE = "gate"
+"""Below the artifact root: a file that lets stages with trouble `gate` go on."""
 EXECUTIONS = "executions.txt"
 """Below the artifact root: a line for each time that a stage function ran, `kind stage_id`."""
 
@@ -153,7 +156,11 @@ def _note(work: Work) -> None:
 
 
 def _trouble(work: Work, step: int) -> None:
-    """Do as `toy.trouble` asks: `error`, `diverge`, `kill` (each time), `kill once`, `wait` (until asked to stop)."""
+    """Do as `toy.trouble` asks.
+
+    `error`, `diverge`, `kill` (each time), `kill once`, `wait` (until asked to stop), `gate` (at step 2, until somebody opens
+    it or asks to stop), `hang` (for ever, whoever asks), `memory` (more than the process may have).
+    """
     trouble = work.spec["toy"].get("trouble", "")
     if trouble == "error":
         raise ValueError("trouble was asked for")
@@ -161,6 +168,14 @@ def _trouble(work: Work, step: int) -> None:
         raise Diverged("loss is nan", {"step": step})
     while trouble == "wait" and not work.should_stop():
         threading.Event().wait(0.01)
+    gate = work.checkpoints.parents[3] / GATE
+    while trouble == "gate" and step == 2 and not gate.exists() and not work.should_stop():
+        threading.Event().wait(0.01)
+    if trouble == "hang":
+        threading.Event().wait()
+    if trouble == "memory":
+        resource.setrlimit(resource.RLIMIT_AS, (2 * 2**30, resource.RLIM_INFINITY))
+        bytearray(4 * 2**30)
     marker = work.checkpoints.parent / "killed"
     if trouble == "kill" or (trouble == "kill once" and step == 2 and not marker.exists()):
         marker.touch()

@@ -114,9 +114,13 @@ class _Look:
     reporter: Reporter
     clock: Callable[[], float] = time.monotonic
     next_at: float = 0.0
+    trouble: str = ""
 
-    def tick(self, _view: DriverView) -> None:
-        """Look, unless it was a moment ago."""
+    def tick(self, view: DriverView) -> None:
+        """Look, unless it was a moment ago; say at once what keeps the driver from going on."""
+        if view.trouble != self.trouble:
+            self.trouble = view.trouble
+            err().print(self.trouble or "it goes on", style="yellow")
         if self.clock() >= self.next_at:
             self.now()
 
