@@ -55,8 +55,8 @@ lint: setup ## style, types, docstrings, spelling
 bench: setup ## speed, beside the rivals, in one table; OUT=FILE.json keeps the figures
 	@$(BIN)/python -m pytest -q -m perf tests/perf $${OUT:+--bench-out "$$OUT"}
 
-chaos: setup ## kill everything everywhere
-	@$(BIN)/python -m pytest -q -m chaos tests
+chaos: setup ## kill everything everywhere; prints the failure matrix, each row survived
+	@$(BIN)/python -m pytest -q -m "chaos or matrix" --matrix tests
 
 clean: ## remove the environment and caches; results in .ablate stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build

@@ -154,6 +154,7 @@ def failure_of(error: BaseException) -> dict[str, Any]:
         "kind": str(kind_of(error)), "type": name, "message": redact(_message_of(error, name)), "traceback": redact(text),
         "hash": hashlib.sha256("\n".join([name, *frames]).encode()).hexdigest()[:16],
         **({"record": error.record} if isinstance(error, Diverged) else {}),
+        **({"is_certain": True} if isinstance(error, NoResources) and error.is_certain else {}),
     }
 
 

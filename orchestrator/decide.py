@@ -158,6 +158,8 @@ def _after(outcome: Outcome, stage: StageView, *, is_wanted: bool) -> tuple[Stag
     if _is_crash_loop(stage, outcome):
         return StageState.FAILED, (f"lost {CRASH_LOOP} times in a row without a new checkpoint; it is in quarantine until "
                                    "`ablate resume`")
+    if (outcome.failure or {}).get("is_certain"):
+        return StageState.FAILED, "it would fail again just so"
     budget = BUDGETS[outcome.state]
     spent = outcome.is_charged + sum(past.is_charged and past.state is outcome.state for past in _counted(stage))
     if budget is None or spent <= budget:

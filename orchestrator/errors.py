@@ -67,4 +67,14 @@ class Diverged(OrchestratorError):
 
 
 class NoResources(OrchestratorError):
-    """Memory or disk ran out; the message names the knob."""
+    """Memory or disk ran out; the message names the knob.
+
+    Args:
+        message: what ran out, and what helps.
+        is_certain: it would run out again just so, as a device's memory does: trying again is no use.
+    """
+
+    def __init__(self, message: str, *, is_certain: bool = False) -> None:
+        """Keep whether it would happen again."""
+        super().__init__(message)
+        self.is_certain = is_certain

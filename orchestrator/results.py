@@ -39,6 +39,7 @@ from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.read import StageRow, StudyRow, TrialRow
 from orchestrator.schema import Published, load_published
+from orchestrator.sharing import Shared, saving
 from orchestrator.study import Study
 
 SCHEMA_VERSION = 1
@@ -97,6 +98,8 @@ class Counts:
     """Distinct stages that were begun before this study was submitted."""
     stages_done: int
     attempts: int
+    stages_saved: int = 0
+    """Stages that sharing spared: asked for, and not executed for this study."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,8 @@ class Cost:
     """Of the accepted attempts that this study began, one after the other."""
     seconds_saved: float
     """What repeating shared and reused stages for each trial would have added."""
+    gpu_hours_saved: float = 0.0
+    """The same in GPU-hours, by the GPUs that the scale gives a stage; 0 where it gives none."""
     elapsed_s: float | None
     """From submission to the end; None while it goes on."""
     flops: float
@@ -311,7 +316,8 @@ def _counts(row: StudyRow, trials: Sequence[TrialScores], stages: Sequence[Stage
                   trials_failed=states["FAILED"] + states["SKIPPED"], stages_requested=row.requested_stages,
                   stages_unique=len(own), stages_reused=sum(_is_reused(row, stage) for stage in own),
                   stages_done=sum(stage.state == "SUCCEEDED" for stage in own),
-                  attempts=sum(stage.attempts_made for stage in own))
+                  attempts=sum(stage.attempts_made for stage in own),
+                  stages_saved=row.requested_stages - sum(not _is_reused(row, stage) for stage in own))
 
 
 def _is_reused(row: StudyRow, stage: StageRow) -> bool:
@@ -320,11 +326,13 @@ def _is_reused(row: StudyRow, stage: StageRow) -> bool:
 
 def _cost(row: StudyRow, trials: Sequence[TrialRow], stages: Sequence[StageRow]) -> Cost:
     uses = Counter(stage_id for trial in trials for stage_id in trial.stage_ids)
-    spent = {stage.stage_id: stage.seconds or 0.0 for stage in stages if stage.kind != IMPORT}
-    own = {stage.stage_id for stage in stages if not _is_reused(row, stage)}
-    seconds = sum(spent[stage_id] for stage_id in spent.keys() & own)
-    one_by_one = sum(spent[stage_id] * uses[stage_id] for stage_id in spent)
-    return Cost(seconds=seconds, seconds_saved=one_by_one - seconds, flops=sum(stage.flops for stage in stages),
+    own = [stage for stage in stages if stage.kind != IMPORT]
+    resources = row.spec["scale"].get("resources", {})
+    saved = saving((Shared(kind=stage.kind, uses=uses[stage.stage_id], is_known=_is_reused(row, stage),
+                           seconds=stage.seconds or 0.0) for stage in own),
+                   gpus=resources.get("gpus", 0), workers=resources.get("workers", 1))
+    return Cost(seconds=sum(stage.seconds or 0.0 for stage in own if not _is_reused(row, stage)), seconds_saved=saved.seconds,
+                gpu_hours_saved=saved.gpu_hours, flops=sum(stage.flops for stage in stages),
                 elapsed_s=None if row.ended_at is None else row.ended_at - row.created_at)
 
 

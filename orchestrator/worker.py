@@ -104,7 +104,7 @@ def _mapped() -> Iterator[None]:
         raise Stopped(str(error)) from error
     except torch.OutOfMemoryError as error:
         raise NoResources(f"{error}\nhint: a smaller micro_batch (training) or batch (evaluate) needs less memory and "
-                          "gives the same result") from error
+                          "gives the same result", is_certain=True) from error
 
 
 STAGES: Mapping[str, StageFunction] = {"pretrain": _train, "continual": _train, "sft": _train, "evaluate": _evaluate}

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import subprocess
 import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import psycopg.sql
 import pytest
@@ -48,15 +50,18 @@ class Server:
         return next(self.folder.glob(".s.PGSQL.*[0-9]"))
 
     def kill(self) -> None:
-        """kill -9 of the postmaster: connections break, its processes go."""
-        os.kill(self._server.get_pid(), signal.SIGKILL)
+        """kill -9 of the server and all its processes, as when its machine loses power."""
+        postmaster = psutil.Process(self._server.get_pid())
+        for process in [postmaster, *postmaster.children()]:
+            process.kill()
+        (self.folder / "postmaster.pid").unlink()  # where nobody reaps the dead, it would seem to live
 
     def start(self) -> None:
         """Start it again; while processes of the killed one linger this fails, as it does in life, so it is repeated."""
-        for _ in range(50):
+        for _ in range(20):
             try:
                 self._server.ensure_postgres_running()
-            except Exception:  # noqa: BLE001, S112 (whatever pg_ctl says of lingering processes)
+            except subprocess.SubprocessError:
                 continue
             return
         raise AssertionError("PostgreSQL did not come back")

@@ -79,11 +79,12 @@ def _numbers(results: Results) -> str:
                                                  (counts.trials_failed, f"{counts.trials_failed} failed")) if number)
     reused = f", {counts.stages_reused} from earlier studies" if counts.stages_reused else ""
     elapsed = f"{duration(cost.elapsed_s)} from submission to end" if cost.elapsed_s is not None else "still going on"
+    gpus = f", {cost.gpu_hours_saved:.3g} GPU-hours," if cost.gpu_hours_saved else ""
     tiles = [("Arms × seeds", f"{len(results.arms)} × {len(results.seeds)}", f"{len(results.trials)} trials"),
              ("Trials done", f"{counts.trials_done} of {counts.trials}", failed or "none failed"),
              ("Stages asked for", str(counts.stages_requested), f"{counts.stages_unique} distinct{reused}"),
              ("Compute", duration(cost.seconds), elapsed),
-             ("Saved by sharing", duration(cost.seconds_saved), "what repeating shared stages would add")]
+             ("Saved by sharing", duration(cost.seconds_saved), f"{counts.stages_saved} stages{gpus} that need no second run")]
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(note)}</small></dd></div>"
                     for name, value, note in tiles)
     return f'<dl class="numbers">{items}</dl>'

@@ -43,6 +43,7 @@ def validate(study: str, scale: str, as_json: bool) -> None:
 
 @click.command(epilog=json_document("""
     {"study", "scale", "question", "spec_hash", "seeds": [...], "seed_enters", "num_arms", "num_trials",
+     "saved": {"stages", "seconds", "gpu_hours"} (by sharing, beside the stages of each trial by themselves),
      "stages": {"requested", "unique", "known" (finished in the ledger), "to_run",
                 "by_kind": [{"kind", "requested", "unique", "known", "flops"}]},
      "flops", "estimate_s", "is_measured" (false: no such stage ever ran here), "slots",
@@ -124,6 +125,7 @@ def _print_plan(shown: Preview) -> None:
     console.print()
     if made.seed_enters:
         console.print(f"The seed enters at {made.seed_enters}; what comes before is shared by all seeds.")
+    console.print(_saving_sentence(shown))
     console.print(_time_sentence(shown))
     _print_notes(made)
 
@@ -152,6 +154,14 @@ def _kind_table(shown: Preview) -> Table:
         table.add_row(kind.kind, str(kind.requested), str(kind.unique), str(kind.known),
                       str(kind.unique - kind.known), wording.flops(kind.flops))
     return table
+
+
+def _saving_sentence(shown: Preview) -> str:
+    saved = shown.saving
+    if not saved.stages:
+        return "Sharing saves nothing here: every stage is asked for once."
+    gpus = f", {saved.gpu_hours:.3g} GPU-hours" if shown.resources.gpus else ""
+    return f"Sharing saves {saved.stages} of {shown.plan.num_requested} stages: {wording.duration(saved.seconds)} of work{gpus}."
 
 
 def _time_sentence(shown: Preview) -> str:

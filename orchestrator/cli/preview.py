@@ -14,6 +14,7 @@ from orchestrator.ledger.known import flops_per_s, stage_states
 from orchestrator.ledger.reach import Engine
 from orchestrator.plan import Plan, Trial
 from orchestrator.schema import Resources, load_scale
+from orchestrator.sharing import Saving, Shared, saving
 from orchestrator.stages import Stage
 from orchestrator.states import StageState
 
@@ -64,6 +65,8 @@ class Preview:
     estimate: Estimate
     slots: int
     resources: Resources
+    saving: Saving
+    """By sharing, beside executing the stages of each trial by themselves; in time as estimated."""
 
     @property
     def num_known(self) -> int:
@@ -86,7 +89,8 @@ def preview(plan: Plan, engine: Engine | None, *, slots: int) -> Preview:
     return Preview(
         plan=plan, arms=_arms(plan, states), kinds=_kinds(plan, states), states=states, slots=slots,
         resources=resources,
-        estimate=time_left(works, slots=slots, declared=resources.flops_per_s, measured=measured))
+        estimate=time_left(works, slots=slots, declared=resources.flops_per_s, measured=measured),
+        saving=_saving(plan, states, measured, resources))
 
 
 def document(shown: Preview) -> dict[str, Any]:
@@ -98,7 +102,7 @@ def document(shown: Preview) -> dict[str, Any]:
         "num_arms": plan.study.num_arms, "num_trials": plan.study.num_arms * len(plan.study.seed_list),
         "stages": {"requested": plan.num_requested, "unique": plan.num_unique, "known": shown.num_known,
                    "to_run": shown.num_to_run, "by_kind": list(shown.kinds)},
-        "flops": plan.flops, "estimate_s": shown.estimate.seconds, "is_measured": shown.estimate.is_measured,
+        "saved": shown.saving, "flops": plan.flops, "estimate_s": shown.estimate.seconds, "is_measured": shown.estimate.is_measured,
         "slots": shown.slots, "workers_per_stage": shown.resources.workers,
         "gpus_per_stage": shown.resources.gpus,
         "arms": list(shown.arms),
@@ -113,6 +117,14 @@ def document(shown: Preview) -> dict[str, Any]:
 
 def _is_done(stage: Stage, states: dict[str, str]) -> bool:
     return states.get(stage.stage_id) == StageState.SUCCEEDED
+
+
+def _saving(plan: Plan, states: dict[str, str], measured: dict[str, float], resources: Resources) -> Saving:
+    uses = Counter(stage_id for trial in plan.trials for stage_id in trial.stage_ids)
+    return saving(
+        (Shared(kind=stage.kind, uses=uses[stage.stage_id], is_known=_is_done(stage, states),
+                seconds=stage.flops / measured.get(stage.kind, resources.flops_per_s))
+         for stage in plan.stages.values() if stage.kind != IMPORT), gpus=resources.gpus, workers=resources.workers)
 
 
 def _kinds(plan: Plan, states: dict[str, str]) -> tuple[KindRow, ...]:

@@ -159,7 +159,8 @@ def _search_lines(results: Results) -> list[str]:
 def _work(results: Results) -> str:
     counts, cost = results.counts, results.cost
     elapsed = f"{wording.duration(cost.elapsed_s)} from submission to the end, " if cost.elapsed_s is not None else ""
-    saved = f" ({wording.duration(cost.seconds_saved)} saved)" if cost.seconds_saved >= 0.5 else ""
+    gpus = f", {cost.gpu_hours_saved:.3g} GPU-hours" if cost.gpu_hours_saved else ""
+    saved = f"; sharing saved {counts.stages_saved} stages, {wording.duration(cost.seconds_saved)}{gpus}" if counts.stages_saved else ""
     return (f"work:    {elapsed}{wording.duration(cost.seconds)} in stages; {counts.stages_requested} stages asked for, "
             f"{counts.stages_unique} unique, {counts.stages_reused} reused from earlier studies{saved}")
 

@@ -114,9 +114,9 @@ def found_in(settings: Settings) -> list:
     return found
 
 
-def agreed(engine: Engine) -> None:
+def agreed(ledger: Engine) -> None:
     """Assert that the ledger keeps its promises (I1, I3, I5 to I8, I10 of the protocol)."""
-    assert verify(engine).differences == ()
+    assert verify(ledger).differences == ()
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,4 @@
 import json
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -18,6 +13,7 @@ from orchestrator.ledger.write import finish_trial
 from orchestrator.settings import Settings
 from orchestrator.tracking.flusher import Flusher
 from orchestrator.tracking.sink import Sink
+from tests.mlflow_server import MlflowServer
 from tests.orchestrator import scored
 from tests.orchestrator.tracking.conftest import AT, say
 
@@ -199,45 +195,8 @@ def test_study_called_stages_keeps_apart_from_the_attempts(flusher, engine, clie
     assert len(runs(client, "study stages")) == 1
 
 
-class Server:
-    """A real MLflow server on a port of its own choosing before it starts."""
-
-    def __init__(self, directory, port):
-        self.uri = f"http://127.0.0.1:{port}"
-        self._command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-                         "--backend-store-uri", f"sqlite:///{directory}/mlflow.db", "--artifacts-destination", str(directory / "a")]
-        self._process = None
-
-    def start(self):
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        request = urllib.request.Request(f"{self.uri}/health")
-        deadline = time.monotonic() + 120
-        while not self._is_healthy(request):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError("the MLflow server did not come up")
-
-    def _is_healthy(self, request):
-        try:
-            with urllib.request.urlopen(request, timeout=5) as reply:
-                return reply.status == 200
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            self._wait()
-            return False
-
-    def _wait(self):
-        try:
-            self._process.wait(timeout=0.2)
-        except subprocess.TimeoutExpired:
-            return
-
-    def stop(self):
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(timeout=60)
-
-
 def test_server_that_is_down_at_first_loses_nothing(settings, engine, tmp_path, monkeypatch, unused_port):
-    server = Server(tmp_path, unused_port)
+    server = MlflowServer(tmp_path, unused_port)
     monkeypatch.setenv("ABLATE_MLFLOW_URI", server.uri)
     flusher = Flusher(Settings.load(), engine)
     attempt(engine, settings, final_loss=0.6)
