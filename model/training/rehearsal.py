@@ -1,0 +1,80 @@
+"""A few steps of a preset from random weights, on made-up samples: does it fit, does it run, how fast is it.
+
+- The loop is that of a stage; nothing is published, and neither data nor checkpoints are needed.
+- Large presets take the fine-tuning step that figures are quoted for: 4 samples of 5 tiles at 672 px, 144 tokens a tile, and
+  304 tokens of text, Adafactor, bf16 with fp32 master weights. Small ones take their own tile, AdamW, fp32 and one thread.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from model.config import ImageConfig, ModelConfig, SftConfig
+from model.counting import at_tile
+from model.data.conversation import IMAGE_TOKEN, Encoded, Encoder
+from model.data.tokenizer import load_tokenizer
+from model.mm15 import IGNORED, MM15
+from model.training.loop import Report, train
+from model.training.randomness import stream_seed
+from model.training.tally import Tally
+
+SAMPLES, TILES, TEXT = 4, 5, 304
+"""Samples of a step; encoder images and text tokens of a sample."""
+LARGE = 1024
+"""Width of the encoder from which a preset is large."""
+
+
+def rehearsal_config(model: ModelConfig, *, steps: int) -> SftConfig:
+    """Return the stage that is rehearsed with a model."""
+    is_large = model.vision.width >= LARGE
+    side = model.vision.tile // model.vision.patch
+    images = ImageConfig(mode="static", tile=672 if is_large else model.vision.tile, tokens=min(144, (side // 2) ** 2))
+    large: dict[str, Any] = {"optimizer": "adafactor", "lr": 1e-5, "dtype": "bf16", "micro_batch": 2}
+    small: dict[str, Any] = {"optimizer": "adamw", "lr": 5e-4, "dtype": "fp32"}
+    return SftConfig(images=images, steps=steps, batch=SAMPLES, max_tokens=TILES * images.tokens + TEXT, checkpoint_every=max(steps, 1),
+                     **(large if is_large else small))
+
+
+def rehearse(model_config: ModelConfig, config: SftConfig, *, report: Report, compiler: str = "") -> dict[str, Any]:
+    """Train on made-up samples.
+
+    Args:
+        model_config: shapes; the tile of `config` is used.
+        config: from `rehearsal_config`, perhaps changed.
+        report: told every step, as by `train`.
+        compiler: backend of torch.compile for the blocks of encoder and decoder; empty runs them as they are.
+
+    Returns:
+        what `train` returns.
+    """
+    torch.set_num_threads(config.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(stream_seed(0, "init"))
+    with device:
+        model = MM15(at_tile(model_config, config.images.tile))
+    if compiler:
+        for block in [*model.vision.blocks, *model.decoder.base_model.layers]:
+            block.compile(backend=compiler)
+    encoder = Encoder(load_tokenizer(), config.images, max_tokens=config.max_tokens)
+    with tempfile.TemporaryDirectory() as folder:
+        return train(model, encoder, lambda step: _made_up(encoder, config, step), config, folder=Path(folder), report=report,
+                     should_stop=lambda: False, tally=Tally())
+
+
+def _made_up(encoder: Encoder, config: SftConfig, step: int) -> list[Encoded]:
+    """Make the samples of a step: noise for pixels, noise for text, the loss on the text."""
+    images, special = config.images, max(encoder.id.values())
+    rng = np.random.default_rng(stream_seed(0, "rehearsal", step))
+    samples = []
+    for index in range(config.batch):
+        text = rng.integers(special + 1, len(encoder.tokenizer), TEXT).tolist()
+        ids = [encoder.id[IMAGE_TOKEN]] * (TILES * images.tokens) + text
+        labels = [IGNORED] * (TILES * images.tokens) + text[1:] + [IGNORED]
+        tiles = rng.integers(0, 256, (TILES, 3, images.tile, images.tile), dtype=np.uint8)
+        samples.append(Encoded(ids, labels, tiles, name=f"made-up/{step}/{index}", images=1, source="made-up"))
+    return samples
