@@ -9,11 +9,15 @@ import torch
 
 from model import manifest
 from model.config import PRESETS, DataConfig, EvaluateConfig, ImageConfig, SftConfig
+from model.data.declared import CatalogueConfig, CopyConfig
 from model.evaluation.benchmarks import SUITES
+from model.evaluation.local.content import copy_fingerprint
+from model.evaluation.scoring import ScoringConfig
 from model.plain import to_plain
 from model.training import loop
 from orchestrator import worker
 from orchestrator.identity import stage_identity
+from tests import copies
 
 IMAGES = ImageConfig(mode="single", tile=64, tokens=16)
 TRAIN = SftConfig(images=IMAGES, steps=2, batch=2, lr=1e-3, optimizer="adamw")
@@ -92,3 +96,33 @@ def test_threads_are_those_of_the_configuration(tmp_path):
     assert torch.get_num_threads() == 2
     worker.execute(train_order(tmp_path, replace(TRAIN, steps=1)))
     assert torch.get_num_threads() == 1
+
+
+def copy_order(root, parent, folder, fingerprint=None, benchmark="docvqa", **more):
+    """Order an evaluation that reads a local copy, as a plan does."""
+    catalogue = CatalogueConfig(name="lab", sources=(), benchmarks=(CopyConfig(name=benchmark, folder=str(folder)),))
+    data, scoring = replace(DataConfig(), catalogue=catalogue), more.pop("scoring", ScoringConfig())
+    config = to_plain(replace(EVALUATE, benchmarks=(benchmark,), num_items=0, scoring=scoring))
+    spec = {"kind": "evaluate", "benchmark": benchmark, "config": config, "parent_id": "p", "data": to_plain(data),
+            "data_fingerprint": fingerprint or copy_fingerprint(catalogue, benchmark)}
+    return order_of(root, spec, parent=parent) | more
+
+
+def test_an_evaluate_stage_reads_the_copy_that_it_is_named_by(trained, tmp_path):
+    order = copy_order(tmp_path, trained[0]["out"], copies.write(tmp_path, "docvqa"))
+    record = worker.execute(order)
+    assert record["state"] == "SUCCEEDED", record["failure"]
+    assert record["result"]["details"] == {"choices": {"anls_form": "rrc"}}
+
+
+def test_a_copy_that_has_changed_since_the_plan_is_refused(trained, tmp_path):
+    record = worker.execute(copy_order(tmp_path, trained[0]["out"], copies.write(tmp_path, "docvqa"), fingerprint="0" * 64))
+    assert record["state"] == "USER_ERROR"
+    assert "files changed" in record["failure"]["message"]
+
+
+def test_a_judge_that_nobody_names_an_endpoint_for_fails_rather_than_scoring_zero(trained, tmp_path):
+    folder = copies.write(tmp_path, "mm-vet")
+    record = worker.execute(copy_order(tmp_path, trained[0]["out"], folder, benchmark="mm-vet", scoring=ScoringConfig(judge="judge-1")))
+    assert record["state"] == "USER_ERROR"
+    assert "ABLATE_JUDGE_URL" in record["failure"]["message"]
