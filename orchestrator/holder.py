@@ -22,6 +22,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
+from orchestrator import budget
 from orchestrator.crew import Crew, MakeExecutor
 from orchestrator.decide import decide
 from orchestrator.errors import LedgerAway, LostLease, StaleWrite, StudyError
@@ -35,7 +36,7 @@ from orchestrator.ledger.write import adopt, apply, note_attempts
 from orchestrator.process import is_surely_dead, whoami
 from orchestrator.settings import Settings
 from orchestrator.snapshot import Action, Claim, Finish, MoveStudy, Observed, Outcome, Propose, Snapshot, Stop, evolve
-from orchestrator.states import TERMINAL_STUDIES, AttemptState, StageState, StudyState
+from orchestrator.states import LIVE_STUDIES, TERMINAL_STUDIES, AttemptState, StageState, StudyState
 
 WAIT_S = 0.5
 """Longest wait for something to happen: how old the picture that `on_tick` sees may be."""
@@ -97,6 +98,7 @@ class Driver:
         self._engine, self._settings = engine, settings
         self._crew = crew or Crew(settings, make)
         self._growth = Growth(engine, settings, self._crew.call)
+        self._budgets = budget.Watch(engine)
         self._driver_id = uuid.uuid4().hex
         self._fence: Fence | None = None
         self._is_adopted = False
@@ -159,6 +161,7 @@ class Driver:
         for action in decided.actions:
             self._perform(action, decided.orders, decided.now)
         self._propose([action.study_id for action in decided.actions if isinstance(action, Propose)])
+        self._hold_to_budgets(decided.actions)
         return decided.actions
 
     def wait_out(self, error: LedgerAway) -> None:
@@ -260,6 +263,14 @@ class Driver:
             if step.plan or step.stopped or step.is_over:
                 self._snapshot = None
                 retrying(partial(self._enter, study_id, step))
+
+    def _hold_to_budgets(self, actions: list[Action]) -> None:
+        """Pause the studies that have spent their budget; the next decision asks what runs to save."""
+        live = {each.study_id for each in self._snapshot.studies.values() if each.state in LIVE_STUDIES} if self._snapshot else set()
+        live -= {each.study_id for each in actions if isinstance(each, MoveStudy)}
+        for study_id, reason in self._budgets.over(live).items():
+            self._snapshot = None
+            people.move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=reason)
 
     def _enter(self, study_id: str, step: Step) -> None:
         with fenced(self._engine, self._held()) as tx:

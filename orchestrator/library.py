@@ -1,7 +1,7 @@
 """Find studies, recipes, scales and published results by name or by file.
 
-- The library is `studies/` beside this package. Kinds have folders (recipes, scales, published); studies and campaigns
-  are everywhere else in it.
+- The library is `studies/` beside this package. Kinds have folders (recipes, scales, published, campaigns); studies are
+  everywhere else in it.
 - A document's `name` is its file's name, so that looking up one name reads one file.
 """
 
@@ -14,12 +14,12 @@ from orchestrator.errors import StudyError
 from orchestrator.strict_yaml import Document, load
 
 ROOT = Path(__file__).resolve().parent.parent / "studies"
-_FOLDERS = {"recipe": "recipes", "scale": "scales", "published": "published"}
+_FOLDERS = {"recipe": "recipes", "scale": "scales", "published": "published", "campaign": "campaigns"}
 _NOT_STUDIES = {*_FOLDERS.values(), "results"}
 
 
 def names(kind: str) -> dict[str, Path]:
-    """Return name -> file of all documents of a kind (`study` includes campaigns), sorted by file."""
+    """Return name -> file of all documents of a kind, sorted by file."""
     if kind in _FOLDERS:
         return {path.stem: path for path in sorted((ROOT / _FOLDERS[kind]).glob("*.yaml"))}
     files = (path for path in sorted(ROOT.rglob("*.yaml")))

@@ -30,6 +30,8 @@ from orchestrator.study import Study
 from orchestrator.trial_config import STAGES, Resolver, TrialConfig
 
 _PROSE = ("question", "source", "note", "about", "resources", "budget")
+Verdicts = Mapping[str, Mapping[str, str]]
+"""Study -> kind and sentence of its verdict, and its id."""
 __all__ = ["Arm", "Plan", "Stage", "Trial", "make_plan", "plan_arms"]
 
 
@@ -71,6 +73,8 @@ class Plan:
     """Categories of which the operator's catalogue has no data set: the same."""
     notes: tuple[str, ...]
     """What the user should know before launching."""
+    growth_flops: float = 0.0
+    """What a search is expected to add, from arms at the ends of its ranges; seeds that may be added are not in it."""
 
     @property
     def num_requested(self) -> int:
@@ -93,21 +97,22 @@ class Plan:
         return sum(stage.flops for stage in self.stages.values())
 
 
-def make_plan(study: Study, scale_name: str, *, selections: Selections | None = None,
+def make_plan(study: Study, scale_name: str, *, selections: Selections | None = None, verdicts: Verdicts | None = None,
               checkpoints: Path | None = None, catalogue: LoadCatalogue = no_catalogue) -> Plan:
     """Plan a study; of a search, its baseline.
 
     Args:
         study: the study.
         scale_name: name of the scale.
-        selections: verdicts of earlier studies, for `from_selection`.
+        selections: what earlier studies chose, for `from_selection`.
+        verdicts: the kind and words of these choices, to be kept beside the study.
         checkpoints: the operator's folder of published checkpoints, one folder a name.
         catalogue: reads the operator's catalogue of data sets, if the study needs it.
 
     Raises:
         StudyError: what is wrong, with file and line.
     """
-    return _Context(study, scale_name, selections, checkpoints, catalogue).plan(None)
+    return _Context(study, scale_name, selections, checkpoints, catalogue, verdicts).plan(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +138,15 @@ class _Context:
     """A study with its recipe and scale read, and the place where its seeds enter."""
 
     def __init__(self, study: Study, scale_name: str, selections: Selections | None, checkpoints: Path | None,
-                 catalogue: LoadCatalogue) -> None:
+                 catalogue: LoadCatalogue, verdicts: Verdicts | None = None) -> None:
         self._study, self._scale = study, load_scale(scale_name)
+        self._taken = {"selections": dict(selections), "verdicts": dict(verdicts or {})} if selections else {}
         self._resolver = Resolver(study, self._scale, _recipe(study), selections, checkpoints)
         self._checkpoints = checkpoints
         designed = designed_arms(study)
         configs = [self._resolve(arm) for arm in (*designed, *probes(study))]
         self._designed = list(zip(designed, configs, strict=False))
+        self._probed = configs[len(designed):]
         self._seed_enters = seed_entry(study, configs)
         self._data_sets = DataSets(catalogue)
         self._data = self._data_sets.contents((config.data, tuple(shares(train.mixture)))  # type: ignore[attr-defined]
@@ -155,12 +162,14 @@ class _Context:
         spec = {"study": self._study.plain(), "recipes": self._recipes(), "scale": self._scale.plain()}
         if self._data:
             spec["data"] = self._data
+        spec |= self._taken
         plan = Plan(
             study=self._study, scale=self._scale.name, spec=spec, spec_hash=_spec_hash(spec),
             arms=tuple({arm.key: arm for arm, *_ in asked}.values()), baseline_key=baseline.key if baseline else None, trials=tuple(trials),
             stages=builder.stages, seed_enters=self._seed_enters, missing_checkpoints=tuple(builder.missing),
             missing_data=self._data_sets.missing,
-            notes=withheld_notes(self._study, self._resolver.benchmarks),
+            notes=(*withheld_notes(self._study, self._resolver.benchmarks), *_origins(self._taken.get("verdicts", {}))),
+            growth_flops=self._growth_flops(builder.stages) if wanted is None else 0.0,
         )
         self._check_budget(plan)
         return plan
@@ -195,10 +204,26 @@ class _Context:
         return Trial(key, arm.key, config.seed, builder.chain(config, arm.name), plain, rung)
 
     def _check_budget(self, plan: Plan) -> None:
-        hours = plan.flops / self._scale.resources.flops_per_s / 3600
-        if self._study.budget and hours > self._study.budget.hours:
-            problem = f"{hours:.3g} hours estimated for {plan.num_unique} stages; allowed: {self._study.budget.hours:g}"
-            raise self._study.error(("budget", "hours"), problem)
+        budget, resources = self._study.budget, self._scale.resources
+        for name, factor in (("hours", 1), ("gpu_hours", resources.gpus)):
+            limit = getattr(budget, name, None)
+            hours = (plan.flops + plan.growth_flops) / resources.flops_per_s / 3600 * factor
+            if limit is not None and hours > limit:
+                raise self._study.error(("budget", name), f"{hours:.3g} {name.replace('_', ' ')} estimated; allowed: {limit:g}")
+
+    def _growth_flops(self, known: Mapping[str, Stage]) -> float:
+        """Return the FLOPs of the arms that a search will propose, were they as dear as those at the ends of its ranges."""
+        search, seeds = self._study.search, self._study.seed_list
+        if search is None or not self._probed:
+            return 0.0
+        builder = StageBuilder(self._seed_enters, self._checkpoints, self._data_sets, workers=self._scale.resources.workers)
+        for config in self._probed:
+            for seed in seeds:
+                builder.chain(replace(config, seed=seed), "probe")
+        each = sum(stage.flops for stage in builder.stages.values() if stage.stage_id not in known) / len(self._probed)
+        rungs, keep = _rungs(self._study), search.prune.keep if search.prune else 1.0
+        short = sum(fraction * keep ** i for i, fraction in enumerate(rungs)) / len(seeds)
+        return search.trials * each * (short + keep ** len(rungs))
 
 
 def seed_entry(study: Study, configs: Sequence[TrialConfig]) -> str | None:
@@ -221,6 +246,11 @@ def seed_entry(study: Study, configs: Sequence[TrialConfig]) -> str | None:
         return kinds[0]
     differing = (kind for kind in kinds if len({config.stages.get(kind) for config in configs}) > 1)
     return next(differing, kinds[-1])
+
+
+def _origins(verdicts: Verdicts) -> tuple[str, ...]:
+    """Return what a user should know about the verdicts that values were taken from."""
+    return tuple(f"takes what {name} chose, which is {each['kind']}: {each['sentence']}" for name, each in verdicts.items())
 
 
 def _rungs(study: Study) -> tuple[float, ...]:
@@ -253,7 +283,7 @@ def _spec_hash(spec: Mapping[str, Any]) -> str:
     scale, recipes = spec["scale"], spec["recipes"]
     own = {name: values for name, values in scale.get("recipes", {}).items() if name in recipes}
     kept = [_meaning(spec["study"]), *map(_meaning, recipes.values()), _meaning(scale) | {"recipes": own}]
-    kept += [spec["data"]] if "data" in spec else []
+    kept += [spec[name] for name in ("data", "selections") if name in spec]
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 

@@ -14,6 +14,10 @@
   reason}}} or null: the feasible arms that no other beats in all objectives, and those that a rung stopped.
 - `data`: list of {arm_key, kind, source, asked, samples, tokens, supervised, passes, broken, num_trials}: what each arm was trained
   on, by training stage and source, as means over its trials; `passes` is null where a source has no end.
+- `confounds`: list of {what, values: arm key -> text, sentence}: what differs between arms and is no factor; `seen`: arm key ->
+  {samples, tokens, supervised} of its training stages.
+- `budget`: {limit, estimate, spent}: the study's own limit or null, what it was expected to cost when it was submitted or null,
+  and {hours, gpu_hours, wall_hours} so far.
 - `counts`, `cost`: see `Counts` and `Cost`; `varies_with_seed`: kinds of stage that differ between seeds.
 """
 
@@ -27,13 +31,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.analysis import claims, pareto, scores, selection, statistics, table
+from orchestrator.analysis import claims, confounds, pareto, scores, selection, statistics, table
 from orchestrator.analysis.claims import Judgement
+from orchestrator.analysis.confounds import Confound, Executed, Run, Seen
 from orchestrator.analysis.scores import TrialScores
 from orchestrator.analysis.selection import Candidate, Rule, Verdict
 from orchestrator.analysis.supplied import Supplied, supplied
 from orchestrator.analysis.table import ArmResult
 from orchestrator.arms import Arm, baseline_of
+from orchestrator.budget import Spent, resources_of, spent
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
@@ -140,11 +146,17 @@ class Results:
     claims: tuple[Judgement, ...]
     published: PublishedScores | None
     search: SearchFound | None
+    confounds: tuple[Confound, ...]
+    """What differs between arms and is no factor."""
+    seen: dict[str, Seen]
+    """Arm key -> what it was trained on."""
     looks: int
     """Looks at the scores that the study allows itself while seeds are added; 1 if their number is fixed."""
     data: tuple[Supplied, ...]
     counts: Counts
     cost: Cost
+    spent: Spent
+    """By all attempts made for this study; `study.estimate` is what was expected."""
     varies_with_seed: tuple[str, ...]
 
     @property
@@ -185,6 +197,8 @@ class Results:
             "published": self.published and _plain(self.published),
             "search": self.search and _plain(self.search),
             "data": [dataclasses.asdict(each) for each in self.data],
+            "budget": {"limit": row.spec["study"].get("budget"), "estimate": row.estimate, "spent": _plain(self.spent)},
+            "confounds": [_plain(each) for each in self.confounds], "seen": _plain(self.seen),
             "counts": _plain(self.counts), "cost": _plain(self.cost), "varies_with_seed": list(self.varies_with_seed),
             "seed_note": self.seed_note,
         }
@@ -209,6 +223,7 @@ def study_results(engine: Engine, row: StudyRow) -> Results:
     rule = rule_of(study, baseline)
     published = _published(study)
     verdict = selection.select(rule, arms, measured)
+    runs = _runs(trial_rows, stages)
     return Results(
         study=row, question=study.question, source=study.source, objective=study.select.maximize, rule=rule_text(study),
         recipe=study.recipe, seeds=study.seed_list, baseline=baseline, metrics=tuple(_metric(name, rule) for name in names),
@@ -219,7 +234,8 @@ def study_results(engine: Engine, row: StudyRow) -> Results:
         search=_search_found(study, all_rows, fits, verdict), looks=study.num_looks,
         data=supplied([(each.arm_key, each.stage_ids) for each in trial_rows],
                       {each.stage_id: (each.kind, each.result) for each in stages}),
-        counts=_counts(row, trials, stages), cost=_cost(row, trial_rows, stages),
+        confounds=_confounds(study, runs, arms), seen=confounds.seen(runs),
+        counts=_counts(row, trials, stages), cost=_cost(row, trial_rows, stages), spent=spent(engine, row.study_id, resources_of(row.spec)),
         varies_with_seed=_varies_with_seed(trial_rows, stages))
 
 
@@ -261,6 +277,22 @@ def objectives_of(study: Study) -> tuple[tuple[str, str], ...]:
     found = study.search.objectives if study.search else ()
     named = tuple((each.maximize or each.minimize or "", "maximize" if each.maximize else "minimize") for each in found)
     return named or ((study.select.maximize, "maximize"),)
+
+
+def _runs(trials: Sequence[TrialRow], stages: Sequence[StageRow]) -> list[Run]:
+    done = {stage.stage_id: Executed(kind=stage.kind, result=stage.result or {}) for stage in stages if stage.state == "SUCCEEDED"}
+    return [Run(arm=row.arm_key, seed=row.seed, config=row.config, is_done=row.state == "SUCCEEDED",
+                stages=[done[stage_id] for stage_id in row.stage_ids if stage_id in done]) for row in trials]
+
+
+def _confounds(study: Study, runs: Sequence[Run], arms: Sequence[Candidate]) -> tuple[Confound, ...]:
+    found = confounds.confounds(runs, {arm.key: arm.name for arm in arms}, _factors(study, arms))
+    is_planned = study.num_looks > 1  # seeds added where they matter differ between arms by design; the seed note says so
+    return tuple(each for each in found if not (is_planned and each.what == "seeds"))
+
+
+def _factors(study: Study, arms: Sequence[Candidate]) -> set[str]:
+    return {path for arm in arms for path in arm.levels} | set(study.vary or ()) | set(study.search.parameters if study.search else ())
 
 
 def _search_found(study: Study, rows: Sequence[TrialRow], fits: Mapping[str, statistics.Fit], verdict: Verdict) -> SearchFound | None:

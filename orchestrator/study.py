@@ -160,9 +160,19 @@ class Search(Part):
 
 
 class Budget(Part):
-    """What the plan may cost at most, by its own estimate."""
+    """What the study may cost at most: refused if the plan expects more, paused when that much is spent."""
 
-    hours: Annotated[float, Field(gt=0)]
+    hours: Annotated[float, Field(gt=0)] | None = None
+    """Of attempts, one after the other."""
+    gpu_hours: Annotated[float, Field(gt=0)] | None = None
+    wall_hours: Annotated[float, Field(gt=0)] | None = None
+    """From submission on; checked while it runs."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("allowed: at least one of hours, gpu_hours, wall_hours")
+        return self
 
 
 class Study(Kind):
@@ -244,7 +254,7 @@ def load_study(name_or_path: str | Path) -> Study:
 
 def load_campaign(name_or_path: str | Path) -> Campaign:
     """Read a campaign by its name in the library or by its file."""
-    return read(Campaign, library.find("study", name_or_path))
+    return read(Campaign, library.find("campaign", name_or_path))
 
 
 def _check_design(study: Study) -> None:

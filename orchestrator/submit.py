@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.errors import StudyError
 from orchestrator.failpoints import failpoint
 from orchestrator.ledger.engine import retrying, transaction
-from orchestrator.ledger.enter import enter_study, enter_workers, known_versions, make_newest
+from orchestrator.ledger.enter import enter_study, enter_workers, known_versions, make_newest, renew_prose
 from orchestrator.ledger.reach import Engine
 from orchestrator.plan import Plan
 
@@ -52,6 +52,7 @@ def submit(engine: Engine, plan: Plan, *, update: bool = False, actor: str = "su
             known = known_versions(connection, plan.study.name, plan.scale)
             if known and known[0]["spec_hash"] == plan.spec_hash:
                 enter_workers(connection, plan)
+                renew_prose(connection, plan, study_id)
                 return True
             if known and not update:
                 raise _changed(plan, known[0])

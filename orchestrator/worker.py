@@ -24,6 +24,7 @@ from model.plain import build
 from model.training import loop
 from model.training.stage import train_stage
 from orchestrator.attempt import Order, Report, ShouldStop, StageFunction, Work, run_attempt
+from orchestrator.environment import environment
 from orchestrator.errors import Diverged, NoResources, Stopped
 from orchestrator.identity import CONFIGS
 
@@ -48,10 +49,15 @@ def _train(work: Work) -> dict[str, Any]:
     config, data = build(CONFIGS[work.kind], spec["config"], "config"), build(DataConfig, spec["data"], "data")
     _check_data(data, config, spec["data_fingerprint"])
     with _mapped():
-        return train_stage(
+        result = train_stage(
             config=config, model_config=build(ModelConfig, spec["model"], "model"), data=data,
             seed=spec["seed"], start=work.parent, checkpoints=work.checkpoints, out=work.out, report=work.report,
             should_stop=work.should_stop)
+    return {**result, "environment": _environment()}
+
+
+def _environment() -> dict[str, str]:
+    return environment(torch.cuda.get_device_name() if torch.cuda.is_available() else "")
 
 
 def _evaluate(work: Work) -> dict[str, Any]:
@@ -60,10 +66,11 @@ def _evaluate(work: Work) -> dict[str, Any]:
     spec = work.spec
     data = build(DataConfig, spec["data"], "data")
     with _mapped():
-        return evaluate_stage(
+        result = evaluate_stage(
             benchmark=spec["benchmark"], config=build(CONFIGS["evaluate"], spec["config"], "config"), data=data,
             checkpoint=work.parent, out=work.out, report=work.report, should_stop=work.should_stop,
             resources=Resources(local=_copy(data, spec), endpoint=_endpoint(work.judge)))
+    return {**result, "environment": _environment()}
 
 
 def _copy(data: DataConfig, spec: Mapping[str, Any]) -> Path | None:

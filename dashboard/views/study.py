@@ -91,6 +91,8 @@ def _verdict(results: Results) -> None:
     verdict = results.verdict
     tell = {"selected": st.success, "incomplete": st.info}.get(verdict.kind, st.warning)
     tell(f"**{verdict.kind.capitalize()}.** {words.plain_markdown(verdict.sentence)}", icon=_SIGNS[verdict.kind])
+    for confound in results.confounds:
+        st.warning(f"**Confound.** {words.plain_markdown(confound.sentence)}")
 
 
 def _panels(results: Results, metrics: list[str]) -> None:

@@ -70,7 +70,18 @@ def _verdict(results: Results) -> str:
     verdict = results.verdict
     return (f'<section class="verdict {verdict.kind}" aria-label="Verdict"><strong>{_SIGNS[verdict.kind]} {verdict.kind}</strong>'
             f'<p>{escape(verdict.sentence)}</p><p class="note">Rule, declared before the study ran: {escape(results.rule)}. '
-            f"{escape(results.seed_note)}</p></section>")
+            f"{escape(results.seed_note)}</p>{_flags(results)}</section>")
+
+
+def _flags(results: Results) -> str:
+    """Return what else differs between arms, and what a search stopped or could not rank."""
+    notes = [f"Confound: {each.sentence}." for each in results.confounds]
+    found = results.search
+    if found is not None and len(found.objectives) > 1:
+        goals = ", ".join(f"{way} {metric}" for metric, way in found.objectives)
+        notes.append(f"No feasible arm beats these ({goals}): {', '.join(results.arm(key).name for key in found.pareto) or 'none'}.")
+    notes += [f"Stopped early: {why['name']}, {why['reason']}." for why in (found.stopped.values() if found else ())]
+    return "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
 
 
 def _numbers(results: Results) -> str:

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "factors": ("planning", "List every path that a study may vary, with type, unit and default."),
     "run": ("running", "Run a study to its end, or resume it."),
     "submit": ("running", "Enqueue a study for the driver that is running."),
+    "campaign": ("campaigns", "Run studies in dependency order, later ones with the verdicts of earlier ones."),
     "watch": ("running", "Follow a study that another process drives."),
     "status": ("looking", "Show all studies in the ledger, or one."),
     "results": ("looking", "Print scores with intervals, differences to the baseline and the verdict."),

@@ -46,7 +46,8 @@ def validate(study: str, scale: str, as_json: bool) -> None:
      "saved": {"stages", "seconds", "gpu_hours"} (by sharing, beside the stages of each trial by themselves),
      "stages": {"requested", "unique", "known" (finished in the ledger), "to_run",
                 "by_kind": [{"kind", "requested", "unique", "known", "flops"}]},
-     "flops", "estimate_s", "is_measured" (false: no such stage ever ran here), "slots",
+     "flops", "expected": {"flops", "hours", "gpu_hours", "checkpoint_gb", "wall_s", "slots", "is_measured"} (what is left),
+     "estimate_s", "is_measured" (false: no such stage ever ran here), "slots",
      "workers_per_stage" (of a training stage), "gpus_per_stage",
      "arms": [{"key", "name", "levels", "is_baseline", "num_trials", "to_run", "flops", "tokens_per_image"}],
      "trials": [{"key", "arm_key", "seed", "stage_ids"}],
@@ -127,6 +128,7 @@ def _print_plan(shown: Preview) -> None:
         console.print(f"The seed enters at {made.seed_enters}; what comes before is shared by all seeds.")
     console.print(_saving_sentence(shown))
     console.print(_time_sentence(shown))
+    console.print(_cost_sentence(shown))
     _print_notes(made)
 
 
@@ -162,6 +164,15 @@ def _saving_sentence(shown: Preview) -> str:
         return "Sharing saves nothing here: every stage is asked for once."
     gpus = f", {saved.gpu_hours:.3g} GPU-hours" if shown.resources.gpus else ""
     return f"Sharing saves {saved.stages} of {shown.plan.num_requested} stages: {wording.duration(saved.seconds)} of work{gpus}."
+
+
+def _cost_sentence(shown: Preview) -> str:
+    found, study = shown.expected, shown.plan.study
+    gpus = f", {found.gpu_hours:.3g} GPU-hours" if found.gpu_hours else ""
+    all_arms = f", all {study.num_arms} arms included" if study.search else ""
+    more = f"; at most {study.most_seeds / len(study.seed_list):.3g} times that with all seeds" if study.num_looks > 1 else ""
+    return (f"Expected cost: {wording.flops(found.flops)} FLOPs, {wording.duration(found.hours * 3600)} in stages{gpus}, "
+            f"{wording.size(found.checkpoint_gb * 1e9)} of checkpoints, {wording.duration(found.wall_s)} here{all_arms}{more}.")
 
 
 def _time_sentence(shown: Preview) -> str:

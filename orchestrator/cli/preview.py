@@ -8,6 +8,7 @@ from typing import Any
 
 from model.config import EvaluateConfig, ModelConfig
 from model.plain import build
+from orchestrator.budget import Expected, expected
 from orchestrator.cost import tokens_per_image
 from orchestrator.estimate import Estimate, Work, time_left
 from orchestrator.ledger.known import flops_per_s, stage_states
@@ -63,6 +64,8 @@ class Preview:
     states: dict[str, str]
     """State in the ledger of each stage that it holds."""
     estimate: Estimate
+    expected: Expected
+    """What is left to run will take, with what the study is expected to add."""
     slots: int
     resources: Resources
     saving: Saving
@@ -89,6 +92,8 @@ def preview(plan: Plan, engine: Engine | None, *, slots: int) -> Preview:
     return Preview(
         plan=plan, arms=_arms(plan, states), kinds=_kinds(plan, states), states=states, slots=slots,
         resources=resources,
+        expected=expected(plan, resources, done={each for each, state in states.items() if state == StageState.SUCCEEDED},
+                          measured=measured, slots=slots),
         estimate=time_left(works, slots=slots, declared=resources.flops_per_s, measured=measured),
         saving=_saving(plan, states, measured, resources))
 
@@ -102,7 +107,8 @@ def document(shown: Preview) -> dict[str, Any]:
         "num_arms": plan.study.num_arms, "num_trials": plan.study.num_arms * len(plan.study.seed_list),
         "stages": {"requested": plan.num_requested, "unique": plan.num_unique, "known": shown.num_known,
                    "to_run": shown.num_to_run, "by_kind": list(shown.kinds)},
-        "saved": shown.saving, "flops": plan.flops, "estimate_s": shown.estimate.seconds, "is_measured": shown.estimate.is_measured,
+        "saved": shown.saving, "flops": plan.flops, "expected": shown.expected, "estimate_s": shown.estimate.seconds,
+        "is_measured": shown.estimate.is_measured,
         "slots": shown.slots, "workers_per_stage": shown.resources.workers,
         "gpus_per_stage": shown.resources.gpus,
         "arms": list(shown.arms),

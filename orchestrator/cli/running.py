@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import click
 from rich.text import Text
@@ -20,10 +20,12 @@ from orchestrator.cli.live import Reporter
 from orchestrator.cli.names import study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, scale_option, study_argument
 from orchestrator.cli.planned import planned
+from orchestrator.cli.preview import preview
 from orchestrator.cli.store import ledger
 from orchestrator.cli.tables import print_results
 from orchestrator.driver import DriverView, Exit, drive
 from orchestrator.ledger import read
+from orchestrator.ledger.known import keep_estimate
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.read import StudyRow
 from orchestrator.plan import Plan
@@ -55,16 +57,21 @@ def run(ctx: click.Context, study: str, scale: str, update: bool, as_json: bool)
     Ctrl+C lets running stages save a checkpoint; `ablate run` again goes on from there.
     """
     settings, engine = ledger()
-    row, begun = _entered(settings, engine, planned(study, scale, settings)[1], update=update)
+    study_id, ended = followed(settings, engine, planned(study, scale, settings)[1], update=update)
+    _conclude(ctx, settings, engine, study_id, ended, as_json=as_json)
+
+
+def followed(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[str, Exit]:
+    """Enter a planned study, drive or watch it to its end, and return its id and how it ended."""
+    row, begun = _entered(settings, engine, plan, update=update)
     if begun == StudyState.COMPLETED:
         err().print(f"{row.name}: nothing to do, all {row.stages_total} stages are in the ledger already")
-        ended = Exit.FINISHED
-    else:
-        with Reporter() as reporter:
-            look = _Look(engine, settings, row.study_id, reporter)
-            ended = drive(settings, until=row.study_id, on_tick=look.tick)
-            look.now()
-    _conclude(ctx, settings, engine, row.study_id, ended, as_json=as_json)
+        return row.study_id, Exit.FINISHED
+    with Reporter() as reporter:
+        look = _Look(engine, settings, row.study_id, reporter)
+        ended = drive(settings, until=row.study_id, on_tick=look.tick)
+        look.now()
+    return row.study_id, ended
 
 
 @click.command(epilog=json_document("""
@@ -136,6 +143,8 @@ def _entered(settings: Settings, engine: Engine, plan: Plan, *, update: bool) ->
     """Enter the study, open it again if it had stopped; return its row and the state it was found in."""
     study_id = enter(engine, plan, update=update, slots=settings.slots)
     row = read.study(engine, study_id)
+    if row.estimate is None:
+        keep_estimate(engine, study_id, asdict(preview(plan, engine, slots=settings.slots).expected))
     found = StudyState(row.state)
     if found in _AGAIN:
         reason = f" ({row.reason})" if row.reason else ""
@@ -159,7 +168,7 @@ def _conclude(ctx: click.Context, settings: Settings, engine: Engine, study_id: 
     _tell(row, ended)
     if ended is Exit.FINISHED and not as_json:
         _point(settings, row)
-    ctx.exit(_code(row, ended))
+    ctx.exit(code(row, ended))
 
 
 def _tell(row: StudyRow, ended: Exit) -> None:
@@ -188,7 +197,8 @@ def _point(settings: Settings, row: StudyRow) -> None:
         out().print(Text.assemble((f"{name + ':':<13}", "bold"), text), soft_wrap=True)
 
 
-def _code(row: StudyRow, ended: Exit) -> int:
+def code(row: StudyRow, ended: Exit) -> int:
+    """Return the exit code of how a study ended."""
     if ended is not Exit.FINISHED:
         return TRY_AGAIN
     return DONE if row.state == StudyState.COMPLETED else FAILED

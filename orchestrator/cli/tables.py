@@ -45,7 +45,8 @@ def print_results(console: Console, results: Results, *, with_benchmarks: bool =
     parts += [Text(_legend(results), style="dim"), Text(), _verdict(results)]
     parts += [_claim(claim.outcome, claim.sentence) for claim in results.claims]
     parts += [Text(line) for line in _search_lines(results)]
-    console.print(Group(*parts, Text(_work(results))))
+    parts += [Text.assemble(("confound: ", "bold yellow"), each.sentence) for each in results.confounds]
+    console.print(Group(*parts, Text(_work(results)), *(Text(line) for line in _cost_lines(results))))
 
 
 def title(metric: str) -> str:
@@ -66,6 +67,8 @@ def columns(results: Results, *, with_benchmarks: bool) -> list[Column]:
     found += [_score_column(results, metric.name) for metric in others]
     if len({arm.tokens_per_image for arm in results.arms} - {None}) > 1:
         found.insert(2, _column(title("tokens_per_image"), results, _tokens))
+    if len({round(own.tokens) for own in results.seen.values()}) > 1:
+        found.append(_column("tokens trained", results, lambda arm: _trained(results, arm)))
     if with_benchmarks:
         found += [_score_column(results, metric.name) for metric in results.metrics
                   if metric.kind == "benchmark" and not metric.is_decisive]
@@ -114,6 +117,10 @@ def _tokens(arm: ArmResult) -> str:
     return wording.MISSING if arm.tokens_per_image is None else f"{arm.tokens_per_image:.0f}"
 
 
+def _trained(results: Results, arm: ArmResult) -> str:
+    return f"{results.seen[arm.key].tokens:,.0f}" if arm.key in results.seen else wording.MISSING
+
+
 def _delta(arm: ArmResult, metric: str) -> str:
     cell = arm.metrics.get(metric)
     if cell is None or cell.delta is None:
@@ -154,6 +161,23 @@ def _search_lines(results: Results) -> list[str]:
         names = ", ".join(results.arm(key).name for key in found.pareto) or "none"
         lines.append(f"pareto:   no feasible arm beats these ({goals}): {names}")
     return lines + [f"stopped:  {why['name']}: {why['reason']}" for why in found.stopped.values()]
+
+
+def limit_name(name: str) -> str:
+    """Return a budget's limit as people write it."""
+    return name.replace("_", " ")
+
+
+def _cost_lines(results: Results) -> list[str]:
+    """Return what was expected beside what it took, and the limit."""
+    guess, took = results.study.estimate, results.spent
+    limit = results.study.spec["study"].get("budget")
+    lines = [f"budget:   {', '.join(f'{limit_name(name)} {value:g}' for name, value in limit.items())}"] if limit else []
+    if guess:
+        gpus = f", {took.gpu_hours:.3g} GPU-hours (expected {guess['gpu_hours']:.3g})" if guess["gpu_hours"] else ""
+        lines.append(f"cost:     {wording.duration(took.hours * 3600)} in attempts (expected {wording.duration(guess['hours'] * 3600)}), "
+                     f"{wording.duration(took.wall_hours * 3600)} since submission (expected {wording.duration(guess['wall_s'])}){gpus}")
+    return lines
 
 
 def _work(results: Results) -> str:

@@ -37,6 +37,14 @@ def make_newest(connection: Connection, study_id: str, version: int) -> None:
     connection.execute(t.studies.update().where(t.studies.c.study_id == study_id).values(version=version))
 
 
+def renew_prose(connection: Connection, plan: Plan, study_id: str) -> None:
+    """Keep the newest wording and budget of a study whose meaning is the same."""
+    spec = dump(plan.spec)
+    changed = connection.execute(t.studies.update().where(t.studies.c.study_id == study_id, t.studies.c.spec != spec).values(spec=spec))
+    if changed.rowcount:
+        ring(connection)
+
+
 def enter_study(connection: Connection, plan: Plan, study_id: str, version: int, *, actor: str) -> bool:
     """Enter a study with all that its plan holds; False if another process entered it first."""
     now = database_now(connection)

@@ -127,6 +127,24 @@ def stage_states(engine: Engine, stage_ids: Sequence[str]) -> dict[str, str]:
     return states
 
 
+def spent_seconds(engine: Engine, study_id: str) -> tuple[dict[str, float], float]:
+    """Return seconds of all attempts made for a study by kind of stage, running ones up to now, and of the study since submission."""
+    a, s = t.attempts.c, t.studies.c
+    took = func.sum(func.coalesce(a.ended_at, t.now_s()) - a.started_at)
+    query = (select(t.stages.c.kind, took.label("seconds")).join(t.stages, t.stages.c.stage_id == a.stage_id)
+             .where(a.study_id == study_id).group_by(t.stages.c.kind))
+    wall = select(func.coalesce(s.ended_at, t.now_s()) - s.created_at).where(s.study_id == study_id)
+    with engine.connect() as connection:
+        return {row.kind: float(row.seconds) for row in connection.execute(query)}, float(connection.execute(wall).scalar_one())
+
+
+def keep_estimate(engine: Engine, study_id: str, estimate: dict[str, Any]) -> None:
+    """Keep what a study was expected to cost, once."""
+    with engine.begin() as connection:
+        mine = (t.studies.c.study_id == study_id) & t.studies.c.estimate.is_(None)
+        connection.execute(t.studies.update().where(mine).values(estimate=json.dumps(estimate)))
+
+
 def flops_per_s(engine: Engine) -> dict[str, float]:
     """Return the FLOPs per second that finished stages of each kind reached."""
     query = (select(t.stages.c.kind, func.sum(t.stages.c.flops).label("flops"),

@@ -12,9 +12,10 @@ from model.manifest import publish
 from model.mm15 import MM15
 from orchestrator import library, stages
 from orchestrator.arms import designed_arms
+from orchestrator.campaign import in_order, references
 from orchestrator.plan import Plan, make_plan
 from orchestrator.schema import Published, load_published, load_recipe, load_scale
-from orchestrator.study import Study, load_study
+from orchestrator.study import Study, load_campaign, load_study
 from orchestrator.trial_config import resolve
 
 STUDIES = list(library.names("study"))
@@ -26,6 +27,8 @@ FROM_THE_DECK = {
     "grid-configuration": 10, "indicator-and-overview": 4, "final-recipe": 2, "mm1-vs-final": 2, "model-size": 2,
 }
 """Study -> number of arms."""
+CHOSEN = {"quickstart": {"sft.mixture.alpha.science": 0.5}}
+"""What earlier studies of a campaign may have chosen."""
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plan]
     """Plan a study by name, with a start checkpoint that is always there."""
     publish(tmp_path / "tiny", lambda folder: (folder / "w").write_text("w") and None)
     monkeypatch.setattr(stages, "packaged", lambda _: tmp_path / "tiny")
-    return lambda name, scale="tiny": make_plan(load_study(name), scale)
+    return lambda name, scale="tiny": make_plan(load_study(name), scale, selections=CHOSEN if references(load_study(name)) else None)
 
 
 def training(found: Plan) -> set[str]:
@@ -57,6 +60,13 @@ def test_study_is_planned(name: str, scale: str, plan: Callable[..., Plan]) -> N
     assert len({trial.key for trial in found.trials}) == len(found.trials) == len(found.arms) * len(found.study.seed_list)
     assert found.num_unique <= found.num_requested
     assert found.baseline_key is not None
+
+
+@pytest.mark.parametrize("name", library.names("campaign"))
+def test_campaign_orders_studies_that_exist_after_those_they_need(name: str) -> None:
+    ordered = [study.name for study in in_order(load_campaign(name))]
+    for i, study in enumerate(ordered):
+        assert set(references(load_study(study))) <= set(ordered[:i])
 
 
 @pytest.mark.parametrize("scale", SCALES)

@@ -1,0 +1,133 @@
+"""What a study may cost, is expected to cost, and has cost so far.
+
+- Expected: from the plan, at the rates that finished stages of this ledger reached, else at the scale's own.
+- Spent: time of all attempts that were made for the study, failed ones too, those that run now up to now.
+- A study over its budget is paused by the driver: what runs is asked to save a checkpoint. It goes on once the file allows more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from model.config import ModelConfig
+from model.counting import checkpoint_bytes
+from model.plain import build
+from orchestrator.estimate import Work, time_left
+from orchestrator.ledger import read
+from orchestrator.ledger.known import spent_seconds
+from orchestrator.ledger.reach import Engine
+from orchestrator.plan import Plan
+from orchestrator.schema import Resources
+from orchestrator.study import Budget
+
+TRAINED = ("pretrain", "continual", "sft")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What is left to run will take about this; of a study that grows, with all that it is expected to add."""
+
+    flops: float
+    hours: float
+    """Of attempts, one after the other."""
+    gpu_hours: float
+    checkpoint_gb: float
+    wall_s: float
+    """On the slots that there are."""
+    slots: int
+    is_measured: bool
+    """Whether finished stages of every kind set the rate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What attempts made for a study have taken."""
+
+    hours: float
+    gpu_hours: float
+    wall_hours: float
+    """From submission to the end, or to now."""
+
+
+def expected(plan: Plan, resources: Resources, *, done: Collection[str], measured: Mapping[str, float], slots: int) -> Expected:
+    """Price what of a plan is not done.
+
+    Args:
+        plan: of the study.
+        resources: of its scale.
+        done: stages that the ledger has finished.
+        measured: FLOPs per second that finished stages of each kind reached.
+        slots: stages that run at the same time.
+    """
+    left = [stage for stage in plan.stages.values() if stage.kind != "import" and stage.stage_id not in done]
+    grown = 1 + plan.growth_flops / plan.flops if plan.flops else 1.0
+    seconds = {kind: sum(stage.flops for stage in left if stage.kind == kind) / measured.get(kind, resources.flops_per_s) * grown
+               for kind in {stage.kind for stage in left}}
+    gpus = sum(each / 3600 * _gpus(kind, resources) for kind, each in seconds.items())
+    works = [Work(kind=stage.kind, flops=stage.flops, workers=stage.workers) for stage in left]
+    wall = time_left(works, slots=slots, declared=resources.flops_per_s, measured=measured)
+    size = sum(_bytes(stage.spec) for stage in left if stage.kind in TRAINED)
+    return Expected(flops=sum(stage.flops for stage in left) * grown, hours=sum(seconds.values()) / 3600, gpu_hours=gpus,
+                    checkpoint_gb=size * grown / 1e9, wall_s=wall.seconds * grown, slots=slots, is_measured=wall.is_measured)
+
+
+def spent(engine: Engine, study_id: str, resources: Resources) -> Spent:
+    """Return what a study has cost so far."""
+    seconds, wall_s = spent_seconds(engine, study_id)
+    return Spent(hours=sum(seconds.values()) / 3600, wall_hours=wall_s / 3600,
+                 gpu_hours=sum(each / 3600 * _gpus(kind, resources) for kind, each in seconds.items()))
+
+
+def over(budget: Budget, now: Spent) -> str:
+    """Say which limit is reached, "" if none is."""
+    used = asdict(now)
+    for name, limit in budget.model_dump(exclude_none=True).items():
+        if used[name] >= limit:
+            return (f"budget: {used[name]:.3g} of {limit:g} {name.replace('_', ' ')} are spent; raise `budget` in the study's file and "
+                    "run it again")
+    return ""
+
+
+class Watch:
+    """Looks whether running studies are within their budgets."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Know no study yet."""
+        self._engine = engine
+        self._limits: dict[str, tuple[Budget, Resources] | None] = {}
+
+    def over(self, study_ids: Collection[str]) -> dict[str, str]:
+        """Return study id -> the limit that it has reached, of these studies."""
+        self._limits = {study_id: known for study_id, known in self._limits.items() if study_id in study_ids}
+        found = {}
+        for study_id in study_ids:
+            if study_id not in self._limits:
+                self._limits[study_id] = limits(read.study(self._engine, study_id).spec)
+            known = self._limits[study_id]
+            reason = over(known[0], spent(self._engine, study_id, known[1])) if known else ""
+            if reason:
+                found[study_id] = reason
+        return found
+
+
+def limits(spec: Mapping[str, Any]) -> tuple[Budget, Resources] | None:
+    """Return the budget of a submitted study and the resources of its stages; None without a budget."""
+    budget = spec["study"].get("budget")
+    return (Budget.model_validate_json(json.dumps(budget)), resources_of(spec)) if budget else None
+
+
+def resources_of(spec: Mapping[str, Any]) -> Resources:
+    """Return what a stage of a submitted study needs."""
+    return Resources.model_validate_json(json.dumps(spec["scale"].get("resources") or {"flops_per_s": 1e10}))
+
+
+def _gpus(kind: str, resources: Resources) -> float:
+    """Return the GPUs of one attempt: all of its workers, of which an evaluation has one."""
+    return resources.gpus if kind in TRAINED else resources.gpus / resources.workers
+
+
+def _bytes(spec: Mapping[str, Any]) -> int:
+    return checkpoint_bytes(build(ModelConfig, spec["model"], "model")) if "model" in spec else 0
