@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from model.config import ModelConfig
-from model.counting import checkpoint_bytes
+from model.memory import checkpoint_bytes
 from model.plain import build
 from orchestrator.estimate import Work, time_left
 from orchestrator.ledger import read

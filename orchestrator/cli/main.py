@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("comparing", "Compare two studies, or two versions of one."),
     "logs": ("logs", "Print the logs of attempts that run or failed."),
     "report": ("reporting", "Write a self-contained HTML report."),
+    "mixture": ("mixtures", "Export arms as mixtures, or ask a checked surrogate what to try next."),
     "query": ("tracked", "Find past trials in MLflow, by its filter language."),
     "pause": ("control", "Start no further stages of a study; running ones finish."),
     "resume": ("control", "Let a paused study go on."),

@@ -1,17 +1,19 @@
 """Between an arm's levels and Optuna's parameters, both ways.
 
-- A simplex of n shares is n - 1 stick-breaking variables (inverse CDF of a Beta): uniform over the simplex, and no
-  redundant dimension. A grid range draws n_max, then n_min among those at most n_max. Both can be read back from levels.
+- A simplex of n shares is the n - 1 sticks of `model.data.mixture_sampling`: uniform, and no redundant
+  dimension. A grid range draws n_max, then n_min among those at most n_max. Both can be read back from levels.
 - Levels are rounded to three digits, so that they can be written and read by people.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from model.data.mixture_sampling import shares_of, sticks_of
 from orchestrator.study import Parameter
 
 SHARE_DIGITS = 3
@@ -58,10 +60,10 @@ def _value(parameter: Parameter, own: Mapping[str, Any]) -> Any:
 
 
 def _shares(sticks: Sequence[float]) -> list[float]:
-    """Break a stick of length 1: each variable takes a part of what is left, uniformly over the simplex."""
+    """Return the mixture's shares for these sticks, rounded so that they still sum to 1."""
     shares, left = [], 1.0
-    for i, u in enumerate(sticks):
-        part = round(left * (1 - (1 - u) ** (1 / (len(sticks) - i))), SHARE_DIGITS)
+    for share in shares_of(sticks)[:-1]:
+        part = min(round(share, SHARE_DIGITS), left)
         shares.append(part)
         left = max(0.0, round(left - part, SHARE_DIGITS))
     return [*shares, left]
@@ -97,14 +99,10 @@ def _read(parameter: Parameter, path: str, levels: Levels) -> dict[str, Any] | N
 
 
 def _sticks(shares: Sequence[float | None]) -> dict[str, float] | None:
-    sticks, left = {}, 1.0
-    for i, share in enumerate(shares[:-1]):
-        if share is None:
-            return None
-        part = min(1.0, share / left) if left > 0 else 0.0
-        sticks[f"stick {i}"] = min(1.0, max(0.0, 1 - (1 - part) ** (len(shares) - 1 - i)))
-        left -= share
-    return sticks
+    known = [share for share in shares if share is not None]
+    if len(known) < len(shares) or min(known) < 0 or not math.isclose(sum(known), 1, abs_tol=1e-6):
+        return None
+    return {f"stick {i}": stick for i, stick in enumerate(sticks_of(known))}
 
 
 def flat(levels: Levels) -> dict[str, Any]:
