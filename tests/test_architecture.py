@@ -67,7 +67,7 @@ ENVIRONMENT = {
     "orchestrator/ray_executor.py",  # what Ray reads from the environment of its children has to be put there
     "orchestrator/worker.py",        # one device and one number of threads for each process
 }
-SEEDS = {"model/training/stage.py", "model/weights/assemble.py"}
+SEEDS = {"model/training/stage.py", "model/training/rehearsal.py", "model/weights/assemble.py"}
 
 # What the dashboard may know of the orchestrator: the read side, pure types, and the one door for its buttons.
 DASHBOARD_MAY = tuple(f"orchestrator.{name}" for name in (
