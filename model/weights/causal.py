@@ -49,7 +49,8 @@ def import_decoder(folder: Path) -> ImportedDecoder:
     """
     decoder = _weights(folder)
     tokenizer, added = _tokenizer(folder)
-    _extend(decoder, [tokenizer.convert_tokens_to_ids(token) for token in added])
+    rows = len(decoder.get_input_embeddings().weight)
+    _extend(decoder, [place for token, place in tokenizer.get_vocab().items() if token in added or place >= rows])
     return ImportedDecoder(_config(decoder), decoder, tokenizer, added)
 
 

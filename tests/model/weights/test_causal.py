@@ -115,3 +115,10 @@ def test_pickled_weights_are_refused(llama, tmp_path):
 def test_a_folder_without_a_tokenizer_is_refused(llama, tmp_path):
     with pytest.raises(ValueError, match="no tokenizer"):
         import_decoder(saved(llama, tmp_path))
+
+
+def test_a_token_of_theirs_without_a_row_gets_one(llama, tmp_path):
+    llama.resize_token_embeddings(200, mean_resizing=False)
+    imported = import_decoder(saved(llama, tmp_path, bytewise()))
+    assert imported.config.vocabulary == len(imported.tokenizer)
+    torch.testing.assert_close(imported.decoder.lm_head.weight[210], llama.lm_head.weight.mean(0))
