@@ -1,0 +1,106 @@
+"""A study on an executor that only pretends: what the driver itself costs, at sizes that no test machine has workers for.
+
+A program of its own, prints JSON. CPU seconds are of this process, so a busy machine does not change them much.
+"""
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+
+from orchestrator.driver import Driver
+from orchestrator.ledger import open_ledger, read
+from orchestrator.snapshot import Outcome
+from orchestrator.states import AttemptState
+from orchestrator.submit import submit
+from tests.toy import toy_plan, toy_settings
+
+
+class Pretended:
+    """Ends all that it was given at the next poll; or, with `hold`, keeps it running and reports steps."""
+
+    def __init__(self, *, hold: bool = False) -> None:
+        self._orders: deque = deque()
+        self._hold, self._step = hold, 0
+
+    def submit(self, order) -> None:
+        self._orders.append(order)
+
+    def poll(self, timeout_s: float) -> list[Outcome]:
+        if self._hold:
+            self._step += 1
+            time.sleep(timeout_s)
+            return []
+        ended = [self._end(order) for order in self._orders]
+        self._orders.clear()
+        return ended
+
+    def _end(self, order) -> Outcome:
+        benchmark = order["spec"].get("benchmark")
+        score = {"benchmark": benchmark, "score": 50.0, "num_items": 1} if benchmark else {"loss": 1.0}
+        return Outcome(order["attempt_id"], AttemptState.SUCCEEDED, result=score, seconds=1.0)
+
+    def progress(self):
+        return {order["attempt_id"]: {"step": self._step, "loss": 0.5} for order in self._orders} if self._hold else {}
+
+    def waiting(self):
+        return frozenset()
+
+    def cancel(self, attempt_id: str, *, kill: bool = False) -> None:
+        """Nothing runs that could be stopped."""
+
+    def close(self) -> None:
+        self._orders.clear()
+
+
+def world(folder: str, trials: int, slots: int, executor: Pretended):
+    settings = toy_settings(Path(folder), slots=slots, lease_ttl_s=600.0, attempt_ttl_s=600.0)
+    engine = open_ledger(settings.ledger_url)
+    study_id = submit(engine, toy_plan(levels=range(trials), seeds=1, benchmarks=("a",)))
+    driver = Driver(engine, settings, lambda _: executor)
+    assert driver.acquire()
+    return engine, study_id, driver
+
+
+def end_to_end(trials: int, slots: int) -> dict[str, float]:
+    """Drive a study of so many trials; return CPU seconds and the growth of memory while it was driven."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine, study_id, driver = world(folder, trials, slots, Pretended())
+        driver.turn()
+        cpu, wall, rss = time.process_time(), time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        while driver.reached(study_id) is None:
+            driver.turn()
+        found = {"trials": trials, "stages": 2 * trials + 1, "cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall,
+                 "grown_mib": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - rss) / 1024}
+        assert read.study(engine, study_id).trials_done == trials
+        driver.close()
+        engine.dispose()
+    return found
+
+
+def held(running: int, seconds: float) -> dict[str, float]:
+    """Keep so many stages running; return the CPU seconds that the driver takes of each second."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine, _, driver = world(folder, 1, 1, Pretended())
+        driver.close()
+        settings = toy_settings(Path(folder), slots=running, lease_ttl_s=600.0)
+        submit(engine, toy_plan(name="held", levels=range(2 * running), seeds=1, benchmarks=("a",), shared=False))
+        driver = Driver(engine, settings, lambda _: Pretended(hold=True))
+        assert driver.acquire()
+        while len(driver._crew.known) < running:
+            driver.turn()
+        cpu, wall = time.process_time(), time.perf_counter()
+        while time.perf_counter() - wall < seconds:
+            driver.turn()
+        found = {"running": len(driver._crew.known), "cpu_share": (time.process_time() - cpu) / (time.perf_counter() - wall)}
+        driver.close()
+        engine.dispose()
+    return found
+
+
+if __name__ == "__main__":
+    kind, *numbers = sys.argv[1:]
+    print(json.dumps({"end": end_to_end, "held": held}[kind](*(int(number) for number in numbers))))
