@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from transformers.optimization import Adafactor as ReferenceAdafactor
 
-from model.config import PRESETS, Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
+from model.config import PRESETS, Alpha, DataConfig, ImageConfig, PretrainConfig, PretrainMixture, SftConfig, SftMixture
 from model.data.conversation import Encoder
 from model.data.loader import Batches
 from model.data.tokenizer import load_tokenizer
@@ -137,3 +137,27 @@ def test_checkpoints_are_kept_two_at_a_time(tmp_path):
     for step in range(5):
         checkpoints.save(tmp_path, model, movement, step=step, extra={})
     assert [path.name[:13] for path in sorted(tmp_path.glob("step_*"))] == ["step_00000003", "step_00000004"]
+
+
+def test_packed_training_resumes_bit_for_bit_and_draws_its_shares(tmp_path):
+    config = PretrainConfig(images=CONFIG.images, mixture=PretrainMixture(caption=0.5, interleaved=0.25, text=0.25), steps=3, batch=4,
+                            lr=1e-3, checkpoint_every=2, max_tokens=512, pack=512, optimizer="adamw")
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    straight = stage(tmp_path / "a", config)
+    with pytest.raises(Stopped):
+        stage(tmp_path / "b", config, stop_after=2)
+    assert stage(tmp_path / "b", config)["resumed_from"] == 2
+    assert straight["drawn"] == {"caption": 6, "interleaved": 3, "text_hq": 3}
+    assert {name: source["samples"] for name, source in straight["sources"].items()} == straight["drawn"]
+    for key, value in weights(tmp_path / "a").items():
+        assert torch.equal(value, weights(tmp_path / "b")[key]), key
+
+
+def test_a_frozen_part_keeps_its_weights_and_the_others_move(tmp_path):
+    for name, config in (("start", replace(CONFIG, steps=1, warmup_steps=0)), ("after", replace(CONFIG, steps=1, freeze_vision=True))):
+        (tmp_path / name).mkdir()
+        stage(tmp_path / name, config, start=tmp_path / "start" / "out" if name == "after" else None)
+    before, after = weights(tmp_path / "start"), weights(tmp_path / "after")
+    same = {key.split(".")[0] for key in before if torch.equal(before[key], after[key])}
+    assert same == {"vision"}
