@@ -27,7 +27,7 @@ FROM_THE_DECK = {
     "grid-configuration": 10, "indicator-and-overview": 4, "final-recipe": 2, "mm1-vs-final": 2, "model-size": 2,
 }
 """Study -> number of arms."""
-CHOSEN = {"quickstart": {"sft.mixture.alpha.science": 0.5}}
+CHOSEN = {"quickstart": {"sft.mixture.alpha.science": 2}}
 """What earlier studies of a campaign may have chosen."""
 
 
