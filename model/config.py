@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 from model.data.declared import CatalogueConfig
 from model.evaluation.scoring import ScoringConfig
@@ -29,7 +29,10 @@ MAX_SPLIT_IMAGES = 2
 """Splitting applies when a sample has fewer than three images (MM1.5, arXiv:2409.20566)."""
 
 
-def not_in_identity(default: int) -> int:
+T = TypeVar("T")
+
+
+def not_in_identity(default: T) -> T:
     """Declare a field that cannot change a result and therefore stays out of the stage's identity."""
     return field(default=default, metadata={"identity": False})
 
@@ -196,6 +199,10 @@ class TrainConfig:
     """The encoder keeps its weights; MM1.5 trains all parts in all stages."""
     freeze_connector: bool = False
     freeze_decoder: bool = False
+    compile: bool = False
+    """Compile the blocks of encoder and decoder: faster steps, after minutes; roundings come in another order, as with `threads`."""
+    recompute: bool = not_in_identity(False)
+    """Keep a block's input alone and run it again for the gradients: less memory, a third more work, the same numbers."""
     micro_batch: int = not_in_identity(0)
     """Rows of one forward pass (samples, or packed rows); 0 is the whole batch."""
     loaders: int = not_in_identity(0)

@@ -42,16 +42,24 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+class BlockNorm(nn.LayerNorm):
+    """LayerNorm in the type of its input: workers that share a model gather a block's weights in bf16, beside a stream in fp32."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Normalise over the last dimension."""
+        return functional.layer_norm(hidden, self.normalized_shape, self.weight.to(hidden.dtype), self.bias.to(hidden.dtype), self.eps)
+
+
 class Block(nn.Module):
     """Pre-norm attention and feed-forward over all patches of a tile."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         self.heads = config.heads
-        self.norm1 = nn.LayerNorm(config.width, eps=config.norm_eps)
+        self.norm1 = BlockNorm(config.width, eps=config.norm_eps)
         self.qkv = nn.Linear(config.width, 3 * config.width)
         self.out = nn.Linear(config.width, config.width)
-        self.norm2 = nn.LayerNorm(config.width, eps=config.norm_eps)
+        self.norm2 = BlockNorm(config.width, eps=config.norm_eps)
         wide = config.mlp_width
         self.mlp = nn.Sequential(nn.Linear(config.width, wide), ACTIVATIONS[config.activation](), nn.Linear(wide, config.width))
 

@@ -36,12 +36,15 @@ class Batches:
     data: DataConfig
     encoder: Encoder
     seed: int
+    part: tuple[int, int] = (0, 1)
+    """Which samples of a batch are made, the i-th of every n: those of worker i of n."""
 
     def opened(self, samples: Supply | None = None) -> Callable[[int], list[Encoded]]:
         """Return the function from an optimiser step to its encoded samples."""
         drawing = MixtureDraw(self.mixture, batch=self.batch, seed=self.seed)
         found = samples or supply(self.data, shares(self.mixture), seed=self.seed)
-        return lambda step: [self.encoder.sample(found.sample(draw)) for draw in drawing.batch(step)]
+        first, every = self.part
+        return lambda step: [self.encoder.sample(found.sample(draw)) for draw in drawing.batch(step)[first::every]]
 
 
 class Loader:
@@ -114,6 +117,8 @@ class _Steps(Dataset[Any]):
             encoded = self._batch_of(step)
         except ValueError as error:
             return str(error)
+        if not encoded:  # fewer samples than workers
+            return _Packed([], torch.zeros(0), [])
         tiles = np.concatenate([each.tiles for each in encoded])
         ends = np.cumsum([len(each.tiles) for each in encoded]).tolist()
         nothing = tiles[:0].copy()  # a view would travel with all that it looks at

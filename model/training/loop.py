@@ -12,11 +12,11 @@ import resource
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributed.tensor import DTensor
 
 from model.attention import use_packed_attention
 from model.config import TrainConfig
@@ -24,16 +24,18 @@ from model.data.conversation import Encoded, Encoder
 from model.data.packing import pack
 from model.mm15 import MM15, Batch
 from model.training import checkpoints
+from model.training.gradients import gradients
 from model.training.optimisers import learning_rate, optimiser
+from model.training.parallel import World
 from model.training.speed import Meter, step_flops
-from model.training.tally import Tally
+from model.training.tally import Seen, Tally
 
 HISTORY = 50
 """Losses kept for the record of a divergence."""
 
 Report = Callable[[dict[str, Any]], None]
 BatchOf = Callable[[int], list[Encoded]]
-"""From an optimiser step to its samples."""
+"""From an optimiser step to this worker's samples."""
 
 
 class Diverged(ValueError):
@@ -50,8 +52,19 @@ class Stopped(Exception):  # noqa: N818 - an event, not an error
 
 
 def train(model: MM15, encoder: Encoder, batch_of: BatchOf, config: TrainConfig, *, folder: Path, report: Report,
-          should_stop: Callable[[], bool], tally: Tally) -> dict[str, Any]:
+          should_stop: Callable[[], bool], tally: Tally, workers: World | None = None) -> dict[str, Any]:
     """Train from the newest checkpoint in `folder`, or from the start.
+
+    Args:
+        model: on its device, spread over the workers if there are several.
+        encoder: makes batches of sequences.
+        batch_of: this worker's samples of an optimiser step.
+        config: of the stage.
+        folder: of checkpoints to resume from.
+        report: told every step.
+        should_stop: asked before every step, at the first worker.
+        tally: counts the samples of all workers.
+        workers: who trains together; None is this process alone.
 
     Returns:
         totals over the whole stage: samples, tokens, supervised tokens, last loss, seconds of this attempt; `tally` holds them by
@@ -65,34 +78,43 @@ def train(model: MM15, encoder: Encoder, batch_of: BatchOf, config: TrainConfig,
     device = next(model.parameters()).device
     if config.pack:
         use_packed_attention(model.decoder, device)
-    movement = optimiser(model, config)
-    first, totals = checkpoints.resume(folder, model, movement, on_corrupt=lambda text: report({"corrupt": text}))
+    workers, movement = workers or World(device), optimiser(model, config)
+    first, totals = checkpoints.resume(folder, model, movement, workers=workers, on_corrupt=lambda text: report({"corrupt": text}))
     tally.restore(totals.pop("tally", tally.state()))
     totals = totals or {"samples": 0, "tokens": 0, "supervised": 0, "loss": math.nan}
     losses: deque[float] = deque(totals.pop("losses", ()), maxlen=HISTORY)
-    meter = Meter(torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu", config.dtype)
+    meter = Meter(torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu", config.dtype,
+                  devices=workers.size)
     began, model = time.monotonic(), model.train()
+
+    def keep(steps_done: int) -> None:
+        extra = {**totals, "tally": tally.state(), "losses": list(losses)}
+        checkpoints.save(folder, model, movement, step=steps_done, extra=extra, workers=workers)
+
     for step in range(first, config.steps):
-        if should_stop():
-            checkpoints.save(folder, model, movement, step=step, extra={**totals, "tally": tally.state(), "losses": list(losses)})
+        if any(workers.sums(workers.is_first and should_stop())):
+            keep(step)
             raise Stopped(f"stopped before step {step} of {config.steps}")
         encoded = batch_of(step)
-        tally.add(encoded)
+        everything = workers.all_of([_seen(each) for each in encoded])
+        tally.add(everything)
         for group in movement.param_groups:
             group["lr"] = learning_rate(step, config)
-        losses.append(_backward(model, encoder, encoded, config))
-        _check(losses, "loss", losses[-1], step, encoded)
-        norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip or math.inf))
-        _check(losses, "gradient norm", norm, step, encoded)
+        found = gradients(model, list(micro_batches(encoder, encoded, config)), config, workers)
+        losses.append(found.loss)
+        _check(losses, "loss", losses[-1], step, everything)
+        norm = _clip(model, config.clip)
+        _check(losses, "gradient norm", norm, step, everything)
         movement.step()
         movement.zero_grad(set_to_none=True)
-        totals = {"samples": totals["samples"] + len(encoded), "tokens": totals["tokens"] + sum(len(e.ids) for e in encoded),
-                  "supervised": totals["supervised"] + sum(e.num_supervised for e in encoded), "loss": losses[-1]}
+        totals = {"samples": totals["samples"] + len(everything), "tokens": totals["tokens"] + found.tokens,
+                  "supervised": totals["supervised"] + found.supervised, "loss": losses[-1]}
         done = step + 1
-        report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": norm, **totals,
-                **meter.step(len(encoded), step_flops(model.config, config, encoded)), "peak_memory_gib": _peak_memory(device)})
+        flops, = workers.sums(step_flops(model.config, config, encoded))
+        report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": norm, **totals, **found.of_routers,
+                **meter.step(len(everything), flops), "peak_memory_gib": _peak_memory(device)})
         if done % config.checkpoint_every == 0 and done < config.steps:
-            checkpoints.save(folder, model, movement, step=done, extra={**totals, "tally": tally.state(), "losses": list(losses)})
+            keep(done)
     return {**totals, "seconds": time.monotonic() - began, "resumed_from": first}
 
 
@@ -118,9 +140,11 @@ def micro_batches(encoder: Encoder, encoded: Sequence[Encoded], config: TrainCon
     if not config.pack:
         # Sequences of like length together: padding would cost up to half of the time.
         encoded = sorted(encoded, key=lambda each: len(each.ids))
-        size = config.micro_batch or len(encoded)
+        size = config.micro_batch or max(1, len(encoded))
         for start in range(0, len(encoded), size):
             yield encoder.collate(encoded[start : start + size])
+        return
+    if not encoded:
         return
     packing = pack([len(each.ids) for each in encoded], [each.images for each in encoded], length=config.pack,
                    max_images=config.pack_images, names=[each.name for each in encoded])
@@ -129,21 +153,17 @@ def micro_batches(encoder: Encoder, encoded: Sequence[Encoded], config: TrainCon
         yield encoder.rows([[encoded[i] for i in row] for row in packing.rows[start : start + size]], length=packing.length)
 
 
-def _backward(model: MM15, encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig) -> float:
-    """Accumulate gradients over micro-batches; return the loss in nats per supervised token."""
-    supervised = sum(each.num_supervised for each in encoded)
-    device = next(model.parameters()).device
-    total = 0.0
-    for micro in micro_batches(encoder, encoded, config):
-        batch = micro.to(device)
-        with torch.autocast(device.type, torch.bfloat16) if config.dtype == "bf16" else nullcontext():
-            loss = model(batch, tokens=config.images.tokens) / supervised
-        loss.backward()
-        total += float(loss.detach())
-    return total
+def _seen(each: Encoded) -> Seen:
+    return Seen(each.name, each.source, each.replaces, len(each.ids), each.num_supervised)
 
 
-def _check(losses: Sequence[float], what: str, value: float, step: int, encoded: Sequence[Encoded]) -> None:
+def _clip(model: MM15, largest: float) -> float:
+    """Scale the gradients down to a norm, 0 for none; return the norm that they had, over all workers."""
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), largest or math.inf)
+    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+
+
+def _check(losses: Sequence[float], what: str, value: float, step: int, samples: Sequence[Seen]) -> None:
     if not math.isfinite(value):
         raise Diverged({"what": what, "step": step, "value": str(value), "losses": list(losses),
-                        "samples": [each.name for each in encoded]})
+                        "samples": [each.name for each in samples]})

@@ -19,7 +19,9 @@ from model.data.tokenizer import load_tokenizer
 from model.interchange.saving import save_whole
 from model.manifest import publish, verify
 from model.mm15 import MM15
+from model.training.blocks import prepare
 from model.training.loop import Report, train
+from model.training.parallel import gathered, joined, spread
 from model.training.randomness import stream_seed
 from model.training.tally import Tally
 
@@ -28,7 +30,7 @@ StageConfig = PretrainConfig | ContinualConfig | SftConfig
 
 def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataConfig, seed: int, start: Path | None,
                 checkpoints: Path, out: Path, report: Report, should_stop: Callable[[], bool]) -> dict[str, Any]:
-    """Train one stage and publish its checkpoint as the directory `out`.
+    """Train one stage and publish its checkpoint as the directory `out`; in a group of workers, all of them call it.
 
     Args:
         config: the stage, with mixture and image settings.
@@ -53,20 +55,24 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
     model = _model(model_config, start, tile=config.images.tile, seed=seed)
     tokenizer = load_tokenizer(start)
     encoder = Encoder(tokenizer, config.images, max_tokens=config.max_tokens)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.to(device)
+    workers = joined()
+    prepare(model, config)
+    spread(model, workers, config)
     samples = supply(data, shares(config.mixture), seed=seed)
     tally = Tally(samples.most_broken())
-    batches = Batches(mixture=config.mixture, batch=config.batch, data=data, encoder=encoder, seed=seed)
+    batches = Batches(mixture=config.mixture, batch=config.batch, data=data, encoder=encoder, seed=seed, part=(workers.rank, workers.size))
     with _batches(batches, config, samples) as batch_of:
-        result = train(model, encoder, batch_of, config, folder=checkpoints, report=report, should_stop=should_stop, tally=tally)
+        result = train(model, encoder, batch_of, config, folder=checkpoints, report=report if workers.is_first else _unheard,
+                       should_stop=should_stop, tally=tally, workers=workers)
+    whole = gathered(model, workers)
 
     def write(directory: Path) -> None:
-        save_whole(directory, model, tokenizer, config.images, max_tokens=config.max_tokens)
+        save_whole(directory, whole, tokenizer, config.images, max_tokens=config.max_tokens)
 
-    identity = publish(out, write, meta={"stage": config.kind, "steps": config.steps, "torch": torch.__version__})
+    meta = {"stage": config.kind, "steps": config.steps, "torch": torch.__version__, "workers": workers.size}
+    identity = workers.told(publish(out, write, meta=meta) if workers.is_first else "")
     sources = tally.report(samples.asked(_asked(config)), samples.sizes())
-    return {**result, "drawn": drawn(config, seed), "sources": sources, "checkpoint_identity": identity}
+    return {**result, "drawn": drawn(config, seed), "sources": sources, "checkpoint_identity": identity, "workers": workers.size}
 
 
 def drawn(config: StageConfig, seed: int) -> dict[str, int]:
@@ -88,6 +94,10 @@ def _model(model_config: ModelConfig, start: Path | None, *, tile: int, seed: in
     if model.config != wanted:
         raise ValueError(f"{start}: the checkpoint holds {model.config}, the stage asks for {wanted}")
     return model
+
+
+def _unheard(progress: dict[str, Any]) -> None:
+    """Report nothing: the first worker speaks for all."""
 
 
 @contextmanager

@@ -6,30 +6,24 @@ It is kept in the checkpoints, so that a stage that was interrupted reports the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 SHOWN = 20
 """Broken samples that a report names; all are counted."""
 
 
-class Counted(Protocol):
-    """What is counted of a sequence; `model.data.conversation.Encoded` is one."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of a sequence everywhere; its tokens are with the worker that trains on it."""
 
-    @property
-    def ids(self) -> list[int]:
-        """The sequence."""
-
-    @property
-    def source(self) -> str:
-        """What it comes from."""
-
-    @property
-    def replaces(self) -> tuple[str, ...]:
-        """Broken samples that it stands in for."""
-
-    @property
-    def num_supervised(self) -> int:
-        """Tokens that carry loss."""
+    name: str
+    source: str
+    replaces: tuple[str, ...]
+    """Broken samples that it stands in for."""
+    num_tokens: int
+    num_supervised: int
+    """Tokens that carry loss."""
 
 
 class Tally:
@@ -41,16 +35,16 @@ class Tally:
         self._counts: dict[str, list[int]] = {}
         self._broken: dict[str, list[str]] = {}
 
-    def add(self, encoded: Iterable[Counted]) -> None:
+    def add(self, sequences: Iterable[Seen]) -> None:
         """Count the sequences of a batch.
 
         Raises:
             ValueError: more samples of a source are broken than it declares; the message names the latest.
         """
-        for each in encoded:
+        for each in sequences:
             counts = self._counts.setdefault(each.source, [0, 0, 0])
             counts[0] += 1
-            counts[1] += len(each.ids)
+            counts[1] += each.num_tokens
             counts[2] += each.num_supervised
             if each.replaces:
                 self._count_broken(each.source, each.replaces)

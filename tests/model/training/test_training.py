@@ -15,8 +15,10 @@ from model.data.tokenizer import load_tokenizer
 from model.manifest import CorruptDirectory
 from model.mm15 import MM15
 from model.training import checkpoints
-from model.training.loop import Diverged, Stopped, _backward
+from model.training.gradients import gradients
+from model.training.loop import Diverged, Stopped, micro_batches
 from model.training.optimisers import Adafactor, learning_rate, optimiser
+from model.training.parallel import World
 from model.training.stage import drawn, train_stage
 
 CONFIG = SftConfig(images=ImageConfig(mode="single", tile=64, tokens=4), mixture=SftMixture(alpha=Alpha(general=1, science=0.5)),
@@ -53,11 +55,11 @@ def test_stop_and_resume_equals_straight_through_bit_for_bit(tmp_path, name):
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(tmp_path):
     with pytest.raises(Stopped):
         stage(tmp_path, stop_after=3)
-    newest = sorted((tmp_path / "checkpoints").glob("step_*"))[-1] / "state.safetensors"
+    newest, = sorted((tmp_path / "checkpoints").glob("step_*"))[-1].glob("*.safetensors")
     newest.write_bytes(newest.read_bytes()[:-1] + b"?")
     reports = []
     assert stage(tmp_path, report=reports.append)["resumed_from"] == 2
-    assert "state.safetensors" in reports[0]["corrupt"]
+    assert newest.name in reports[0]["corrupt"]
 
 
 def test_a_damaged_start_checkpoint_is_refused(tmp_path):
@@ -118,8 +120,9 @@ def test_gradients_do_not_depend_on_the_micro_batch(tmp_path):
     for size in (0, 1):
         torch.manual_seed(0)
         model, encoder = MM15(MODEL), Encoder(load_tokenizer(), CONFIG.images, max_tokens=512)
+        config, alone = replace(CONFIG, micro_batch=size), World(torch.device("cpu"))
         batch = Batches(mixture=CONFIG.mixture, batch=CONFIG.batch, data=DataConfig(), encoder=encoder, seed=0).opened()(0)
-        loss = _backward(model, encoder, batch, replace(CONFIG, micro_batch=size))
+        loss = gradients(model, list(micro_batches(encoder, batch, config)), config, alone).loss
         from_sizes.append((loss, [weight.grad for weight in model.parameters() if weight.grad is not None]))
     (loss_a, a), (loss_b, b) = from_sizes
     assert loss_a == pytest.approx(loss_b, rel=1e-5)
@@ -135,7 +138,7 @@ def test_checkpoints_are_kept_two_at_a_time(tmp_path):
     model = torch.nn.Linear(2, 2)
     movement = torch.optim.AdamW(model.parameters())
     for step in range(5):
-        checkpoints.save(tmp_path, model, movement, step=step, extra={})
+        checkpoints.save(tmp_path, model, movement, step=step, extra={}, workers=World(torch.device("cpu")))
     assert [path.name[:13] for path in sorted(tmp_path.glob("step_*"))] == ["step_00000003", "step_00000004"]
 
 

@@ -1,0 +1,52 @@
+"""Recomputed blocks give the same numbers, bit for bit; compiled ones numbers as close as roundings are."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from model.config import DataConfig
+from model.data.conversation import Encoder
+from model.data.loader import Batches
+from model.data.tokenizer import load_tokenizer
+from model.mm15 import MM15
+from model.training.blocks import prepare
+from model.training.gradients import gradients
+from model.training.loop import micro_batches
+from model.training.parallel import World
+from orchestrator.identity import canonical
+from tests.model.training.gloo import CONFIG, DENSE, MOE
+
+ALONE = World(torch.device("cpu"))
+
+
+def learnt(shape, config):
+    """Return the losses of one step, and the gradient of every weight."""
+    torch.manual_seed(0)
+    model, encoder = MM15(shape).train(), Encoder(load_tokenizer(), config.images, max_tokens=512)
+    prepare(model, config)
+    samples = Batches(mixture=config.mixture, batch=config.batch, data=DataConfig(), encoder=encoder, seed=0).opened()(0)
+    losses = gradients(model, list(micro_batches(encoder, samples, config)), config, ALONE)
+    return losses, {name: weight.grad for name, weight in model.named_parameters()}
+
+
+@pytest.mark.parametrize("shape", [DENSE, MOE], ids=["dense", "experts"])
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_recomputing_changes_no_bit(shape, dtype):
+    config = replace(CONFIG, dtype=dtype)
+    (kept, gradients_kept), (again, gradients_again) = learnt(shape, config), learnt(shape, replace(config, recompute=True))
+    assert kept == again
+    for name, gradient in gradients_kept.items():
+        assert torch.equal(gradient, gradients_again[name]), name
+
+
+def test_compiled_blocks_come_close_and_layers_with_experts_stay_as_they_are():
+    shape = replace(MOE, decoder=replace(MOE.decoder, layers=1, moe_every=1))
+    (plain, gradients_plain), (compiled, gradients_compiled) = learnt(shape, CONFIG), learnt(shape, replace(CONFIG, compile=True))
+    assert compiled.loss == pytest.approx(plain.loss, rel=1e-5)
+    for name, gradient in gradients_plain.items():
+        torch.testing.assert_close(gradients_compiled[name], gradient, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_compiling_is_part_of_the_identity_and_recomputing_is_not():
+    assert canonical(replace(CONFIG, recompute=True)) == canonical(CONFIG) != canonical(replace(CONFIG, compile=True))
