@@ -1,0 +1,23 @@
+"""Our fine-tuning step on made-up samples, for a preset: `python ours_sft_step.py PRESET COMPILER`; one line of JSON."""
+
+import json
+import sys
+
+import torch
+
+from model.config import PRESETS
+from model.training.rehearsal import rehearsal_config, rehearse
+from model.training.speed import WINDOW
+
+
+def main(preset: str, compiler: str) -> None:
+    model, reports = PRESETS[preset], []
+    # The rate is that of the last steps: those before them warm up and compile.
+    rehearse(model, rehearsal_config(model, steps=WINDOW + 4), report=reports.append, compiler=compiler)
+    last = reports[-1]
+    print(json.dumps({"device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+                      **{name: last[name] for name in ("samples_per_s", "tflops_per_s", "peak_memory_gib", "loss")}}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,39 @@
+"""The fine-tuning step beside plain transformers modules: mm1.5-3b on a GPU, the same programs on `tiny` without one."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytestmark = [pytest.mark.perf, pytest.mark.timeout(3600)]
+
+HERE = Path(__file__).parent
+PRESET, COMPILER = ("mm1.5-3b", "inductor") if torch.cuda.is_available() else ("tiny", "aot_eager")
+TARGETS = {"mm1.5-3b": (">= 6.2", ">= 475"), "tiny": ("-", "-")}  # 0.48 of an H100's 989 TFLOP/s
+
+
+def figures(*command: str) -> dict[str, float] | None:
+    """Run a program and read the JSON on its last line; None where the device's memory does not hold it."""
+    done = subprocess.run([sys.executable, *command], cwd=HERE.parents[1], capture_output=True, text=True, check=False)
+    if "OutOfMemoryError" in done.stderr:
+        return None
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_samples_per_second(measured):
+    ours = figures("-m", "tests.perf.ours_sft_step", PRESET, COMPILER)
+    assert ours is not None, "the device does not hold our step"
+    plain = figures("-m", "tests.perf.ours_sft_step", PRESET, "")
+    rivals = {way: figures(str(HERE / "rival_sft_step.py"), PRESET, way, COMPILER) for way in ("recompute", "compiled")}
+    beside = {f"transformers modules, {way}": found["samples_per_s"] for way, found in rivals.items() if found}
+    beside |= {"ours, blocks as they are": plain["samples_per_s"]} if plain else {}
+    fast, busy = TARGETS[PRESET]
+    what = f"{PRESET} step on {ours['device']}, blocks by {COMPILER}"
+    measured(what, ours["samples_per_s"], "samples/s", fast, beside)
+    measured(f"{PRESET} step: model FLOPs", ours["tflops_per_s"], "TFLOP/s", busy)
+    measured(f"{PRESET} step: peak memory", ours["peak_memory_gib"], "GiB", "<= 80",
+             {f"transformers modules, {way}": found["peak_memory_gib"] for way, found in rivals.items() if found})
