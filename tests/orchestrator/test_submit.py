@@ -56,6 +56,11 @@ def test_a_stage_that_needs_more_slots_than_there_are_is_refused_with_both_numbe
     assert read.studies(engine) == []
 
 
+def test_stages_of_several_workers_are_refused_rather_than_trained_by_one(engine):
+    with pytest.raises(StudyError, match=r"(?s)ask for 2 workers each at scale toy.*hint: set `resources.workers`"):
+        submit(engine, toy_plan(workers=2), slots=2)
+
+
 def test_the_newest_submission_says_how_many_workers_train_a_stage(engine):
     submit(engine, toy_plan(workers=3))
     submit(engine, toy_plan(workers=2))
