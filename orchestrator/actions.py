@@ -12,6 +12,26 @@ from orchestrator.states import StudyState
 OPERATOR = "operator"
 
 
+def share(engine: Engine, study_id: str, *, priority: int | None = None, max_slots: int | None = None,
+          actor: str = OPERATOR) -> tuple[int, int]:
+    """Change a study's claim on the slots, while it runs or before.
+
+    Args:
+        engine: the ledger.
+        study_id: of the study.
+        priority: higher goes first; 0 at first. None leaves it.
+        max_slots: most slots that its attempts may hold at once, 0 for no cap. None leaves it.
+        actor: who does it, for the record.
+
+    Returns:
+        priority and cap that it has now.
+
+    Raises:
+        StudyError: there is no such study.
+    """
+    return people.share(engine, study_id, priority=priority, max_slots=max_slots, actor=actor)
+
+
 def pause(engine: Engine, study_id: str, *, actor: str = OPERATOR) -> StudyState:
     """Hand out nothing more of the study; what only it needs is stopped at its next checkpoint.
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import takewhile
 
+from orchestrator.fair_share import shared_out
 from orchestrator.snapshot import (
     Action,
     Claim,
@@ -307,9 +308,11 @@ def _claims(work: _Work) -> list[Write]:
              and stage.workers <= work.observed.slots]  # what cannot fit here must not hold back the others
     if not ready:
         return []
-    owners = _owners(work)
-    ready.sort(key=lambda stage: (-wanted[stage.stage_id], owners[stage.stage_id], stage.position, stage.stage_id))
-    return [_claim(work, stage, owners[stage.stage_id][1]) for stage in _fitting(ready, num_free)]
+    in_use: Counter[str] = Counter()
+    for attempt in work.snapshot.attempts.values():
+        in_use[attempt.study_id] += work.snapshot.stages[attempt.stage_id].workers
+    found = shared_out(ready, _wanters(work), work.snapshot.studies, in_use, num_wanted=wanted, num_free=num_free)
+    return [_claim(work, stage, study_id) for stage, study_id in found]
 
 
 def _num_taken(work: _Work) -> int:
@@ -317,33 +320,19 @@ def _num_taken(work: _Work) -> int:
     return sum(work.snapshot.stages[attempt.stage_id].workers for attempt in work.snapshot.attempts.values())
 
 
-def _fitting(ready: list[StageView], num_free: int) -> list[StageView]:
-    """Return the first stages that fit together: none overtakes one that waits for slots, or that one would wait for ever."""
-    found = []
-    for stage in ready:
-        num_free -= stage.workers
-        if num_free < 0:
-            break
-        found.append(stage)
-    return found
-
-
 def _is_time(stage: StageView, now: float) -> bool:
     """Say whether a stage need not wait any more; a wait longer than any that is given is from a clock set back."""
     return not now < stage.not_before <= now + LONGEST_WAIT_S
 
 
-def _owners(work: _Work) -> dict[str, tuple[float, str]]:
-    """Name for each stage the oldest live study that wants it."""
-    owners: dict[str, tuple[float, str]] = {}
+def _wanters(work: _Work) -> dict[str, frozenset[str]]:
+    """Name for each stage the live studies that want it."""
+    found: dict[str, set[str]] = {}
     for trial in work.snapshot.trials.values():
-        study = work.snapshot.studies[trial.study_id]
-        if study.state not in LIVE_STUDIES or trial.state in TERMINAL_TRIALS:
-            continue
-        mine = (study.created_at, study.study_id)
-        for stage_id in trial.stage_ids:
-            owners[stage_id] = min(owners.get(stage_id, mine), mine)
-    return owners
+        if work.snapshot.studies[trial.study_id].state in LIVE_STUDIES and trial.state not in TERMINAL_TRIALS:
+            for stage_id in trial.stage_ids:
+                found.setdefault(stage_id, set()).add(trial.study_id)
+    return {stage_id: frozenset(study_ids) for stage_id, study_ids in found.items()}
 
 
 def _claim(work: _Work, stage: StageView, study_id: str) -> Claim:

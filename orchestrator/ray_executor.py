@@ -198,7 +198,7 @@ class RayExecutor:
 
     def _fresh(self) -> _Warm:
         options = {"max_restarts": 0, "max_task_retries": 0, "num_cpus": 1, "num_gpus": self._settings.gpus_per_slot,
-                   "concurrency_groups": {_CONTROL: 2}}
+                   "concurrency_groups": {_CONTROL: 2}, "label_selector": dict(self._settings.slot_labels)}
         actor = ray.remote(**options)(Slot).remote(self._work)
         return _Warm(actor, actor.where.options(concurrency_group=_CONTROL).remote())
 

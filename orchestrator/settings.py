@@ -37,8 +37,12 @@ class Settings(BaseSettings):
     """Attempts that may run at once."""
     gpus_per_slot: float = Field(default=0.0, ge=0)
     """GPUs of each slot; a slot keeps its device for life."""
+    slot_labels: dict[str, str] = {}
+    """Labels that a node must have to hold a slot, as JSON: {"ray.io/accelerator-type": "H100"} or {"pool": "b"}."""
     ray_address: str = ""
     """Address of a standing Ray cluster; empty starts a local one."""
+    ray_jobs: str = ""
+    """Address of a standing cluster's dashboard, such as http://head:8265: `ablate submit` puts a driver there."""
     lease_ttl_s: float = Field(default=15.0, gt=0)
     """Seconds after which a silent driver may be replaced."""
     attempt_ttl_s: float = Field(default=60.0, gt=0)

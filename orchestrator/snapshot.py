@@ -30,6 +30,10 @@ class StudyView:
     """Whether trials may still be added: arms of a search, seeds where they matter."""
     parallel: int = 1
     """Arms that may be open when trials are added."""
+    priority: int = 0
+    """Higher goes first."""
+    max_slots: int = 0
+    """Most slots that its attempts may hold; 0 for no cap."""
 
 
 @dataclass(frozen=True, slots=True)

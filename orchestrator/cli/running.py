@@ -1,4 +1,4 @@
-"""`ablate run`, `submit` and `watch`: a study from its file to its verdict.
+"""`ablate run` and `watch`: a study from its file to its verdict.
 
 - `run` enqueues, then becomes the ledger's driver if there is none, else watches the one that is there.
 - What was finished before is not done again: a second `run` is a resume, or says that there was nothing to do.
@@ -15,7 +15,7 @@ import click
 from rich.text import Text
 
 from orchestrator import actions
-from orchestrator.cli.console import DONE, FAILED, TRY_AGAIN, err, out, print_json, state_text
+from orchestrator.cli.console import DONE, FAILED, TRY_AGAIN, err, out, print_json
 from orchestrator.cli.live import Reporter
 from orchestrator.cli.names import study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, scale_option, study_argument
@@ -57,6 +57,7 @@ def run(ctx: click.Context, study: str, scale: str, update: bool, as_json: bool)
     Ctrl+C lets running stages save a checkpoint; `ablate run` again goes on from there.
     """
     settings, engine = ledger()
+<<<<<<< HEAD
     study_id, ended = followed(settings, engine, planned(study, scale, settings)[1], update=update)
     _conclude(ctx, settings, engine, study_id, ended, as_json=as_json)
 
@@ -64,6 +65,9 @@ def run(ctx: click.Context, study: str, scale: str, update: bool, as_json: bool)
 def followed(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[str, Exit]:
     """Enter a planned study, drive or watch it to its end, and return its id and how it ended."""
     row, begun = _entered(settings, engine, plan, update=update)
+=======
+    row, begun = entered(settings, engine, planned(study, scale, settings)[1], update=update)
+>>>>>>> de7ab2a (cluster: fair share, caps, labels, drivers through Ray Jobs)
     if begun == StudyState.COMPLETED:
         err().print(f"{row.name}: nothing to do, all {row.stages_total} stages are in the ledger already")
         return row.study_id, Exit.FINISHED
@@ -72,26 +76,6 @@ def followed(settings: Settings, engine: Engine, plan: Plan, *, update: bool) ->
         ended = drive(settings, until=row.study_id, on_tick=look.tick)
         look.now()
     return row.study_id, ended
-
-
-@click.command(epilog=json_document("""
-    {"study_id", "name", "scale", "version", "state", "is_driven": whether a driver is running}"""))
-@study_argument
-@scale_option
-@update_option
-@json_option
-def submit(study: str, scale: str, update: bool, as_json: bool) -> None:
-    """Enqueue a study for the driver that is running."""
-    settings, engine = ledger()
-    row, _ = _entered(settings, engine, planned(study, scale, settings)[1], update=update)
-    driver = read.driver(engine)
-    is_driven = driver is not None and driver.is_live
-    if as_json:
-        print_json({"study_id": row.study_id, "name": row.name, "scale": row.scale, "version": row.version,
-                    "state": row.state, "is_driven": is_driven})
-        return
-    fate = f"ablate watch {row.name}" if is_driven else f"no driver is running: ablate run {row.name}"
-    out().print(Text.assemble(f"{row.name} at scale {row.scale}, version {row.version}: ", state_text(row.state), f"; {fate}"))
 
 
 @click.command(epilog=json_document(_RESULTS))
@@ -139,7 +123,7 @@ class _Look:
         return StudyState(row.state)
 
 
-def _entered(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[StudyRow, StudyState]:
+def entered(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[StudyRow, StudyState]:
     """Enter the study, open it again if it had stopped; return its row and the state it was found in."""
     study_id = enter(engine, plan, update=update, slots=settings.slots)
     row = read.study(engine, study_id)

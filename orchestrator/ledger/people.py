@@ -43,6 +43,33 @@ def move_study(engine: Engine, study_id: str, target: StudyState, *, actor: str,
     return source
 
 
+def share(engine: Engine, study_id: str, *, priority: int | None, max_slots: int | None, actor: str) -> tuple[int, int]:
+    """Change a study's claim on the slots; None leaves a part as it is.
+
+    Returns:
+        priority and cap that it has now.
+
+    Raises:
+        StudyError: there is no such study.
+    """
+    def attempt() -> tuple[int, int]:
+        with transaction(engine) as connection:
+            columns = (t.studies.c.priority, t.studies.c.max_slots)
+            row = connection.execute(select(*columns).where(t.studies.c.study_id == study_id).with_for_update()).one_or_none()
+            if row is None:
+                raise StudyError(study_id, 0, "no study of that id in the ledger")
+            now = (row.priority if priority is None else priority, row.max_slots if max_slots is None else max_slots)
+            if now != (row.priority, row.max_slots):
+                connection.execute(t.studies.update().where(t.studies.c.study_id == study_id).values(priority=now[0], max_slots=now[1]))
+                record = Record(connection, now=database_now(connection), actor=actor)
+                record.event("share", study_id, "", "", study_id=study_id, detail={"priority": now[0], "max_slots": now[1]})
+                record.flush()
+                ring(connection)
+            return now
+
+    return retrying(attempt)
+
+
 def _move(connection: Connection, study_id: str, source: StudyState, target: StudyState, *, actor: str,
           reason: str) -> None:
     allowed = ALLOWED[StudyState].get(source, frozenset())

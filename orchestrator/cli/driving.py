@@ -1,0 +1,104 @@
+"""`ablate submit`, `drive` and `share`: studies for a driver elsewhere, the driver, and who gets how much of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+from rich.text import Text
+
+from orchestrator import actions
+from orchestrator.cli.console import DONE, TRY_AGAIN, err, out, print_json, state_text
+from orchestrator.cli.names import study_name
+from orchestrator.cli.options import json_document, json_option, known_scale_option, scale_option, study_argument
+from orchestrator.cli.planned import planned
+from orchestrator.cli.running import entered, update_option
+from orchestrator.cli.store import ledger
+from orchestrator.driver import Exit
+from orchestrator.driver import drive as drive_ledger
+from orchestrator.errors import StudyError
+from orchestrator.ledger import read
+from orchestrator.ray_jobs import launch
+
+_WORDS = {Exit.FINISHED: "the study is over", Exit.PAUSED: "the study is paused", Exit.STOPPED: "stopped; what ran has saved",
+          Exit.FENCED: "another driver took over"}
+
+
+_shares = (click.option("--priority", type=int, default=None, help="Higher goes first; 0 at first."),
+           click.option("--max-slots", type=click.IntRange(0), default=None, help="Most slots that it may hold at once; 0 for no cap."))
+
+
+def share_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a study's share of the slots."""
+    for option in reversed(_shares):
+        command = option(command)
+    return command
+
+
+@click.command(epilog=json_document("""
+    {"study_id", "name", "scale", "version", "state", "is_driven": whether a driver is running, "priority", "max_slots",
+     "ray_job": {"ray_job_id", "is_new", "address"} or null}"""))
+@study_argument
+@scale_option
+@update_option
+@share_options
+@json_option
+def submit(study: str, scale: str, update: bool, priority: int | None, max_slots: int | None, as_json: bool) -> None:
+    """Enqueue a study for a driver, and put one on the Ray cluster of ABLATE_RAY_JOBS if that is set.
+
+    Submitting again changes nothing but priority and cap, and finds the driver that is there.
+    """
+    settings, engine = ledger()
+    made = planned(study, scale, settings)[1]
+    if max_slots and made.workers > max_slots:
+        raise StudyError(made.study.name, 0, f"--max-slots {max_slots}; its training stages take {made.workers} slots each",
+                         f"allowed: 0 (no cap), or at least {made.workers}")
+    row, _ = entered(settings, engine, made, update=update)
+    now = actions.share(engine, row.study_id, priority=priority, max_slots=max_slots)
+    ray_job = launch(settings, row.study_id) if settings.ray_jobs else None
+    driver = read.driver(engine)
+    is_driven = driver is not None and driver.is_live
+    if as_json:
+        print_json({"study_id": row.study_id, "name": row.name, "scale": row.scale, "version": row.version, "state": row.state,
+                    "is_driven": is_driven, "priority": now[0], "max_slots": now[1], "ray_job": ray_job})
+        return
+    fate = f"ablate watch {row.name}" if is_driven or ray_job else f"no driver is running: ablate run {row.name}"
+    out().print(Text.assemble(f"{row.name} at scale {row.scale}, version {row.version}: ", state_text(row.state), f"; {fate}"))
+    if ray_job:
+        out().print(f"driver: Ray job {ray_job.ray_job_id} at {ray_job.address}{'' if ray_job.is_new else ', which was there already'}")
+
+
+@click.command(epilog="Several of them are one driver and its stand-bys: the ledger's lease decides.")
+@click.option("--until", default=None, metavar="STUDY", help="End with this study; by default serve for ever.")
+@click.pass_context
+def drive(ctx: click.Context, until: str | None) -> None:
+    """Serve every study that is submitted to the ledger, now or later; Ctrl+C lets running stages save and ends it."""
+    settings, engine = ledger()
+    study_id = read.study(engine, study_name(until)).study_id if until else None
+    engine.dispose()
+    err().print(f"driving {until or 'whatever is submitted'} on {settings.slots} slots")
+    ended = drive_ledger(settings, until=study_id)
+    err().print(_WORDS[ended])
+    ctx.exit(DONE if ended in (Exit.FINISHED, Exit.STOPPED) else TRY_AGAIN)
+
+
+@click.command(epilog=json_document("""
+    {"study_id", "name", "scale", "priority", "max_slots" (0: no cap)}"""))
+@study_argument
+@known_scale_option
+@share_options
+@json_option
+def share(study: str, scale: str | None, priority: int | None, max_slots: int | None, as_json: bool) -> None:
+    """Change how a study shares the slots with others: its priority, and a cap.
+
+    Among studies of one priority, the one that holds the fewest slots gets the next.
+    """
+    _, engine = ledger()
+    row = read.study(engine, study_name(study), scale)
+    now = actions.share(engine, row.study_id, priority=priority, max_slots=max_slots)
+    if as_json:
+        print_json({"study_id": row.study_id, "name": row.name, "scale": row.scale, "priority": now[0], "max_slots": now[1]})
+        return
+    cap = f"at most {now[1]} slots" if now[1] else "no cap"
+    out().print(Text.assemble((row.name, "bold"), f" at scale {row.scale}: priority {now[0]}, {cap}"))

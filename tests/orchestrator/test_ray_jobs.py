@@ -1,0 +1,97 @@
+"""A standing Ray cluster with a token, a driver put there through Ray Jobs, and a small real study that it drives."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from ray.job_submission import JobSubmissionClient
+
+from orchestrator.cli.main import main
+from orchestrator.ledger import open_ledger, read
+from orchestrator.ray_jobs import environment
+from orchestrator.settings import Settings
+
+STUDY = """\
+name: mini
+question: Does a driver on the cluster run it?
+recipe: sft-ablation
+set: {sft.images: {mode: single, tile: low}, sft.steps: 2, sft.batch: 2, sft.warmup_steps: 0, evaluate.num_items: 2}
+vary: {sft.mixture.alpha.science: [0, 0.5]}
+evaluate: {benchmarks: [scene-probe]}
+select: {maximize: scene-probe}
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """A head with two CPUs, as `ray start` makes it; the operator's environment leads to it."""
+    port, jobs_port = free_port(), free_port()
+    for name, value in {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0",
+                        "ABLATE_HOME": str(tmp_path / "home"), "ABLATE_MLFLOW_URI": "off", "ABLATE_SLOTS": "2",
+                        "ABLATE_RAY_JOBS": f"http://127.0.0.1:{jobs_port}", "PYTHONPATH": os.getcwd()}.items():
+        monkeypatch.setenv(name, value)
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}", "--num-cpus=2",
+               f"--dashboard-port={jobs_port}", "--dashboard-host=127.0.0.1", "--include-dashboard=true", f"--temp-dir={tmp_path}/r",
+               "--object-store-memory=100000000", "--disable-usage-stats"]
+    head = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    yield head
+    os.killpg(head.pid, signal.SIGTERM)
+    head.wait(timeout=60)
+
+
+def submitted(path):
+    """Submit until the cluster is up: a head takes a while, and the study is entered at most once."""
+    result = CliRunner().invoke(main, ["submit", str(path), "--priority", "3", "--json"])
+    while result.exit_code == 1 and "Ray Jobs at" in result.stderr:
+        result = CliRunner().invoke(main, ["submit", str(path), "--priority", "3", "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.mark.timeout(600)
+def test_submitted_study_is_driven_on_the_cluster_once(cluster, tmp_path):
+    path = tmp_path / "mini.yaml"
+    path.write_text(STUDY)
+    first, again = submitted(path), submitted(path)
+    assert (first["ray_job"]["ray_job_id"], first["ray_job"]["is_new"]) == (f"ablate-{first['study_id']}", True)
+    assert (again["ray_job"]["ray_job_id"], again["ray_job"]["is_new"]) == (first["ray_job"]["ray_job_id"], False)
+    assert (again["study_id"], again["priority"]) == (first["study_id"], 3)
+    watched = CliRunner().invoke(main, ["watch", "mini", "--json"])
+    assert watched.exit_code == 0, watched.output
+    assert json.loads(watched.stdout)["study"]["state"] == "COMPLETED"
+    client = JobSubmissionClient(os.environ["ABLATE_RAY_JOBS"])
+    assert [job.submission_id for job in client.list_jobs()] == [first["ray_job"]["ray_job_id"]]
+    engine = open_ledger(Settings.load().ledger_url)
+    assert read.driver(engine).holder["pid"] != os.getpid()
+
+
+def test_cluster_that_does_not_answer_leaves_the_study_in_the_ledger(tmp_path, monkeypatch):
+    monkeypatch.setenv("ABLATE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ABLATE_RAY_JOBS", f"http://127.0.0.1:{free_port()}")
+    (tmp_path / "mini.yaml").write_text(STUDY)
+    result = CliRunner().invoke(main, ["submit", str(tmp_path / "mini.yaml")])
+    assert result.exit_code == 1
+    assert "the study is in the ledger" in result.stderr
+    assert json.loads(CliRunner().invoke(main, ["status", "--json"]).stdout)["studies"][0]["name"] == "mini"
+
+
+def test_secrets_stay_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("ABLATE_LEDGER_URL", "postgresql+psycopg://u:hunter2hunter2@db/x")
+    monkeypatch.setenv("ABLATE_SLOT_LABELS", '{"pool": "b"}')
+    monkeypatch.setenv("ABLATE_ARTIFACTS", "s3://bucket/x")
+    found = environment(Settings.load())
+    assert (found["ABLATE_SLOT_LABELS"], found["ABLATE_ARTIFACTS"]) == ('{"pool": "b"}', "s3://bucket/x")
+    assert found["ABLATE_RAY_ADDRESS"] == "auto"
+    assert "hunter2" not in json.dumps(found)
