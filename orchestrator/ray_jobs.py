@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from ray.exceptions import RayError
 from ray.job_submission import JobDetails, JobSubmissionClient
 
 from orchestrator.errors import OrchestratorError
@@ -51,7 +52,7 @@ def launch(settings: Settings, study_id: str) -> DriverJob:
         client.submit_job(entrypoint=f"python -m orchestrator.cli.main drive --until {study_id}", submission_id=ray_job_id,
                           runtime_env={"env_vars": environment(settings)}, entrypoint_num_cpus=0,
                           metadata={"study_id": study_id})
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         raise OrchestratorError(f"Ray Jobs at {settings.ray_jobs}: {error}\n"
                                 "hint: the study is in the ledger; ABLATE_RAY_JOBS names the dashboard of a standing cluster "
                                 "(http://HEAD:8265), RAY_AUTH_MODE=token and its token must be in the environment") from error

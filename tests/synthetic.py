@@ -16,11 +16,13 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from model.evaluation.benchmarks import BENCHMARKS, SUITES
+from model.evaluation.benchmarks import BENCHMARKS
 from orchestrator.arms import arm_key, level_text
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
 
+TEN = ("scene-qa", "scene-probe", "form-fields", "chart-values", "science-names", "science-choice", "drawn-sums", "box-name", "name-box",
+       "sums-text")
 SCIENCE = "sft.mixture.alpha.science"
 Levels = dict[str, Any]
 LIVE = {"LEASED", "RUNNING"}
@@ -45,7 +47,7 @@ class Sketch:
     arms: tuple[Levels, ...] = ({SCIENCE: 0}, {SCIENCE: 0.1}, {SCIENCE: 0.5})
     names: tuple[str, ...] = ()
     seeds: int = 3
-    benchmarks: tuple[str, ...] = SUITES["workbench"]
+    benchmarks: tuple[str, ...] = TEN
     state: str = "COMPLETED"
     done: float = 1.0
     """Share of trials that are finished; the next two run, the others wait."""

@@ -29,6 +29,7 @@ from orchestrator.results import study_results
     {"as_of", "driver": {"driver_id", "is_live", "expires_in_s", "holder"} or null, "outbox": events not yet in MLflow,
      "studies": [{"name", "scale", "version", "state", "reason", "study_id", "created_at", "ended_at", "trials",
                   "trials_done", "stages", "stages_done", "stages_running", "stages_failed", "left_s", "is_measured",
+                  "priority", "max_slots",
                   "running": [{"stage_id", "kind", "label", "attempt_no", "step", "steps", "loss", "samples_per_s"}],
                   "failures": [{"stage_id", "label", "state", "attempts", "kind", "message"}]}]}"""))
 @click.argument("study", metavar="[STUDY]", required=False)
@@ -83,6 +84,7 @@ def _document(shown: Progress, failed: list[FailedStage]) -> dict[str, Any]:
         "trials_done": row.trials_done, "stages": shown.total, "stages_done": shown.done,
         "stages_running": len(shown.running), "stages_failed": shown.failed,
         "left_s": None if shown.is_terminal else shown.left.seconds, "is_measured": shown.left.is_measured,
+        "priority": row.priority, "max_slots": row.max_slots,
         "running": [plain(stage) for stage in shown.running],
         "failures": [{"stage_id": stage.stage_id, "label": stage.label, "state": stage.state,
                       "attempts": stage.attempts_made, **_reason(stage)} for stage in failed],

@@ -22,7 +22,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("planning", "Show arms, trials, stages, cost and time before anything runs."),
     "factors": ("planning", "List every path that a study may vary, with type, unit and default."),
     "run": ("running", "Run a study to its end, or resume it."),
-    "submit": ("running", "Enqueue a study for the driver that is running."),
     "campaign": ("campaigns", "Run studies in dependency order, later ones with the verdicts of earlier ones."),
     "drive": ("driving", "Serve every study that is submitted, for ever."),
     "submit": ("driving", "Enqueue a study for a driver, on a Ray cluster if one is set."),

@@ -24,7 +24,8 @@ from orchestrator.states import (
 def read_snapshot(connection: Connection) -> Snapshot:
     """Return the driver's view of the ledger."""
     rows = connection.execute(select(t.studies).where(_is_open()))
-    studies = {row.study_id: StudyView(row.study_id, StudyState(row.state), row.created_at, row.grows, row.parallel) for row in rows}
+    studies = {row.study_id: StudyView(row.study_id, StudyState(row.state), row.created_at, row.grows, row.parallel, row.priority,
+                                       row.max_slots) for row in rows}
     return Snapshot(studies, _trials(connection), _stages(connection), _attempts(connection))
 
 

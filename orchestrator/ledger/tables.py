@@ -83,6 +83,8 @@ studies = Table(
     Column("requested_stages", Integer, nullable=False),
     Column("grows", Boolean, nullable=False, server_default=false()),  # whether trials may still be added
     Column("parallel", Integer, nullable=False),  # arms that may be open when trials are added
+    Column("priority", Integer, nullable=False, server_default=text("0")),  # higher goes first
+    Column("max_slots", Integer, nullable=False, server_default=text("0")),  # most slots it may hold; 0: no cap
     Column("estimate", Text),  # JSON: what it was expected to cost when it was submitted
     Column("created_at", Double, nullable=False),
     Column("ended_at", Double),

@@ -5,6 +5,7 @@ from orchestrator.errors import IllegalTransition, StudyError
 from orchestrator.ledger import outbox, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
+from orchestrator.ledger.verify import verify
 from orchestrator.submit import submit
 from tests.toy import toy_plan
 
@@ -82,3 +83,21 @@ def test_another_study_reopens_a_stage_that_was_given_up(engine, study_id):
     force(engine, t.stages, state="CANCELLED")
     other = submit(engine, toy_plan(name="other", levels=(0,), seeds=1))
     assert {row.state for row in read.stages(engine, other)} == {"PLANNED"}
+
+
+def test_share_of_the_slots_is_changed_part_by_part_with_an_event_and_a_bell(engine, study_id):
+    before = read.bell(engine)
+    assert actions.share(engine, study_id, priority=3) == (3, 0)
+    assert actions.share(engine, study_id, max_slots=2) == (3, 2)
+    assert actions.share(engine, study_id, max_slots=2) == (3, 2)
+    row = read.study(engine, study_id)
+    assert (row.priority, row.max_slots) == (3, 2)
+    assert [event.detail for event in read.events(engine, study_id) if event.entity == "share"] == [
+        {"priority": 3, "max_slots": 2}, {"priority": 3, "max_slots": 0}]
+    assert read.bell(engine) == before + 2
+    assert verify(engine).differences == ()
+
+
+def test_share_of_an_unknown_study_is_an_error(engine):
+    with pytest.raises(StudyError, match="no study of that id"):
+        actions.share(engine, "nobody", priority=1)

@@ -10,6 +10,7 @@ from orchestrator.ledger.read import StudyRow
 from orchestrator.progress import Progress, RunningStage
 
 ROW = StudyRow(study_id="s", name="quickstart", scale="tiny", version=1, state="RUNNING", reason="", spec_hash="", spec={},
+              priority=0, max_slots=0,
                created_at=0, ended_at=None, num_arms=3, num_trials=9, trials_done=1, stages_total=99, stages_done=12,
                stages_running=1, stages_failed=0, requested_stages=99)
 STAGE = RunningStage(stage_id="a", kind="sft", label="sft science=0", attempt_no=1, step=34, steps=80, loss=1.2071,
