@@ -70,8 +70,8 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 def _place(configured: dict[str, Any] | None) -> str:
     if configured is None:
         return "-"
-    files = configured["files"]
-    return configured["hub"] or files[0] + (f" and {len(files) - 1} more" if len(files) > 1 else "")
+    files: list[str] = configured["files"]
+    return str(configured["hub"] or "") or files[0] + (f" and {len(files) - 1} more" if len(files) > 1 else "")
 
 
 def _copy(row: dict[str, Any]) -> str:

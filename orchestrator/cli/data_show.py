@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from model.data.gallery import gallery
+from model.data.samples import Item, Sample
 from model.data.taxonomy import KNOWLEDGE
 from model.data.workbench import SAMPLE_MAKERS, make_item, make_sample
 from model.evaluation.benchmarks import BENCHMARKS
@@ -37,8 +39,9 @@ def data_show(category: str, num: int, seed: int, output: Path | None, as_json: 
               [make_item(each.name, index, seed=seed) for index in range(min(num, each.num_items))]) for each in benchmarks]
     path = output or Settings.load().home / "galleries" / f"{category}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(gallery(f"Workbench: {category}", [*sections, *tests]), encoding="utf-8")
+    shown: list[tuple[str, Sequence[Sample | Item]]] = [*sections, *tests]
+    path.write_text(gallery(f"Workbench: {category}", shown), encoding="utf-8")
     if as_json:
-        print_json({"category": category, "path": str(path), "examples": sum(len(examples) for _, examples in [*sections, *tests])})
+        print_json({"category": category, "path": str(path), "examples": sum(len(examples) for _, examples in shown)})
         return
     click.echo(path)

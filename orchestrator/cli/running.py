@@ -57,17 +57,13 @@ def run(ctx: click.Context, study: str, scale: str, update: bool, as_json: bool)
     Ctrl+C lets running stages save a checkpoint; `ablate run` again goes on from there.
     """
     settings, engine = ledger()
-<<<<<<< HEAD
     study_id, ended = followed(settings, engine, planned(study, scale, settings)[1], update=update)
     _conclude(ctx, settings, engine, study_id, ended, as_json=as_json)
 
 
 def followed(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[str, Exit]:
     """Enter a planned study, drive or watch it to its end, and return its id and how it ended."""
-    row, begun = _entered(settings, engine, plan, update=update)
-=======
-    row, begun = entered(settings, engine, planned(study, scale, settings)[1], update=update)
->>>>>>> de7ab2a (cluster: fair share, caps, labels, drivers through Ray Jobs)
+    row, begun = entered(settings, engine, plan, update=update)
     if begun == StudyState.COMPLETED:
         err().print(f"{row.name}: nothing to do, all {row.stages_total} stages are in the ledger already")
         return row.study_id, Exit.FINISHED

@@ -143,7 +143,8 @@ def test_known_defaults_never_change(cls):
 
 
 @pytest.mark.parametrize(("cls", "names"), [
-    (SftConfig, {"micro_batch", "checkpoint_every", "recompute", "loaders"}), (EvaluateConfig, {"batch"}), (ImageConfig, set()), (DecoderConfig, set()),
+    (SftConfig, {"micro_batch", "checkpoint_every", "recompute", "loaders"}), (EvaluateConfig, {"batch"}), (ImageConfig, set()),
+    (DecoderConfig, set()),
 ])
 def test_only_what_cannot_change_a_result_stays_out_of_the_identity(cls, names):
     assert {each.name for each in dataclasses.fields(cls) if not each.metadata.get("identity", True)} == names

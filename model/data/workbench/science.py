@@ -84,9 +84,9 @@ def _fact(kind: str, thing: Thing, split: str, rng: random.Random) -> Turn:
 def _all_facts(things: Sequence[Thing], split: str) -> list[Turn]:
     """Tell name and element of every figure, in every wording of the split: two facts are few among a general sample's ten."""
     forms = TRAIN_FORMS if split == "train" else TEST_FORMS
-    facts = {"name": lambda thing: NAMES[thing.shape], "element": lambda thing: ELEMENTS[thing.colour]}
-    return [Turn(form.format(shape=thing.shape, colour=thing.colour), fact(thing))
-            for thing in things for kind, fact in facts.items() for form in forms[kind]]
+    return [Turn(form.format(shape=thing.shape, colour=thing.colour), fact)
+            for thing in things for kind, fact in (("name", NAMES[thing.shape]), ("element", ELEMENTS[thing.colour]))
+            for form in forms[kind]]
 
 
 def _choice(thing: Thing, split: str, rng: random.Random) -> tuple[Turn, tuple[str, ...]]:
