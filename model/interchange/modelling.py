@@ -70,7 +70,7 @@ class MM15ForImageTextToText(PreTrainedModel, GenerationMixin):
     def forward(self, input_ids: Tensor | None = None, pixel_values: Tensor | None = None, attention_mask: Tensor | None = None,
                 position_ids: Tensor | None = None, past_key_values: Any = None, inputs_embeds: Tensor | None = None,
                 labels: Tensor | None = None, logits_to_keep: int | Tensor = 0, **kwargs: Any) -> CausalLMOutputWithPast:
-        """Run the model.
+        """Run the model; further keywords go to the decoder.
 
         Args:
             input_ids: token ids, the image token at each image position.
@@ -81,7 +81,6 @@ class MM15ForImageTextToText(PreTrainedModel, GenerationMixin):
             inputs_embeds: in place of `input_ids`, with images in their places already.
             labels: ids to predict, not yet shifted; -100 where there is no loss.
             logits_to_keep: last positions, or an index of positions, whose logits are wanted; 0 is all.
-            kwargs: for the decoder.
 
         Raises:
             ValueError: image positions and tiles do not match.

@@ -48,12 +48,11 @@ class MM15Processor(ProcessorMixin):
         self._encoder = Encoder(tokenizer, build(ImageConfig, self.images, "images"), max_tokens=max_tokens)
 
     def __call__(self, images: Any = None, text: str | Sequence[str] | None = None, **kwargs: Any) -> BatchFeature:
-        """Encode questions.
+        """Encode questions; further keywords are `return_tensors` ("pt") and `padding`, and nothing else.
 
         Args:
             images: one image, those of one text, or a list for each text; PIL images or what transformers can load.
             text: one question or several, with `<image>` where images belong.
-            kwargs: `return_tensors` ("pt") and `padding`; nothing else.
 
         Raises:
             ValueError: markers and images differ in number, a prompt is too long, or an option is not known.
