@@ -1,16 +1,14 @@
 """Every document under studies/ is read, planned and consistent with the others."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 
 from model.config import PRESETS
 from model.data.mixture import shares
-from model.manifest import publish
 from model.mm15 import MM15
-from orchestrator import library, stages
+from orchestrator import library
 from orchestrator.arms import designed_arms
 from orchestrator.campaign import in_order, references
 from orchestrator.plan import Plan, make_plan
@@ -32,10 +30,8 @@ CHOSEN = {"quickstart": {"sft.mixture.alpha.science": 2}}
 
 
 @pytest.fixture
-def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plan]:
-    """Plan a study by name, with a start checkpoint that is always there."""
-    publish(tmp_path / "tiny", lambda folder: (folder / "w").write_text("w") and None)
-    monkeypatch.setattr(stages, "packaged", lambda _: tmp_path / "tiny")
+def plan() -> Callable[..., Plan]:
+    """Plan a study by name."""
     return lambda name, scale="tiny": make_plan(load_study(name), scale, selections=CHOSEN if references(load_study(name)) else None)
 
 

@@ -12,6 +12,7 @@ from model.data.fingerprint import VERSIONS
 from model.data.samples import IMAGE
 from model.data.workbench import ITEM_MAKERS, SAMPLE_MAKERS, make_item, make_sample
 from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.workbench_items import OWN
 
 ROOT = Path(__file__).parents[3]
 TEXT_SOURCES = {"text_only", "text_mm1", "text_hq"}
@@ -33,7 +34,8 @@ WORDS = {
     "text_only": (2, "48a5ed6993c8"), "caption": (2, "4ca43433031d"), "interleaved": (2, "84018091732e"),
     "text_mm1": (2, "b2f073ac2fb7"), "text_hq": (2, "d492e99fd173"), "ocr": (2, "00ba208019ee"), "form-fields": (2, "bd30f4307955"),
     "chart-values": (2, "6de4295ad6cc"), "drawn-sums": (2, "e9006b114f8b"), "sums-text": (2, "4233730a9d53"),
-    "screen-words": (2, "343e42b9c289"), "science": (3, "aa4724448ee1"),
+    "screen-words": (2, "343e42b9c289"), "science": (3, "aa4724448ee1"), "bound-words": (1, "841c4f1556d9"),
+    "operators": (1, "d16be64b8420"),
 }
 """Version and digest of what each generator says. A change here needs a new version, and makes the packaged checkpoint old."""
 
@@ -54,7 +56,8 @@ def text_of(name):
     categories = {name} & SAMPLE_MAKERS.keys()
     samples = [make_sample(each, split, index) for each in categories for split in ("train", "test") for index in range(30)]
     items = [make_item(each, index) for each in {name} & ITEM_MAKERS.keys() for index in range(30)]
-    return [pair for each in (*samples, *items) for pair in spoken(each)]
+    after_examples = [OWN[each](index, seed=0, shots=4) for each in {name} & OWN.keys() for index in range(30)]
+    return [pair for each in (*samples, *items, *after_examples) for pair in spoken(each)]
 
 
 @pytest.mark.parametrize("category", SAMPLE_MAKERS)
@@ -130,11 +133,13 @@ def test_what_a_generator_says_changes_only_with_its_version(name):
 
 
 def test_the_makers_are_the_versioned_generators():
-    assert set(SAMPLE_MAKERS) | set(ITEM_MAKERS) == set(VERSIONS)
+    assert set(SAMPLE_MAKERS) | set(ITEM_MAKERS) | set(OWN) == set(VERSIONS)
 
 
 def test_every_benchmark_of_the_workbench_has_a_maker_and_the_reverse():
-    assert set(ITEM_MAKERS) == {name for name, benchmark in BENCHMARKS.items() if benchmark.source == "workbench"}
+    own = {name: each for name, each in BENCHMARKS.items() if each.source == "workbench"}
+    assert set(ITEM_MAKERS) == {name for name, each in own.items() if each.category != "in_context" and each.metric != "likelihood"}
+    assert {name for each in own.values() for name in each.made_of if each.category == "in_context"} <= {*ITEM_MAKERS, *SAMPLE_MAKERS, *OWN}
 
 
 @pytest.mark.parametrize("benchmark", ITEM_MAKERS)

@@ -106,8 +106,6 @@ def test_a_stop_between_batches_publishes_nothing(checkpoint, tmp_path):
 def test_a_benchmark_without_data_is_refused_before_anything_is_loaded(tmp_path):
     with pytest.raises(ValueError, match="'mme' reads a local copy, and no catalogue"):
         evaluate(tmp_path / "no checkpoint", tmp_path / "out", benchmark="mme")
-    with pytest.raises(ValueError, match="catalogue"):
-        evaluate(tmp_path / "no checkpoint", tmp_path / "out", data=DataConfig(source="catalogue"))
 
 
 def test_an_unknown_benchmark_is_named_with_the_nearest_one(tmp_path):
