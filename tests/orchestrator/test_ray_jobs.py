@@ -46,7 +46,7 @@ def cluster(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}", "--num-cpus=2",
                f"--dashboard-port={jobs_port}", "--dashboard-host=127.0.0.1", "--include-dashboard=true", f"--temp-dir={short}",
-               "--object-store-memory=100000000", "--disable-usage-stats"]
+               "--object-store-memory=100000000", "--disable-usage-stats", f"--dashboard-agent-listen-port={free_port()}"]
     head = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     yield head
     os.killpg(head.pid, signal.SIGTERM)
