@@ -4,6 +4,7 @@
 - The job only drives: the study is in the ledger already. Several such jobs are one driver and its stand-bys, since the
   ledger's lease decides; when a head is lost with its jobs, submitting again goes on from the ledger.
 - Ray's state of the job is a hint, the ledger the truth: a job that ended before its study is put there again.
+- The command `ablate` must be on the PATH with which the head was started.
 - No secret travels: the ledger's URL and tokens are those of the cluster's own environment.
 """
 
@@ -49,7 +50,7 @@ def launch(settings: Settings, study_id: str) -> DriverJob:
         if alive:
             return DriverJob(ray_job_id=str(alive[0].submission_id), is_new=False, address=settings.ray_jobs)
         ray_job_id = f"{name}-{len(known)}" if known else name
-        client.submit_job(entrypoint=f"python -m orchestrator.cli.main drive --until {study_id}", submission_id=ray_job_id,
+        client.submit_job(entrypoint=f"ablate drive --until {study_id}", submission_id=ray_job_id,
                           runtime_env={"env_vars": environment(settings)}, entrypoint_num_cpus=0,
                           metadata={"study_id": study_id})
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:

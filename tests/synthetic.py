@@ -105,7 +105,8 @@ def lease(engine: Engine, *, ttl_s: float = 60.0) -> None:
     """Say that a driver holds the ledger for so long."""
     with transaction(engine) as connection:
         connection.execute(t.driver_lease.update().values(
-            epoch=3, driver_id="driver-1", lease_expires_at=t.now_s() + ttl_s, holder=json.dumps({"host": "laptop", "pid": 4242})))
+            epoch=3, driver_id="driver-1", ttl_s=abs(ttl_s), lease_expires_at=t.now_s() + ttl_s,
+            holder=json.dumps({"host": "laptop", "pid": 4242})))
 
 
 def _by_progress(number: int, num_done: int) -> str:

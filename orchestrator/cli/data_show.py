@@ -10,8 +10,9 @@ import click
 from model.data.gallery import gallery
 from model.data.samples import Item, Sample
 from model.data.taxonomy import KNOWLEDGE
-from model.data.workbench import SAMPLE_MAKERS, make_item, make_sample
+from model.data.workbench import SAMPLE_MAKERS, make_sample
 from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.workbench_items import workbench_item
 from orchestrator.cli.console import print_json
 from orchestrator.cli.options import json_document, json_option
 from orchestrator.settings import Settings
@@ -36,7 +37,7 @@ def data_show(category: str, num: int, seed: int, output: Path | None, as_json: 
     sections = [(f"{name}, training", [make_sample(name, "train", index, seed=seed) for index in range(num)]) for name in names]
     benchmarks = [each for each in BENCHMARKS.values() if each.source == "workbench" and each.category == category]
     tests = [(f"{each.name}, test (in the manner of {each.manner_of}; metric {each.metric})",
-              [make_item(each.name, index, seed=seed) for index in range(min(num, each.num_items))]) for each in benchmarks]
+              [workbench_item(each, index, seed=seed) for index in range(min(num, each.num_items))]) for each in benchmarks]
     path = output or Settings.load().home / "galleries" / f"{category}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     shown: list[tuple[str, Sequence[Sample | Item]]] = [*sections, *tests]

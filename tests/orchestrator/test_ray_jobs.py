@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -42,7 +43,8 @@ def cluster(tmp_path, monkeypatch):
     short = tempfile.mkdtemp(prefix="ray")  # sockets have names of at most 107 characters
     for name, value in {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0",
                         "ABLATE_HOME": str(tmp_path / "home"), "ABLATE_MLFLOW_URI": "off", "ABLATE_SLOTS": "2",
-                        "ABLATE_RAY_JOBS": f"http://127.0.0.1:{jobs_port}", "PYTHONPATH": os.getcwd()}.items():
+                        "ABLATE_RAY_JOBS": f"http://127.0.0.1:{jobs_port}", "PYTHONPATH": os.getcwd(),
+                        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}.items():
         monkeypatch.setenv(name, value)
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}", "--num-cpus=2",
                f"--dashboard-port={jobs_port}", "--dashboard-host=127.0.0.1", "--include-dashboard=true", f"--temp-dir={short}",
