@@ -67,7 +67,8 @@ class MM15ForImageTextToText(PreTrainedModel, GenerationMixin):
             if isinstance(getattr(module, name, None), torch.nn.Parameter):
                 initialization.trunc_normal_(getattr(module, name), std=0.02)
 
-    def forward(self, input_ids: Tensor | None = None, pixel_values: Tensor | None = None, attention_mask: Tensor | None = None,
+    def forward(  # noqa: D417 (said in the first line; pydoclint wants no starred arguments in the list)
+                self, input_ids: Tensor | None = None, pixel_values: Tensor | None = None, attention_mask: Tensor | None = None,
                 position_ids: Tensor | None = None, past_key_values: Any = None, inputs_embeds: Tensor | None = None,
                 labels: Tensor | None = None, logits_to_keep: int | Tensor = 0, **kwargs: Any) -> CausalLMOutputWithPast:
         """Run the model; further keywords go to the decoder.

@@ -47,7 +47,8 @@ class MM15Processor(ProcessorMixin):
         tokenizer.split_special_tokens = True
         self._encoder = Encoder(tokenizer, build(ImageConfig, self.images, "images"), max_tokens=max_tokens)
 
-    def __call__(self, images: Any = None, text: str | Sequence[str] | None = None, **kwargs: Any) -> BatchFeature:
+    def __call__(  # noqa: D417 (said in the first line; pydoclint wants no starred arguments in the list)
+            self, images: Any = None, text: str | Sequence[str] | None = None, **kwargs: Any) -> BatchFeature:
         """Encode questions; further keywords are `return_tensors` ("pt") and `padding`, and nothing else.
 
         Args:
