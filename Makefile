@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LMMS := .venv-lmms
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
@@ -12,7 +13,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/$(VENV)/.cache/uv
 export MPLCONFIGDIR ?= $(CURDIR)/$(VENV)/.cache/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint bench chaos dashboard browser clean
+.PHONY: help setup demo test test-fast lint bench chaos lmms dashboard browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -58,5 +59,16 @@ bench: setup ## speed, beside the rivals, in one table; OUT=FILE.json keeps the 
 chaos: setup ## kill everything everywhere; prints the failure matrix, each row survived
 	@$(BIN)/python -m pytest -q -m "chaos or matrix" --matrix tests
 
-clean: ## remove the environment and caches; results in .ablate stay
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build
+lmms: $(LMMS)/.installed ## our model inside lmms-eval, on a local task, in .venv-lmms
+	@$(LMMS)/bin/python -m pytest -q -m lmms tests/lmms
+
+# lmms-eval asks for a hundred packages and pins some; what it imports here is the extra `lmms`, laid over .venv without its dependencies.
+$(LMMS)/.installed: $(STAMP) pyproject.toml
+	@$(BIN)/python -m venv --clear --without-pip $(LMMS)
+	@$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > $$($(LMMS)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/ablate.pth
+	@$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['lmms'])" \
+	  | xargs $(BIN)/python -m pip --python $(LMMS)/bin/python install --quiet --no-deps --no-cache-dir --disable-pip-version-check
+	@touch $@
+
+clean: ## remove the environments and caches; results in .ablate stay
+	@rm -rf $(VENV) $(LMMS) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build

@@ -3,7 +3,7 @@
 `Results.to_json()` is public; `schema_version` grows with each change that is not an addition. Version 1:
 
 - `study`: name, question, scale, version, state, study_id, spec_hash, recipe, seeds, baseline (arm key), objective, rule (words).
-- `metrics`: list of {name, kind: aggregate | category | benchmark | cost, category, is_decisive}.
+- `metrics`: list of {name, kind: aggregate | category | benchmark | cost | outside, category, is_decisive}.
 - `arms`: list in the study's order, see `analysis.table.ArmResult`; `metrics` maps a metric to {mean, half_width, n,
   by_seed, delta: {value, half_width, half_width_holm, p_holm, is_told_apart, n} | null}. Scores are 0 to 100.
 - `trials`: list of {trial_key, arm_key, seed, state, metrics, withheld, stage_ids}.
@@ -18,6 +18,8 @@
   {samples, tokens, supervised} of its training stages.
 - `budget`: {limit, estimate, spent}: the study's own limit or null, what it was expected to cost when it was submitted or null,
   and {hours, gpu_hours, wall_hours} so far.
+- `outside`: list of {path, stage_id, artifact, images, values, is_share, limited, version, date, trial_keys}: results of lmms-eval that
+  were given along; their metrics, `TASK/METRIC`, are of kind `outside`, keep lmms-eval's scale, and enter no average and no verdict.
 - `counts`, `cost`: see `Counts` and `Cost`; `varies_with_seed`: kinds of stage that differ between seeds.
 """
 
@@ -44,6 +46,7 @@ from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.read import StageRow, StudyRow, TrialRow
+from orchestrator.lmms import Outside, beside
 from orchestrator.schema import Published, load_published
 from orchestrator.sharing import Shared, saving
 from orchestrator.study import Study
@@ -158,6 +161,8 @@ class Results:
     spent: Spent
     """By all attempts made for this study; `study.estimate` is what was expected."""
     varies_with_seed: tuple[str, ...]
+    outside: tuple[tuple[Outside, tuple[str, ...]], ...] = ()
+    """Results of lmms-eval that stand beside the study's own, each with the trials that it belongs to."""
 
     @property
     def seed_note(self) -> str:
@@ -199,21 +204,27 @@ class Results:
             "data": [dataclasses.asdict(each) for each in self.data],
             "budget": {"limit": row.spec["study"].get("budget"), "estimate": row.estimate, "spent": _plain(self.spent)},
             "confounds": [_plain(each) for each in self.confounds], "seen": _plain(self.seen),
+            "outside": [{**_plain(file), "trial_keys": list(keys)} for file, keys in self.outside],
             "counts": _plain(self.counts), "cost": _plain(self.cost), "varies_with_seed": list(self.varies_with_seed),
             "seed_note": self.seed_note,
         }
 
 
-def study_results(engine: Engine, row: StudyRow) -> Results:
+def study_results(engine: Engine, row: StudyRow, outside: Sequence[Outside] = ()) -> Results:
     """Gather everything about a study, finished or not.
 
     Args:
         engine: the ledger.
         row: the study, from `ledger.read`.
+        outside: results of lmms-eval to show beside its own.
+
+    Raises:
+        StudyError: a result from outside fits no trial.
     """
     all_rows, stages = read.trials(engine, row.study_id), read.stages(engine, row.study_id)
     trial_rows = [each for each in all_rows if each.rung == 0]
-    trials = scores.trial_scores(trial_rows, read.scores(engine, row.study_id))
+    joined = beside(trial_rows, stages, scores.trial_scores(trial_rows, read.scores(engine, row.study_id)), outside)
+    trials = joined.trials
     study = study_of(row)
     arms = arms_of(trial_rows)
     baseline = baseline_key(study, arms)
@@ -236,7 +247,7 @@ def study_results(engine: Engine, row: StudyRow) -> Results:
                       {each.stage_id: (each.kind, each.result) for each in stages}),
         confounds=_confounds(study, runs, arms), seen=confounds.seen(runs),
         counts=_counts(row, trials, stages), cost=_cost(row, trial_rows, stages), spent=spent(engine, row.study_id, resources_of(row.spec)),
-        varies_with_seed=_varies_with_seed(trial_rows, stages))
+        varies_with_seed=_varies_with_seed(trial_rows, stages), outside=joined.sources)
 
 
 def study_of(row: StudyRow) -> Study:

@@ -18,6 +18,8 @@ from orchestrator.states import TrialState
 
 TOKENS = "tokens_per_image"
 AGGREGATES = ("mmbase", "overall")
+OUTSIDE = "/"
+"""Between task and metric of what lmms-eval measured; no name of ours has it."""
 NOT_RUN = "not run: it needs a judge, and evaluate.scoring.judge names none"
 
 
@@ -49,15 +51,17 @@ def trial_scores(trials: Iterable[TrialRow], rows: Iterable[ScoreRow]) -> list[T
 
 
 def metric_names(trials: Iterable[TrialScores]) -> tuple[str, ...]:
-    """Return every metric that a trial has or withholds: aggregates, categories, benchmarks by category, tokens."""
+    """Return every metric that a trial has or withholds: aggregates, categories, benchmarks by category, tokens, those from outside."""
     seen = {name for trial in trials for name in (*trial.metrics, *trial.withheld)}
     categories = dict.fromkeys(each.category for each in BENCHMARKS.values())
     order = [*AGGREGATES, *categories, *BENCHMARKS, TOKENS]
-    return tuple(name for name in order if name in seen)
+    return (*(name for name in order if name in seen), *sorted(name for name in seen if OUTSIDE in name))
 
 
 def metric_kind(name: str) -> str:
-    """Return `aggregate`, `category`, `benchmark` or `cost`."""
+    """Return `aggregate`, `category`, `benchmark`, `cost`, or `outside` for what lmms-eval measured."""
+    if OUTSIDE in name:
+        return "outside"
     if name in AGGREGATES:
         return "aggregate"
     if name in BENCHMARKS:

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("running", "Follow a study that another process drives."),
     "status": ("looking", "Show all studies in the ledger, or one."),
     "results": ("looking", "Print scores with intervals, differences to the baseline and the verdict."),
+    "lmms": ("outside", "Show scores of lmms-eval beside a study's own, or how to have its checkpoints evaluated there."),
     "rescore": ("rescoring", "Score stored answers again, with other choices; trains and writes nothing."),
     "diff": ("comparing", "Compare two studies, or two versions of one."),
     "logs": ("logs", "Print the logs of attempts that run or failed."),

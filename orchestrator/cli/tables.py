@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator import wording
+from orchestrator.analysis.scores import OUTSIDE
 from orchestrator.analysis.table import ArmResult
 from orchestrator.results import Results
 
@@ -51,7 +52,7 @@ def print_results(console: Console, results: Results, *, with_benchmarks: bool =
 
 def title(metric: str) -> str:
     """Return a metric's name as people write it."""
-    return _TITLES.get(metric, metric.replace("_", " "))
+    return _TITLES.get(metric, metric if OUTSIDE in metric else metric.replace("_", " "))
 
 
 def columns(results: Results, *, with_benchmarks: bool) -> list[Column]:
@@ -60,7 +61,7 @@ def columns(results: Results, *, with_benchmarks: bool) -> list[Column]:
     others = [each for each in results.metrics if not each.is_decisive and each.kind in ("aggregate", "category")]
     others.sort(key=lambda each: (each.name != "mmbase", each.name == "overall"))
     found = [_column("arm", results, lambda arm: _name(results, arm)), _column("trials", results, _count)]
-    for metric in decisive:
+    for metric in [*decisive, *(each for each in results.metrics if each.kind == "outside")]:
         found.append(_score_column(results, metric.name))
         if results.baseline and len(results.arms) > 1:
             found.append(_column("Δ", results, lambda arm, name=metric.name: _delta(arm, name)))  # type: ignore[misc]

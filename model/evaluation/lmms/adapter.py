@@ -1,0 +1,125 @@
+"""The model as lmms-eval calls it, in its simple form: texts and images apart, answers in the order of the requests.
+
+- Answers are made by the `Answerer` of our own evaluations: the same prompt, images, windows and batches.
+- A continuation is weighed as an answer, which begins without the blank that lmms-eval puts before it; the mark of the end is
+  no part of it, as in lmms-eval's other models.
+- One process, one device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from lmms_eval.api.instance import GenerationResult, Instance
+from lmms_eval.api.model import lmms
+
+from model.data.conversation import Encoder
+from model.data.samples import Item
+from model.data.tokenizer import load_tokenizer
+from model.evaluation.answering import Answerer
+from model.evaluation.lmms.asked import decoding, pictures, question
+from model.evaluation.lmms.losses import losses
+from model.evaluation.lmms.settings import batch_size as read_batch_size
+from model.evaluation.lmms.settings import evaluate_config
+from model.manifest import verify
+from model.mm15 import MM15
+
+LONGEST = 64
+"""Tokens of an answer, where the task does not say."""
+
+
+class MM15ForLmmsEval(lmms):  # type: ignore[misc]  # lmms-eval is no dependency, so its class is untyped here
+    """A published checkpoint that answers lmms-eval's requests."""
+
+    is_simple = True
+
+    def __init__(self, checkpoint: str, batch_size: int | str = 1, device: str | None = None, max_batch_size: int | None = None,
+                 **settings: Any) -> None:
+        """Load a checkpoint; `settings` are the fields of `ImageConfig`, `dtype` and `threads`.
+
+        Raises:
+            ValueError: a setting that is unknown, or missing, or of a wrong kind.
+            CorruptDirectory: the checkpoint was damaged.
+        """
+        super().__init__()
+        if max_batch_size is not None:
+            raise ValueError(f"--max_batch_size {max_batch_size}; allowed: --batch_size alone, the size is not searched for")
+        processes = PartialState().num_processes
+        if processes > 1:
+            raise ValueError(f"{processes} processes; allowed: 1\nhint: split the tasks over processes, each with a device of its own")
+        config = evaluate_config(settings, batch=read_batch_size(batch_size))
+        torch.set_num_threads(config.threads)
+        folder = Path(checkpoint)
+        verify(folder)
+        model = MM15.from_pretrained(folder, tile=config.images.tile).eval()
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        model.to(self.device)
+        self._config = config
+        self._encoder = Encoder(load_tokenizer(folder), config.images, max_tokens=model.config.decoder.context)
+        self.model = model
+
+    def generate_until(self, requests: list[Instance]) -> list[str]:
+        """Answer greedily.
+
+        Raises:
+            ValueError: a request asks for sampling, brings a video, or is longer than the context.
+        """
+        ends = [decoding(each.args[1], longest=LONGEST, name=_name(each)) for each in requests]
+        answers: dict[int, str] = {}
+        for tokens in sorted({end.max_new_tokens for end in ends}):
+            chosen = [index for index, end in enumerate(ends) if end.max_new_tokens == tokens]
+            answerer = Answerer(self.model, self._encoder, self._config, tokens)
+            said = answerer.answer(self._items([requests[index] for index in chosen]), len(chosen))
+            answers |= {index: ends[index].cut(each.prediction) for index, each in zip(chosen, said, strict=True)}
+        return [self._kept("generate_until", each, answers[index]) for index, each in enumerate(requests)]
+
+    def loglikelihood(self, requests: list[Instance]) -> list[GenerationResult]:
+        """Return the mean loss (nats a token) of each continuation, and whether it is what greedy decoding says.
+
+        lmms-eval's documentation says log probability, but it takes the choice with the smallest value, and its other models return
+        the mean loss. A bare pair is turned into text by its evaluator (0.7.3); a pair within a `GenerationResult` is not.
+        """
+        found = losses(self.model, self._encoder, self._config, self._continued(requests))
+        return [GenerationResult(self._kept("loglikelihood", each, pair)) for each, pair in zip(requests, found, strict=True)]
+
+    def generate_until_multi_round(self, requests: list[Instance]) -> list[str]:
+        """Refuse.
+
+        Raises:
+            ValueError: always; such tasks ask again with what was answered.
+        """
+        raise ValueError(f"{_name(requests[0])}: a task of several rounds; allowed: tasks of output type generate_until, "
+                         "loglikelihood and multiple_choice")
+
+    def _items(self, requests: Sequence[Instance]) -> Iterator[Item]:
+        for each in requests:
+            text, _, visual, *where = each.args
+            yield self._item(each, text, visual, where)
+
+    def _continued(self, requests: Sequence[Instance]) -> Iterator[Item]:
+        for each in requests:
+            text, continuation, *rest = each.args
+            visual, *where = rest or (None,)
+            wanted = continuation(self._document(where)) if callable(continuation) else continuation
+            yield self._item(each, text, visual, where, answer=str(wanted).lstrip())
+
+    def _item(self, request: Instance, text: str, visual: Any, where: Sequence[Any], answer: str = "") -> Item:
+        images = pictures(visual(self._document(where)) if visual else (), _name(request))
+        return Item(item_id=_name(request), benchmark=str(request.task_name), question=question(text, len(images), _name(request)),
+                    images=images, references=(answer,))
+
+    def _document(self, where: Sequence[Any]) -> Any:
+        index, task, split = where
+        return self.task_dict[task][split][index]
+
+    def _kept(self, kind: str, request: Instance, answer: Any) -> Any:
+        self.cache_hook.add_partial(kind, request.args, answer)
+        return answer
+
+
+def _name(request: Instance) -> str:
+    return f"{request.task_name}/{request.doc_id}"

@@ -1,0 +1,7 @@
+"""What lmms-eval reads from the entry point `lmms_eval.models`: the name `mm15` and the class behind it."""
+
+from __future__ import annotations
+
+from lmms_eval.models.registry_v2 import ModelManifest
+
+MANIFEST = ModelManifest(model_id="mm15", simple_class_path="model.evaluation.lmms.adapter.MM15ForLmmsEval")

@@ -1,0 +1,40 @@
+"""What `--model_args` say: the checkpoint, the inference images, and how evaluations are run. Torch-free."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from model.config import EvaluateConfig, ImageConfig
+from model.plain import build, did_you_mean
+
+IMAGES = tuple(field.name for field in dataclasses.fields(ImageConfig))
+OWN = ("dtype", "threads")
+"""Fields of `EvaluateConfig` that matter here; the items are lmms-eval's."""
+
+
+def evaluate_config(given: Mapping[str, Any], *, batch: int) -> EvaluateConfig:
+    """Read the fields of `ImageConfig`, `dtype` and `threads` from model arguments.
+
+    Raises:
+        ValueError: an unknown field, one that is missing, or a value that it does not take.
+    """
+    for name in given:
+        if name not in (*IMAGES, *OWN):
+            raise ValueError(f"model_args: {name}: unknown; {did_you_mean(name, (*IMAGES, *OWN))}")
+    images = {name: value for name, value in given.items() if name in IMAGES}
+    own = {name: value for name, value in given.items() if name in OWN}
+    return build(EvaluateConfig, {"images": images, "benchmarks": [], "batch": batch, **own}, "model_args")
+
+
+def batch_size(value: object) -> int:
+    """Read lmms-eval's `--batch_size`.
+
+    Raises:
+        ValueError: it is `auto`, or no count.
+    """
+    text = str(value)
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"--batch_size {text}; allowed: a number >= 1")
+    return int(text)
