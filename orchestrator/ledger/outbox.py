@@ -35,17 +35,32 @@ def pending(engine: Engine, *, limit: int = 500) -> list[Message]:
                     created_at=row.created_at) for row in rows]
 
 
-def mark_sent(engine: Engine, message_ids: Iterable[int]) -> None:
-    """Note that messages arrived; saying it twice is fine."""
+def settle(engine: Engine, message_ids: Iterable[int], made: Mapping[str, str]) -> dict[str, str]:
+    """Note in one transaction that messages arrived, and which foreign runs were made; saying it twice is fine.
+
+    Args:
+        engine: the ledger.
+        message_ids: of the messages that arrived.
+        made: subject -> foreign run.
+
+    Returns:
+        subject -> foreign run where another one was noted before ours: that one counts.
+    """
     ids = list(message_ids)
 
-    def attempt() -> None:
+    def attempt() -> dict[str, str]:
         with transaction(engine) as connection:
+            subjects = t.tracking_subjects.c
+            known = {row.subject: row.external_id for row in connection.execute(
+                select(t.tracking_subjects).where(subjects.subject.in_(made)))}
+            fresh = [{"subject": subject, "external_id": each} for subject, each in made.items() if subject not in known]
+            if fresh:
+                connection.execute(t.tracking_subjects.insert(), fresh)
             mine = t.tracking_outbox.c.id.in_(ids) & t.tracking_outbox.c.sent_at.is_(None)
             connection.execute(t.tracking_outbox.update().where(mine).values(sent_at=now_s()))
+            return {subject: each for subject, each in known.items() if each != made[subject]}
 
-    if ids:
-        retrying(attempt)
+    return retrying(attempt) if ids or made else {}
 
 
 def external_id(engine: Engine, subject: str) -> str | None:
@@ -53,19 +68,6 @@ def external_id(engine: Engine, subject: str) -> str | None:
     query = select(t.tracking_subjects.c.external_id).where(t.tracking_subjects.c.subject == subject)
     with engine.connect() as connection:
         return connection.execute(query).scalar_one_or_none()
-
-
-def claim_external_id(engine: Engine, subject: str, proposed: str) -> str:
-    """Note the foreign run of a subject, unless one is noted already; return the one that counts."""
-    def attempt() -> str:
-        with transaction(engine) as connection:
-            subjects = t.tracking_subjects.c
-            found = connection.execute(select(subjects.external_id).where(subjects.subject == subject)).scalar()
-            if found is None:
-                connection.execute(t.tracking_subjects.insert().values(subject=subject, external_id=proposed))
-            return proposed if found is None else found
-
-    return retrying(attempt)
 
 
 def last_sent_at(engine: Engine) -> float | None:

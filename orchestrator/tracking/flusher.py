@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.artifacts.opening import artifacts_of
-from orchestrator.failpoints import failpoint
 from orchestrator.ledger import outbox, read
 from orchestrator.ledger.outbox import Message
 from orchestrator.ledger.reach import Engine
@@ -135,6 +134,4 @@ class Flusher:
                 sent += [message.message_id for message in messages]
         finally:
             if sent:
-                sink.sync()
-                failpoint("flush.before_mark")
-                outbox.mark_sent(self._engine, sent)
+                sink.settle(sent)

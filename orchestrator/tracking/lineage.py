@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput
 from mlflow.tracking import MlflowClient
 
-from orchestrator.ledger import outbox, read
+from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
 from orchestrator.tracking.content import Content, Data
+from orchestrator.tracking.known import Known
 
 _DIGEST = 36
 """Characters of a digest that MLflow keeps."""
@@ -24,9 +25,9 @@ _FORBIDDEN_IN_NAMES = str.maketrans(dict.fromkeys('/:.%"\'', "_"))
 class Lineage:
     """Links mlflow_runs to data and LoggedModels; saying a link twice is fine."""
 
-    def __init__(self, client: MlflowClient, engine: Engine, experiment_id: str) -> None:
+    def __init__(self, client: MlflowClient, engine: Engine, known: Known, experiment_id: str) -> None:
         """Remember the MLflow experiment in which the models are kept."""
-        self._client, self._engine, self._experiment_id = client, engine, experiment_id
+        self._client, self._engine, self._known, self._experiment_id = client, engine, known, experiment_id
 
     def link(self, mlflow_run_id: str, content: Content, *, is_doubtful: bool) -> None:
         """Say what this attempt read and what it made.
@@ -43,8 +44,8 @@ class Lineage:
         if content.made:
             model_id = self._model(content.made, mlflow_run_id, is_doubtful=is_doubtful)
             # Unlike inputs of data, a second output of the same name is an error of MLflow's, so it is looked for first.
-            run = self._client.get_run(mlflow_run_id)
-            if model_id not in {each.model_id for each in run.outputs.model_outputs}:
+            if not is_doubtful or model_id not in {
+                    each.model_id for each in self._client.get_run(mlflow_run_id).outputs.model_outputs}:
                 self._client.log_outputs(mlflow_run_id, [LoggedModelOutput(model_id, content.last_step)])
 
     def _new_inputs(self, mlflow_run_id: str, models: Sequence[str], is_doubtful: bool) -> Sequence[str]:
@@ -56,19 +57,19 @@ class Lineage:
     def _model(self, stage_id: str, mlflow_run_id: str | None, *, is_doubtful: bool) -> str:
         """Return the LoggedModel of a stage's checkpoint, made if need be."""
         subject = f"model:{stage_id}"
-        known = outbox.external_id(self._engine, subject)
+        known = self._known.get(subject)
         if known:
             return known
         if is_doubtful:
             found = self._client.search_logged_models([self._experiment_id], f"tags.stage_id = '{stage_id}'", max_results=1)
             if found:
-                return outbox.claim_external_id(self._engine, subject, found[0].model_id)
+                return self._known.note(subject, found[0].model_id)
         label = read.stage_label(self._engine, stage_id) or f"checkpoint {stage_id[:12]}"
         made = self._client.create_logged_model(
             self._experiment_id, name=label.translate(_FORBIDDEN_IN_NAMES), source_run_id=mlflow_run_id,
             tags={"stage_id": stage_id, "label": label}, model_type="checkpoint")
         self._client.finalize_logged_model(made.model_id, "READY")
-        return outbox.claim_external_id(self._engine, subject, made.model_id)
+        return self._known.note(subject, made.model_id)
 
 
 def _dataset_input(data: Data) -> DatasetInput:

@@ -21,13 +21,15 @@ from mlflow.tracking import MlflowClient
 from orchestrator.analysis.scores import suite_of
 from orchestrator.artifacts import Artifacts
 from orchestrator.failpoints import failpoint
-from orchestrator.ledger import outbox
 from orchestrator.ledger.outbox import Message
 from orchestrator.ledger.reach import Engine
 from orchestrator.tracking.content import STAGES, Content, attempt_content, suite_of_tags, trial_content
+from orchestrator.tracking.known import Known
 from orchestrator.tracking.lineage import Lineage
 
 SQLITE = "sqlite:///"
+MODEL = "m-"
+"""How MLflow begins the id of a LoggedModel."""
 _REFUSALS = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"})
 log = logging.getLogger(__name__)
 
@@ -49,10 +51,11 @@ class Sink:
             doubtful_until: messages up to this one may have been half sent by a process that died.
         """
         self._client = client_of(uri)
-        self._engine, self._artifacts, self._doubtful_until = engine, artifacts, doubtful_until
+        self._artifacts, self._doubtful_until = artifacts, doubtful_until
         self._experiments: dict[str, str] = {}
         self._suites: dict[str, tuple[str, ...]] = {}
-        self._lineage = Lineage(self._client, engine, self._experiment(STAGES))  # opens the store, and migrates it once
+        self._known = Known(engine)
+        self._lineage = Lineage(self._client, engine, self._known, self._experiment(STAGES))  # opens the store, and migrates it once
         self._file = uri.removeprefix(SQLITE) if uri.startswith(SQLITE) else None
         if self._file:
             self._write_ahead()
@@ -68,8 +71,18 @@ class Sink:
         borrowed.cursor().execute("PRAGMA synchronous=NORMAL")
         borrowed.close()
 
-    def sync(self) -> None:
-        """Return when all that was sent is on the disk."""
+    def settle(self, message_ids: Sequence[int]) -> None:
+        """Note in the ledger what arrived, once it is on the disk here."""
+        self._sync()
+        before, self._doubtful_until = self._doubtful_until, max(self._doubtful_until, *message_ids)  # if it fails, all is said again
+        failpoint("flush.before_mark")
+        lost = self._known.settle(message_ids)
+        self._doubtful_until = before
+        for ours, theirs in lost:
+            if not ours.startswith(MODEL):  # another flusher made its own mlflow_run; a second model of a checkpoint harms nobody
+                self._client.set_tag(ours, "duplicate_of", theirs)
+
+    def _sync(self) -> None:
         if self._file:
             connection = sqlite3.connect(self._file)
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
@@ -96,7 +109,7 @@ class Sink:
 
     def _deliver(self, messages: Sequence[Message]) -> None:
         content, is_doubtful = self._content(messages), messages[0].message_id <= self._doubtful_until
-        known = outbox.external_id(self._engine, messages[0].subject)
+        known = self._known.get(messages[0].subject)
         mlflow_run_id = known or self._create(messages[0], content, is_doubtful=is_doubtful)
         for batch in _batches(content):
             self._client.log_batch(mlflow_run_id, **batch)
@@ -120,7 +133,7 @@ class Sink:
 
     def _suite(self, subject: str) -> tuple[str, ...]:
         """Ask MLflow for the suite that an earlier process noted with the trial's creation."""
-        known = outbox.external_id(self._engine, subject)
+        known = self._known.get(subject)
         return suite_of_tags(self._client.get_run(known).data.tags) if known else ()
 
     def _create(self, first: Message, content: Content, *, is_doubtful: bool) -> str:
@@ -130,11 +143,8 @@ class Sink:
         created = found or self._client.create_run(
             experiment_id, start_time=content.started_at_ms, tags=tags, run_name=content.name).info.run_id
         failpoint("flush.after_create")
-        winner = outbox.claim_external_id(self._engine, first.subject, created)
-        if winner != created:
-            self._client.set_tag(created, "duplicate_of", winner)
         content.tags.clear()  # they went with the creation
-        return winner
+        return self._known.note(first.subject, created)
 
     def _search(self, experiment_id: str, subject: str) -> str | None:
         quoted = subject.replace("'", "''")

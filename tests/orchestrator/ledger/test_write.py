@@ -165,8 +165,8 @@ def test_messages_of_a_subject_are_numbered_without_gaps(engine, fence, claimed)
 
 def test_sent_messages_do_not_wait_any_more(engine, fence, claimed):
     first, *rest = outbox.pending(engine)
-    outbox.mark_sent(engine, [first.message_id])
-    outbox.mark_sent(engine, [first.message_id])
+    outbox.settle(engine, [first.message_id], {})
+    outbox.settle(engine, [first.message_id], {})
     assert outbox.pending(engine) == rest
     assert read.outbox_lag(engine) == len(rest)
     assert outbox.last_sent_at(engine) > 1.7e9
@@ -174,7 +174,7 @@ def test_sent_messages_do_not_wait_any_more(engine, fence, claimed):
 
 def test_the_first_external_id_of_a_subject_counts(engine):
     assert outbox.external_id(engine, "trial:x") is None
-    assert [outbox.claim_external_id(engine, "trial:x", each) for each in ("one", "two")] == ["one", "one"]
+    assert [outbox.settle(engine, [], {"trial:x": each}) for each in ("one", "two")] == [{}, {"trial:x": "one"}]
     assert outbox.external_id(engine, "trial:x") == "one"
 
 
