@@ -91,7 +91,7 @@ def trade_rows(found: Sequence[Trade], x: str, y: str) -> list[dict[str, Any]]:
     """Return the arms of the front first, with both numbers."""
     marks = {(True, True): "front, chosen", (True, False): "front", (False, True): "chosen", (False, False): ""}
     return [{"arm": safe(trade.name), title(x): round(trade.x) if x == TOKENS else interval(trade.x, trade.x_half_width),
-             title(y): interval(trade.y, trade.y_half_width), "": marks[trade.is_front, trade.is_chosen]}
+             title(y): interval(trade.y, trade.y_half_width), "mark": marks[trade.is_front, trade.is_chosen]}
             for trade in sorted(found, key=lambda each: (not each.is_front, each.x))]
 
 
