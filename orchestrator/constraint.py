@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,6 +39,15 @@ class Constraint:
             baseline: metric -> mean score of the baseline arm; not read by a plain number.
         """
         return self.offset if self.reference is None else baseline[self.reference] + self.offset
+
+    def is_known(self, metrics: Collection[str], baseline: Collection[str]) -> bool:
+        """Whether the metrics that it speaks of are there."""
+        return self.metric in metrics and (self.reference is None or self.reference in baseline)
+
+    def missed_by(self, value: float, baseline: Mapping[str, float]) -> float:
+        """Return by how much a value misses the constraint; 0 or less is met."""
+        gap = self.threshold(baseline) - value
+        return gap if self.op == ">=" else -gap
 
     def is_met(self, value: float, baseline: Mapping[str, float]) -> bool:
         """Return whether a mean score of the metric meets the constraint."""

@@ -6,12 +6,17 @@ that ratios between arms are right before absolute numbers are.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
-from model.config import ImageConfig, ModelConfig, TrainConfig
+from model.config import EvaluateConfig, ImageConfig, ModelConfig, TrainConfig
 from model.counting import SampleCost, sample_cost
 from model.evaluation.benchmarks import BENCHMARKS
+from model.plain import build
 
+TOKENS = "tokens_per_image"
+"""Metric that a configuration says before anything runs."""
 TEXT_TOKENS = 150
 """Questions and answers of a sample, as in the cost model of the reference sheet."""
 ANSWER_TOKENS = 75
@@ -38,6 +43,19 @@ def num_items(benchmark: str, limit: int) -> int:
 def tokens_per_image(model: ModelConfig, images: ImageConfig) -> float:
     """Return the mean image tokens of an image of typical size."""
     return _cost(model, images, TEXT_TOKENS, ANSWER_TOKENS).image_tokens
+
+
+def known_before(config: Mapping[str, Any]) -> dict[str, float]:
+    """Return the metrics that a trial's configuration says before anything runs, by name.
+
+    Image tokens are those of an image of typical size, as `ablate plan` shows them; what a benchmark's own images take is
+    measured later, and decides the verdict.
+
+    Args:
+        config: of the trial, as plain values.
+    """
+    model, evaluate = build(ModelConfig, config["model"]), build(EvaluateConfig, config["evaluate"])
+    return {TOKENS: tokens_per_image(model, evaluate.images)}
 
 
 @lru_cache(maxsize=4096)

@@ -3,7 +3,8 @@
 - One step at a time, from the ledger's record alone: the same record gives the same step.
 - First the arms that wait at a rung are judged: among the best `keep` of those measured there they go on, else they are
   stopped, and why is written down. All are judged on the same seed and the same part of the steps; the baseline never stops.
-- Then a search proposes arms, while it has any left to try.
+- Then a search proposes arms, while it has any left to try. One that misses a constraint on what is known before training
+  (image tokens) is written down as infeasible, told to the sampler, and neither trained nor counted.
 - Then the rule looks at the scores. While it cannot tell arms apart for want of seeds, these arms (and no others) get twice
   as many, up to the study's cap; each look takes its part of the 5 % (`Study.num_looks`).
 - A proposal that needs torch is made by the executor, in a worker; the driver asks again until it is there.
@@ -12,28 +13,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 from orchestrator.analysis import selection, table
 from orchestrator.analysis.scores import TrialScores, trial_scores
+from orchestrator.arms import Arm
 from orchestrator.catalogue import catalogue_of
+from orchestrator.cost import known_before
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
-from orchestrator.ledger.read import StudyRow, TrialRow
+from orchestrator.ledger.read import ArmRow, StudyRow, TrialRow
 from orchestrator.plan import Plan, Wanted, plan_arms
-from orchestrator.results import arms_of, baseline_key, rule_of
+from orchestrator.results import baseline_key, rule_of
 from orchestrator.schema import read as read_document
-from orchestrator.search import Observed, needs_torch, objectives, observe, propose, propose_from
+from orchestrator.search import Observed, constraints, needs_torch, objectives, observe, propose, propose_from, violations
 from orchestrator.settings import Settings
 from orchestrator.states import TERMINAL_TRIALS
 from orchestrator.strict_yaml import Document
 from orchestrator.study import AddedSeeds, Pruning, Search, Study
 
+MOST_REFUSED = 64
+"""Infeasible proposals in a row after which a search ends: its ranges hold nothing feasible that is new."""
 Call = Callable[..., "Future[Any]"]
 """Call a function of plain values in another process: (function, *arguments) -> its result, later."""
 
@@ -46,6 +52,8 @@ class Step:
     """Trials to add."""
     stopped: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """Arm key -> why it is given up."""
+    refused: tuple[Arm, dict[str, Any]] | None = None
+    """A proposed arm that is not trained, and why."""
     is_over: bool = False
     """Whether nothing will be added any more."""
 
@@ -90,10 +98,12 @@ class Growth:
                 return Step(stopped=stopped)
         else:
             levels = [propose(search, history, seed=search.seed)]
-        if levels[0] is None:
+        if levels[0] is None or record.num_refused_last >= MOST_REFUSED:
             return Step(stopped=stopped, is_over=not record.is_open)
         first = Wanted(levels[0], record.study.seed_list[:1], 1) if search.prune else Wanted(levels[0], record.study.seed_list)
-        return Step(plan=self._planned(record, [first]), stopped=stopped)
+        plan = self._planned(record, [first])
+        why = record.missed_before(plan)
+        return Step(refused=(plan.arms[0], why), stopped=stopped) if why else Step(plan=plan, stopped=stopped)
 
     def _elsewhere(self, record: _Record, search: Search, history: list[Observed]) -> list[dict[str, Any] | None] | None:
         """Return the proposal in a list once it is there; one made from an older record is thrown away."""
@@ -129,8 +139,8 @@ class _Record:
         self.study: Study = read_document(Study, Document(self.row.name, self.row.spec["study"], {}))
         self.rows: list[TrialRow] = read.trials(engine, study_id)
         self.scores: list[TrialScores] = trial_scores(self.rows, read.scores(engine, study_id))
-        self.arms = arms_of(self.rows)
-        self.baseline = baseline_key(self.study, self.arms)
+        self.arms = read.arms(engine, study_id)
+        self.baseline = baseline_key(self.study, _candidates(self.arms))
 
     @property
     def is_open(self) -> bool:
@@ -140,7 +150,24 @@ class _Record:
     @property
     def num_proposed(self) -> int:
         """Arms that a search proposed, the baseline not counted."""
-        return sum(arm.key != self.baseline for arm in self.arms)
+        return sum(arm.key != self.baseline and not arm.is_refused for arm in self.arms)
+
+    @property
+    def num_refused_last(self) -> int:
+        """How many proposals in a row, up to the last one, missed a constraint before training."""
+        return sum(1 for _ in takewhile(lambda arm: arm.is_refused, reversed(self.arms)))
+
+    def missed_before(self, plan: Plan) -> dict[str, Any] | None:
+        """Return which constraint the plan's arm misses by what is known before training, None if it misses none."""
+        known = known_before(plan.trials[0].config)
+        baseline = next((known_before(row.config) for row in self.rows if row.arm_key == self.baseline), {})
+        for each in constraints(self.study):
+            if each.is_known(known, baseline) and not each.is_met(known[each.metric], baseline):
+                value = known[each.metric]
+                return {"constraint": each.text, "metric": each.metric, "value": value,
+                        "violations": list(violations(self.study, known, baseline)),
+                        "reason": f"infeasible before training: {each.text}, and it has {value:.4g}"}
+        return None
 
     def means(self, arm_key: str, rung: int = 0) -> dict[str, float]:
         """Return the means over an arm's seeds at a rung, once all of them are over."""
@@ -161,11 +188,19 @@ class _Record:
         reasons = {row.arm_key: row.stopped for row in self.rows if row.stopped} | dict(stopped)
         found = []
         for arm in self.arms:
+            if arm.is_refused:
+                missed = tuple((arm.stopped or {})["violations"])
+                found.append(Observed(levels=arm.levels, values=None, violations=missed, is_refused=True))
+                continue
             why = reasons.get(arm.key)
             each = self.observed(arm.key, why["rung"] if why else 0)
             found.append(Observed(levels=each.levels, values=each.values, violations=each.violations,
                                   stopped_at=why["rung"]) if why else each)
         return found
+
+
+def _candidates(arms: Iterable[ArmRow]) -> list[selection.Candidate]:
+    return [selection.Candidate(key=arm.key, name=arm.name, levels=arm.levels) for arm in arms]
 
 
 def _means(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -241,7 +276,7 @@ def seeds_to_add(record: _Record) -> list[Wanted]:
     if not isinstance(seeds, AddedSeeds):
         return []
     whole = [each for row, each in zip(record.rows, record.scores, strict=True) if row.rung == 0]
-    arms = [arm for arm in record.arms if any(each.arm_key == arm.key for each in whole)]
+    arms = _candidates(arm for arm in record.arms if any(each.arm_key == arm.key for each in whole))
     verdict = selection.select(rule_of(record.study, record.baseline), arms, table.measured(whole))
     if verdict.kind != "underpowered" or len(verdict.tied) < 2:
         return []

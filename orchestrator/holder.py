@@ -30,7 +30,7 @@ from orchestrator.failpoints import failpoint
 from orchestrator.growth import Growth, Step
 from orchestrator.ledger import lease, load, people, read
 from orchestrator.ledger.engine import Fence, fenced, retrying, was_committed
-from orchestrator.ledger.enter import close_growth, enter_plan, stop_arm
+from orchestrator.ledger.enter import close_growth, enter_plan, refuse_arm, stop_arm
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.write import adopt, apply, note_attempts
 from orchestrator.process import is_surely_dead, whoami
@@ -260,7 +260,7 @@ class Driver:
                 self._snapshot = None
                 people.move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=str(error))
                 continue
-            if step.plan or step.stopped or step.is_over:
+            if step.plan or step.stopped or step.refused or step.is_over:
                 self._snapshot = None
                 retrying(partial(self._enter, study_id, step))
 
@@ -276,6 +276,8 @@ class Driver:
         with fenced(self._engine, self._held()) as tx:
             for arm_key, why in step.stopped.items():
                 stop_arm(tx.connection, study_id, arm_key, why, actor="search")
+            if step.refused is not None:
+                refuse_arm(tx.connection, study_id, *step.refused, actor="search")
             if step.plan is not None:
                 enter_plan(tx.connection, step.plan, study_id, actor="growth")
             if step.is_over:

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from model.evaluation.averages import MMBASE
 from model.evaluation.benchmarks import BENCHMARKS
 from model.plain import did_you_mean
+from orchestrator.constraint import parse_constraint
+from orchestrator.cost import TOKENS
 from orchestrator.strict_yaml import Location
 from orchestrator.study import Study
 
 CATEGORIES = (*MMBASE, "refer_ground", "multi_image", "text_only", "in_context")
-COSTS = ("tokens_per_image",)
+COSTS = (TOKENS,)
 
 
 def withheld_notes(study: Study, benchmarks: Iterable[str]) -> tuple[str, ...]:
@@ -42,6 +44,9 @@ def _metrics(study: Study) -> list[tuple[Location, str]]:
     for i, constraint in enumerate(study.select.constraints):
         found += [(("select", "subject_to", i), name) for name in (constraint.metric, constraint.reference) if name]
     if study.search:
+        for i, text in enumerate(study.search.constraints):
+            constraint = parse_constraint(text)
+            found += [(("search", "constraints", i), name) for name in (constraint.metric, constraint.reference) if name]
         for i, objective in enumerate(study.search.objectives):
             found.append((("search", "objectives", i), objective.maximize or objective.minimize or ""))
     return found

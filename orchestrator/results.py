@@ -11,7 +11,8 @@
 - `claims`: list of {id, statement, outcome, sentence}; `published`: {title, source, chosen, scores: arm key -> metric ->
   number} or null.
 - `search`: {objectives: [[metric, direction]], pareto: [arm key], stopped: {arm key: {name, rung, fraction, values, rank, among,
-  reason}}} or null: the feasible arms that no other beats in all objectives, and those that a rung stopped.
+  reason}}, refused: {arm key: {name, constraint, metric, value, violations, reason}}} or null: the feasible arms that no other beats
+  in all objectives, those that a rung stopped, and those that missed a constraint before training and were not trained.
 - `data`: list of {arm_key, kind, source, asked, samples, tokens, supervised, passes, broken, num_trials}: what each arm was trained
   on, by training stage and source, as means over its trials; `passes` is null where a source has no end.
 - `confounds`: list of {what, values: arm key -> text, sentence}: what differs between arms and is no factor; `seen`: arm key ->
@@ -45,7 +46,7 @@ from orchestrator.budget import Spent, resources_of, spent
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
-from orchestrator.ledger.read import StageRow, StudyRow, TrialRow
+from orchestrator.ledger.read import ArmRow, StageRow, StudyRow, TrialRow
 from orchestrator.lmms import Outside, beside
 from orchestrator.schema import Published, load_published
 from orchestrator.sharing import Shared, saving
@@ -89,6 +90,8 @@ class SearchFound:
     """Feasible arms that no other feasible arm beats in all objectives, by their means."""
     stopped: dict[str, dict[str, Any]]
     """Arms that a rung stopped: why, with the score there."""
+    refused: dict[str, dict[str, Any]]
+    """Proposed arms that missed a constraint before any training: which, and by what value. They have no trials."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +245,7 @@ def study_results(engine: Engine, row: StudyRow, outside: Sequence[Outside] = ()
         trial_rows=tuple(trial_rows), stages=tuple(stages), verdict=verdict,
         claims=_judged(published, arms, measured),
         published=None if published is None else _by_key(published, arms),
-        search=_search_found(study, all_rows, fits, verdict), looks=study.num_looks,
+        search=_search_found(study, read.arms(engine, row.study_id), fits, verdict), looks=study.num_looks,
         data=supplied([(each.arm_key, each.stage_ids) for each in trial_rows],
                       {each.stage_id: (each.kind, each.result) for each in stages}),
         confounds=_confounds(study, runs, arms), seen=confounds.seen(runs),
@@ -306,14 +309,15 @@ def _factors(study: Study, arms: Sequence[Candidate]) -> set[str]:
     return {path for arm in arms for path in arm.levels} | set(study.vary or ()) | set(study.search.parameters if study.search else ())
 
 
-def _search_found(study: Study, rows: Sequence[TrialRow], fits: Mapping[str, statistics.Fit], verdict: Verdict) -> SearchFound | None:
+def _search_found(study: Study, arms: Sequence[ArmRow], fits: Mapping[str, statistics.Fit], verdict: Verdict) -> SearchFound | None:
     if study.search is None:
         return None
     means = {arm: {metric: fitted.means[arm].value for metric, fitted in fits.items() if arm in fitted.means}
              for arm in verdict.feasible}
     goals = objectives_of(study)
     return SearchFound(objectives=goals, pareto=pareto.pareto_set(means, goals),
-                       stopped={row.arm_key: {"name": row.arm_name, **row.stopped} for row in rows if row.stopped})
+                       stopped={arm.key: {"name": arm.name, **arm.stopped} for arm in arms if arm.stopped and not arm.is_refused},
+                       refused={arm.key: {"name": arm.name, **arm.stopped} for arm in arms if arm.stopped and arm.is_refused})
 
 
 def report_path(home: Path, row: StudyRow) -> Path:

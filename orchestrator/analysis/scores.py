@@ -13,10 +13,10 @@ from typing import Any
 
 from model.evaluation.averages import DAGGER, averages
 from model.evaluation.benchmarks import BENCHMARKS
+from orchestrator.cost import TOKENS as TOKENS
 from orchestrator.ledger.read import ScoreRow, TrialRow
 from orchestrator.states import TrialState
 
-TOKENS = "tokens_per_image"
 AGGREGATES = ("mmbase", "overall")
 OUTSIDE = "/"
 """Between task and metric of what lmms-eval measured; no name of ours has it."""

@@ -6,10 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from model.config import EvaluateConfig, ModelConfig
-from model.plain import build
 from orchestrator.budget import Expected, expected
-from orchestrator.cost import tokens_per_image
+from orchestrator.cost import TOKENS, known_before
 from orchestrator.estimate import Estimate, Work, time_left
 from orchestrator.ledger.known import flops_per_s, stage_states
 from orchestrator.ledger.reach import Engine
@@ -156,11 +154,6 @@ def _arms(plan: Plan, states: dict[str, str]) -> tuple[ArmRow, ...]:
         rows.append(ArmRow(
             key=arm.key, name=arm.name, levels=arm.levels, is_baseline=arm.key == plan.baseline_key,
             num_trials=len(mine), to_run=sum(not _is_done(stage, states) for stage in stages),
-            flops=sum(stage.flops for stage in stages), tokens_per_image=_tokens(mine[0])))
+            flops=sum(stage.flops for stage in stages), tokens_per_image=known_before(mine[0].config)[TOKENS]))
     return tuple(rows)
 
-
-def _tokens(trial: Trial) -> float:
-    model = build(ModelConfig, trial.config["model"])
-    evaluate = build(EvaluateConfig, trial.config["evaluate"])
-    return tokens_per_image(model, evaluate.images)

@@ -161,7 +161,8 @@ def _search_lines(results: Results) -> list[str]:
         goals = ", ".join(f"{way} {title(metric)}" for metric, way in found.objectives)
         names = ", ".join(results.arm(key).name for key in found.pareto) or "none"
         lines.append(f"pareto:   no feasible arm beats these ({goals}): {names}")
-    return lines + [f"stopped:  {why['name']}: {why['reason']}" for why in found.stopped.values()]
+    return lines + [f"{word}  {why['name']}: {why['reason']}" for word, arms in (("stopped:", found.stopped), ("refused:", found.refused))
+                    for why in arms.values()]
 
 
 def limit_name(name: str) -> str:

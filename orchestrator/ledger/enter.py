@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table, func, select
@@ -17,7 +18,7 @@ from orchestrator.ledger import tables as t
 from orchestrator.ledger.lease import ring
 from orchestrator.ledger.record import Record, dump
 from orchestrator.ledger.tables import now_s
-from orchestrator.plan import Plan, Trial
+from orchestrator.plan import Arm, Plan, Trial
 from orchestrator.states import LIVE_STAGES, REOPENED, StageState, StudyState, TrialState
 
 _GIVEN_UP = (StageState.FAILED, StageState.SKIPPED, StageState.CANCELLED)
@@ -66,7 +67,7 @@ def enter_plan(connection: Connection, plan: Plan, study_id: str, *, actor: str)
     record = Record(connection, now=database_now(connection), actor=actor)
     known = set(connection.execute(select(t.trials.c.trial_key).where(t.trials.c.study_id == study_id)).scalars())
     trials = [trial for trial in plan.trials if trial.key not in known]
-    _enter_arms(connection, plan, study_id)
+    _insert_arms(connection, study_id, plan.arms)
     _insert_new(connection, t.trials, [
         {"study_id": study_id, "trial_key": trial.key, "arm_key": trial.arm_key, "seed": trial.seed,
          "rung": trial.rung, "number": len(known) + i, "config": dump(trial.config), "state": str(TrialState.PLANNED)}
@@ -83,12 +84,12 @@ def enter_plan(connection: Connection, plan: Plan, study_id: str, *, actor: str)
     ring(connection)
 
 
-def _enter_arms(connection: Connection, plan: Plan, study_id: str) -> None:
+def _insert_arms(connection: Connection, study_id: str, arms: Sequence[Arm], *, stopped: str | None = None) -> None:
     num_known = connection.execute(
         select(func.count()).select_from(t.arms).where(t.arms.c.study_id == study_id)).scalar_one()
     _insert_new(connection, t.arms, [
-        {"study_id": study_id, "arm_key": arm.key, "number": num_known + i, "name": arm.name, "levels": dump(arm.levels)}
-        for i, arm in enumerate(plan.arms)])
+        {"study_id": study_id, "arm_key": arm.key, "number": num_known + i, "name": arm.name, "levels": dump(arm.levels),
+         "stopped": stopped} for i, arm in enumerate(arms)])
 
 
 def _announce(connection: Connection, record: Record, plan: Plan, study_id: str, trials: list[Trial]) -> None:
@@ -109,6 +110,14 @@ def stop_arm(connection: Connection, study_id: str, arm_key: str, why: dict[str,
     if connection.execute(t.arms.update().where(mine).values(stopped=dump(why))).rowcount:
         record.event("arm", arm_key, "", "STOPPED", study_id=study_id, detail=why)
         record.flush()
+
+
+def refuse_arm(connection: Connection, study_id: str, arm: Arm, why: dict[str, Any], *, actor: str) -> None:
+    """Write down an arm that is never trained, since it misses a constraint before that, and why."""
+    record = Record(connection, now=database_now(connection), actor=actor)
+    _insert_arms(connection, study_id, [arm], stopped=dump({"rung": 0, **why}))
+    record.event("arm", arm.key, "", "INFEASIBLE", study_id=study_id, detail=why)
+    record.flush()
 
 
 def close_growth(connection: Connection, study_id: str) -> None:

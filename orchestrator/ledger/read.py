@@ -74,6 +74,22 @@ class TrialRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArmRow:
+    """An arm, whether it was ever trained or not."""
+
+    key: str
+    name: str
+    levels: Plain
+    stopped: Plain | None
+    """Why a search gave it up; `rung` 0 before anything was trained."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it missed a constraint before anything was trained: it has no trials."""
+        return self.stopped is not None and not self.stopped["rung"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageRow:
     """A stage with its newest attempt."""
 
@@ -181,6 +197,14 @@ def study(engine: Engine, name: str, scale: str | None = None) -> StudyRow:
                                   f"known: {known}", "ablate submit enters one")
     newest = named[0]
     return max((row for row in named if row.scale == newest.scale), key=lambda row: row.version)
+
+
+def arms(engine: Engine, study_id: str) -> list[ArmRow]:
+    """Return the arms of a study in the order of the plan, then of their proposal."""
+    query = select(t.arms).where(t.arms.c.study_id == study_id).order_by(t.arms.c.number, t.arms.c.arm_key)
+    with engine.connect() as connection:
+        return [ArmRow(key=row.arm_key, name=row.name, levels=json.loads(row.levels), stopped=_json(row.stopped))
+                for row in connection.execute(query)]
 
 
 def trials(engine: Engine, study_id: str) -> list[TrialRow]:
@@ -299,7 +323,8 @@ def _json(text: str | None) -> Plain | None:
 def _studies(connection: Connection) -> list[StudyRow]:
     rows = {row.study_id: _study(row) for row in connection.execute(
         select(t.studies).order_by(t.studies.c.created_at.desc(), t.studies.c.version.desc()))}
-    for count in connection.execute(select(t.arms.c.study_id, func.count().label("n")).group_by(t.arms.c.study_id)):
+    trained = select(t.trials.c.study_id, func.count(distinct(t.trials.c.arm_key)).label("n")).group_by(t.trials.c.study_id)
+    for count in connection.execute(trained):
         rows[count.study_id] = replace(rows[count.study_id], num_arms=count.n)
     done = func.sum(case((t.trials.c.state.in_(TERMINAL_TRIALS), 1), else_=0)).label("done")
     by_study = select(t.trials.c.study_id, func.count().label("n"), done).group_by(t.trials.c.study_id)

@@ -5,6 +5,8 @@
   made anew for each arm would otherwise repeat its first draw.
 - Arms in flight are part of the record without values: samplers keep away from them.
 - An arm that a rung stopped is a pruned trial with its score at that rung: TPE learns from it, others only avoid it.
+- An arm that misses a constraint before any training is one that was measured and is infeasible: every sampler that knows
+  constraints keeps away from its like. It has no scores, so the worst that others have stand in; feasible arms beat it anyway.
 - Known samplers but GP import no torch; `needs_torch` says where a proposal must be made.
 """
 
@@ -42,6 +44,8 @@ class Observed:
     """Points by which each constraint is missed; 0 or less is met."""
     stopped_at: int | None = None
     """Rung at which the arm was given up; `values` are then those of that rung."""
+    is_refused: bool = False
+    """Whether it missed a constraint before anything was trained: it has `violations` and will never have values."""
 
 
 def observe(study: Study, levels: Levels, means: Mapping[str, float], baseline: Mapping[str, float]) -> Observed:
@@ -57,14 +61,18 @@ def observe(study: Study, levels: Levels, means: Mapping[str, float], baseline: 
         without values if any objective is missing.
     """
     goals = objectives(study)
-    violations = []
-    for each in _constraints(study):
-        if each.metric in means and (each.reference is None or each.reference in baseline):
-            gap = each.threshold(baseline) - means[each.metric]
-            violations.append(gap if each.op == ">=" else -gap)
     known = all(name in means for name, _ in goals)
     return Observed(levels=levels, values=tuple(means[name] for name, _ in goals) if known else None,
-                    violations=tuple(violations) if known else ())
+                    violations=violations(study, means, baseline) if known else ())
+
+
+def violations(study: Study, means: Mapping[str, float], baseline: Mapping[str, float]) -> tuple[float, ...]:
+    """Return by how much each constraint is missed, 0 or less if it is met.
+
+    One that cannot be judged yet counts as met (0): it keeps its place, since samplers want as many numbers of every arm.
+    """
+    return tuple(each.missed_by(means[each.metric], baseline) if each.is_known(means, baseline) else 0.0
+                 for each in constraints(study))
 
 
 def needs_torch(search: Search) -> bool:
@@ -122,7 +130,8 @@ def objectives(study: Study) -> list[tuple[str, str]]:
     return named or [(study.select.maximize, "maximize")]
 
 
-def _constraints(study: Study) -> tuple[Constraint, ...]:
+def constraints(study: Study) -> tuple[Constraint, ...]:
+    """Return what an arm must meet: the search's own constraints, else those of `select`."""
     own = study.search.constraints if study.search else ()
     return tuple(parse_constraint(text) for text in own or study.select.subject_to)
 
@@ -141,7 +150,7 @@ def _check(history: Iterable[Observed], num_objectives: int) -> None:
 
 
 def _record(search: Search, history: Iterable[Observed], space: Mapping[str, BaseDistribution]) -> Iterable[FrozenTrial]:
-    generation_of = _Generations()
+    generation_of, worst = _Generations(), _worst(search, history)
     for each in history:
         params = params_of(search.parameters, flat(each.levels))
         if params is None:
@@ -149,11 +158,11 @@ def _record(search: Search, history: Iterable[Observed], space: Mapping[str, Bas
         if each.stopped_at is not None:
             yield _stopped(each, params, space)
             continue
-        if each.values is None:
+        if each.values is None and not each.is_refused:
             yield optuna.trial.create_trial(state=TrialState.RUNNING, params=params, distributions=dict(space))
             continue
         yield optuna.trial.create_trial(
-            values=each.values, params=params, distributions=dict(space), system_attrs=generation_of.next(),
+            values=each.values or worst, params=params, distributions=dict(space), system_attrs=generation_of.next(),
             constraints=_constraints_of(each))
 
 
@@ -162,6 +171,13 @@ def _stopped(each: Observed, params: dict[str, Any], space: Mapping[str, BaseDis
     known = {each.stopped_at or 0: each.values[0]} if each.values and len(each.values) == 1 else {}
     return optuna.trial.create_trial(state=TrialState.PRUNED, params=params, distributions=dict(space),
                                      intermediate_values=known, constraints=_constraints_of(each))
+
+
+def _worst(search: Search, history: Iterable[Observed]) -> tuple[float, ...]:
+    """Return the worst value of each objective so far, 0 if there is none."""
+    ways = _directions(search.objectives)
+    known = [each.values for each in history if each.values is not None] or [(0.0,) * len(ways)]
+    return tuple((min if way == "maximize" else max)(column) for way, column in zip(ways, zip(*known, strict=True), strict=True))
 
 
 def _constraints_of(each: Observed) -> dict[str, float]:

@@ -8,6 +8,7 @@ import pytest
 
 from model.evaluation.benchmarks import SUITES
 from orchestrator import growth
+from orchestrator.cost import known_before
 from orchestrator.driver import Exit, drive
 from orchestrator.errors import StudyError
 from orchestrator.executor import InlineExecutor
@@ -15,6 +16,7 @@ from orchestrator.growth import Growth
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
+from orchestrator.ledger.verify import verify
 from orchestrator.results import study_results
 from orchestrator.submit import submit
 from tests.toy import toy_settings
@@ -158,6 +160,68 @@ def test_a_search_by_gp_ends(settings, engine, planned):
     study_id = submit(engine, planned(("trials: 4", "trials: 1\n  sampler: gp"), text=SEARCH))
     assert run(settings, study_id) is Exit.FINISHED
     assert len(levels(engine, study_id)) == 2
+
+
+# ---- constraints on what is known before training ----
+
+GRIDS = """
+name: grids
+question: Which grid, for at most so many tokens?
+recipe: sft-ablation
+set: {sft.images.mode: dynamic}
+search:
+  trials: 4
+  sampler: SAMPLER
+  parameters: {sft.images.grid: {grid_range: {n_min: [1, 4], n_max: [4, 16]}}}
+  constraints: ["tokens_per_image <= 150"]
+select: {maximize: knowledge, baseline: {sft.images.grid: [1, 4]}}
+"""
+GRID = "sft.images.grid"
+
+
+def searched(settings, engine, planned, sampler="tpe"):
+    study_id = submit(engine, planned(text=GRIDS.replace("SAMPLER", sampler)))
+    assert run(settings, study_id) is Exit.FINISHED
+    return study_id
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "nsga2"])
+def test_what_misses_a_constraint_before_training_is_recorded_and_never_trained(settings, engine, planned, sampler):
+    study_id = searched(settings, engine, planned, sampler)
+    trained = {row.arm_key: known_before(row.config)["tokens_per_image"] for row in read.trials(engine, study_id)}
+    found = study_results(engine, read.study(engine, study_id)).search
+    assert len(trained) == 1 + 4
+    assert all(tokens <= 150 for tokens in trained.values())
+    assert found.refused
+    assert all(why["value"] > 150 and why["violations"] == [why["value"] - 150] for why in found.refused.values())
+    assert not found.refused.keys() & trained.keys()
+    events = {event.entity_id for event in read.events(engine, study_id, limit=10_000) if event.to_state == "INFEASIBLE"}
+    assert events == found.refused.keys()
+    assert verify(engine).differences == ()
+
+
+def test_refusals_are_the_same_for_the_same_ledger_and_seed(tmp_path, planned):
+    def arms(folder):
+        settings = toy_settings(tmp_path / folder)
+        engine = open_ledger(settings.ledger_url)
+        found = [(arm.key, arm.stopped) for arm in read.arms(engine, searched(settings, engine, planned))]
+        engine.dispose()
+        return found
+
+    assert arms("a") == arms("b")
+
+
+def test_a_search_without_anything_feasible_ends_after_so_many_tries(settings, engine, planned, monkeypatch):
+    monkeypatch.setattr(growth, "MOST_REFUSED", 5)
+    study_id = submit(engine, planned(("<= 150", "<= 1"), text=GRIDS.replace("SAMPLER", "random")))
+    assert run(settings, study_id) is Exit.FINISHED
+    assert len(study_results(engine, read.study(engine, study_id)).search.refused) == 5
+    assert {row.arm_name for row in read.trials(engine, study_id)} == {"baseline"}
+
+
+def test_a_constraint_on_an_unknown_metric_is_refused_at_its_line(planned):
+    with pytest.raises(StudyError, match=r"search.constraints\[0\]: no metric 'tokens_per_imag'"):
+        planned(("tokens_per_image", "tokens_per_imag"), text=GRIDS.replace("SAMPLER", "tpe"))
 
 
 # ---- rungs ----

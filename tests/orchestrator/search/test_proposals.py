@@ -82,6 +82,18 @@ def test_nsga2_inherits_from_earlier_generations():
     assert sum(value in parents for each in history[16:] for value in each.levels.values()) > 12
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2", "nsga3"])
+def test_refused_arms_steer_the_sampler_before_any_score(sampler):
+    spec = searching(sampler=sampler)
+    tried = (0.3, 0.5, 0.7, 0.9, 1.2, 1.5, 1.8)
+    refused = [Observed(levels={ALPHA: a}, values=None, violations=(a - 0.1,), is_refused=True) for a in tried]
+    fine = [Observed(levels={ALPHA: a}, values=(a,), violations=(a - 0.1,)) for a in (0.03, 0.05, 0.08)]
+    known = [search.propose(spec, fine + refused, seed=seed)[ALPHA] for seed in range(8)]
+    unknown = [search.propose(spec, fine, seed=seed)[ALPHA] for seed in range(8)]
+    assert sum(alpha > 0.2 for alpha in known) <= sum(alpha > 0.2 for alpha in unknown)
+    assert all(0.02 <= alpha <= 2 for alpha in known)
+
+
 def test_tpe_keeps_to_the_feasible_side():
     spec = searching(sampler="tpe")
     history = [Observed(levels={ALPHA: a}, values=(a,), violations=(a - 0.1,)) for a in (0.03, 0.05, 0.08, 0.2, 0.5, 0.9, 1.5)]
