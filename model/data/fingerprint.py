@@ -15,7 +15,8 @@ VERSIONS = {
         "refer_ground", "recap", "sharegpt4v", "scene-qa", "scene-probe", "box-name", "name-box", "science-names", "science-choice",
         "scene-pairs", "scene-choice", "small-print", "line-values", "table-cells", "table-facts", "handwriting", "phrase-box",
         "science-diagram", "geometry", "geometry-choice", "markup-source", "same-or-not", "which-image", "spot-difference", "film-moves",
-        "words-text", "bound-words", "operators")},
+        "words-text", "bound-words", "operators", "scene-layout", "picture-choice", "picture-quality", "scene-talk", "scene-skills",
+        "region-talk", "maths-read")},
     **{name: 2 for name in (
         "general", "text_rich", "math", "code", "multi_image", "text_only", "caption", "interleaved", "text_mm1", "text_hq",
         "ocr", "form-fields", "chart-values", "drawn-sums", "sums-text", "screen-words")},

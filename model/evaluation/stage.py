@@ -30,6 +30,7 @@ from model.evaluation.local.items import LocalItems
 from model.evaluation.metrics import ItemScore, score_item
 from model.evaluation.totals import limited, total
 from model.evaluation.workbench_items import workbench_item
+from model.evaluation.workbench_judge import TOLD
 from model.manifest import publish, verify
 from model.mm15 import MM15
 from model.plain import did_you_mean
@@ -135,7 +136,9 @@ def _judge(spec: Benchmark, config: EvaluateConfig, resources: Resources) -> Jud
 def _work(spec: Benchmark, config: EvaluateConfig, data: DataConfig, resources: Resources) -> _Work:
     if spec.source == "workbench":
         count = min(config.num_items or spec.num_items, spec.num_items)
-        return _Work(items=_Made(spec, data.seed), chosen=list(range(count)), is_limited=count < spec.num_items)
+        count -= count % 2 if spec.total == "mme" else 0  # its items are the two questions of an image
+        return _Work(items=_Made(spec, data.seed), chosen=list(range(count)), is_limited=count < spec.num_items,
+                     materials=TOLD.get(spec.metric, {}))
     if resources.local is None:
         raise ValueError(f"benchmark {spec.name!r} reads a local copy, and no catalogue names one; allowed: a folder with {spec.layout}")
     items = LocalItems(spec, resources.local)

@@ -100,7 +100,7 @@ def _lenient(score: ItemScore) -> float:
 
 def _value(spec: Benchmark, pairs: Pairs, read: Read, scoring: ScoringConfig) -> float | None:
     if spec.total == "mme":
-        summary = _mme(pairs, read)
+        summary = _mme(spec, pairs, read)
         return summary.normalised if scoring.mme_normaliser == "sum" else summary.perception / 20
     if spec.total == "pope":
         is_lenient = read is _lenient
@@ -121,7 +121,7 @@ def _details(spec: Benchmark, pairs: Pairs, scoring: ScoringConfig) -> dict[str,
     if not pairs:
         return found
     if spec.total == "mme":
-        found |= asdict(_mme(pairs, _strict))
+        found |= asdict(_mme(spec, pairs, _strict))
     elif spec.total == "bits":
         bits, num_bytes = _bits(pairs)
         found |= {"bits_per_byte": bits / num_bytes, "num_bytes": num_bytes}
@@ -155,11 +155,14 @@ def _by_capability(pairs: Pairs) -> dict[str, float]:
 
 
 def _missing(spec: Benchmark, pairs: Pairs, *, is_limited: bool) -> list[str]:
-    expected = yes_no.PERCEPTION + yes_no.COGNITION if spec.total == "mme" else spec.groups
-    found = [f"{spec.group} {name}" for name in expected if name not in _groups(spec, pairs)]
+    found = [f"{spec.group} {name}" for name in _expected(spec) if name not in _groups(spec, pairs)]
     if spec.source == "catalogue" and not is_limited and len(pairs) < spec.num_items:
         found.append(f"{spec.num_items - len(pairs)} of {spec.num_items} items")
     return found
+
+
+def _expected(spec: Benchmark) -> tuple[str, ...]:
+    return spec.groups or (yes_no.MME_TASKS if spec.total == "mme" else ())
 
 
 def _groups(spec: Benchmark, pairs: Pairs) -> dict[str, list[tuple[Item, ItemScore]]]:
@@ -169,11 +172,11 @@ def _groups(spec: Benchmark, pairs: Pairs) -> dict[str, list[tuple[Item, ItemSco
     return found
 
 
-def _mme(pairs: Pairs, read: Read) -> yes_no.MmeSummary:
+def _mme(spec: Benchmark, pairs: Pairs, read: Read) -> yes_no.MmeSummary:
     images: dict[tuple[str, str], list[bool]] = {}
     for item, score in pairs:
-        images.setdefault((item.meta["task"], item.meta["image"]), []).append(read(score) > 0)
-    return yes_no.summarise_mme([(task, image, right) for (task, image), right in images.items()])
+        images.setdefault((item.meta[spec.group], item.meta["image"]), []).append(read(score) > 0)
+    return yes_no.summarise_mme([(task, image, right) for (task, image), right in images.items()], _expected(spec))
 
 
 def _bits(pairs: Pairs) -> tuple[float, int]:

@@ -5,20 +5,23 @@ Each has a maker of the same name in `model.data.workbench`.
 
 from __future__ import annotations
 
-from model.evaluation.benchmark import Benchmark, Category
+from typing import Any
+
+from model.evaluation.benchmark import JUDGES, Benchmark, Category
+
+OPEN: dict[str, Any] = {"choices": JUDGES, "max_new_tokens": 48}
 
 
-def _benchmark(name: str, category: Category, metric: str, manner_of: str, *, num_items: int = 100, max_new_tokens: int = 8,
-               version: int = 1) -> Benchmark:
-    return Benchmark(name=name, category=category, metric=metric, num_items=num_items, max_new_tokens=max_new_tokens, version=version,
-                     manner_of=manner_of)
+def _benchmark(name: str, category: Category, metric: str, manner_of: str, *, num_items: int = 100, **fields: Any) -> Benchmark:
+    return Benchmark(name=name, category=category, metric=metric, manner_of=manner_of, num_items=num_items, **fields)
 
 
 WORKBENCH: tuple[Benchmark, ...] = (
     _benchmark("scene-qa", "general", "exact", "GQA", num_items=200),
     _benchmark("scene-probe", "general", "yes_no", "POPE", num_items=200),
-    _benchmark("scene-pairs", "general", "mme", "MME"),
+    _benchmark("scene-pairs", "general", "mme", "MME", version=2, total="mme", group="category", groups=("existence",)),
     _benchmark("scene-choice", "general", "choice", "SEED-IMG"),
+    _benchmark("scene-layout", "general", "realworldqa", "RealWorldQA"),
     _benchmark("form-fields", "text_rich", "anls", "DocVQA", num_items=200),
     _benchmark("small-print", "text_rich", "anls", "InfoVQA"),
     _benchmark("chart-values", "text_rich", "relaxed", "ChartQA", num_items=200),
@@ -39,13 +42,26 @@ WORKBENCH: tuple[Benchmark, ...] = (
     _benchmark("phrase-box", "refer_ground", "phrase", "Flickr30k", max_new_tokens=24),
     _benchmark("same-or-not", "multi_image", "choice_nlvr2", "NLVR2"),
     _benchmark("which-image", "multi_image", "mantis", "Mantis"),
-    _benchmark("spot-difference", "multi_image", "choice_blink", "BLINK, Q-Bench2"),
+    _benchmark("spot-difference", "multi_image", "choice_blink", "BLINK"),
     _benchmark("film-moves", "multi_image", "choice_mvbench", "MVBench"),
+    _benchmark("picture-quality", "multi_image", "choice_qbench2", "Q-Bench2"),
+    _benchmark("picture-choice", "multi_image", "choice_mmmu", "MuirBench", in_average=False),
     _benchmark("sums-text", "text_only", "exact", "GSM8K", num_items=200),
     _benchmark("words-text", "text_only", "exact", "IFEval"),
 )
 
+JUDGED: tuple[Benchmark, ...] = (
+    _benchmark("scene-talk", "general", "judge_pair", "LLaVA-Bench", num_items=60, total="relative", group="category",
+               groups=("conv", "detail", "complex"), **OPEN),
+    _benchmark("scene-skills", "general", "judge_grade", "MM-Vet", num_items=60, **OPEN),
+    _benchmark("region-talk", "refer_ground", "judge_pair", "Ferret-Bench", num_items=60, total="relative", group="category",
+               groups=("refer_desc", "refer_reason", "ground_conv"), in_average=False, **OPEN),
+    _benchmark("maths-read", "knowledge", "judge_extract", "MathVista", num_items=60, **OPEN),
+)
+"""Open answers for a judge's model: without one they are not run."""
+
 WORKBENCH_SUITES: dict[str, tuple[str, ...]] = {
     "workbench": tuple(each.name for each in WORKBENCH),
+    "workbench-judged": tuple(each.name for each in (*WORKBENCH, *JUDGED)),
     "workbench-quick": ("scene-qa", "scene-probe", "form-fields", "chart-values", "science-names", "science-choice"),
 }

@@ -20,8 +20,10 @@ from model.data.workbench import (
     pretraining,
     science,
     screens,
+    spatial,
     sums,
     tables,
+    talk,
     text_rich,
     texts,
 )
@@ -50,6 +52,7 @@ ITEM_MAKERS: dict[str, Callable[..., Item]] = {
     "scene-probe": general.scene_probe_item,
     "scene-pairs": general.scene_pairs_item,
     "scene-choice": general.scene_choice_item,
+    "scene-layout": spatial.scene_layout_item,
     "form-fields": documents.form_fields_item,
     "small-print": documents.small_print_item,
     "chart-values": charts.chart_values_item,
@@ -72,8 +75,14 @@ ITEM_MAKERS: dict[str, Callable[..., Item]] = {
     "which-image": multi.which_image_item,
     "spot-difference": multi.spot_difference_item,
     "film-moves": multi.film_moves_item,
+    "picture-choice": multi.picture_choice_item,
+    "picture-quality": multi.picture_quality_item,
     "sums-text": sums.sums_text_item,
     "words-text": texts.words_text_item,
+    "scene-talk": talk.scene_talk_item,
+    "scene-skills": talk.scene_skills_item,
+    "region-talk": talk.region_talk_item,
+    "maths-read": talk.maths_read_item,
 }
 
 

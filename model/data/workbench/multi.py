@@ -9,10 +9,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from model.data.samples import IMAGE, Item, Sample, Turn
-from model.data.workbench.assembling import ask_item, choice, dense
+from model.data.workbench.assembling import LETTERS, ask_item, choice, dense
 from model.data.workbench.randomness import stream
 from model.data.workbench.scenes import COLOURS, HELD_OUT, SHAPES, Scene, Thing, draw_scene, draw_shape
 
@@ -28,6 +28,18 @@ FORMS = {
              "both": "Is it true or false that both images show a {}?", "spot": "Which shape has another colour now?",
              "move": "Where is the {} moving?"},
 }
+
+
+def _darken(image: Image.Image) -> Image.Image:
+    return image.point([value // 2 for value in range(256)] * 3)
+
+
+def _blur(image: Image.Image) -> Image.Image:
+    return image.filter(ImageFilter.GaussianBlur(max(image.size) / 30))
+
+
+QUALITIES = ((("darker", "brighter"), _darken), (("less sharp", "sharper"), _blur))
+"""Words for less and more of a quality, and what takes it away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +201,30 @@ def film_moves_item(index: int, *, seed: int) -> Item:
     film = draw_film(rng, "test")
     turn, options = move_choice(rng, FORMS["test"]["move"].format(film.shape), film)
     return ask_item("film-moves", index, seed, film.frames, turn, options=options)
+
+
+def picture_choice_item(index: int, *, seed: int) -> Item:
+    """Ask which picture shows a shape, with the pictures as options, as MuirBench asks."""
+    rng = stream("picture-choice", seed, "test", index)
+    scenes = draw_three(rng, "test")
+    wanted = rng.randrange(len(scenes))
+    listed = " ".join(f"{letter}. {IMAGE}" for letter, _ in zip(LETTERS, scenes, strict=False))
+    question = f"Which picture has the {scenes[wanted].things[0].shape}? {listed} Answer with the letter."
+    return Item(item_id=f"picture-choice/{seed}/{index}", benchmark="picture-choice", question=question, options=ORDINALS,
+                images=tuple(scene.image for scene in scenes), references=(LETTERS[wanted],))
+
+
+def picture_quality_item(index: int, *, seed: int) -> Item:
+    """Ask how bright or how sharp the second image is beside the first, with options, as Q-Bench2 compares the quality of pairs."""
+    rng = stream("picture-quality", seed, "test", index)
+    image = draw_scene(rng, "test", counts=(2, 3)).image
+    (less, more), worsen = QUALITIES[index % len(QUALITIES)]
+    which = rng.randrange(3)
+    images = ((image, worsen(image)), (worsen(image), image), (image, image.copy()))[which]
+    wrong = [less, more, "alike"]
+    right = wrong.pop(which)
+    turn, options = choice(rng, "Beside the first image, how is the second image?", right, wrong)
+    return ask_item("picture-quality", index, seed, images, turn, options=options)
 
 
 def _yes(is_so: bool) -> str:

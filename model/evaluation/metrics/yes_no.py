@@ -13,7 +13,9 @@ from model.evaluation.metrics.text import without_punctuation
 
 PERCEPTION = ("existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR")
 COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
-MME_MAXIMUM = 200 * (len(PERCEPTION) + len(COGNITION))
+MME_TASKS = PERCEPTION + COGNITION
+MME_POINTS = 200
+"""Of each sub-task."""
 
 
 def pope_llava(prediction: str) -> str:
@@ -97,30 +99,31 @@ def summarise(predictions: Sequence[str | None], labels: Sequence[str], *, is_ra
 
 @dataclass(frozen=True, slots=True)
 class MmeSummary:
-    """Sums over sub-tasks: perception 0 to 2000, cognition 0 to 800, and both as a share of 2800, 0 to 100."""
+    """Sums over sub-tasks: perception 0 to 2000, cognition 0 to 800, and both as a share of all points that there are, 0 to 100."""
 
     perception: float
     cognition: float
     normalised: float
 
 
-def summarise_mme(pairs: Sequence[tuple[str, str, Sequence[bool]]]) -> MmeSummary:
+def summarise_mme(pairs: Sequence[tuple[str, str, Sequence[bool]]], tasks: Sequence[str] = MME_TASKS) -> MmeSummary:
     """Add up MME: a sub-task is the mean over images of 50 per right answer and 100 if both are right.
 
     Args:
         pairs: (sub-task, image, whether each of its two answers is right).
+        tasks: the sub-tasks that there are; MME has fourteen.
 
     Raises:
         ValueError: an image has not exactly two answers, or the sub-task is unknown.
     """
     points: dict[str, list[float]] = {}
     for task, image, right in pairs:
-        if len(right) != 2 or task not in PERCEPTION + COGNITION:
-            raise ValueError(f"MME {task} {image}: {len(right)} answers; allowed: 2 of one of {', '.join(PERCEPTION + COGNITION)}")
+        if len(right) != 2 or task not in tasks:
+            raise ValueError(f"MME {task} {image}: {len(right)} answers; allowed: 2 of one of {', '.join(tasks)}")
         points.setdefault(task, []).append(50 * sum(right) + 100 * all(right))
     means = {task: sum(each) / len(each) for task, each in points.items()}
     perception, cognition = (sum(means.get(task, 0.0) for task in group) for group in (PERCEPTION, COGNITION))
-    return MmeSummary(perception, cognition, 100 * (perception + cognition) / MME_MAXIMUM)
+    return MmeSummary(perception, cognition, 100 * (perception + cognition) / (MME_POINTS * len(tasks)))
 
 
 def tabfact(prediction: str) -> str | None:

@@ -35,7 +35,9 @@ WORDS = {
     "text_mm1": (2, "b2f073ac2fb7"), "text_hq": (2, "d492e99fd173"), "ocr": (2, "00ba208019ee"), "form-fields": (2, "bd30f4307955"),
     "chart-values": (2, "6de4295ad6cc"), "drawn-sums": (2, "e9006b114f8b"), "sums-text": (2, "4233730a9d53"),
     "screen-words": (2, "343e42b9c289"), "science": (3, "aa4724448ee1"), "bound-words": (1, "841c4f1556d9"),
-    "operators": (1, "d16be64b8420"),
+    "operators": (1, "d16be64b8420"), "scene-layout": (1, "4aae058338cd"), "picture-choice": (1, "562d11783b3f"),
+    "picture-quality": (1, "171b8fded629"), "scene-talk": (1, "9bcd0d992d64"), "scene-skills": (1, "fb0b5191e08a"),
+    "region-talk": (1, "e860fa01cc2e"), "maths-read": (1, "9547f1e0032a"),
 }
 """Version and digest of what each generator says. A change here needs a new version, and makes the packaged checkpoint old."""
 

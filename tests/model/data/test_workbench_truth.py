@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from PIL import Image
 
-from model.data.workbench import SAMPLE_MAKERS, assets, charts, documents, general, make_item, make_sample, scenes, science, sums
+from model.data.workbench import SAMPLE_MAKERS, assets, charts, documents, general, make_item, make_sample, scenes, science, spatial, sums
 from model.images.layout import box_px, parse_box
 
 PUBLIC_WORDS = sorted(set(SAMPLE_MAKERS) - {"science"})
@@ -182,3 +182,47 @@ def test_a_total_is_the_sum_of_its_receipt():
     for seed in range(40):
         _, lines = documents.draw_receipt(Random(seed), "train")
         assert int(lines["total"]) == sum(int(price) for name, price in lines.items() if name != "total")
+
+
+# ---- places --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("index", range(2, 90, 3))
+def test_the_furthest_shape_is_the_furthest_in_the_picture(index):
+    scene, side, thing = spatial.draw_layout(Random(index), "test")
+    axis, sign = spatial.SIDES[side]
+    boxes = {each.shape: coloured(scene.image, scenes.COLOURS[each.colour]).getbbox() for each in scene.things}
+    centres = {shape: sign * (box[axis] + box[axis + 2]) for shape, box in boxes.items()}
+    assert max(centres, key=centres.get) == thing.shape
+
+
+def test_questions_about_places_are_open_and_with_options_in_turn():
+    items = [make_item("scene-layout", index) for index in range(30)]
+    assert [bool(item.options) for item in items] == [False, True, True] * 10
+    assert {item.references[0] for item in items[::3]} <= set(spatial.ALL_PLACES)
+    assert all(len(set(item.options)) == 4 and item.references[0] in "ABCD" for item in items if item.options)
+
+
+def test_the_letter_of_a_picture_is_that_of_the_one_with_the_shape():
+    drawn = [make_item("picture-choice", index) for index in range(20)]
+    assert {item.references[0] for item in drawn} == set("ABC")
+    assert all(item.question.count("<image>") == len(item.images) == len(item.options) == 3 for item in drawn)
+
+
+def test_the_quality_of_a_picture_is_what_its_pixels_say():
+    for index in range(0, 40, 2):
+        item = make_item("picture-quality", index)
+        first, second = (sum(image.convert("L").tobytes()) for image in item.images)
+        word = "alike" if first == second else "brighter" if second > first else "darker"
+        assert item.options["ABCD".index(item.references[0])] == word
+
+
+@pytest.mark.parametrize("benchmark", ["scene-talk", "region-talk"])
+def test_a_judge_is_told_every_box_of_the_picture(benchmark):
+    item = make_item(benchmark, 2)
+    width, height = item.images[0].size
+    for line in item.meta["context"].splitlines()[1:-1]:
+        colour = line.split()[1]
+        x1, y1, x2, y2 = (float(number) for number in re.findall(r"0\.\d+|1\.000", line))
+        seen = coloured(item.images[0], scenes.COLOURS[colour]).getbbox()
+        assert (x1 * width, y1 * height, x2 * width, y2 * height) == pytest.approx(seen, abs=7)

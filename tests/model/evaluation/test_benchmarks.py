@@ -1,6 +1,7 @@
 """The registry of benchmarks: complete, and consistent with metrics and makers."""
 
 import dataclasses
+import hashlib
 
 import pytest
 
@@ -11,6 +12,7 @@ from model.evaluation.judging import JUDGED
 from model.evaluation.local.items import MAKERS
 from model.evaluation.metrics import METRICS
 from model.evaluation.scoring import ScoringConfig
+from model.evaluation.workbench_judge import TOLD
 
 
 def test_workbench_benchmarks_have_a_maker_items_and_a_metric():
@@ -18,7 +20,8 @@ def test_workbench_benchmarks_have_a_maker_items_and_a_metric():
     assert {each.name for each in own if not each.made_of} == ITEM_MAKERS.keys()
     assert {each.shots_of for each in own if each.shots_of} <= ITEM_MAKERS.keys()
     assert {name for each in own for name in each.data_names} <= VERSIONS.keys()
-    assert all(each.num_items > 0 and each.metric in METRICS and each.manner_of for each in own)
+    assert all(each.num_items > 0 and each.metric in METRICS.keys() | JUDGED.keys() and each.manner_of for each in own)
+    assert all(each.needs_judge == (each.metric in JUDGED) for each in own)
 
 
 PUBLIC = [each for each in BENCHMARKS.values() if each.source == "catalogue"]
@@ -52,7 +55,31 @@ def test_the_decks_29_benchmarks_are_grouped_as_in_the_deck(category, count):
 
 
 def test_only_the_dagger_benchmarks_are_outside_the_averages():
-    assert {name for name, each in BENCHMARKS.items() if not each.in_average} == {"ferret-bench", "muirbench"}
+    assert {name for name, each in BENCHMARKS.items() if not each.in_average} == {
+        "ferret-bench", "muirbench", "region-talk", "picture-choice"}
+
+
+SAME_RULE = {"refcoco": "iou", "mmmu": "choice_mmmu"}
+"""Metrics of public benchmarks whose rule has another name where nothing but the answer is read."""
+
+
+@pytest.mark.parametrize("name", SUITES["mm15"])
+def test_each_public_benchmark_has_one_of_the_workbench_with_its_metric(name):
+    public = BENCHMARKS[name]
+    own = [BENCHMARKS[each] for each in SUITES["workbench-judged"]]
+    alike = [each for each in own if each.metric == SAME_RULE.get(public.metric, public.metric) and each.category == public.category]
+    assert alike
+    assert public.total not in ("mme", "relative") or public.total in {each.total for each in alike}
+
+
+def test_the_suite_without_a_judge_needs_none():
+    assert not any(BENCHMARKS[name].needs_judge for name in SUITES["workbench"])
+
+
+def test_what_a_judge_is_told_changes_only_with_a_version():
+    digest = hashlib.sha256(repr(sorted(TOLD.items())).encode()).hexdigest()[:12]
+    judged = [BENCHMARKS[name] for name in SUITES["workbench-judged"] if BENCHMARKS[name].needs_judge]
+    assert ({each.version for each in judged}, digest) == ({1}, "4806ec72c1cf")
 
 
 @pytest.mark.parametrize("suite", SUITES)

@@ -11,15 +11,18 @@ from model.config import PRESETS, DataConfig, EvaluateConfig, ImageConfig
 from model.data.tokenizer import load_tokenizer
 from model.evaluation.answers import read, rescored
 from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.judge import Endpoint
 from model.evaluation.scoring import ScoringConfig
 from model.evaluation.stage import Resources, evaluate_stage
 from model.manifest import CorruptDirectory, publish, verify
 from model.mm15 import MM15
 from model.training.loop import Stopped
 from tests.copies import write
+from tests.judge_server import Server
 
 TINY = PRESETS["tiny"]
 CONFIG = EvaluateConfig(images=ImageConfig(mode="single", tile=64, tokens=4), benchmarks=("scene-qa",), num_items=6, batch=4)
+JUDGED = replace(CONFIG, scoring=ScoringConfig(judge="judge-1"))
 SPLIT = ImageConfig(mode="dynamic", tile=32, tokens=4, n_min=2, n_max=4)
 
 
@@ -37,16 +40,20 @@ def checkpoint(tmp_path_factory):
     return directory
 
 
-def evaluate(checkpoint, out, *, benchmark="scene-qa", config=CONFIG, data=None, report=None, should_stop=None):
+def evaluate(checkpoint, out, *, benchmark="scene-qa", config=CONFIG, data=None, report=None, should_stop=None, resources=None):
     return evaluate_stage(benchmark=benchmark, config=config, data=data or DataConfig(), checkpoint=checkpoint, out=out,
-                          report=report or (lambda progress: None), should_stop=should_stop or (lambda: False))
+                          report=report or (lambda progress: None), should_stop=should_stop or (lambda: False),
+                          resources=resources or Resources())
 
 
 def rows(out):
     return [json.loads(line) for line in (out / "items.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.mark.parametrize("benchmark", sorted(name for name, each in BENCHMARKS.items() if each.source == "workbench"))
+UNJUDGED = sorted(name for name, each in BENCHMARKS.items() if each.source == "workbench" and not each.needs_judge)
+
+
+@pytest.mark.parametrize("benchmark", UNJUDGED)
 def test_every_workbench_benchmark_is_scored_and_its_answers_kept(checkpoint, tmp_path, benchmark):
     found = evaluate(checkpoint, tmp_path / "out", benchmark=benchmark)
     assert (found["benchmark"], found["num_items"], found["is_complete"]) == (benchmark, 6, True)
@@ -152,6 +159,40 @@ def test_a_judged_benchmark_without_a_judge_is_not_run_rather_than_zero(tmp_path
     config = replace(CONFIG, scoring=ScoringConfig(judge="judge-1"))
     with pytest.raises(ValueError, match=r"no endpoint\nhint: ABLATE_JUDGE_URL"):
         evaluate(tmp_path / "no checkpoint", tmp_path / "out", benchmark="mm-vet", config=config)
+
+
+@pytest.mark.parametrize(("benchmark", "reply", "score", "parsed"), [
+    ("scene-talk", "8 6\nIt leaves one out.", 75.0, "8 6"), ("region-talk", "10 4", 40.0, "10 4"), ("scene-skills", "0.5", 50.0, "0.5")])
+def test_open_answers_of_the_workbench_are_judged_through_an_endpoint(checkpoint, tmp_path, benchmark, reply, score, parsed):
+    server = Server()
+    server.replies = [reply]
+    found = evaluate(checkpoint, tmp_path / "out", benchmark=benchmark, config=JUDGED,
+                     resources=Resources(endpoint=Endpoint(url=server.url)))
+    server.close()
+    assert (found["score"], found["is_complete"], len(server.asked)) == (score, True, 6)
+    assert found["details"]["judge"] == "judge-1"
+    kept = rows(tmp_path / "out")
+    assert {row["parsed"] for row in kept} == {parsed}
+    assert all(row["references"][0].split("<AND>")[0] in row["judged"]["prompt"] for row in kept)
+
+
+def test_the_answer_to_a_sum_is_read_out_by_a_judge_and_compared_by_us(checkpoint, tmp_path):
+    server = Server()
+    server.replies = ["(A)"]
+    evaluate(checkpoint, tmp_path / "out", benchmark="maths-read", config=JUDGED, resources=Resources(endpoint=Endpoint(url=server.url)))
+    server.close()
+    chosen = [row for row in rows(tmp_path / "out") if row["options"] and row["judged"]]
+    assert chosen
+    assert all(row["score"] == (row["options"][0] == row["references"][0]) for row in chosen)
+
+
+def test_pairs_of_questions_are_scored_as_mme_scores_them(checkpoint, tmp_path):
+    found = evaluate(checkpoint, tmp_path / "out", benchmark="scene-pairs", config=replace(CONFIG, num_items=7))
+    right = [row["score"] for row in rows(tmp_path / "out")]
+    points = [50 * (one + other) + 100 * one * other for one, other in zip(right[::2], right[1::2], strict=True)]
+    assert len(right) == 6  # the seventh question would stand alone
+    assert found["details"]["perception"] == pytest.approx(sum(points) / 3)
+    assert found["score"] == pytest.approx(sum(points) / 3 / 2)
 
 
 def test_stored_answers_give_the_same_score_again_and_another_choice_another_one(checkpoint, tmp_path):
