@@ -115,8 +115,8 @@ def run_attempt(order: Order, stages: Mapping[str, StageFunction], *, report: Re
     record = {
         "attempt_id": order["attempt_id"], "attempt_no": order["attempt_no"], "stage_id": order["stage_id"],
         "state": failure["kind"] if failure else str(AttemptState.SUCCEEDED), "result": result, "failure": failure,
-        "seconds": time.monotonic() - began, "notes": journal.notes, "host": platform.node(), "pid": os.getpid(),
-        "python": platform.python_version(), "peak_rss_mib": peak_rss_mib(),
+        "seconds": time.monotonic() - began, "bytes": 0 if failure else published_bytes(Path(order["out"])), "notes": journal.notes,
+        "host": platform.node(), "pid": os.getpid(), "python": platform.python_version(), "peak_rss_mib": peak_rss_mib(),
     }
     failpoint("attempt.before_result")
     write_result(folder, record)
@@ -143,6 +143,12 @@ def _execute(order: Order, stages: Mapping[str, StageFunction], report: Report, 
         result = stages[kind](work)
     mirror.publish(out)
     return result
+
+
+def published_bytes(folder: Path) -> int:
+    """Return the size of what was published there, 0 where nothing was."""
+    is_published = (folder / manifest.MANIFEST).exists()
+    return sum(entry["size"] for entry in manifest.read(folder)["files"].values()) if is_published else 0
 
 
 def failure_of(error: BaseException) -> dict[str, Any]:
@@ -201,7 +207,7 @@ def write_result(folder: Path, record: Mapping[str, Any]) -> None:
 def outcome_of(record: Mapping[str, Any]) -> Outcome:
     """Read a worker's record."""
     return Outcome(attempt_id=record["attempt_id"], state=AttemptState(record["state"]), result=record["result"],
-                   failure=record["failure"], seconds=record["seconds"], notes=tuple(record.get("notes", ())))
+                   failure=record["failure"], seconds=record["seconds"], bytes=record.get("bytes", 0), notes=tuple(record.get("notes", ())))
 
 
 def harvest(folder: Path, attempt_id: str, attempt_no: int) -> Outcome | None:

@@ -12,18 +12,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from model.config import ModelConfig
-from model.memory import checkpoint_bytes
-from model.plain import build
+from orchestrator.cost import TRAINED, published_bytes
 from orchestrator.estimate import Work, time_left
 from orchestrator.ledger import read
-from orchestrator.ledger.known import spent_seconds
+from orchestrator.ledger.known import spent_sums
 from orchestrator.ledger.reach import Engine
 from orchestrator.plan import Plan
 from orchestrator.schema import Resources
 from orchestrator.study import Budget
-
-TRAINED = ("pretrain", "continual", "sft")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +46,10 @@ class Spent:
     gpu_hours: float
     wall_hours: float
     """From submission to the end, or to now."""
+    flops: float = 0.0
+    """By formula; of attempts that did not end, the part that their steps say."""
+    checkpoint_gb: float = 0.0
+    """Published by training stages, as it lies on disk."""
 
 
 def expected(plan: Plan, resources: Resources, *, done: Collection[str], measured: Mapping[str, float], slots: int) -> Expected:
@@ -69,16 +69,17 @@ def expected(plan: Plan, resources: Resources, *, done: Collection[str], measure
     gpus = sum(each / 3600 * _gpus(kind, resources) for kind, each in seconds.items())
     works = [Work(kind=stage.kind, flops=stage.flops, workers=stage.workers) for stage in left]
     wall = time_left(works, slots=slots, declared=resources.flops_per_s, measured=measured)
-    size = sum(_bytes(stage.spec) for stage in left if stage.kind in TRAINED)
+    size = sum(published_bytes(stage.spec) for stage in left)
     return Expected(flops=sum(stage.flops for stage in left) * grown, hours=sum(seconds.values()) / 3600, gpu_hours=gpus,
                     checkpoint_gb=size * grown / 1e9, wall_s=wall.seconds * grown, slots=slots, is_measured=wall.is_measured)
 
 
 def spent(engine: Engine, study_id: str, resources: Resources) -> Spent:
     """Return what a study has cost so far."""
-    seconds, wall_s = spent_seconds(engine, study_id)
-    return Spent(hours=sum(seconds.values()) / 3600, wall_hours=wall_s / 3600,
-                 gpu_hours=sum(each / 3600 * _gpus(kind, resources) for kind, each in seconds.items()))
+    sums = spent_sums(engine, study_id)
+    return Spent(hours=sum(sums.seconds.values()) / 3600, wall_hours=sums.wall_s / 3600, flops=sums.flops,
+                 checkpoint_gb=sum(sums.bytes.get(kind, 0) for kind in TRAINED) / 1e9,
+                 gpu_hours=sum(each / 3600 * _gpus(kind, resources) for kind, each in sums.seconds.items()))
 
 
 def over(budget: Budget, now: Spent) -> str:
@@ -127,7 +128,3 @@ def resources_of(spec: Mapping[str, Any]) -> Resources:
 def _gpus(kind: str, resources: Resources) -> float:
     """Return the GPUs of one attempt: all of its workers, of which an evaluation has one."""
     return resources.gpus if kind in TRAINED else resources.gpus / resources.workers
-
-
-def _bytes(spec: Mapping[str, Any]) -> int:
-    return checkpoint_bytes(build(ModelConfig, spec["model"], "model")) if "model" in spec else 0

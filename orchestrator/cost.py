@@ -13,8 +13,11 @@ from typing import Any
 from model.config import EvaluateConfig, ImageConfig, ModelConfig, TrainConfig
 from model.counting import SampleCost, sample_cost
 from model.evaluation.benchmarks import BENCHMARKS
+from model.memory import checkpoint_bytes
 from model.plain import build
 
+TRAINED = ("pretrain", "continual", "sft")
+"""Kinds of stage that publish weights."""
 TOKENS = "tokens_per_image"
 """Metric that a configuration says before anything runs."""
 TEXT_TOKENS = 150
@@ -43,6 +46,15 @@ def num_items(benchmark: str, limit: int) -> int:
 def tokens_per_image(model: ModelConfig, images: ImageConfig) -> float:
     """Return the mean image tokens of an image of typical size."""
     return _cost(model, images, TEXT_TOKENS, ANSWER_TOKENS).image_tokens
+
+
+def published_bytes(spec: Mapping[str, Any]) -> int:
+    """Return the size of the weights that a stage publishes, 0 for one that trains nothing.
+
+    Args:
+        spec: of the stage, as plain values.
+    """
+    return checkpoint_bytes(build(ModelConfig, spec["model"], "model")) if spec.get("kind") in TRAINED and "model" in spec else 0
 
 
 def known_before(config: Mapping[str, Any]) -> dict[str, float]:

@@ -22,6 +22,7 @@ from model.plain import did_you_mean
 from orchestrator import library
 from orchestrator.arms import Arm, baseline_of, designed_arms, named_arm, probes
 from orchestrator.catalogue import DataSets, LoadCatalogue, no_catalogue
+from orchestrator.cost import published_bytes
 from orchestrator.layers import Selections
 from orchestrator.metrics import withheld_notes
 from orchestrator.schema import Recipe, load_recipe, load_scale
@@ -204,12 +205,15 @@ class _Context:
         return Trial(key, arm.key, config.seed, builder.chain(config, arm.name), plain, rung)
 
     def _check_budget(self, plan: Plan) -> None:
-        budget, resources = self._study.budget, self._scale.resources
-        for name, factor in (("hours", 1), ("gpu_hours", resources.gpus)):
-            limit = getattr(budget, name, None)
-            hours = (plan.flops + plan.growth_flops) / resources.flops_per_s / 3600 * factor
-            if limit is not None and hours > limit:
-                raise self._study.error(("budget", name), f"{hours:.3g} {name.replace('_', ' ')} estimated; allowed: {limit:g}")
+        resources, flops = self._scale.resources, plan.flops + plan.growth_flops
+        hours = flops / resources.flops_per_s / 3600
+        size = sum(published_bytes(stage.spec) for stage in plan.stages.values()) / 1e9
+        expected = {"hours": hours, "gpu_hours": hours * resources.gpus, "flops": flops,
+                    "checkpoint_gb": size * flops / plan.flops if plan.flops else size}
+        for name, value in expected.items():
+            limit = getattr(self._study.budget, name, None)
+            if limit is not None and value > limit:
+                raise self._study.error(("budget", name), f"{value:.3g} {name.replace('_', ' ')} estimated; allowed: {limit:g}")
 
     def _growth_flops(self, known: Mapping[str, Stage]) -> float:
         """Return the FLOPs of the arms that a search will propose, were they as dear as those at the ends of its ranges."""

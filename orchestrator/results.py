@@ -18,7 +18,7 @@
 - `confounds`: list of {what, values: arm key -> text, sentence}: what differs between arms and is no factor; `seen`: arm key ->
   {samples, tokens, supervised} of its training stages.
 - `budget`: {limit, estimate, spent}: the study's own limit or null, what it was expected to cost when it was submitted or null,
-  and {hours, gpu_hours, wall_hours} so far.
+  and {hours, gpu_hours, wall_hours, flops, checkpoint_gb} so far.
 - `outside`: list of {path, stage_id, artifact, images, values, is_share, limited, version, date, trial_keys}: results of lmms-eval that
   were given along; their metrics, `TASK/METRIC`, are of kind `outside`, keep lmms-eval's scale, and enter no average and no verdict.
 - `counts`, `cost`: see `Counts` and `Cost`; `varies_with_seed`: kinds of stage that differ between seeds.

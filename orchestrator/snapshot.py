@@ -108,6 +108,8 @@ class Outcome:
     """kind, message, traceback, hash; None on success."""
     seconds: float = 0.0
     checkpoint_step: int = 0
+    bytes: int = 0
+    """Size of what it published."""
     is_charged: bool = True
     """False when the driver, not the stage, is to blame."""
     notes: tuple[str, ...] = ()

@@ -167,11 +167,15 @@ class Budget(Part):
     gpu_hours: Annotated[float, Field(gt=0)] | None = None
     wall_hours: Annotated[float, Field(gt=0)] | None = None
     """From submission on; checked while it runs."""
+    flops: Annotated[float, Field(gt=0)] | None = None
+    """By formula, of all attempts; of one that did not end, the part that its steps say."""
+    checkpoint_gb: Annotated[float, Field(gt=0)] | None = None
+    """Published by training stages, 10**9 bytes each."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not self.model_fields_set:
-            raise ValueError("allowed: at least one of hours, gpu_hours, wall_hours")
+            raise ValueError(f"allowed: at least one of {', '.join(type(self).model_fields)}")
         return self
 
 

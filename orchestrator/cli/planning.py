@@ -171,7 +171,7 @@ def _cost_sentence(shown: Preview) -> str:
     gpus = f", {found.gpu_hours:.3g} GPU-hours" if found.gpu_hours else ""
     all_arms = f", all {study.num_arms} arms included" if study.search else ""
     more = f"; at most {study.most_seeds / len(study.seed_list):.3g} times that with all seeds" if study.num_looks > 1 else ""
-    return (f"Expected cost: {wording.flops(found.flops)} FLOPs, {wording.duration(found.hours * 3600)} in stages{gpus}, "
+    return (f"Expected cost: {wording.flops(found.flops)}, {wording.duration(found.hours * 3600)} in stages{gpus}, "
             f"{wording.size(found.checkpoint_gb * 1e9)} of checkpoints, {wording.duration(found.wall_s)} here{all_arms}{more}.")
 
 

@@ -177,8 +177,10 @@ def _cost_lines(results: Results) -> list[str]:
     lines = [f"budget:   {', '.join(f'{limit_name(name)} {value:g}' for name, value in limit.items())}"] if limit else []
     if guess:
         gpus = f", {took.gpu_hours:.3g} GPU-hours (expected {guess['gpu_hours']:.3g})" if guess["gpu_hours"] else ""
+        disk, size = (wording.size(each * 1e9) for each in (took.checkpoint_gb, guess["checkpoint_gb"]))
         lines.append(f"cost:     {wording.duration(took.hours * 3600)} in attempts (expected {wording.duration(guess['hours'] * 3600)}), "
-                     f"{wording.duration(took.wall_hours * 3600)} since submission (expected {wording.duration(guess['wall_s'])}){gpus}")
+                     f"{wording.duration(took.wall_hours * 3600)} since submission (expected {wording.duration(guess['wall_s'])}){gpus}, "
+                     f"{wording.flops(took.flops)} (expected {wording.flops(guess['flops'])}), {disk} of checkpoints (expected {size})")
     return lines
 
 

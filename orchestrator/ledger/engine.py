@@ -30,7 +30,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from orchestrator.errors import LedgerAway, LostLease, OrchestratorError
 from orchestrator.ledger.tables import driver_lease, now_s
 
-HEAD = "0005"
+HEAD = "0006"
 """Newest migration; a ledger beyond it was written by a newer release."""
 RETRY_FOR_S = 30.0
 _PASSING = frozenset({

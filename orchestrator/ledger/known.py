@@ -8,14 +8,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, func, literal, select
+from sqlalchemy import Connection, Engine, func, literal, select
 
 from orchestrator.ledger import tables as t
-from orchestrator.states import LIVE_ATTEMPTS, LIVE_STAGES, StageState
+from orchestrator.states import LIVE_ATTEMPTS, LIVE_STAGES, AttemptState, StageState
 
 _CHUNK = 500
 """Ids in one statement; engines limit the number of bound values."""
@@ -73,6 +74,19 @@ class StageFiles:
     """Number -> state."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spendings:
+    """What attempts made for a study took, by kind of stage."""
+
+    seconds: dict[str, float]
+    bytes: dict[str, int]
+    """Published."""
+    wall_s: float
+    """Of the study, since it was submitted."""
+    flops: float
+    """By formula, of all kinds."""
+
+
 def stage_files(engine: Engine) -> dict[str, StageFiles]:
     """Return every stage of the ledger by its id."""
     with engine.connect() as connection:
@@ -127,15 +141,37 @@ def stage_states(engine: Engine, stage_ids: Sequence[str]) -> dict[str, str]:
     return states
 
 
-def spent_seconds(engine: Engine, study_id: str) -> tuple[dict[str, float], float]:
-    """Return seconds of all attempts made for a study by kind of stage, running ones up to now, and of the study since submission."""
+def spent_sums(engine: Engine, study_id: str) -> Spendings:
+    """Add up all attempts made for a study, running ones up to now."""
     a, s = t.attempts.c, t.studies.c
-    took = func.sum(func.coalesce(a.ended_at, t.now_s()) - a.started_at)
-    query = (select(t.stages.c.kind, took.label("seconds")).join(t.stages, t.stages.c.stage_id == a.stage_id)
+    took = func.sum(func.coalesce(a.ended_at, t.now_s()) - a.started_at).label("seconds")
+    query = (select(t.stages.c.kind, took, func.sum(a.bytes).label("bytes")).join(t.stages, t.stages.c.stage_id == a.stage_id)
              .where(a.study_id == study_id).group_by(t.stages.c.kind))
     wall = select(func.coalesce(s.ended_at, t.now_s()) - s.created_at).where(s.study_id == study_id)
     with engine.connect() as connection:
-        return {row.kind: float(row.seconds) for row in connection.execute(query)}, float(connection.execute(wall).scalar_one())
+        rows = connection.execute(query).all()
+        return Spendings(seconds={row.kind: float(row.seconds) for row in rows}, bytes={row.kind: int(row.bytes) for row in rows},
+                         wall_s=float(connection.execute(wall).scalar_one()), flops=_spent_flops(connection, study_id))
+
+
+def _spent_flops(connection: Connection, study_id: str) -> float:
+    """Count a stage done in one attempt whole, of others the steps that each attempt made."""
+    a, before, flops = t.attempts.c, t.attempts.alias("before").c, t.stages.c.flops
+    mine, is_whole = a.study_id == study_id, (a.attempt_no == 1) & (a.state == AttemptState.SUCCEEDED)
+    of_stage = t.attempts.join(t.stages, t.stages.c.stage_id == a.stage_id)
+    whole = connection.execute(select(func.sum(flops)).select_from(of_stage).where(mine, is_whole)).scalar() or 0.0
+    earlier = of_stage.outerjoin(before.stage_id.table, (before.stage_id == a.stage_id) & (before.attempt_no == a.attempt_no - 1))
+    query = select(flops, a.state, a.progress, before.checkpoint_step).select_from(earlier).where(mine, ~is_whole)
+    return float(whole) + math.fsum(row.flops * _part(row.state, row.progress, row.checkpoint_step) for row in connection.execute(query))
+
+
+def _part(state: str, progress: str | None, began_at: int | None) -> float:
+    """Return the part of a stage's steps that an attempt made, 0 to 1; it began at the checkpoint of the attempt before it."""
+    report, is_done = json.loads(progress or "{}"), state == AttemptState.SUCCEEDED
+    if not report.get("steps"):
+        return float(is_done)
+    end = report["steps"] if is_done else report.get("step", 0)
+    return float(min(1.0, max(0.0, (end - (began_at or 0)) / report["steps"])))
 
 
 def keep_estimate(engine: Engine, study_id: str, estimate: dict[str, Any]) -> None:

@@ -168,6 +168,7 @@ attempts = Table(
     Column("ended_at", Double),
     Column("is_charged", Boolean, nullable=False),
     Column("checkpoint_step", BigInteger, nullable=False),  # newest step to resume from, when it ended
+    Column("bytes", BigInteger, nullable=False, server_default=text("0")),  # published by it
     Column("progress", Text),
     Column("failure", Text),
     Column("failure_hash", String(64), nullable=False),  # equal errors have equal hashes; "" without one

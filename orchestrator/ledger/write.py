@@ -124,7 +124,7 @@ class _Writer:
                 & (attempts.epoch == self._fence.epoch) & attempts.state.in_(LIVE_ATTEMPTS))
         changed = self._tx.connection.execute(t.attempts.update().where(mine).values(
             state=str(outcome.state), ended_at=self._tx.now, is_charged=outcome.is_charged, failure=failure,
-            failure_hash=str((outcome.failure or {}).get("hash", "")), checkpoint_step=outcome.checkpoint_step,
+            failure_hash=str((outcome.failure or {}).get("hash", "")), checkpoint_step=outcome.checkpoint_step, bytes=outcome.bytes,
             result=None if outcome.result is None else dump(outcome.result)))
         if changed.rowcount != 1:
             raise StaleWrite(f"attempt {outcome.attempt_id} is no longer ours; its {outcome.state} is not accepted")

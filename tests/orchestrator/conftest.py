@@ -1,15 +1,19 @@
 """Studies written in a test, and a start checkpoint that is always there; empty ledgers come from `tests.ledgers`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from model.manifest import publish
 from orchestrator import artifacts
+from orchestrator.ledger import open_ledger
+from orchestrator.ledger.reach import Engine
 from orchestrator.plan import Plan, make_plan
+from orchestrator.settings import Settings
 from orchestrator.study import Study, load_study
 from tests.ledgers import engine, fresh_ledger, ledger_url, postgres, postgres_url, sqlite_url  # noqa: F401 (fixtures)
+from tests.toy import toy_settings
 
 ALPHA = """
 name: written
@@ -19,6 +23,20 @@ vary: {sft.mixture.alpha.science: [0, 0.1, 0.5]}
 seeds: 2
 select: {maximize: knowledge, baseline: {sft.mixture.alpha.science: 0}}
 """
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Of a driver in this process, with a ledger in a folder."""
+    return toy_settings(tmp_path)
+
+
+@pytest.fixture
+def ledger(settings: Settings) -> Iterator[Engine]:
+    """The empty ledger that `settings` names."""
+    opened = open_ledger(settings.ledger_url)
+    yield opened
+    opened.dispose()
 
 
 @pytest.fixture

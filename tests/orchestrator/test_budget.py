@@ -1,33 +1,29 @@
 """Budgets: refused when the plan expects more, paused when it is spent; estimate and actual side by side."""
 
 import threading
+from dataclasses import asdict
 
 import pytest
 
+from model.manifest import publish
 from orchestrator import actions
-from orchestrator.budget import Spent, over
+from orchestrator.attempt import run_attempt
+from orchestrator.budget import Spent, over, spent
 from orchestrator.cli.preview import preview
+from orchestrator.cli.tables import _cost_lines
 from orchestrator.driver import Exit, drive
 from orchestrator.errors import StudyError
 from orchestrator.executor import InlineExecutor
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
+from orchestrator.ledger import tables as t
+from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.known import keep_estimate
+from orchestrator.plan import _Context
 from orchestrator.results import study_results
+from orchestrator.schema import Resources
 from orchestrator.study import Budget
 from orchestrator.submit import submit
-from tests.toy import toy_settings
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return toy_settings(tmp_path)
-
-
-@pytest.fixture
-def engine(settings):
-    engine = open_ledger(settings.ledger_url)
-    yield engine
-    engine.dispose()
+from tests.toy import toy_plan
 
 
 def slowly(order, _report, _should_stop):
@@ -43,42 +39,95 @@ def with_budget(text):
 def test_a_plan_that_expects_more_is_refused_at_its_line(planned):
     with pytest.raises(StudyError, match=r"budget.hours: .* hours estimated; allowed: 1e-06"):
         planned(with_budget("{hours: 0.000001}"))
+    with pytest.raises(StudyError, match=r"budget.flops: .* flops estimated; allowed: 1000"):
+        planned(with_budget("{flops: 1000}"))
+    with pytest.raises(StudyError, match=r"budget.checkpoint_gb: .* checkpoint gb estimated; allowed: 1e-06"):
+        planned(with_budget("{checkpoint_gb: 0.000001}"))
 
 
 def test_a_budget_without_a_limit_is_refused(planned):
-    with pytest.raises(StudyError, match="at least one of hours, gpu_hours, wall_hours"):
+    with pytest.raises(StudyError, match="at least one of hours, gpu_hours, wall_hours, flops, checkpoint_gb"):
         planned(with_budget("{}"))
 
 
 @pytest.mark.parametrize(("limit", "spent"), [("hours", Spent(hours=2, gpu_hours=0, wall_hours=0)),
                                               ("gpu_hours", Spent(hours=0, gpu_hours=2, wall_hours=0)),
-                                              ("wall_hours", Spent(hours=0, gpu_hours=0, wall_hours=2))])
+                                              ("wall_hours", Spent(hours=0, gpu_hours=0, wall_hours=2)),
+                                              ("flops", Spent(hours=0, gpu_hours=0, wall_hours=0, flops=2)),
+                                              ("checkpoint_gb", Spent(hours=0, gpu_hours=0, wall_hours=0, checkpoint_gb=2))])
 def test_each_limit_is_reached_by_its_own_sum(limit, spent):
     assert limit.replace("_", " ") in over(Budget(**{limit: 2.0}), spent)
     assert over(Budget(**{limit: 2.1}), spent) == ""
 
 
-def test_a_spent_budget_pauses_the_study_until_the_file_allows_more(settings, engine, planned):
-    study_id = submit(engine, planned(with_budget("{wall_hours: 0.0000001}")))
+def test_a_spent_budget_pauses_the_study_until_the_file_allows_more(settings, ledger, planned):
+    study_id = submit(ledger, planned(with_budget("{wall_hours: 0.0000001}")))
     assert drive(settings, until=study_id, executor=lambda _: InlineExecutor(slowly)) is Exit.PAUSED
-    row = read.study(engine, study_id)
+    row = read.study(ledger, study_id)
     assert "wall hours are spent; raise `budget`" in row.reason
     assert row.stages_done < row.stages_total
-    assert submit(engine, planned(with_budget("{wall_hours: 9}"))) == study_id
-    actions.resume(engine, study_id)
+    assert submit(ledger, planned(with_budget("{wall_hours: 9}"))) == study_id
+    actions.resume(ledger, study_id)
     assert drive(settings, until=study_id, executor=lambda _: InlineExecutor(slowly)) is Exit.FINISHED
 
 
-def test_estimate_is_kept_once_and_shown_beside_what_was_spent(settings, engine, planned):
+def publishing(order, report, should_stop):
+    """Publish a kilobyte, whatever was asked for."""
+    def work_done(work):
+        publish(work.out, lambda folder: (folder / "made").write_bytes(bytes(1000)) and None)
+        return {"benchmark": work.spec.get("benchmark"), "score": 50.0, "num_items": 4, "loss": 1.0}
+
+    return run_attempt(order, {order["kind"]: work_done}, report=report, should_stop=should_stop)
+
+
+def test_what_was_computed_and_published_is_counted_and_stops_the_study(settings, ledger, planned, monkeypatch):
     plan = planned()
-    study_id = submit(engine, plan)
-    keep_estimate(engine, study_id, {"hours": 1.0})
-    keep_estimate(engine, study_id, {"hours": 2.0})
+    study_id = submit(ledger, plan)
+    drive(settings, until=study_id, executor=lambda _: InlineExecutor(publishing))
+    assert [row.failure for row in read.stages(ledger, study_id) if row.failure] == []
+    took = spent(ledger, study_id, Resources(flops_per_s=1e9))
+    assert took.flops == pytest.approx(plan.flops)
+    assert took.checkpoint_gb == pytest.approx(6 * 1e-6)
+    found = " ".join(_cost_lines(study_results(ledger, read.study(ledger, study_id))))
+    assert found == ""
+    keep_estimate(ledger, study_id, asdict(preview(plan, None, slots=2).expected))
+    found = " ".join(_cost_lines(study_results(ledger, read.study(ledger, study_id))))
+    assert "6 kB of checkpoints (expected" in found
+
+
+@pytest.mark.parametrize("limit", ["flops", "checkpoint_gb"])
+def test_flops_and_checkpoints_pause_a_study(settings, ledger, planned, monkeypatch, limit):
+    monkeypatch.setattr(_Context, "_check_budget", lambda *_: None)
+    study_id = submit(ledger, planned(with_budget(f"{{{limit}: 0.0000015}}")))
+    assert drive(settings, until=study_id, executor=lambda _: InlineExecutor(publishing)) is Exit.PAUSED
+    row = read.study(ledger, study_id)
+    assert f"{limit.replace('_', ' ')} are spent; raise `budget`" in row.reason
+    assert row.stages_done < row.stages_total
+
+
+def test_a_stage_that_took_two_attempts_counts_each_step_once(settings, ledger):
+    plan = toy_plan(levels=(0,), seeds=1, benchmarks=("a",))
+    study_id = submit(ledger, plan)
+    with transaction(ledger) as connection:
+        stage = next(each for each in plan.stages.values() if each.kind == "sft")
+        attempt = {"stage_id": stage.stage_id, "study_id": study_id, "driver_id": "d", "epoch": 1, "lease_expires_at": 0.0,
+                   "started_at": 0.0, "ended_at": 0.0, "is_charged": False, "failure_hash": "", "bytes": 0}
+        for number, state, kept, step in ((1, "LOST", 2, 3), (2, "SUCCEEDED", 0, 4)):
+            connection.execute(t.attempts.insert().values(**attempt, attempt_id=str(number), attempt_no=number, state=state,
+                                                          checkpoint_step=kept, progress=f'{{"step": {step}, "steps": 4}}'))
+    assert spent(ledger, study_id, Resources(flops_per_s=1e9)).flops == pytest.approx(stage.flops * (3 + 2) / 4)
+
+
+def test_estimate_is_kept_once_and_shown_beside_what_was_spent(settings, ledger, planned):
+    plan = planned()
+    study_id = submit(ledger, plan)
+    keep_estimate(ledger, study_id, {"hours": 1.0})
+    keep_estimate(ledger, study_id, {"hours": 2.0})
     drive(settings, until=study_id, executor=lambda _: InlineExecutor(slowly))
-    found = study_results(engine, read.study(engine, study_id)).to_json()["budget"]
+    found = study_results(ledger, read.study(ledger, study_id)).to_json()["budget"]
     assert found["estimate"] == {"hours": 1.0}
     assert found["spent"]["hours"] * 3600 >= 0.02 * plan.num_unique
-    assert preview(plan, engine, slots=2).expected.hours == 0
+    assert preview(plan, ledger, slots=2).expected.hours == 0
 
 
 def test_a_search_is_priced_with_all_its_arms(planned):

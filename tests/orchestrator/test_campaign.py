@@ -7,11 +7,10 @@ from orchestrator.campaign import for_plan, in_order, references, selections, ta
 from orchestrator.driver import drive
 from orchestrator.errors import StudyError
 from orchestrator.executor import InlineExecutor
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
 from orchestrator.plan import make_plan
 from orchestrator.study import load_campaign
 from orchestrator.submit import submit
-from tests.toy import toy_settings
 
 PATH = "sft.mixture.alpha.science"
 LATER = """
@@ -23,18 +22,6 @@ vary: {sft.images.tile: [low, high]}
 seeds: 2
 select: {maximize: mmbase, baseline: {sft.images.tile: low}}
 """
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return toy_settings(tmp_path)
-
-
-@pytest.fixture
-def engine(settings):
-    engine = open_ledger(settings.ledger_url)
-    yield engine
-    engine.dispose()
 
 
 def scoring(best):
@@ -53,20 +40,20 @@ def scoring(best):
     return carried_out
 
 
-def run_first(settings, engine, planned, best):
-    study_id = submit(engine, planned(), update=True)
+def run_first(settings, ledger, planned, best):
+    study_id = submit(ledger, planned(), update=True)
     drive(settings, until=study_id, executor=lambda _: InlineExecutor(scoring(best)))
     return study_id
 
 
-def test_a_later_study_takes_what_the_earlier_one_chose(settings, engine, planned, write):
-    first = run_first(settings, engine, planned, 0.5)
+def test_a_later_study_takes_what_the_earlier_one_chose(settings, ledger, planned, write):
+    first = run_first(settings, ledger, planned, 0.5)
     later = write(text=LATER)
-    plan = make_plan(later, "tiny", **for_plan(selections(engine, later, "tiny")))
+    plan = make_plan(later, "tiny", **for_plan(selections(ledger, later, "tiny")))
     assert {trial.config["sft"]["mixture"]["alpha"]["science"] for trial in plan.trials} == {0.5}
     assert any(note.startswith("takes what written chose, which is selected: science=0.5") for note in plan.notes)
-    submit(engine, plan)
-    kept = taken(read.study(engine, "later").spec)["written"]
+    submit(ledger, plan)
+    kept = taken(read.study(ledger, "later").spec)["written"]
     assert (kept.levels, kept.kind, kept.study_id) == ({PATH: 0.5}, "selected", first)
 
 
@@ -78,13 +65,13 @@ def test_another_verdict_makes_another_version_and_another_wording_does_not(writ
     assert hash_of(0.5, "a") == hash_of(0.5, "b") != hash_of(0.1, "a")
 
 
-def test_a_study_without_a_verdict_is_named(settings, engine, planned, write):
+def test_a_study_without_a_verdict_is_named(settings, ledger, planned, write):
     later = write(text=LATER)
     with pytest.raises(StudyError, match="verdict of written, which was not run at scale tiny"):
-        selections(engine, later, "tiny")
-    submit(engine, planned())
+        selections(ledger, later, "tiny")
+    submit(ledger, planned())
     with pytest.raises(StudyError, match="verdict of written, which is queued"):
-        selections(engine, later, "tiny")
+        selections(ledger, later, "tiny")
 
 
 def in_campaign(tmp_path, *studies):

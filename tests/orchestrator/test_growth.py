@@ -43,33 +43,21 @@ def scored(order, _report, _should_stop):
 
 
 @pytest.fixture
-def settings(tmp_path):
-    return toy_settings(tmp_path)
-
-
-@pytest.fixture
-def engine(settings):
-    engine = open_ledger(settings.ledger_url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def study_id(engine, planned):
-    return submit(engine, planned(text=SEARCH))
+def study_id(ledger, planned):
+    return submit(ledger, planned(text=SEARCH))
 
 
 def run(settings, study_id):
     return drive(settings, until=study_id, executor=lambda _: InlineExecutor(scored))
 
 
-def levels(engine, study_id):
-    return list(dict.fromkeys(row.levels[PATH] for row in read.trials(engine, study_id)))
+def levels(ledger, study_id):
+    return list(dict.fromkeys(row.levels[PATH] for row in read.trials(ledger, study_id)))
 
 
-def next_levels(settings, engine, study_id, call=None):
+def next_levels(settings, ledger, study_id, call=None):
     """Return the levels of the next proposed arm."""
-    return Growth(engine, settings, call).step(study_id).plan.arms[0].levels
+    return Growth(ledger, settings, call).step(study_id).plan.arms[0].levels
 
 
 def by_level(score, noise=0.0):
@@ -97,69 +85,69 @@ LEVELS: dict[str, tuple[float, int]] = {}
 # ---- searches ----
 
 
-def test_a_search_runs_its_baseline_and_all_its_arms(settings, engine, study_id):
+def test_a_search_runs_its_baseline_and_all_its_arms(settings, ledger, study_id):
     assert run(settings, study_id) is Exit.FINISHED
-    row = read.study(engine, "searched")
+    row = read.study(ledger, "searched")
     assert (row.state, row.num_arms, row.num_trials) == ("COMPLETED", 5, 10)
-    assert len(set(levels(engine, study_id))) == 5
-    assert len(read.scores(engine, study_id)) == 10 * len(SUITES["workbench"])
+    assert len(set(levels(ledger, study_id))) == 5
+    assert len(read.scores(ledger, study_id)) == 10 * len(SUITES["workbench"])
 
 
-def test_a_search_that_was_interrupted_proposes_what_it_would_have_proposed(settings, engine, study_id):
-    assert next_levels(settings, engine, study_id) == next_levels(settings, engine, study_id)
+def test_a_search_that_was_interrupted_proposes_what_it_would_have_proposed(settings, ledger, study_id):
+    assert next_levels(settings, ledger, study_id) == next_levels(settings, ledger, study_id)
 
 
-def test_a_space_without_anything_new_ends_the_search(settings, engine, planned):
-    study_id = submit(engine, planned(("{float: [0.0, 1.0]}", "{choice: [0, 0.5]}"), text=SEARCH))
+def test_a_space_without_anything_new_ends_the_search(settings, ledger, planned):
+    study_id = submit(ledger, planned(("{float: [0.0, 1.0]}", "{choice: [0, 0.5]}"), text=SEARCH))
     assert run(settings, study_id) is Exit.FINISHED
-    assert levels(engine, study_id) == [0, 0.5]
+    assert levels(ledger, study_id) == [0, 0.5]
 
 
-def test_what_cannot_be_proposed_pauses_the_study_with_the_reason(settings, engine, study_id, monkeypatch):
+def test_what_cannot_be_proposed_pauses_the_study_with_the_reason(settings, ledger, study_id, monkeypatch):
     monkeypatch.setattr(growth, "propose", lambda *_, **__: {PATH: -1.0})
     assert run(settings, study_id) is Exit.PAUSED
-    assert "allowed: 0 to 1000" in read.study(engine, "searched").reason
+    assert "allowed: 0 to 1000" in read.study(ledger, "searched").reason
 
 
-def test_a_changed_library_is_noticed(settings, engine, study_id):
-    with transaction(engine) as connection:
+def test_a_changed_library_is_noticed(settings, ledger, study_id):
+    with transaction(ledger) as connection:
         connection.execute(t.studies.update().values(spec_hash="another"))
     with pytest.raises(StudyError, match="recipe sft-ablation or scale tiny changed since the study was submitted"):
-        next_levels(settings, engine, study_id)
+        next_levels(settings, ledger, study_id)
 
 
-def test_a_fixed_design_has_nothing_to_add(settings, engine, planned):
+def test_a_fixed_design_has_nothing_to_add(settings, ledger, planned):
     with pytest.raises(StudyError, match="has nothing to add"):
-        next_levels(settings, engine, submit(engine, planned()))
+        next_levels(settings, ledger, submit(ledger, planned()))
 
 
 def gp(planned):
     return planned(("trials: 4", "trials: 4\n  sampler: gp"), text=SEARCH)
 
 
-def test_a_proposal_that_needs_torch_is_made_by_the_executor_and_waited_for(settings, engine, planned):
+def test_a_proposal_that_needs_torch_is_made_by_the_executor_and_waited_for(settings, ledger, planned):
     asked, answer = [], Future()
-    found = Growth(engine, settings, lambda *order: asked.append(order) or answer)
-    study_id = submit(engine, gp(planned))
+    found = Growth(ledger, settings, lambda *order: asked.append(order) or answer)
+    study_id = submit(ledger, gp(planned))
     assert (found.step(study_id).plan, found.step(study_id).plan, found.is_waiting, len(asked)) == (None, None, True, 1)
     answer.set_result({PATH: 0.25})
     assert found.step(study_id).plan.arms[0].levels == {PATH: 0.25}
     assert not found.is_waiting
 
 
-def test_a_proposal_that_fails_elsewhere_is_told(settings, engine, planned):
+def test_a_proposal_that_fails_elsewhere_is_told(settings, ledger, planned):
     answer = Future()
     answer.set_exception(RuntimeError("no memory"))
-    found, study_id = Growth(engine, settings, lambda *_: answer), submit(engine, gp(planned))
+    found, study_id = Growth(ledger, settings, lambda *_: answer), submit(ledger, gp(planned))
     found.step(study_id)
     with pytest.raises(StudyError, match="no proposal by gp: no memory"):
         found.step(study_id)
 
 
-def test_a_search_by_gp_ends(settings, engine, planned):
-    study_id = submit(engine, planned(("trials: 4", "trials: 1\n  sampler: gp"), text=SEARCH))
+def test_a_search_by_gp_ends(settings, ledger, planned):
+    study_id = submit(ledger, planned(("trials: 4", "trials: 1\n  sampler: gp"), text=SEARCH))
     assert run(settings, study_id) is Exit.FINISHED
-    assert len(levels(engine, study_id)) == 2
+    assert len(levels(ledger, study_id)) == 2
 
 
 # ---- constraints on what is known before training ----
@@ -179,44 +167,44 @@ select: {maximize: knowledge, baseline: {sft.images.grid: [1, 4]}}
 GRID = "sft.images.grid"
 
 
-def searched(settings, engine, planned, sampler="tpe"):
-    study_id = submit(engine, planned(text=GRIDS.replace("SAMPLER", sampler)))
+def searched(settings, ledger, planned, sampler="tpe"):
+    study_id = submit(ledger, planned(text=GRIDS.replace("SAMPLER", sampler)))
     assert run(settings, study_id) is Exit.FINISHED
     return study_id
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "nsga2"])
-def test_what_misses_a_constraint_before_training_is_recorded_and_never_trained(settings, engine, planned, sampler):
-    study_id = searched(settings, engine, planned, sampler)
-    trained = {row.arm_key: known_before(row.config)["tokens_per_image"] for row in read.trials(engine, study_id)}
-    found = study_results(engine, read.study(engine, study_id)).search
+def test_what_misses_a_constraint_before_training_is_recorded_and_never_trained(settings, ledger, planned, sampler):
+    study_id = searched(settings, ledger, planned, sampler)
+    trained = {row.arm_key: known_before(row.config)["tokens_per_image"] for row in read.trials(ledger, study_id)}
+    found = study_results(ledger, read.study(ledger, study_id)).search
     assert len(trained) == 1 + 4
     assert all(tokens <= 150 for tokens in trained.values())
     assert found.refused
     assert all(why["value"] > 150 and why["violations"] == [why["value"] - 150] for why in found.refused.values())
     assert not found.refused.keys() & trained.keys()
-    events = {event.entity_id for event in read.events(engine, study_id, limit=10_000) if event.to_state == "INFEASIBLE"}
+    events = {event.entity_id for event in read.events(ledger, study_id, limit=10_000) if event.to_state == "INFEASIBLE"}
     assert events == found.refused.keys()
-    assert verify(engine).differences == ()
+    assert verify(ledger).differences == ()
 
 
 def test_refusals_are_the_same_for_the_same_ledger_and_seed(tmp_path, planned):
     def arms(folder):
         settings = toy_settings(tmp_path / folder)
-        engine = open_ledger(settings.ledger_url)
-        found = [(arm.key, arm.stopped) for arm in read.arms(engine, searched(settings, engine, planned))]
-        engine.dispose()
+        ledger = open_ledger(settings.ledger_url)
+        found = [(arm.key, arm.stopped) for arm in read.arms(ledger, searched(settings, ledger, planned))]
+        ledger.dispose()
         return found
 
     assert arms("a") == arms("b")
 
 
-def test_a_search_without_anything_feasible_ends_after_so_many_tries(settings, engine, planned, monkeypatch):
+def test_a_search_without_anything_feasible_ends_after_so_many_tries(settings, ledger, planned, monkeypatch):
     monkeypatch.setattr(growth, "MOST_REFUSED", 5)
-    study_id = submit(engine, planned(("<= 150", "<= 1"), text=GRIDS.replace("SAMPLER", "random")))
+    study_id = submit(ledger, planned(("<= 150", "<= 1"), text=GRIDS.replace("SAMPLER", "random")))
     assert run(settings, study_id) is Exit.FINISHED
-    assert len(study_results(engine, read.study(engine, study_id)).search.refused) == 5
-    assert {row.arm_name for row in read.trials(engine, study_id)} == {"baseline"}
+    assert len(study_results(ledger, read.study(ledger, study_id)).search.refused) == 5
+    assert {row.arm_name for row in read.trials(ledger, study_id)} == {"baseline"}
 
 
 def test_a_constraint_on_an_unknown_metric_is_refused_at_its_line(planned):
@@ -230,10 +218,10 @@ def test_a_constraint_on_an_unknown_metric_is_refused_at_its_line(planned):
 RUNGS = ("trials: 4", "trials: 8\n  sampler: random\n  prune: {rungs: [0.25], keep: 0.5, warmup: 2}")
 
 
-def test_rungs_stop_the_worst_and_train_the_best_in_full(settings, engine, planned):
-    study_id = submit(engine, planned(RUNGS, text=SEARCH))
+def test_rungs_stop_the_worst_and_train_the_best_in_full(settings, ledger, planned):
+    study_id = submit(ledger, planned(RUNGS, text=SEARCH))
     assert drive(settings, until=study_id, executor=lambda _: InlineExecutor(by_level(lambda level: 50 * level))) is Exit.FINISHED
-    rows = read.trials(engine, study_id)
+    rows = read.trials(ledger, study_id)
     stopped = {row.arm_key: row for row in rows if row.stopped}
     whole = {row.arm_key: row.levels[PATH] for row in rows if row.rung == 0}
     assert 1 <= len(stopped) <= 6
@@ -246,15 +234,15 @@ def test_rungs_stop_the_worst_and_train_the_best_in_full(settings, engine, plann
     assert {row.seed for row in rows if row.rung == 1} == {0}
 
 
-def test_stopped_arms_are_recorded_with_score_and_rank_and_enter_no_mean(settings, engine, planned):
-    study_id = submit(engine, planned(RUNGS, text=SEARCH))
+def test_stopped_arms_are_recorded_with_score_and_rank_and_enter_no_mean(settings, ledger, planned):
+    study_id = submit(ledger, planned(RUNGS, text=SEARCH))
     drive(settings, until=study_id, executor=lambda _: InlineExecutor(by_level(lambda level: 50 * level)))
-    found = study_results(engine, read.study(engine, study_id))
+    found = study_results(ledger, read.study(ledger, study_id))
     why = next(iter(found.search.stopped.values()))
     assert why["rung"] == 1
     assert why["rank"] > why["among"] * why["keep"]
     assert not found.search.stopped.keys() & {arm.key for arm in found.arms}
-    events = [event for event in read.events(engine, study_id, limit=10_000) if event.to_state == "STOPPED"]
+    events = [event for event in read.events(ledger, study_id, limit=10_000) if event.to_state == "STOPPED"]
     assert {event.entity_id for event in events} == found.search.stopped.keys()
     assert found.verdict.kind != "incomplete"
 
@@ -265,23 +253,23 @@ def test_stopped_arms_are_recorded_with_score_and_rank_and_enter_no_mean(setting
 ADDED = ("seeds: 2", "seeds: {first: 2, most: 8}\neffect: 2")
 
 
-def seeds_of(engine, study_id):
-    return Counter(row.levels[PATH] for row in read.trials(engine, study_id))
+def seeds_of(ledger, study_id):
+    return Counter(row.levels[PATH] for row in read.trials(ledger, study_id))
 
 
-def test_clear_differences_need_no_further_seed(settings, engine, planned):
-    study_id = submit(engine, planned(ADDED))
+def test_clear_differences_need_no_further_seed(settings, ledger, planned):
+    study_id = submit(ledger, planned(ADDED))
     assert drive(settings, until=study_id, executor=lambda _: InlineExecutor(by_level(lambda level: 60 * level))) is Exit.FINISHED
-    assert seeds_of(engine, study_id) == {0: 2, 0.1: 2, 0.5: 2}
-    assert study_results(engine, read.study(engine, study_id)).verdict.kind == "selected"
+    assert seeds_of(ledger, study_id) == {0: 2, 0.1: 2, 0.5: 2}
+    assert study_results(ledger, read.study(ledger, study_id)).verdict.kind == "selected"
 
 
-def test_seeds_are_added_to_the_arms_that_cannot_be_told_apart_up_to_the_cap(settings, engine, planned):
-    study_id = submit(engine, planned(ADDED))
+def test_seeds_are_added_to_the_arms_that_cannot_be_told_apart_up_to_the_cap(settings, ledger, planned):
+    study_id = submit(ledger, planned(ADDED))
     executor = InlineExecutor(by_level(lambda level: 50 if level else 0, noise=6.0))
     assert drive(settings, until=study_id, executor=lambda _: executor) is Exit.FINISHED
-    seeds = seeds_of(engine, study_id)
+    seeds = seeds_of(ledger, study_id)
     assert seeds[0] < seeds[0.1] == seeds[0.5] == 8
-    found = study_results(engine, read.study(engine, study_id))
+    found = study_results(ledger, read.study(ledger, study_id))
     assert (found.looks, found.verdict.kind) == (3, "underpowered")
     assert "all 3 looks together keep 5 %" in found.seed_note
