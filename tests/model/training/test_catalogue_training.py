@@ -1,5 +1,7 @@
-"""Real training on data sets on disk: parquet, JSON and tar; stopped and resumed equals undisturbed; reports by source."""
+"""Real training on data sets on disk: parquet, JSON and tar; stopped or killed and resumed equals undisturbed; reports by source."""
 
+import multiprocessing
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +27,11 @@ def data(tmp_path):
     return DataConfig(source="catalogue", catalogue=corpora.catalogue(tmp_path, *sources))
 
 
-def stage(folder, data, *, stop_before=None, config=CONFIG):
+def stage(folder, data, *, stop_before=None, config=CONFIG, report=lambda _: None):
     folder.mkdir(exist_ok=True)
     asked = iter(range(100))
     return train_stage(config=config, model_config=MODEL, data=data, seed=0, start=None, checkpoints=folder / "checkpoints",
-                       out=folder / "out", report=lambda _: None, should_stop=lambda: next(asked) == stop_before)
+                       out=folder / "out", report=report, should_stop=lambda: next(asked) == stop_before)
 
 
 def test_a_stopped_and_resumed_epoch_equals_an_undisturbed_one(tmp_path, data):
@@ -40,6 +42,41 @@ def test_a_stopped_and_resumed_epoch_equals_an_undisturbed_one(tmp_path, data):
     assert resumed["resumed_from"] == 3
     assert resumed["sources"] == straight["sources"]
     weights = [load_file(tmp_path / name / "out" / "model.safetensors") for name in ("straight", "stopped")]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
+def train_until_killed(folder, data, config, line):
+    """Train in a process of its own; after the third step wait for the end."""
+    def report(progress):
+        line.send(progress["step"])
+        if progress["step"] == 3:
+            line.recv()
+
+    stage(folder, data, config=config, report=report)
+
+
+def kill_after_three_steps(folder, data, config):
+    """Train in another process, and kill it with SIGKILL between its third step and its next checkpoint."""
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    child = spawn.Process(target=train_until_killed, args=(folder, data, config, theirs))
+    child.start()
+    assert [ours.recv() for _ in range(3)] == [1, 2, 3]
+    child.kill()
+    child.join()
+    return child.exitcode
+
+
+def test_a_killed_and_resumed_epoch_equals_an_undisturbed_one(tmp_path, data):
+    epoch = replace(CONFIG, mixture=SftMixture(alpha=Alpha(general=1)), batch=4)  # 24 samples: each of the 12 twice
+    straight = stage(tmp_path / "straight", data, config=epoch)
+    assert {row["passes"] for row in straight["sources"].values()} == {2}
+    assert kill_after_three_steps(tmp_path / "killed", data, epoch) == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "out").exists()
+    resumed = stage(tmp_path / "killed", data, config=epoch)
+    assert resumed["resumed_from"] == 2
+    assert resumed["sources"] == straight["sources"]
+    weights = [load_file(tmp_path / name / "out" / "model.safetensors") for name in ("straight", "killed")]
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
 
