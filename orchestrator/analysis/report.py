@@ -42,7 +42,7 @@ def write_report(results: Results, path: Path) -> Path:
 def render(results: Results) -> str:
     """Return the page."""
     parts = [_head(results), _verdict(results), _numbers(results), _curve(results), _arms(results), _benchmarks(results),
-             _published(results), _evidence(results), _reproduce(results)]
+             _data(results), _published(results), _evidence(results), _reproduce(results)]
     title = escape(f"{results.study.name} – {results.study.scale}")
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(title=title, body="\n".join(part for part in parts if part))
 
@@ -141,6 +141,21 @@ def _benchmarks(results: Results) -> str:
     rows = [[f"<td>{escape(each.name)}<small>{escape(each.category or '')}</small></td>",
              *(_score_cell(arm.metrics.get(each.name), is_long=True) for arm in results.arms)] for each in shown]
     return f"<h2>Benchmarks</h2>{_rows(['Benchmark', *(arm.name for arm in results.arms)], rows)}"
+
+
+def _data(results: Results) -> str:
+    """Show what each arm was trained on, by stage and source."""
+    if not results.data:
+        return ""
+    names = {arm.key: arm.name for arm in results.arms}
+    rows = [[_cell_text(names[each.arm_key]), _cell_text(each.kind), _cell_text(each.source), f"<td>{each.asked:,.1f}</td>",
+             f"<td>{each.samples:,.1f}</td>", f"<td>{each.tokens:,.0f}</td>", f"<td>{each.supervised:,.0f}</td>",
+             f"<td>{MISSING if each.passes is None else f'{each.passes:.2f}'}</td>", f"<td>{each.broken:g}</td>"] for each in results.data]
+    heads = ["Arm", "Stage", "Source", "asked for", "drawn", "tokens", "supervised", "passes", "skipped"]
+    note = ("Means over the arm's trials. Asked for: samples by the mixture; drawn: samples trained on; supervised: tokens that carry "
+            f"loss; passes: how often the source was gone through, {MISSING} where it has no end; skipped: broken samples that others "
+            "stood in for.")
+    return f'<h2>Training data</h2>{_rows(heads, rows)}<p class="note">{escape(note)}</p>'
 
 
 def _published(results: Results) -> str:

@@ -2,6 +2,10 @@
 
 import functools
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,6 +67,13 @@ def stage_results(lab):
     return [record["result"] for record in records if "sources" in (record["result"] or {})]
 
 
+def data_rows(page):
+    """The rows of the report's table of training data: source -> its numbers, of the last arm that has it."""
+    table = page.read_text().partition("<h2>Training data</h2>")[2].partition("</table>")[0]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
+    return {row[2]: row[3:] for row in rows}
+
+
 def test_a_study_on_own_data_runs_to_its_verdict_and_reports_its_sources(lab):
     done = ablate(lab, "run", "--json")
     assert done.exit_code == 0, done.output
@@ -76,8 +87,27 @@ def test_a_study_on_own_data_runs_to_its_verdict_and_reports_its_sources(lab):
     assert (science["kind"], science["asked"], science["samples"], science["passes"]) == ("sft", 4, 4, 0.8)
     shown = CliRunner().invoke(main, ["results", "own-data", "--data"]).stdout
     assert "science/ScienceQA" in shown
+    page = lab / "page.html"
+    assert CliRunner().invoke(main, ["report", "own-data", "--output", str(page)]).exit_code == 0
+    assert data_rows(page)["science/ScienceQA"][:2] == ["4.0", "4.0"]  # asked for, drawn
+    assert data_rows(page)["science/ScienceQA"][-2:] == ["0.80", "0"]  # passes, skipped
     again = ablate(lab, "run")
     assert "nothing to do" in again.stderr
+
+
+def test_the_command_itself_runs_it_on_ray_from_json_parquet_and_tar(lab, monkeypatch):
+    monkeypatch.setenv("HOME", str(lab))  # Ray must not write into the user's
+    for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    command = [Path(sys.executable).parent / "ablate", "run", lab / "own-data.yaml", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["counts"]["trials_done"] == 2
+    assert {row["source"] for row in found["data"] if row["samples"]} == {"general/LLaVA v1.5 GQA", "general/ours", "science/ScienceQA"}
+    said = [json.loads(path.read_text()) for path in (lab / "home" / "artifacts").rglob("result.json")]
+    assert len(said) == 4
+    assert os.getpid() not in {each["pid"] for each in said}
 
 
 def test_changed_data_are_another_study_and_the_difference_is_shown(lab):
@@ -96,7 +126,7 @@ def test_a_broken_sample_fails_its_stage_with_file_and_index(lab):
     path.write_text("\n".join("{broken" for _ in path.read_text().splitlines()))
     failed = ablate(lab, "run")
     assert failed.exit_code == 1
-    said = CliRunner().invoke(main, ["status", "own-data"]).stdout
+    said = " ".join(CliRunner().invoke(main, ["status", "own-data"]).stdout.split())  # wrapped where the path ends
     assert "general.jsonl:" in said
     assert "not JSON" in said
 
