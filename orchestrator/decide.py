@@ -6,21 +6,24 @@
 - A stage wanted by most unfinished trials goes first, since it unblocks most; then the older study, then plan order.
 - A stage of several workers takes a slot for each; no other stage overtakes the one whose turn it is.
 - A stage now running is waited for by every trial that needs it, of whatever study: it is simply not QUEUED.
+- What is looked at is what changed (`snapshot_index`), or 10,000 trials would be walked through for each that ends.
 """
 
 from __future__ import annotations
 
 import math
 import uuid
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import takewhile
 
 from orchestrator.fair_share import shared_out
 from orchestrator.snapshot import (
     Action,
     Claim,
+    Draft,
     Finish,
     MoveStage,
     MoveStudy,
@@ -33,23 +36,17 @@ from orchestrator.snapshot import (
     StageView,
     Start,
     Stop,
-    TrialView,
     Write,
-    evolve,
 )
 from orchestrator.states import (
     BUDGETS,
     CRASH_LOOP,
-    LIVE_STAGES,
     LIVE_STUDIES,
     POISONED,
-    TERMINAL_STAGES,
-    TERMINAL_TRIALS,
     AttemptState,
     StageState,
     StudyState,
     study_state,
-    trial_state,
 )
 
 LONGEST_WAIT_S = 60.0
@@ -58,7 +55,13 @@ _HARMLESS = frozenset({AttemptState.PREEMPTED, AttemptState.CANCELLED, AttemptSt
 
 def decide(snapshot: Snapshot, observed: Observed, now: float, *, retry_base_s: float = 1.0,
            stop_grace_s: float = 25.0) -> list[Action]:
-    """Return what to do now, in the order in which it must be done.
+    """Return what to do now, in the order in which it must be done; see `decided`."""
+    return decided(snapshot, observed, now, retry_base_s=retry_base_s, stop_grace_s=stop_grace_s)[0]
+
+
+def decided(snapshot: Snapshot, observed: Observed, now: float, *, retry_base_s: float = 1.0,
+            stop_grace_s: float = 25.0) -> tuple[list[Action], Snapshot]:
+    """Return what to do now, in the order in which it must be done, and the snapshot once the ledger has accepted it.
 
     Args:
         snapshot: the ledger's part.
@@ -70,7 +73,8 @@ def decide(snapshot: Snapshot, observed: Observed, now: float, *, retry_base_s: 
     work = _Work(snapshot, observed, now)
     work.do(_finishes(work, retry_base_s))
     work.do(_starts(work))
-    work.do(_readiness(work))
+    while work.draft.index.due:  # what is skipped makes its children moot
+        work.do(_readiness(work))
     work.do(_trials(work))
     work.do(_studies(work))
     work.actions += _stops(work, stop_grace_s)
@@ -78,7 +82,7 @@ def decide(snapshot: Snapshot, observed: Observed, now: float, *, retry_base_s: 
         work.do(_claims(work))
         work.do(_trials(work))  # the first claim makes its trials RUNNING
         work.actions += _proposals(work)
-    return work.actions
+    return work.actions, work.draft.snapshot()
 
 
 def retry_delay_s(num_failed: int, *, base_s: float) -> float:
@@ -92,35 +96,27 @@ class _Work:
     """A snapshot that moves on as actions are decided."""
 
     def __init__(self, snapshot: Snapshot, observed: Observed, now: float) -> None:
-        self.snapshot, self.observed, self.now = snapshot, observed, now
+        self.draft, self.observed, self.now = Draft(snapshot), observed, now
         self.actions: list[Action] = []
 
-    def do(self, writes: list[Write]) -> None:
-        if writes:
-            self.actions += writes
-            self.snapshot = evolve(self.snapshot, writes)
-
-    def wanted(self, states: frozenset[StudyState]) -> Counter[str]:
-        """Count for each stage the unfinished trials that need it, of studies in these states."""
-        studies = self.snapshot.studies
-        return Counter(stage_id for trial in self.snapshot.trials.values()
-                       if trial.state not in TERMINAL_TRIALS and studies[trial.study_id].state in states
-                       for stage_id in trial.stage_ids)
+    def do(self, writes: Sequence[Write]) -> None:
+        self.actions += writes
+        self.draft.apply(writes)
 
 
 # ---- what ended, what started --------------------------------------------------------------------------------------
 
 
 def _finishes(work: _Work, retry_base_s: float) -> list[Write]:
-    wanted = work.wanted(LIVE_STUDIES | {StudyState.PAUSED})
+    wanted = work.draft.index.wanted_open
     found: list[Write] = []
     for outcome in work.observed.outcomes:
-        attempt = work.snapshot.attempts.get(outcome.attempt_id)
+        attempt = work.draft.attempts.get(outcome.attempt_id)
         if attempt is None:  # a late report of an attempt that was given up: stays on disk, is not accepted
             continue
-        stage = work.snapshot.stages[attempt.stage_id]
-        outcome = _judged(outcome, stage, is_wanted=wanted[stage.stage_id] > 0)
-        target, why = _after(outcome, stage, is_wanted=wanted[stage.stage_id] > 0)
+        stage = work.draft.stages[attempt.stage_id]
+        outcome = _judged(outcome, stage, is_wanted=wanted.get(stage.stage_id, 0) > 0)
+        target, why = _after(outcome, stage, is_wanted=wanted.get(stage.stage_id, 0) > 0)
         if why:
             message = (outcome.failure or {}).get("message", outcome.state)
             outcome = replace(outcome, failure={**(outcome.failure or {}), "message": f"{message}\ngiven up: {why}"})
@@ -191,7 +187,7 @@ def is_finite(value: object) -> bool:
 
 
 def _starts(work: _Work) -> list[Write]:
-    attempts = (work.snapshot.attempts.get(attempt_id) for attempt_id in sorted(work.observed.started))
+    attempts = (work.draft.attempts.get(attempt_id) for attempt_id in sorted(work.observed.started))
     return [Start(each.attempt_id, each.stage_id) for each in attempts if each and each.state is AttemptState.LEASED]
 
 
@@ -200,100 +196,58 @@ def _starts(work: _Work) -> list[Write]:
 
 def _readiness(work: _Work) -> list[Write]:
     """Queue stages whose parents are done, skip those whose parents failed, cancel those that nobody wants."""
-    states = {stage_id: stage.state for stage_id, stage in work.snapshot.stages.items()}
-    wanted = work.wanted(LIVE_STUDIES | {StudyState.PAUSED})
-    found: list[Write] = []
-    for stage in _parents_first(work.snapshot.stages):
-        target = _readied(stage, states, is_wanted=wanted[stage.stage_id] > 0)
-        if target is not stage.state:
-            states[stage.stage_id] = target
-            found.append(MoveStage(stage.stage_id, stage.state, target))
-    return found
-
-
-def _readied(stage: StageView, states: Mapping[str, StageState], *, is_wanted: bool) -> StageState:
-    if stage.state in TERMINAL_STAGES or stage.state in LIVE_STAGES:
-        return stage.state
-    if not is_wanted:
-        return StageState.CANCELLED
-    if stage.state is StageState.QUEUED:
-        return stage.state
-    parents = [states[parent_id] for parent_id in stage.parent_ids]
-    if all(parent is StageState.SUCCEEDED for parent in parents):
-        return StageState.QUEUED
-    is_moot = any(parent in TERMINAL_STAGES and parent is not StageState.SUCCEEDED for parent in parents)
-    return StageState.SKIPPED if is_moot else stage.state
-
-
-def _parents_first(stages: Mapping[str, StageView]) -> Iterator[StageView]:
-    seen: set[str] = set()
-    for stage in stages.values():
-        chain = [stage]
-        while chain:
-            waiting = [parent for parent in chain[-1].parent_ids if parent not in seen and parent in stages]
-            if waiting:
-                chain.append(stages[waiting[0]])
-                continue
-            done = chain.pop()
-            if done.stage_id not in seen:
-                seen.add(done.stage_id)
-                yield done
+    stages, index = work.draft.stages, work.draft.index
+    due = sorted((stages[stage_id] for stage_id in index.due), key=lambda stage: (stage.position, stage.stage_id))
+    return [MoveStage(stage.stage_id, stage.state, index.readied(stage.stage_id)) for stage in due]
 
 
 def _trials(work: _Work) -> list[Write]:
-    stages, found = work.snapshot.stages, []
-    for trial in work.snapshot.trials.values():
-        if trial.state in TERMINAL_TRIALS:
-            continue
-        mine = (stages[stage_id] for stage_id in trial.stage_ids)
-        target = trial_state([stage.state for stage in mine if stage.kind != "import"])  # an import begins nothing
-        if target is not trial.state:
-            found.append(MoveTrial(trial.study_id, trial.trial_key, trial.state, target))
-    return list(found)
+    trials, index = work.draft.trials, work.draft.index
+    return [MoveTrial(*trial_id, trials[trial_id].state, index.derived(trial_id)) for trial_id in sorted(index.moved)]
 
 
 def _studies(work: _Work) -> list[Write]:
-    by_study: dict[str, list[TrialView]] = {study_id: [] for study_id in work.snapshot.studies}
-    for trial in work.snapshot.trials.values():
-        by_study[trial.study_id].append(trial)
+    draft, poisoned = work.draft, _poisoned(work)
     found: list[Write] = []
-    for study in work.snapshot.studies.values():
-        mine = by_study[study.study_id]
+    for study in draft.studies.values():
         if study.state not in LIVE_STUDIES:
             target, reason = study.state, ""
-        elif not study.grows and all(trial.state in TERMINAL_TRIALS for trial in mine):
-            target, reason = study_state([trial.state for trial in mine]), ""
+        elif not study.grows and not draft.index.open_trials[study.study_id]:
+            target, reason = study_state([trial.state for trial in draft.trials.values() if trial.study_id == study.study_id]), ""
+        elif study.study_id in poisoned:
+            target, reason = StudyState.PAUSED, poisoned[study.study_id]
         else:
-            target, reason = _poisoned(work, study.study_id, mine)
+            is_begun = study.state is StudyState.RUNNING or bool(work.observed.slots)
+            target, reason = (StudyState.RUNNING if is_begun else StudyState.QUEUED), ""
         if target is not study.state:
             found.append(MoveStudy(study.study_id, study.state, target, reason))
     return found
 
 
-def _poisoned(work: _Work, study_id: str, trials: list[TrialView]) -> tuple[StudyState, str]:
-    """Pause a study of which several stages fail in the same way; begin one that is queued."""
-    mine = {stage_id for trial in trials for stage_id in trial.stage_ids}
-    failed = (work.snapshot.stages[stage_id] for stage_id in mine if stage_id in work.snapshot.stages)
-    hashes = Counter(stage.failure_hash for stage in failed if stage.state is StageState.FAILED and stage.failure_hash)
-    if any(count >= POISONED for count in hashes.values()):
-        return StudyState.PAUSED, f"poisoned: {max(hashes.values())} stages failed with the same error"
-    is_begun = work.snapshot.studies[study_id].state is StudyState.RUNNING or bool(work.observed.slots)
-    return (StudyState.RUNNING if is_begun else StudyState.QUEUED), ""
+def _poisoned(work: _Work) -> dict[str, str]:
+    """Return the studies of which several stages fail in the same way, and the reason for which they are paused."""
+    hashes: dict[str, Counter[str]] = defaultdict(Counter)
+    for stage_id in work.draft.index.failed:
+        failure_hash = work.draft.stages[stage_id].failure_hash
+        for study_id in work.draft.index.needing(stage_id) if failure_hash else ():
+            hashes[study_id][failure_hash] += 1
+    most = {study_id: max(counts.values()) for study_id, counts in hashes.items()}
+    return {study_id: f"poisoned: {count} stages failed with the same error" for study_id, count in most.items() if count >= POISONED}
 
 
 # ---- whom to stop, what to hand out --------------------------------------------------------------------------------
 
 
 def _stops(work: _Work, stop_grace_s: float) -> list[Stop]:
-    wanted = work.wanted(LIVE_STUDIES)
+    wanted = work.draft.index.wanted_live
     found = []
-    for attempt in work.snapshot.attempts.values():
+    for attempt in work.draft.attempts.values():
         asked = work.observed.stopping.get(attempt.attempt_id)
         if attempt.attempt_id in work.observed.stalled:
             found.append(Stop(attempt.attempt_id, AttemptState.STALLED, is_kill=True))
         elif asked is not None and work.now - asked >= stop_grace_s:
             found.append(Stop(attempt.attempt_id, AttemptState.PREEMPTED, is_kill=True))
-        elif asked is None and (work.observed.is_draining or not wanted[attempt.stage_id]):
+        elif asked is None and (work.observed.is_draining or not wanted.get(attempt.stage_id)):
             found.append(Stop(attempt.attempt_id, AttemptState.PREEMPTED))
     return found
 
@@ -302,37 +256,31 @@ def _claims(work: _Work) -> list[Write]:
     num_free = work.observed.slots - _num_taken(work)
     if num_free <= 0:
         return []
-    wanted = work.wanted(LIVE_STUDIES)
-    ready = [stage for stage in work.snapshot.stages.values()
-             if stage.state is StageState.QUEUED and _is_time(stage, work.now) and wanted[stage.stage_id]
-             and stage.workers <= work.observed.slots]  # what cannot fit here must not hold back the others
-    if not ready:
-        return []
+    draft = work.draft
     in_use: Counter[str] = Counter()
-    for attempt in work.snapshot.attempts.values():
-        in_use[attempt.study_id] += work.snapshot.stages[attempt.stage_id].workers
-    found = shared_out(ready, _wanters(work), work.snapshot.studies, in_use, num_wanted=wanted, num_free=num_free)
+    for attempt in draft.attempts.values():
+        in_use[attempt.study_id] += draft.stages[attempt.stage_id].workers
+    live = {study_id: study for study_id, study in draft.studies.items() if study.state in LIVE_STUDIES}
+    found = shared_out(partial(_ready, work), draft.index.wanting, live, in_use, num_free=num_free)
     return [_claim(work, stage, study_id) for stage, study_id in found]
+
+
+def _ready(work: _Work) -> Iterator[StageView]:
+    """Return what could be handed out, in its order; what cannot fit here must not hold back the others."""
+    for *_, stage_id in work.draft.index.ready:
+        stage = work.draft.stages[stage_id]
+        if _is_time(stage, work.now) and stage.workers <= work.observed.slots:
+            yield stage
 
 
 def _num_taken(work: _Work) -> int:
     """Count the slots of all live attempts."""
-    return sum(work.snapshot.stages[attempt.stage_id].workers for attempt in work.snapshot.attempts.values())
+    return sum(work.draft.stages[attempt.stage_id].workers for attempt in work.draft.attempts.values())
 
 
 def _is_time(stage: StageView, now: float) -> bool:
     """Say whether a stage need not wait any more; a wait longer than any that is given is from a clock set back."""
     return not now < stage.not_before <= now + LONGEST_WAIT_S
-
-
-def _wanters(work: _Work) -> dict[str, frozenset[str]]:
-    """Name for each stage the live studies that want it."""
-    found: dict[str, set[str]] = {}
-    for trial in work.snapshot.trials.values():
-        if work.snapshot.studies[trial.study_id].state in LIVE_STUDIES and trial.state not in TERMINAL_TRIALS:
-            for stage_id in trial.stage_ids:
-                found.setdefault(stage_id, set()).add(trial.study_id)
-    return {stage_id: frozenset(study_ids) for stage_id, study_ids in found.items()}
 
 
 def _claim(work: _Work, stage: StageView, study_id: str) -> Claim:
@@ -345,10 +293,9 @@ def _proposals(work: _Work) -> list[Propose]:
     if work.observed.slots <= _num_taken(work):
         return []
     found = []
-    for study in work.snapshot.studies.values():
-        mine = [trial for trial in work.snapshot.trials.values() if trial.study_id == study.study_id]
-        is_open = {trial.arm_key for trial in mine if trial.state not in TERMINAL_TRIALS}
-        if study.state in LIVE_STUDIES and study.grows and len(is_open) < study.parallel:
-            found.append(Propose(study.study_id))
+    for study in work.draft.studies.values():
+        if study.state in LIVE_STUDIES and study.grows:
+            is_open = {work.draft.trials[each].arm_key for each in work.draft.index.open_trials[study.study_id]}
+            if len(is_open) < study.parallel:
+                found.append(Propose(study.study_id))
     return found
-

@@ -24,7 +24,7 @@ from typing import Any
 
 from orchestrator import budget
 from orchestrator.crew import Crew, MakeExecutor
-from orchestrator.decide import decide
+from orchestrator.decide import decided
 from orchestrator.errors import LedgerAway, LostLease, StaleWrite, StudyError
 from orchestrator.failpoints import failpoint
 from orchestrator.growth import Growth, Step
@@ -35,8 +35,8 @@ from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.write import adopt, apply, note_attempts
 from orchestrator.process import is_surely_dead, whoami
 from orchestrator.settings import Settings
-from orchestrator.snapshot import Action, Claim, Finish, MoveStudy, Observed, Outcome, Propose, Snapshot, Stop, evolve
-from orchestrator.states import LIVE_STUDIES, TERMINAL_STUDIES, AttemptState, StageState, StudyState
+from orchestrator.snapshot import Action, Claim, Finish, MoveStudy, Observed, Outcome, Propose, Snapshot, Stop
+from orchestrator.states import LIVE_STUDIES, TERMINAL_STUDIES, AttemptState, StudyState
 
 WAIT_S = 0.5
 """Longest wait for something to happen: how old the picture that `on_tick` sees may be."""
@@ -192,7 +192,7 @@ class Driver:
         if self._snapshot is None or self._pending or self._is_draining:
             return True
         beat_s = BEAT_S if self._crew.is_busy or self._growth.is_waiting else min(self._settings.lease_ttl_s / 3, 5.0)
-        has_waiting = any(stage.state is StageState.QUEUED for stage in self._snapshot.stages.values())
+        has_waiting = bool(self._snapshot.index.queued)
         if time.monotonic() - self._beat_at >= (min(beat_s, WAIT_S) if has_waiting and self._has_room() else beat_s):
             return True
         return read.bell(self._engine) != self._bell
@@ -211,19 +211,18 @@ class Driver:
                 failpoint("takeover.before_commit")
             is_current = self._snapshot is not None and tx.bell == self._bell
             snapshot = self._snapshot if is_current and self._snapshot else load.read_snapshot(tx.connection)
-            actions = decide(snapshot, self._observe(snapshot), tx.now, retry_base_s=settings.retry_base_s,
-                             stop_grace_s=settings.stop_grace_s)
+            actions, then = decided(snapshot, self._observe(snapshot), tx.now, retry_base_s=settings.retry_base_s,
+                                    stop_grace_s=settings.stop_grace_s)
             writes = [action for action in actions if not isinstance(action, Stop | Propose)]
             apply(tx, fence, writes, attempt_ttl_s=settings.attempt_ttl_s,
                   artifact_of=lambda stage_id, no: crew.artifacts.name(crew.artifacts.out_dir(stage_id, no)))
             note_attempts(tx, crew.progress(), crew.known, attempt_ttl_s=settings.attempt_ttl_s)
             orders = load.orders(tx.connection, [each.stage_id for each in writes if isinstance(each, Claim)])
             failpoint("tick.before_commit")
-            decided = _Decided(token=token, actions=actions, orders=orders, now=tx.now, bell=tx.bell,
-                               snapshot=evolve(snapshot, writes), num_told=len(self._pending))
-            self._unsure = decided  # until COMMIT says that it was
-        self._unsure = None
-        return decided
+            self._unsure = _Decided(token=token, actions=actions, orders=orders, now=tx.now, bell=tx.bell,
+                               snapshot=then, num_told=len(self._pending))  # unsure until COMMIT says that it was
+        decision, self._unsure = self._unsure, None
+        return decision
 
     def _observe(self, snapshot: Snapshot) -> Observed:
         crew = self._crew

@@ -4,7 +4,7 @@
   it need not be read again until a person rings the bell.
 - `Observed` is the world's part: what the executor said since the last decision.
 - `evolve` applies actions to a snapshot exactly as the ledger's write side applies them to the tables; a test compares
-  the two after every step.
+  the two after every step. What follows from a snapshot (`snapshot_index`) is carried along.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from orchestrator.snapshot_index import Index
 from orchestrator.states import AttemptState, StageState, StudyState, TrialState
 
 TrialId = tuple[str, str]
@@ -95,6 +96,15 @@ class Snapshot:
     trials: Mapping[TrialId, TrialView] = field(default_factory=dict)
     stages: Mapping[str, StageView] = field(default_factory=dict)
     attempts: Mapping[str, AttemptView] = field(default_factory=dict)
+    _index: Index | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def index(self) -> Index:
+        """What follows from it; made when it is first asked for."""
+        if self._index is None:
+            object.__setattr__(self, "_index", Index(self.studies, self.trials, self.stages))
+        assert self._index is not None
+        return self._index
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,52 +230,71 @@ Action = Write | Stop | Propose
 
 def evolve(snapshot: Snapshot, writes: Sequence[Write]) -> Snapshot:
     """Return the snapshot after these writes, which the ledger accepted."""
-    parts = _Parts(dict(snapshot.studies), dict(snapshot.trials), dict(snapshot.stages), dict(snapshot.attempts))
-    for write in writes:
-        _APPLY[type(write)](parts, write)
-    return Snapshot(parts.studies, parts.trials, parts.stages, parts.attempts)
+    draft = Draft(snapshot)
+    draft.apply(writes)
+    return draft.snapshot()
 
 
-@dataclass(slots=True)
-class _Parts:
-    studies: dict[str, StudyView]
-    trials: dict[TrialId, TrialView]
-    stages: dict[str, StageView]
-    attempts: dict[str, AttemptView]
+class Draft:
+    """A copy of a snapshot that writes are applied to, one after the other."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        """Copy it once, whatever number of writes follows."""
+        self.studies, self.trials = dict(snapshot.studies), dict(snapshot.trials)
+        self.stages, self.attempts = dict(snapshot.stages), dict(snapshot.attempts)
+        self.index = snapshot.index.over(self.studies, self.trials, self.stages)
+
+    def apply(self, writes: Sequence[Write]) -> None:
+        """Change it as the ledger's write side changes the tables."""
+        for write in writes:
+            _APPLY[type(write)](self, write)
+
+    def snapshot(self) -> Snapshot:
+        """Return it as a snapshot; the draft is not to be used any more."""
+        snapshot = Snapshot(self.studies, self.trials, self.stages, self.attempts)
+        object.__setattr__(snapshot, "_index", self.index)
+        return snapshot
+
+    def change_stage(self, stage_id: str, **values: Any) -> None:
+        """Replace values of a stage, its state among them."""
+        self.stages[stage_id] = replace(self.stages[stage_id], **values)
+        self.index.stage_changed(stage_id)
 
 
-def _start(parts: _Parts, write: Start) -> None:
-    parts.attempts[write.attempt_id] = replace(parts.attempts[write.attempt_id], state=AttemptState.RUNNING)
-    parts.stages[write.stage_id] = replace(parts.stages[write.stage_id], state=StageState.RUNNING)
+def _start(draft: Draft, write: Start) -> None:
+    draft.attempts[write.attempt_id] = replace(draft.attempts[write.attempt_id], state=AttemptState.RUNNING)
+    draft.change_stage(write.stage_id, state=StageState.RUNNING)
 
 
-def _finish(parts: _Parts, write: Finish) -> None:
-    outcome, stage = write.outcome, parts.stages[write.stage_id]
+def _finish(draft: Draft, write: Finish) -> None:
+    outcome = write.outcome
     past = PastAttempt(write.attempt_no, outcome.state, outcome.is_charged, outcome.checkpoint_step)
     failure_hash = str((outcome.failure or {}).get("hash", ""))
-    parts.stages[write.stage_id] = replace(stage, state=write.stage_to, not_before=write.not_before,
-                                           past=(*stage.past, past), failure_hash=failure_hash)
-    del parts.attempts[outcome.attempt_id]
+    draft.change_stage(write.stage_id, state=write.stage_to, not_before=write.not_before,
+                       past=(*draft.stages[write.stage_id].past, past), failure_hash=failure_hash)
+    del draft.attempts[outcome.attempt_id]
 
 
-def _move_stage(parts: _Parts, write: MoveStage) -> None:
-    parts.stages[write.stage_id] = replace(parts.stages[write.stage_id], state=write.target)
+def _move_stage(draft: Draft, write: MoveStage) -> None:
+    draft.change_stage(write.stage_id, state=write.target)
 
 
-def _move_trial(parts: _Parts, write: MoveTrial) -> None:
+def _move_trial(draft: Draft, write: MoveTrial) -> None:
     key = (write.study_id, write.trial_key)
-    parts.trials[key] = replace(parts.trials[key], state=write.target)
+    draft.trials[key] = replace(draft.trials[key], state=write.target)
+    draft.index.trial_changed(key)
 
 
-def _move_study(parts: _Parts, write: MoveStudy) -> None:
-    parts.studies[write.study_id] = replace(parts.studies[write.study_id], state=write.target)
+def _move_study(draft: Draft, write: MoveStudy) -> None:
+    before = draft.studies[write.study_id].state
+    draft.studies[write.study_id] = replace(draft.studies[write.study_id], state=write.target)
+    draft.index.study_changed(write.study_id, before)
 
 
-def _claim(parts: _Parts, write: Claim) -> None:
-    parts.attempts[write.attempt_id] = AttemptView(write.attempt_id, write.stage_id, write.attempt_no, write.study_id,
+def _claim(draft: Draft, write: Claim) -> None:
+    draft.attempts[write.attempt_id] = AttemptView(write.attempt_id, write.stage_id, write.attempt_no, write.study_id,
                                                    AttemptState.LEASED, write.at)
-    parts.stages[write.stage_id] = replace(parts.stages[write.stage_id], state=StageState.LEASED,
-                                           attempts_made=write.attempt_no)
+    draft.change_stage(write.stage_id, state=StageState.LEASED, attempts_made=write.attempt_no)
 
 
 _APPLY: dict[type, Any] = {Start: _start, Finish: _finish, MoveStage: _move_stage, MoveTrial: _move_trial,

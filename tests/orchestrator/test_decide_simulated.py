@@ -22,6 +22,7 @@ from orchestrator.snapshot import (
     TrialView,
     evolve,
 )
+from orchestrator.snapshot_index import Index
 from orchestrator.states import (
     BUDGETS,
     LIVE_STAGES,
@@ -37,6 +38,15 @@ from orchestrator.states import (
 SLOTS = 2
 ENDS = [AttemptState.SUCCEEDED] * 4 + [AttemptState.LOST, AttemptState.RESOURCE, AttemptState.USER_ERROR, AttemptState.DIVERGED,
                                        AttemptState.STALLED, AttemptState.PREEMPTED]
+
+
+FOLLOWS = ("children", "due", "failed", "moved", "needed_by", "open_trials", "queued", "ready", "wanted_live", "wanted_open")
+
+
+def followed(index, name):
+    """Return a part of an index; a count of 0 is none."""
+    value = getattr(index, name)
+    return {key: count for key, count in value.items() if count} if name.startswith("wanted") else value
 
 
 class World(RuleBasedStateMachine):
@@ -129,6 +139,12 @@ class World(RuleBasedStateMachine):
         self.snapshot = replace(self.snapshot, trials={**self.snapshot.trials, **cancelled})
 
     # ---- what always holds ----
+
+    @invariant()
+    def what_is_carried_along_is_what_follows(self):
+        shot = self.snapshot
+        anew = Index(shot.studies, shot.trials, shot.stages)
+        assert all(followed(shot.index, name) == followed(anew, name) for name in FOLLOWS)
 
     @invariant()
     def one_accepted_result_a_stage(self):

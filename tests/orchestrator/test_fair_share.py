@@ -3,6 +3,7 @@ from hypothesis import strategies as st
 
 from orchestrator.fair_share import shared_out
 from orchestrator.snapshot import StageView, StudyView
+from orchestrator.snapshot_index import place_of
 from orchestrator.states import StageState, StudyState
 
 
@@ -16,9 +17,10 @@ def stage(name, position=0, workers=1):
 
 def handed_out(studies, stages, *, in_use=None, num_free=100, num_wanted=None):
     """Stages are (stage, names of the studies that want it)."""
-    found = shared_out([each for each, _ in stages], {each.stage_id: frozenset(names) for each, names in stages},
-                       {each.study_id: each for each in studies}, in_use or {},
-                       num_wanted=num_wanted or {each.stage_id: 1 for each, _ in stages}, num_free=num_free)
+    num_wanted = num_wanted or {each.stage_id: 1 for each, _ in stages}
+    ready = sorted((each for each, _ in stages), key=lambda stage: place_of(stage, num_wanted[stage.stage_id]))
+    found = shared_out(lambda: iter(ready), {each.stage_id: frozenset(names) for each, names in stages}.__getitem__,
+                       {each.study_id: each for each in studies}, in_use or {}, num_free=num_free)
     return [(each.stage_id, study_id) for each, study_id in found]
 
 

@@ -11,10 +11,11 @@ import time
 from collections import deque
 from pathlib import Path
 
+from orchestrator.decide import decided
 from orchestrator.driver import Driver
 from orchestrator.ledger import open_ledger, read
-from orchestrator.snapshot import Outcome
-from orchestrator.states import AttemptState
+from orchestrator.snapshot import Observed, Outcome, Snapshot, StageView, StudyView, TrialView
+from orchestrator.states import TERMINAL_STUDIES, AttemptState, StageState, StudyState, TrialState
 from orchestrator.submit import submit
 from tests.toy import toy_plan, toy_settings
 
@@ -81,6 +82,21 @@ def end_to_end(trials: int, slots: int) -> dict[str, float]:
     return found
 
 
+def decisions(trials: int, slots: int) -> dict[str, float]:
+    """Decide a study of so many trials from its first claim to its end, without a ledger: what deciding alone costs."""
+    plan = toy_plan(levels=range(trials), seeds=1, benchmarks=("a",))
+    stages = {name: StageView(name, each.kind, StageState.PLANNED, each.position, (each.parent_id,) if each.parent_id else ())
+              for name, each in plan.stages.items()}
+    views = {("s", each.key): TrialView("s", each.key, each.arm_key, TrialState.PLANNED, each.stage_ids) for each in plan.trials}
+    snapshot = Snapshot({"s": StudyView("s", StudyState.QUEUED, 0.0)}, views, stages)
+    cpu, num_ticks = time.process_time(), 0
+    while snapshot.studies["s"].state not in TERMINAL_STUDIES:
+        ended = tuple(Outcome(each, AttemptState.SUCCEEDED, result={}) for each in snapshot.attempts)
+        (_, snapshot), num_ticks = decided(snapshot, Observed(slots=slots, outcomes=ended), 0.0), num_ticks + 1
+    assert all(each.state is TrialState.SUCCEEDED for each in snapshot.trials.values())
+    return {"trials": trials, "ticks": num_ticks, "cpu_s": time.process_time() - cpu}
+
+
 def held(running: int, seconds: float) -> dict[str, float]:
     """Keep so many stages running; return the CPU seconds that the driver takes of each second."""
     with tempfile.TemporaryDirectory() as folder:
@@ -103,4 +119,4 @@ def held(running: int, seconds: float) -> dict[str, float]:
 
 if __name__ == "__main__":
     kind, *numbers = sys.argv[1:]
-    print(json.dumps({"end": end_to_end, "held": held}[kind](*(int(number) for number in numbers))))
+    print(json.dumps({"end": end_to_end, "held": held, "decide": decisions}[kind](*(int(number) for number in numbers))))

@@ -29,6 +29,14 @@ def test_the_driver_with_500_running_stages(measured):
     measured("driver with 500 running stages, share of a core", 100 * found["cpu_share"], "%", "< 5")
 
 
+def test_deciding_ten_thousand_trials(measured):
+    found = [figures("decide", trials, SLOTS) for trials in SIZES]
+    for smaller, larger in zip(found, found[1:], strict=False):
+        growth = larger["cpu_s"] / smaller["cpu_s"]
+        measured(f"deciding alone, growth from {smaller['trials']} to {larger['trials']} trials", growth, "times", "2 is linear")
+    measured(f"deciding alone, {found[-1]['trials']} trials", found[-1]["cpu_s"], "s", "end to end")
+
+
 def test_ten_thousand_trials(measured):
     found = [figures("end", trials, SLOTS) for trials in SIZES]
     for each in found:
