@@ -146,11 +146,11 @@ class Crew:
         return outcomes
 
     def waits(self) -> str:
-        """Say for how many orders no machine has had room for a while, "" if there is none."""
+        """Say for how many orders no slot has been up for a while, "" if there is none."""
         number, since = self._waits
         if number == 0 or self._clock() - since < WAITS_S:
             return ""
-        return f"{number} of {self._settings.slots} slots wait for a machine with room"
+        return f"{number} of {self._settings.slots} slots are not up: no machine has room, or their processes still start"
 
     def hold(self) -> str:
         """Say why nothing may be handed out now, "" if all is well: a stage that starts on a full disk is lost work."""

@@ -128,7 +128,8 @@ def _print_plan(shown: Preview) -> None:
         console.print(f"The seed enters at {made.seed_enters}; what comes before is shared by all seeds.")
     console.print(_saving_sentence(shown))
     console.print(_time_sentence(shown))
-    console.print(_cost_sentence(shown))
+    if shown.expected.flops:
+        console.print(_cost_sentence(shown))
     _print_notes(made)
 
 

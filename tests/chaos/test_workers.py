@@ -100,7 +100,7 @@ def test_an_attempt_that_waits_for_a_machine_does_not_stall_and_is_told(tmp_path
     clock[0] = 10_000.0
     crew.poll(0.0)
     assert crew.stalled() == frozenset()
-    assert crew.waits() == "1 of 2 slots wait for a machine with room"
+    assert crew.waits() == "1 of 2 slots are not up: no machine has room, or their processes still start"
     assert crew_module.WAITS_S < 10_000
 
 
