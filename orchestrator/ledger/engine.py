@@ -67,7 +67,8 @@ def open_ledger(url: str) -> Engine:
     """Open the ledger at a SQLAlchemy URL, creating or migrating it when needed.
 
     Raises:
-        OrchestratorError: the ledger was written by a newer release, or the engine is neither of the two.
+        OrchestratorError: the ledger was written by a newer release, it is of an older one whose driver is at work, or the
+            engine is neither of the two.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -200,6 +201,16 @@ def _revision(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
+def _refuse_below_a_driver(connection: Connection, found: str) -> None:
+    """Raise if a driver of the older release that wrote this ledger is at work: its next look at new tables would end it."""
+    left_s, holder = connection.execute(select(driver_lease.c.lease_expires_at - now_s(), driver_lease.c.holder)).one()
+    if left_s > 0:
+        where = connection.engine.url.render_as_string()
+        raise OrchestratorError(
+            f"ledger {where}: its schema {found} would become {HEAD} below a driver of an older release that works on it ({holder})\n"
+            f"hint: end that driver first (Ctrl-C saves); if it died, its lease runs out in {left_s:.0f} s")
+
+
 def _migrate(engine: Engine) -> None:
     with engine.connect() as connection:
         found = _revision(connection)
@@ -213,6 +224,8 @@ def _migrate(engine: Engine) -> None:
             where = engine.url.render_as_string()
             raise OrchestratorError(f"ledger {where}: schema {found} is newer than this release knows ({HEAD})\n"
                                     "hint: upgrade ablate, or point ABLATE_LEDGER_URL elsewhere")
+        if found is not None:
+            _refuse_below_a_driver(connection, found)
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.attributes["connection"] = connection

@@ -10,7 +10,7 @@ from sqlalchemy import inspect, select, text
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import engine as ledger_engine
-from orchestrator.ledger import open_ledger
+from orchestrator.ledger import lease, open_ledger
 from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.tables import metadata, now_s
 
@@ -44,6 +44,25 @@ def test_a_ledger_of_a_newer_release_is_refused(engine, ledger_url):
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(OrchestratorError, match=r"schema 9999 is newer than this release knows(.|\n)*hint: upgrade"):
         open_ledger(ledger_url)
+
+
+def _take_back_one_version(engine):
+    config = Config()
+    config.set_main_option("script_location", str(Path(ledger_engine.__file__).parent / "migrations"))
+    with transaction(engine) as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "-1")
+
+
+def test_an_older_ledger_is_migrated_once_its_driver_is_gone(engine, ledger_url):
+    fence = lease.acquire(engine, "older", ttl_s=60.0, holder={"host": "here", "pid": 7})
+    _take_back_one_version(engine)
+    with pytest.raises(OrchestratorError, match=r'below a driver of an older release(.|\n)*"pid": 7(.|\n)*runs out in \d+ s'):
+        open_ledger(ledger_url)
+    lease.release(engine, fence)
+    open_ledger(ledger_url).dispose()
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == ledger_engine.HEAD
 
 
 def test_another_engine_is_refused():
