@@ -31,7 +31,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "pydantic_settings": ("orchestrator/settings.py",),
     "fsspec": ("orchestrator/artifacts/", "model/data/sources/"),
     "s3fs": ("orchestrator/artifacts/",),
-    "botocore": ("orchestrator/artifacts/",),
+    "botocore": ("orchestrator/artifacts/", "model/data/sources/"),
     "psutil": ("orchestrator/system_metrics.py",),
     "pynvml": ("orchestrator/system_metrics.py",),
     "click": ("orchestrator/cli/",),

@@ -17,10 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from botocore.exceptions import BotoCoreError
 from fsspec.core import url_to_fs
 
 from model import manifest
+from model.data.sources.reaching import REFUSED, UNREACHED, hint, reason
 from model.manifest import MANIFEST, CorruptDirectory
 from orchestrator.errors import NoResources, OrchestratorError
 
@@ -149,16 +149,17 @@ class ObjectStore:
 
         Raises:
             NoResources: it failed each time.
+            OrchestratorError: it refuses, the bucket is missing, or the environment's settings lead nowhere.
         """
         for attempt in range(TRIES):
             try:
                 return call()
-            except (FileNotFoundError, PermissionError):
-                raise
-            except (OSError, BotoCoreError) as error:  # 5xx, resets, time-outs, nobody there
+            except (*REFUSED, FileNotFoundError, ValueError) as error:
+                raise OrchestratorError(f"{self.uri}: the store cannot be used ({reason(error)})\nhint: {hint(error)}") from error
+            except UNREACHED as error:  # 5xx, resets, time-outs, nobody there
                 failure = error
                 self._sleep(WAIT_S * 2**attempt * (0.5 + random.random()))  # noqa: S311 (jitter orders nothing that is stored)
-        raise NoResources(f"{self.uri} does not answer after {TRIES} tries: {failure}\n"
+        raise NoResources(f"{self.uri} does not answer after {TRIES} tries: {reason(failure)}\n"
                           "hint: the attempt is made again; `ablate doctor` looks whether the store answers") from failure
 
 

@@ -124,7 +124,7 @@ def _disk(settings: Settings) -> Check:
 def _store(settings: Settings) -> Check:
     try:
         ObjectStore(settings.artifact_store).has("doctor")
-    except (OrchestratorError, PermissionError) as error:
+    except OrchestratorError as error:
         return Check("artifact store", False, redact(str(error).splitlines()[0]), "see ABLATE_ARTIFACTS, and the credentials that it needs")
     return Check("artifact store", True, f"{settings.artifact_store} answers")
 

@@ -20,6 +20,7 @@ import fsspec
 
 from model.data.declared import RemoteConfig
 from model.data.sources.addresses import check_address, fetch, is_remote
+from model.data.sources.reaching import reaching
 
 MAX_FILE_BYTES = 2**40
 """Largest file of a data set read from https as a whole."""
@@ -65,13 +66,19 @@ def read(file: FileVersion, remote: RemoteConfig, *, offset: int = 0, size: int 
 
 
 def open_stream(file: FileVersion, remote: RemoteConfig) -> Any:
-    """Open a file for reading forwards and seeking; what it returns is closed by the caller."""
+    """Open a file for reading forwards and seeking; what it returns is closed by the caller.
+
+    Raises:
+        OSError: a local one cannot be opened.
+        ValueError: a remote one cannot, or may not.
+    """
     if not is_remote(file.name):
         return open(file.name, "rb")
     parts = check_address(file.name, remote)
     if parts.scheme == "https":
         raise ValueError(f"{file.name}: archives are read from disk or from an object store, not over https")
-    return _store(parts.scheme).open(file.name, "rb")
+    with reaching(file.name):
+        return _store(parts.scheme).open(file.name, "rb")
 
 
 def inside(root: str, name: str) -> Path:
@@ -98,7 +105,10 @@ def listing(root: str, remote: RemoteConfig) -> Iterator[tuple[str, int]]:
     if is_remote(root):
         check_address(root, remote)
         scheme = root.partition("://")[0]
-        for name, info in sorted(_store(scheme).find(root, detail=True).items()):
+        store = _store(scheme)
+        with reaching(root):
+            found = store.find(root, detail=True)
+        for name, info in sorted(found.items()):
             yield name, int(info["size"])
         return
     yield from _walk(str(_resolved(root)), "")
@@ -137,11 +147,10 @@ def _expand_remote(pattern: str, remote: RemoteConfig) -> list[FileVersion]:
         content = fetch(pattern, remote, max_bytes=remote.max_bytes)
         return [FileVersion(pattern, len(content), hashlib.sha256(content).hexdigest())]
     store = _store(parts.scheme)
-    try:
+    with reaching(pattern):
         names = store.glob(pattern) if any(each in pattern for each in "*?") else [pattern]
-        return [_stored(parts.scheme, store.info(name)) for name in names]
-    except OSError as error:
-        raise ValueError(f"{pattern}: cannot be read ({error})") from error
+        infos = [store.info(name) for name in names]
+    return [_stored(parts.scheme, info) for info in infos]
 
 
 def _stored(scheme: str, info: dict[str, Any]) -> FileVersion:
@@ -158,7 +167,9 @@ def _read(file: FileVersion, remote: RemoteConfig, offset: int, size: int) -> by
     if parts.scheme == "https":
         whole = fetch(file.name, remote, max_bytes=remote.max_bytes)
         return whole[offset : offset + size]
-    content: bytes = _store(parts.scheme).cat_file(file.name, start=offset, end=offset + size)
+    store = _store(parts.scheme)
+    with reaching(file.name):
+        content: bytes = store.cat_file(file.name, start=offset, end=offset + size)
     return content
 
 

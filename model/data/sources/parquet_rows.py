@@ -18,6 +18,7 @@ import pyarrow.parquet
 from model.data.declared import RemoteConfig, SourceConfig
 from model.data.order import running_totals
 from model.data.sources.files import FileVersion, open_stream
+from model.data.sources.reaching import UNREACHED
 
 HUB = "huggingface.co"
 
@@ -54,17 +55,17 @@ class ParquetRows:
 
 
 def _num_rows(file: FileVersion, remote: RemoteConfig) -> int:
-    try:
-        with open_stream(file, remote) as opened:
+    with open_stream(file, remote) as opened:
+        try:
             return int(pyarrow.parquet.read_metadata(opened).num_rows)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{file.name}: not readable as parquet ({_reason(error)})") from error
+        except (*UNREACHED, ValueError) as error:
+            raise ValueError(f"{file.name}: not readable as parquet ({_reason(error)})") from error
 
 
 def _files(files: list[FileVersion], cache: str) -> datasets.Dataset:
     try:
         return datasets.load_dataset("parquet", data_files=[file.name for file in files], split="train", cache_dir=cache)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except (*UNREACHED, ValueError, datasets.exceptions.DatasetsError) as error:
         raise ValueError(f"{files[0].name}: not readable as parquet ({_reason(error)})") from error
 
 

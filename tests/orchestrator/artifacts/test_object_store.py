@@ -1,3 +1,5 @@
+import fsspec
+import moto.settings
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
@@ -128,6 +130,32 @@ def test_manifest_is_sent_last_and_removed_first(published, monkeypatch):
     store.remove("x")
     assert (sent[-1], removed[0]) == (MANIFEST, MANIFEST)
     assert len(sent) == len(removed) == 3
+
+
+def test_bucket_that_is_missing_is_named_at_once(bucket, published):
+    waits = []
+    with pytest.raises(OrchestratorError, match=r"s3://no-such-bucket/x: the store cannot be used \(FileNotFoundError.*\nhint: .*bucket"):
+        ObjectStore("s3://no-such-bucket/x", sleep=waits.append).put(published, "y")
+    assert waits == []
+
+
+def test_store_that_refuses_our_key_is_named_at_once(bucket, monkeypatch):
+    waits = []
+    monkeypatch.setattr(moto.settings, "INITIAL_NO_AUTH_ACTION_COUNT", 0)  # keys are looked at, and ours is unknown
+    with pytest.raises(OrchestratorError, match=r"the store cannot be used \(PermissionError.*\nhint: .*AWS_ACCESS_KEY_ID"):
+        ObjectStore(bucket, sleep=waits.append).has("y")
+    assert waits == []
+
+
+def test_end_point_without_anybody_is_named_after_all_tries(bucket, monkeypatch):
+    waits = []
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    with pytest.raises(NoResources, match=r"does not answer after 4 tries: EndpointConnectionError: .*127\.0\.0\.1:9"):
+        ObjectStore(bucket, sleep=waits.append).has("y")
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    assert len(waits) == TRIES
 
 
 def test_manifest_cannot_lead_out_of_its_directory(published, tmp_path):

@@ -1,15 +1,17 @@
 """Sources in an object store: a real S3 interface on the loopback."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import boto3
 import fsspec
+import moto.settings
 import pytest
 from moto.server import ThreadedMotoServer
 
 from model.data.declared import RemoteConfig
-from model.data.sources import files
+from model.data.sources import files, opened
 from model.data.sources.fingerprints import category_content
 from model.data.sources.opened import open_source
 from tests import corpora
@@ -35,6 +37,7 @@ def store(monkeypatch):
                 client.upload_file(str(path), "bucket", path.relative_to(folder).as_posix())
 
     _forget_stores()
+    put.server = server
     yield put
     server.stop()
     _forget_stores()
@@ -88,5 +91,59 @@ def test_a_changed_object_is_other_data(tmp_path, store):
 def test_another_bucket_is_refused(tmp_path, store):
     with pytest.raises(ValueError, match="host 'other' may not be opened"):
         files.expand("s3://other/a.jsonl", REMOTE)
-    with pytest.raises(ValueError, match="cannot be read"):
-        files.expand("s3://bucket/missing.jsonl", REMOTE)
+
+
+def nobody_there(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+
+
+def refused(monkeypatch):
+    monkeypatch.setattr(moto.settings, "INITIAL_NO_AUTH_ACTION_COUNT", 0)  # keys are looked at, and ours is unknown
+
+
+def no_credentials(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+
+
+def nonsense(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+
+
+def untouched(monkeypatch):
+    """The store is as it should be."""
+
+
+TROUBLES = [
+    (untouched, "s3://bucket/missing.jsonl", "FileNotFoundError", "check the names of bucket and file"),
+    (untouched, "s3://gone/a-*.jsonl", "FileNotFoundError", "a bucket must exist"),
+    (refused, "s3://bucket/a.jsonl", "PermissionError", "credentials"),
+    (refused, "s3://bucket/a-*.jsonl", "PermissionError", "credentials"),
+    (no_credentials, "s3://bucket/a.jsonl", "NoCredentialsError", "AWS_ACCESS_KEY_ID"),
+    (nobody_there, "s3://bucket/a.jsonl", "EndpointConnectionError: .*127.0.0.1:9", "AWS_ENDPOINT_URL"),
+    (nonsense, "s3://bucket/a.jsonl", "ValueError: Invalid endpoint: nonsense", "AWS_ENDPOINT_URL")]
+
+
+@pytest.mark.parametrize(("trouble", "name", "reason", "hint"), TROUBLES, ids=lambda value: getattr(value, "__name__", None))
+def test_a_store_in_trouble_is_an_error_that_says_which_file_why_and_where_to_look(store, monkeypatch, trouble, name, reason, hint):
+    trouble(monkeypatch)
+    with pytest.raises(ValueError, match=rf"^{re.escape(name)}: cannot be read \({reason}") as caught:
+        files.expand(name, RemoteConfig(schemes=("s3",), hosts=("bucket", "gone")))
+    assert hint in str(caught.value).partition("\nhint: ")[2]
+
+
+@pytest.mark.parametrize("make", [corpora.llava, corpora.webdataset, corpora.cauldron], ids=["images of JSON lines", "tar", "parquet"])
+def test_a_store_that_goes_away_between_two_reads_is_such_an_error_too(tmp_path, store, monkeypatch, make):
+    local = make(tmp_path / "data", "general", 4)
+    store(tmp_path / "data")
+    remote = moved(local, tmp_path / "data")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    known = files.expand(remote.files[0], REMOTE)
+    store.server.stop()
+    monkeypatch.setattr(opened, "expand", lambda *_: known)
+    with pytest.raises(ValueError, match=r"cannot be read \(EndpointConnectionError: .*\nhint: AWS_ENDPOINT_URL"):
+        open_source(remote, replace(corpora.catalogue(tmp_path, remote), remote=REMOTE))
