@@ -74,6 +74,25 @@ class Index:
                 for part in range(self.first[row], self.first[row + 1])]
 
 
+class IndexedRows:
+    """Records by number, whose parts are read from their places; what kinds of files share."""
+
+    def __init__(self, index: Index, remote: RemoteConfig) -> None:
+        """Remember where every record lies, and what may be opened."""
+        self._index, self._remote = index, remote
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return len(self._index)
+
+    def where(self, row: int) -> str:
+        """Return file and number of a record."""
+        return self._index.where(row)
+
+    def _parts(self, row: int) -> list[tuple[str, bytes]]:
+        return self._index.parts(row, self._remote)
+
+
 def indexed(files: Sequence[FileVersion], scan: Scan, *, cache: str, salt: str) -> Index:
     """Return the index of these files, from the cache if it was made before.
 

@@ -8,18 +8,16 @@ from typing import Any
 
 from model.data.declared import RemoteConfig, SourceConfig, ending
 from model.data.sources.files import FileVersion, read
-from model.data.sources.index import Index, Located, Part, indexed
+from model.data.sources.index import IndexedRows, Located, Part, indexed
 
 _SPACE = " \t\r\n"
 
 
-class JsonRows:
+class JsonRows(IndexedRows):
     """The records of a source's files, those whose first image has the wanted prefix."""
 
     def __init__(self, config: SourceConfig, files: list[FileVersion], remote: RemoteConfig, cache: str) -> None:
         """Find where every record lies."""
-        self._remote = remote
-
         def scan(file: FileVersion) -> Iterator[Located]:
             content = read(file, remote)
             found = _lines(content) if ending(file.name) == ".jsonl" else _elements(content, file.name)
@@ -27,15 +25,7 @@ class JsonRows:
                 if not config.image_prefix or _begins(content[offset : offset + size], config.image_prefix):
                     yield Located(ordinal, (Part("json", offset, size),))
 
-        self._index: Index = indexed(files, scan, cache=cache, salt=f"json {config.image_prefix}")
-
-    def __len__(self) -> int:
-        """Return the number of records."""
-        return len(self._index)
-
-    def where(self, row: int) -> str:
-        """Return file and number of a record."""
-        return self._index.where(row)
+        super().__init__(indexed(files, scan, cache=cache, salt=f"json {config.image_prefix}"), remote)
 
     def record(self, row: int) -> Mapping[str, Any]:
         """Read a record.
@@ -43,7 +33,7 @@ class JsonRows:
         Raises:
             ValueError: it is not a JSON object.
         """
-        ((_, content),) = self._index.parts(row, self._remote)
+        ((_, content),) = self._parts(row)
         return parsed(content)
 
 

@@ -15,31 +15,23 @@ from typing import Any
 
 from model.data.declared import RemoteConfig, SourceConfig
 from model.data.sources.files import FileVersion, open_stream
-from model.data.sources.index import Index, Located, Part, indexed
+from model.data.sources.index import IndexedRows, Located, Part, indexed
 from model.data.sources.json_rows import parsed
+from model.data.sources.reaching import UNREACHED, unreached
 from model.images.opening import MAX_BYTES
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
 MAX_MEMBERS = 10_000_000
 
 
-class TarRows:
+class TarRows(IndexedRows):
     """The samples of a source's shards."""
 
     def __init__(self, config: SourceConfig, files: list[FileVersion], remote: RemoteConfig, cache: str) -> None:
         """Find where every member lies."""
         if config.image_prefix:
             raise ValueError("image_prefix is for JSON files; a tar names its images by its members")
-        self._remote = remote
-        self._index: Index = indexed(files, lambda file: _scan(file, remote), cache=cache, salt="tar")
-
-    def __len__(self) -> int:
-        """Return the number of samples."""
-        return len(self._index)
-
-    def where(self, row: int) -> str:
-        """Return shard and number of a sample."""
-        return self._index.where(row)
+        super().__init__(indexed(files, lambda file: _scan(file, remote), cache=cache, salt="tar"), remote)
 
     def record(self, row: int) -> Mapping[str, Any]:
         """Read a sample: its JSON, its text as `text`, its image as `image`, several of them in the order of their kinds as `images`.
@@ -49,7 +41,7 @@ class TarRows:
         """
         record: dict[str, Any] = {}
         images: list[tuple[str, bytes]] = []
-        for kind, content in self._index.parts(row, self._remote):
+        for kind, content in self._parts(row):
             if kind == "json":
                 record |= parsed(content)
             elif kind in ("txt", "caption"):
@@ -96,8 +88,10 @@ def _members(opened: Any, name: str) -> Iterator[tuple[str, Part]]:
                 if not member.isdir():
                     _check(member, name)
                     yield _keyed(member)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError) as error:
         raise ValueError(f"{name}: not a readable, uncompressed tar ({error})") from error
+    except UNREACHED as error:
+        raise ValueError(unreached(name, error)) from error
 
 
 def _check(member: tarfile.TarInfo, name: str) -> None:
