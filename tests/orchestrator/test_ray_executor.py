@@ -2,6 +2,7 @@
 
 import json
 import os
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,47 @@ import ray
 
 from orchestrator.driver import Exit, drive
 from orchestrator.errors import OrchestratorError
+from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ray_executor import RayExecutor, Slot
+from orchestrator.search import Observed, propose, propose_from
 from orchestrator.states import AttemptState
+from orchestrator.study import Search
 from orchestrator.submit import submit
 from tests.toy import executions, toy_execute, toy_plan, toy_settings
 
 WAIT_S = 60.0
+GP = """
+name: searched
+question: How much?
+recipe: sft-ablation
+search: {sampler: gp, trials: 7, parameters: {sft.mixture.alpha.science: {float: [0.0, 1.0]}}}
+evaluate: {benchmarks: [science-names]}
+select: {maximize: science-names}
+"""
+
+
+class Elsewhere(InlineExecutor):
+    """Stages in this process, that score by their level; proposals where it is told."""
+
+    def __init__(self, call):
+        super().__init__(self.score)
+        self.call = call
+        self.levels = {}
+
+    def score(self, order, _report, _should_stop):
+        spec = order["spec"]
+        if order["kind"] == "sft":
+            self.levels[order["stage_id"]] = spec["config"]["mixture"]["alpha"]["science"]
+        value = 100 * self.levels.get(spec["parent_id"], 0.0) ** 2
+        result = {"benchmark": spec.get("benchmark"), "score": value, "num_items": 4, "loss": 1.0}
+        return {"attempt_id": order["attempt_id"], "attempt_no": 1, "state": "SUCCEEDED", "result": result, "failure": None, "seconds": 0.0}
+
+
+def here(function, *arguments):
+    done = Future()
+    done.set_result(function(*arguments))
+    return done
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +139,31 @@ def test_a_killed_attempt_is_lost(executor, order):
     assert executor.poll(1.0) == []
     executor.cancel("a", kill=True)
     assert end(executor).state is AttemptState.LOST
+
+
+def test_a_gp_search_proposes_on_ray_what_it_proposes_here(executor):
+    search = Search.model_validate_json('{"sampler": "gp", "trials": 20, "parameters": {"sft.lr": {"float": [0, 1]}, '
+                                        '"sft.mixture.weights": {"simplex": ["single", "multi", "text"]}}}')
+    history: list[Observed] = []
+    for _ in range(7):  # the first five are drawn, the rest by the process
+        there = executor.call(propose_from, search.model_dump_json(by_alias=True, exclude_unset=True), history, 3).result(timeout=WAIT_S)
+        assert there == propose(search, history, seed=3)
+        history.append(Observed(levels=there, values=(there["sft.lr"] ** 2,)))
+
+
+def test_a_study_that_searches_by_gp_is_the_same_with_proposals_made_on_ray(executor, planned, tmp_path):
+    def levels(name, call):
+        settings = toy_settings(tmp_path / name)
+        engine = open_ledger(settings.ledger_url)
+        study_id = submit(engine, planned(text=GP))
+        assert drive(settings, until=study_id, executor=lambda _: Elsewhere(call)) is Exit.FINISHED
+        found = [arm.levels for arm in read.arms(engine, study_id)]
+        engine.dispose()
+        return found
+
+    there = levels("ray", executor.call)
+    assert len(there) == 7
+    assert there == levels("here", here)
 
 
 def test_nothing_is_written_to_the_home_of_the_user(executor, home):
