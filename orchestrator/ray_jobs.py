@@ -74,5 +74,5 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 _TRAVELS = {"home": "ABLATE_HOME", "mlflow": "ABLATE_MLFLOW_URI", "artifacts_at": "ABLATE_ARTIFACTS", "slots": "ABLATE_SLOTS",
-            "gpus_per_slot": "ABLATE_GPUS_PER_SLOT", "slot_labels": "ABLATE_SLOT_LABELS"}
+            "gpus_per_slot": "ABLATE_GPUS_PER_SLOT", "slot_labels": "ABLATE_SLOT_LABELS", "ray_autoscales": "ABLATE_RAY_AUTOSCALES"}
 """Field -> variable. An MLflow URI may hold a password only if the cluster's operator may read it."""

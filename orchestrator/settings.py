@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     """Address of a standing Ray cluster; empty starts a local one."""
     ray_jobs: str = ""
     """Address of a standing cluster's dashboard, such as http://head:8265: `ablate submit` puts a driver there."""
+    ray_autoscales: bool = False
+    """Whether the cluster makes nodes when they are asked for: then no study is refused because no node that is up is large enough."""
     lease_ttl_s: float = Field(default=15.0, gt=0)
     """Seconds after which a silent driver may be replaced."""
     attempt_ttl_s: float = Field(default=60.0, gt=0)

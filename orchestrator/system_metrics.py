@@ -70,6 +70,11 @@ class Probe:
         return found
 
 
+def num_gpus() -> int:
+    """Return how many GPUs this process may see."""
+    return len(_gpus())
+
+
 def _gpu(index: int, handle: object) -> dict[str, float]:
     memory, busy = pynvml.nvmlDeviceGetMemoryInfo(handle), pynvml.nvmlDeviceGetUtilizationRates(handle)
     name = f"system/gpu_{index}"

@@ -20,7 +20,8 @@ MAY_IMPORT = {"model": {"model"}, "orchestrator": {"orchestrator", "model"}, "da
 
 # vendor -> the files or folders (trailing slash) that may import it
 DOORS: dict[str, tuple[str, ...]] = {
-    "ray": ("orchestrator/ray_executor.py", "orchestrator/ray_executor/", "orchestrator/ray_jobs.py"),
+    "ray": ("orchestrator/ray_executor.py", "orchestrator/ray_executor/", "orchestrator/ray_jobs.py",
+            "orchestrator/ray_nodes.py"),
     "optuna": ("orchestrator/search.py", "orchestrator/search/"),
     "mlflow": ("orchestrator/tracking/",),
     "sqlalchemy": ("orchestrator/ledger/",),

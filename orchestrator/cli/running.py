@@ -24,12 +24,14 @@ from orchestrator.cli.preview import preview
 from orchestrator.cli.store import ledger
 from orchestrator.cli.tables import print_results
 from orchestrator.driver import DriverView, Exit, drive
+from orchestrator.errors import OrchestratorError, StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.known import keep_estimate
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.read import StudyRow
 from orchestrator.plan import Plan
 from orchestrator.progress import progress
+from orchestrator.ray_nodes import misfit, nodes_of
 from orchestrator.results import report_path, study_results
 from orchestrator.settings import Settings, redact
 from orchestrator.states import TERMINAL_STUDIES, StudyState
@@ -121,6 +123,7 @@ class _Look:
 
 def entered(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[StudyRow, StudyState]:
     """Enter the study, open it again if it had stopped; return its row and the state it was found in."""
+    _refuse_what_never_fits(settings, plan)
     study_id = enter(engine, plan, update=update, slots=settings.slots)
     row = read.study(engine, study_id)
     if row.estimate is None:
@@ -134,6 +137,26 @@ def entered(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> 
         err().print(f"{row.name}: {row.num_trials} trials ask for {plan.num_requested} stages, {plan.num_unique} of them unique, "
                     f"on {settings.slots} slots")
     return read.study(engine, study_id), found
+
+
+def _refuse_what_never_fits(settings: Settings, plan: Plan) -> None:
+    """Refuse a study whose stages no node of the present cluster can ever hold.
+
+    Raises:
+        StudyError: what a slot needs, and what the largest node has.
+    """
+    if settings.ray_autoscales or not plan.num_unique:
+        return
+    try:
+        nodes = nodes_of(settings)
+    except OrchestratorError as error:
+        err().print(f"{error}; whether a stage fits on them was not checked", style="yellow")
+        return
+    problem = misfit(settings, nodes, plan.workers)
+    if problem:
+        raise StudyError(plan.study.name, 0, f"its stages would wait for ever: {problem}",
+                         "ABLATE_GPUS_PER_SLOT and ABLATE_SLOT_LABELS say what a slot needs; ABLATE_RAY_AUTOSCALES=true if the cluster "
+                         "makes larger nodes when asked")
 
 
 def _conclude(ctx: click.Context, settings: Settings, engine: Engine, study_id: str, ended: Exit, *, as_json: bool) -> None:

@@ -71,13 +71,20 @@ def submitted(path, head):
 
 
 @pytest.mark.timeout(600)
-def test_submitted_study_is_driven_on_the_cluster_once(cluster, tmp_path):
+def test_submitted_study_is_driven_on_the_cluster_once(cluster, tmp_path, monkeypatch):
     path = tmp_path / "mini.yaml"
     path.write_text(STUDY)
     first, again = submitted(path, cluster), submitted(path, cluster)
     assert (first["ray_job"]["ray_job_id"], first["ray_job"]["is_new"]) == (f"ablate-{first['study_id']}", True)
     assert (again["ray_job"]["ray_job_id"], again["ray_job"]["is_new"]) == (first["ray_job"]["ray_job_id"], False)
     assert (again["study_id"], again["priority"]) == (first["study_id"], 3)
+    with monkeypatch.context() as patch:
+        patch.setenv("ABLATE_GPUS_PER_SLOT", "2")
+        refused = ablate("submit", str(path))
+        patch.setenv("ABLATE_RAY_AUTOSCALES", "true")
+        assert ablate("submit", str(path)).returncode == 0
+    assert refused.returncode == 2
+    assert "a slot needs 1 CPU, 2 GPUs; the largest of 1 such nodes" in refused.stderr
     watched = ablate("watch", "mini", "--json")
     assert watched.returncode == 0, watched.stderr
     assert json.loads(watched.stdout)["study"]["state"] == "COMPLETED"

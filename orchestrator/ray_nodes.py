@@ -1,0 +1,95 @@
+"""Whether the present cluster can hold a slot at all: asked when a study is submitted, before anything waits for ever.
+
+- The rule: a slot (one CPU, `gpus_per_slot`, on a node with `slot_labels`) must fit on at least one node that is up, and a
+  stage's slots on all of them together. What only has no room now waits, and says so.
+- A cluster that autoscales makes nodes that are not up yet: `ABLATE_RAY_AUTOSCALES=true` says so, and nothing is refused.
+  Ray does not tell from outside what its autoscaler could start.
+- A cluster that does not answer refuses nothing either: the study waits in the ledger for one that does.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ray.util.state import list_nodes
+from ray.util.state.exception import RayStateApiException
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.settings import Settings
+from orchestrator.system_metrics import num_gpus
+
+ANSWER_S = 10
+_SEVERAL = re.compile(r"(?P<no>!?)in\((?P<values>[^)]*)\)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """What a node has in all, whoever uses it now."""
+
+    name: str
+    cpus: float
+    gpus: float
+    labels: Mapping[str, str] | None
+    """None where they are not known, and are not asked for."""
+
+
+def nodes_of(settings: Settings) -> list[Node]:
+    """Return the nodes that are up: of the standing cluster, else this machine.
+
+    Raises:
+        OrchestratorError: the cluster does not answer.
+    """
+    address = settings.ray_jobs or settings.ray_address
+    if not address:
+        return [Node(name="this machine", cpus=settings.slots, gpus=num_gpus(), labels=None)]
+    try:
+        found = list_nodes(address=address, filters=[("state", "=", "ALIVE")], timeout=ANSWER_S)
+    except (RayStateApiException, ConnectionError, OSError, RuntimeError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise OrchestratorError(f"the cluster at {address} does not say what its nodes have: {reason}") from error
+    return [Node(name=each.node_ip, cpus=float(each.resources_total.get("CPU", 0)), gpus=float(each.resources_total.get("GPU", 0)),
+                 labels=dict(each.labels or {})) for each in found]
+
+
+def misfit(settings: Settings, nodes: Sequence[Node], workers: int) -> str:
+    """Say why a stage can never run on these nodes, "" if it can.
+
+    Args:
+        settings: what a slot is.
+        nodes: that are up.
+        workers: slots that the largest stage takes.
+    """
+    gpus, labels = settings.gpus_per_slot, dict(settings.slot_labels)
+    on_gpus = [f"{gpus:g} GPU{'s' if gpus > 1 else ''}"] if gpus else []
+    needs = ", ".join(["1 CPU", *on_gpus, *(f"label {key}={value}" for key, value in labels.items())])
+    fitting = [node for node in nodes if node.labels is None or all(has_label(node.labels, *each) for each in labels.items())]
+    if not fitting:
+        known = sorted({f"{key}={value}" for node in nodes for key, value in (node.labels or {}).items() if key in labels})
+        return f"a slot needs {needs}; none of the {len(nodes)} nodes has these labels (there are: {', '.join(known) or 'none of these'})"
+    room = sum(_room(node, gpus) for node in fitting)
+    largest = max(fitting, key=lambda node: (node.gpus, node.cpus))
+    has = f"{largest.cpus:g} CPUs and {largest.gpus:g} GPUs"
+    if not room:
+        return f"a slot needs {needs}; the largest of {len(fitting)} such nodes, {largest.name}, has {has}"
+    if room < workers:
+        return (f"a stage takes {workers} slots of {needs}; {len(fitting)} such nodes hold {room} in all, the largest, {largest.name}, "
+                f"has {has}")
+    return ""
+
+
+def has_label(labels: Mapping[str, str], key: str, wanted: str) -> bool:
+    """Say whether a node's labels meet one selector: `value`, `!value`, `in(a, b)` or `!in(a, b)`, as Ray has them."""
+    several = _SEVERAL.fullmatch(wanted.strip())
+    if several:
+        is_among = labels.get(key) in {value.strip() for value in several["values"].split(",")}
+        return is_among != bool(several["no"])
+    return labels.get(key) != wanted[1:] if wanted.startswith("!") else labels.get(key) == wanted
+
+
+def _room(node: Node, gpus: float) -> int:
+    """Return the slots that an empty node holds; a fraction shares one GPU, it is not put together from two."""
+    on_gpus = math.inf if not gpus else node.gpus // gpus if gpus >= 1 else int(node.gpus) * math.floor(1 / gpus + 1e-9)
+    return int(min(node.cpus, on_gpus))
