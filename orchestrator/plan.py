@@ -30,7 +30,7 @@ from orchestrator.stages import Stage, StageBuilder, plain_of
 from orchestrator.study import Study
 from orchestrator.trial_config import STAGES, Resolver, TrialConfig
 
-_PROSE = ("question", "source", "note", "about", "resources", "budget")
+_PROSE = ("question", "source", "note", "about", "resources", "budget", "predictions")
 Verdicts = Mapping[str, Mapping[str, str]]
 """Study -> kind and sentence of its verdict, and its id."""
 __all__ = ["Arm", "Plan", "Stage", "Trial", "make_plan", "plan_arms"]

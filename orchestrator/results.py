@@ -21,6 +21,8 @@
   and {hours, gpu_hours, wall_hours, flops, checkpoint_gb} so far.
 - `outside`: list of {path, stage_id, artifact, images, values, is_share, limited, version, date, trial_keys}: results of lmms-eval that
   were given along; their metrics, `TASK/METRIC`, are of kind `outside`, keep lmms-eval's scale, and enter no average and no verdict.
+- `predictions`: list of {arm_key, name, metric, predicted, form, correlation, num_arms, source, measured, half_width, n}: what a mixture
+  surrogate expected of an arm beside what was measured (null before it has run).
 - `counts`, `cost`: see `Counts` and `Cost`; `varies_with_seed`: kinds of stage that differ between seeds.
 """
 
@@ -37,6 +39,7 @@ from typing import Any
 from orchestrator.analysis import claims, confounds, pareto, scores, selection, statistics, table
 from orchestrator.analysis.claims import Judgement
 from orchestrator.analysis.confounds import Confound, Executed, Run, Seen
+from orchestrator.analysis.predicted import Predicted, beside_predictions
 from orchestrator.analysis.scores import TrialScores
 from orchestrator.analysis.selection import Candidate, Rule, Verdict
 from orchestrator.analysis.supplied import Supplied, supplied
@@ -166,6 +169,8 @@ class Results:
     varies_with_seed: tuple[str, ...]
     outside: tuple[tuple[Outside, tuple[str, ...]], ...] = ()
     """Results of lmms-eval that stand beside the study's own, each with the trials that it belongs to."""
+    predictions: tuple[Predicted, ...] = ()
+    """What a surrogate expected of arms, beside what they reached."""
 
     @property
     def seed_note(self) -> str:
@@ -208,6 +213,7 @@ class Results:
             "budget": {"limit": row.spec["study"].get("budget"), "estimate": row.estimate, "spent": _plain(self.spent)},
             "confounds": [_plain(each) for each in self.confounds], "seen": _plain(self.seen),
             "outside": [{**_plain(file), "trial_keys": list(keys)} for file, keys in self.outside],
+            "predictions": [dataclasses.asdict(each) for each in self.predictions],
             "counts": _plain(self.counts), "cost": _plain(self.cost), "varies_with_seed": list(self.varies_with_seed),
             "seed_note": self.seed_note,
         }
@@ -238,10 +244,11 @@ def study_results(engine: Engine, row: StudyRow, outside: Sequence[Outside] = ()
     published = _published(study)
     verdict = selection.select(rule, arms, measured)
     runs = _runs(trial_rows, stages)
+    shown = tuple(table.arm_results(arms, trials, fits, baseline))
     return Results(
         study=row, question=study.question, source=study.source, objective=study.select.maximize, rule=rule_text(study),
         recipe=study.recipe, seeds=study.seed_list, baseline=baseline, metrics=tuple(_metric(name, rule) for name in names),
-        arms=tuple(table.arm_results(arms, trials, fits, baseline)), trials=tuple(trials),
+        arms=shown, predictions=beside_predictions(study.predictions, shown), trials=tuple(trials),
         trial_rows=tuple(trial_rows), stages=tuple(stages), verdict=verdict,
         claims=_judged(published, arms, measured),
         published=None if published is None else _by_key(published, arms),

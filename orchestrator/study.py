@@ -179,6 +179,19 @@ class Budget(Part):
         return self
 
 
+class Prediction(Part):
+    """What a mixture surrogate expected of an arm when it proposed it."""
+
+    metric: Name
+    predicted: float
+    form: Literal["log_linear", "quadratic", "gp"]
+    correlation: Annotated[float, Field(ge=-1, le=1)]
+    """Leave-one-out rank correlation of the form over the arms that it was fitted to."""
+    num_arms: Annotated[int, Field(ge=1)]
+    source: Text
+    """Study that these arms are of."""
+
+
 class Study(Kind):
     """One question."""
 
@@ -197,6 +210,8 @@ class Study(Kind):
     effect: Annotated[float, Field(gt=0, le=100)] = 0.5
     """Smallest difference of interest, in points."""
     budget: Budget | None = None
+    predictions: dict[ArmName, Prediction] = {}
+    """Arm -> what a surrogate expected of it; shown beside what was measured, decides nothing."""
     published: Name | None = None
     note: Text | None = None
 
@@ -280,6 +295,9 @@ def _check_select(study: Study) -> None:
         _check_constraint(study, text, ("select", "subject_to", i))
     for i, text in enumerate(study.search.constraints if study.search else ()):
         _check_constraint(study, text, ("search", "constraints", i))
+    for name in study.predictions:
+        if name not in (study.arms or {}):
+            raise study.error(("predictions", name), f"no arm {name!r}", did_you_mean(name, study.arms or ()))
     if select.prefer != "first" and len(study.vary or (study.search and study.search.parameters) or ()) != 1:
         raise study.error(("select", "prefer"), f"{select.prefer} needs exactly one factor; allowed here: first")
 

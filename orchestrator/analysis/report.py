@@ -81,6 +81,7 @@ def _flags(results: Results) -> str:
         goals = ", ".join(f"{way} {metric}" for metric, way in found.objectives)
         notes.append(f"No feasible arm beats these ({goals}): {', '.join(results.arm(key).name for key in found.pareto) or 'none'}.")
     notes += [f"Stopped early: {why['name']}, {why['reason']}." for why in (found.stopped.values() if found else ())]
+    notes += [f"Predicted, then run: {each.sentence}." for each in results.predictions]
     notes += [f"Not trained: {why['name']}, {why['reason']}." for why in (found.refused.values() if found else ())]
     return "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
 

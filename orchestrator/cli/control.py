@@ -24,7 +24,7 @@ _DOCUMENT = json_document("""
 @known_scale_option
 @json_option
 def pause(study: str, scale: str | None, as_json: bool) -> None:
-    """Start no further stages of a study; running ones save a checkpoint and stop."""
+    """Start no further stages of a study; running ones that no other study needs save a checkpoint and stop."""
     _act(actions.pause, study, scale, as_json=as_json)
 
 

@@ -20,7 +20,10 @@ from orchestrator.cli.options import json_document, json_option, known_scale_opt
 from orchestrator.cli.store import ledger
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
+from orchestrator.proposed import BASELINE, BEST, verifying_study
 from orchestrator.results import Results, study_results
+from orchestrator.strict_yaml import dump
+from orchestrator.study import load_study
 
 RATIOS, METRICS = "ratios.csv", "metrics.csv"
 DRAWS, CONCENTRATION = 256, 8.0
@@ -55,7 +58,8 @@ def export(study: str, scale: str | None, as_json: bool, folder: Path) -> None:
 
 @mixture.command(epilog=json_document("""
     {"metric", "num_arms", "checks": [{"form", "correlation", "error", "predicted": {run: value}}],
-     "proposal": {"shares", "predicted", "form", "correlation"} or null: no form is trusted}"""))
+     "proposal": {"shares", "predicted", "form", "correlation"} or null: no form is trusted,
+     "study": path of the study that verifies it, or null}"""))
 @click.argument("source")
 @known_scale_option
 @json_option
@@ -63,12 +67,15 @@ def export(study: str, scale: str | None, as_json: bool, folder: Path) -> None:
 @click.option("--minimize", is_flag=True, help="Less is better.")
 @click.option("--candidates", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
               help="CSV of mixtures that may be run, in the form of ratios.csv; left out, draws around the mean of the arms.")
-def propose(source: str, scale: str | None, as_json: bool, metric: str, minimize: bool, candidates: Path | None) -> None:
+@click.option("--study", "to", type=click.Path(dir_okay=False, path_type=Path), default=None,
+              help="Write a study there that runs the proposal beside the baseline and the best arm so far.")
+def propose(source: str, scale: str | None, as_json: bool, metric: str, minimize: bool, candidates: Path | None, to: Path | None) -> None:
     """Check three surrogates by leave-one-out, and propose a mixture if one of them is trusted.
 
     SOURCE is a study, or a folder that holds ratios.csv and metrics.csv. A proposal is an arm to run, never a result.
     """
-    ratios, metrics = _imported(Path(source)) if Path(source).is_dir() else _arms(_results(source, scale))[1:]
+    found = None if Path(source).is_dir() else _results(source, scale)
+    kind, ratios, metrics = _arms(found) if found else ("", *_imported(Path(source)))
     values = {run: row[metric] for run, row in metrics.items() if metric in row}
     try:
         checks = surrogate.best_check(ratios, values)
@@ -76,8 +83,11 @@ def propose(source: str, scale: str | None, as_json: bool, metric: str, minimize
         proposal = surrogate.propose(checks[0], ratios, values, list(options.values()), is_maximized=not minimize)
     except ValueError as error:
         raise StudyError(source, 0, str(error)) from error
+    if to is not None and proposal is not None:
+        _write_study(to, source, found, kind, proposal, metric, best=(min if minimize else max)(values, key=lambda run: values[run]))
     if as_json:
-        print_json({"metric": metric, "num_arms": len(values), "checks": checks, "proposal": proposal})
+        print_json({"metric": metric, "num_arms": len(values), "checks": checks, "proposal": proposal,
+                    "study": str(to) if to and proposal else None})
         return
     for each in checks:
         out().print(f"{each.form:<11} leave-one-out rank correlation {each.correlation:+.2f}, error {each.error:.1f} points, "
@@ -87,6 +97,23 @@ def propose(source: str, scale: str | None, as_json: bool, metric: str, minimize
         return
     parts = ", ".join(f"{name} {share:.3f}" for name, share in proposal.shares.items() if share)
     out().print(f"Worth running by {proposal.form}: {parts}; predicted {metric} {proposal.predicted:.1f}. It is a guess until it has run.")
+    if to is not None and found is not None:
+        out().print(f"Written to {to}: `ablate run {to} --scale {found.study.scale}` verifies it.")
+
+
+def _write_study(to: Path, source: str, found: Results | None, kind: str, proposal: surrogate.Proposal, metric: str, *, best: str) -> None:
+    """Write the study that verifies a proposal; what is there already is not touched."""
+    if found is None:
+        raise StudyError(source, 0, "--study needs a study as SOURCE: a folder of tables does not say what was run",
+                         "`ablate mixture propose STUDY` fits its own arms; --candidates takes mixtures from a table")
+    if to.exists():
+        raise StudyError(str(to), 0, "is there already; --study writes a new file")
+    arms = {BASELINE: found.arm(found.baseline).levels} if found.baseline else {}
+    if best != found.baseline:
+        arms[BEST] = found.arm(best).levels
+    values = verifying_study(found.study.spec["study"], proposal, kind=kind, metric=metric, num_arms=len(found.arms), arms=arms)
+    to.write_text(dump(values))
+    load_study(to)
 
 
 def _results(study: str, scale: str | None) -> Results:

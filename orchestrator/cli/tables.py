@@ -154,9 +154,9 @@ def _claim(outcome: str, sentence: str) -> Text:
 
 def _search_lines(results: Results) -> list[str]:
     found = results.search
+    lines = [f"predicted: {each.sentence}" for each in results.predictions]
     if found is None:
-        return []
-    lines = []
+        return lines
     if len(found.objectives) > 1:
         goals = ", ".join(f"{way} {title(metric)}" for metric, way in found.objectives)
         names = ", ".join(results.arm(key).name for key in found.pareto) or "none"
