@@ -4,7 +4,10 @@ A program of its own, prints JSON. CPU seconds are of this process, so a busy ma
 """
 
 import json
+import os
 import resource
+import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -14,7 +17,7 @@ from pathlib import Path
 from orchestrator.decide import decided
 from orchestrator.driver import Driver
 from orchestrator.ledger import open_ledger, read
-from orchestrator.snapshot import Observed, Outcome, Snapshot, StageView, StudyView, TrialView
+from orchestrator.snapshot import Finish, Observed, Outcome, Snapshot, StageView, StudyView, TrialView
 from orchestrator.states import TERMINAL_STUDIES, AttemptState, StageState, StudyState, TrialState
 from orchestrator.submit import submit
 from tests.toy import toy_plan, toy_settings
@@ -97,6 +100,34 @@ def decisions(trials: int, slots: int) -> dict[str, float]:
     return {"trials": trials, "ticks": num_ticks, "cpu_s": time.process_time() - cpu}
 
 
+def killed(folder: str, url: str, running: int) -> None:
+    """Claim so many stages, and die with them."""
+    settings = toy_settings(Path(folder), ledger=url, slots=running, lease_ttl_s=600.0, attempt_ttl_s=600.0)
+    engine = open_ledger(url)
+    submit(engine, toy_plan(levels=range(running), seeds=1, benchmarks=("a",), shared=False))
+    driver = Driver(engine, settings, lambda _: Pretended(hold=True))
+    assert driver.acquire()
+    while len(driver._crew.known) < running:
+        driver.tick()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def reconciled(folder: str, url: str, running: int) -> dict[str, float]:
+    """Take over from a driver that was killed with so many stages running; return the seconds until all are dealt with."""
+    program = [sys.executable, "-m", "tests.perf.simulated", "killed", folder, url, str(running)]
+    assert subprocess.run(program, check=False).returncode == -signal.SIGKILL
+    engine = open_ledger(url)
+    driver = Driver(engine, toy_settings(Path(folder), ledger=url, slots=1), lambda _: Pretended(hold=True))
+    cpu, wall = time.process_time(), time.perf_counter()
+    assert driver.acquire()
+    actions = driver.tick()
+    found = {"stages": sum(isinstance(each, Finish) for each in actions), "cpu_s": time.process_time() - cpu,
+             "wall_s": time.perf_counter() - wall}
+    driver.close()
+    engine.dispose()
+    return found
+
+
 def held(running: int, seconds: float) -> dict[str, float]:
     """Keep so many stages running; return the CPU seconds that the driver takes of each second."""
     with tempfile.TemporaryDirectory() as folder:
@@ -119,4 +150,5 @@ def held(running: int, seconds: float) -> dict[str, float]:
 
 if __name__ == "__main__":
     kind, *numbers = sys.argv[1:]
-    print(json.dumps({"end": end_to_end, "held": held, "decide": decisions}[kind](*(int(number) for number in numbers))))
+    verbs = {"end": end_to_end, "held": held, "decide": decisions, "killed": killed, "reconcile": reconciled}
+    print(json.dumps(verbs[kind](*(int(each) if each.isdigit() else each for each in numbers))))

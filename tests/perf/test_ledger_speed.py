@@ -16,8 +16,11 @@ from orchestrator.plan import make_plan
 from orchestrator.snapshot import Claim, MoveStage
 from orchestrator.states import StageState
 from orchestrator.study import load_study
+from tests.perf.test_driver_speed import figures
 
 pytestmark = pytest.mark.perf
+
+STAGES = 1000
 
 STUDY = """
 name: many
@@ -48,6 +51,14 @@ def ledger(request, tmp_path):
     yield request.param, engine
     engine.dispose()
     server.cleanup()
+
+
+def test_reconciling_a_thousand_stages_after_a_kill(ledger, tmp_path, measured):
+    name, engine = ledger
+    found = figures("reconcile", tmp_path, engine.url.render_as_string(hide_password=False), STAGES)
+    assert found["stages"] == STAGES
+    measured(f"take over {STAGES} running stages of a killed driver, {name}", found["wall_s"], "s", "<= 2",
+             {"of it, processor time": found["cpu_s"]})
 
 
 def test_claims_per_second(ledger, plan, measured):

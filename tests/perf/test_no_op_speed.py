@@ -24,6 +24,12 @@ def figures(program: str) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def test_idle_time_between_two_stages_of_a_warm_slot(measured):
+    found = figures("ours_idle.py")
+    assert found["gaps"] > TRIALS
+    measured("idle time of a warm slot between stages, median", found["median_s"], "s", "< 0.1", {"95th percentile": found["p95_s"]})
+
+
 def test_seconds_per_no_op_trial(measured):
     rival, ours = figures("rival_ray_tune.py"), figures("ours_no_op.py")
     assert (ours["trials"], ours["mlflow_runs"], rival["trials"]) == (TRIALS, TRIALS, TRIALS)
