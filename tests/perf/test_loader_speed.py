@@ -5,17 +5,21 @@ import time
 
 import pytest
 
-from model.config import Alpha, DataConfig, ImageConfig, SftMixture
+from model.config import PRESETS, Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
+from model.counting import at_tile, forward_flops
 from model.data.conversation import Encoder
 from model.data.loader import Batches, Loader
 from model.data.order import shuffled
 from model.data.sources.opened import open_source
 from model.data.tokenizer import load_tokenizer
+from model.mm15 import IGNORED
 from tests import corpora
 
 pytestmark = pytest.mark.perf
 
 BATCH, STEPS, ROWS = 64, 16, 200
+TILES, CORES, H100_FLOPS = 5, 16, 989e12
+"""Of an image at `small`; beside a GPU; bf16, dense."""
 SMALL = ImageConfig(mode="static", tile=112, tokens=36)
 MIXTURE = SftMixture(alpha=Alpha(general=1, text_rich=1, science=0.5))
 
@@ -30,6 +34,31 @@ def rate(loaders):
     for step in range(1, STEPS):
         batch_of(step)
     return BATCH * (STEPS - 1) / (time.perf_counter() - began)
+
+
+def an_h100_takes(tokens, supervised, images_a_sample):
+    """Samples a second that the formulas give an H100: an estimate, no GPU is asked. By share of its bf16 peak."""
+    config = SftConfig(images=SMALL, mixture=MIXTURE, steps=STEPS, batch=BATCH, lr=1e-3)
+    model = at_tile(PRESETS["small"], SMALL.tile)
+    flops = forward_flops(model, tiles=TILES * images_a_sample, tokens=SMALL.tokens, length=tokens, predicted=supervised).training(config)
+    return {f"estimate: an H100 takes, at {share:.0%} of its peak": share * H100_FLOPS / flops for share in (0.1, 0.48, 1)}
+
+
+def test_a_core_prepares_samples_of_the_small_scale(measured):
+    encoder = Encoder(load_tokenizer(), SMALL, max_tokens=2048)
+    batch_of = Batches(mixture=MIXTURE, batch=BATCH, data=DataConfig(), encoder=encoder, seed=0).opened()
+    batch_of(0)
+    began = time.process_time()
+    made = [each for step in range(1, STEPS) for each in batch_of(step)]
+    seconds = time.process_time() - began
+    tiles = sum(len(each.tiles) for each in made)
+    tokens, supervised = (sum(each) / len(made) for each in zip(
+        *((len(one.ids), sum(label != IGNORED for label in one.labels)) for one in made), strict=True))
+    a_core = len(made) / seconds
+    measured("loader, small, 5 tiles of 112 px, one core", a_core, "samples/s", "16 cores give more than an H100 takes",
+             beside={"estimate: 16 cores": CORES * a_core, **an_h100_takes(tokens, supervised, tiles / TILES / len(made))})
+    measured("loader, small, 5 tiles of 112 px, one core", tiles / TILES / seconds, "images/s", "-")
+    assert tiles == TILES * len(made)  # every sample of these categories has one image
 
 
 def test_loaders_use_the_cores(measured):
