@@ -34,6 +34,8 @@ def data_list(as_json: bool) -> None:
     out().print(_table(rows))
     where = settings.catalogue_file or "none; a catalogue says where the files lie (ABLATE_CATALOGUE)"
     out().print(f"catalogue: {where}")
+    out().print("thousands: samples, as the paper's slides print them; ? is not printed. Copies (by name) fit by their name only: "
+                "whether they hold the same samples is not known, the others have as many as are printed.")
 
 
 def _own(source: SourceConfig) -> dict[str, Any]:
@@ -62,7 +64,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     table.add_column("configured")
     table.add_column("public copy")
     for row in rows:
-        size = f"{row['thousands']:g}" if row["thousands"] else "?"
+        size = f"{row['thousands']:,.1f}".removesuffix(".0") if row["thousands"] else "?"
         table.add_row(row["stage"] or "own", row["category"], row["name"], size, _place(row["configured"]), _copy(row))
     return table
 

@@ -15,6 +15,13 @@ def test_every_data_set_is_shown(ablate: Callable[..., Result]) -> None:
     assert [entry.name for entry in entries() if entry.name not in output] == []
 
 
+def test_sizes_read_as_numbers_and_the_marks_are_explained(ablate: Callable[..., Result]) -> None:
+    output = ablate("data", "list").stdout
+    assert "2,000,000 " in output
+    assert "e+0" not in output
+    assert "fit by their name only" in " ".join(output.split())
+
+
 def test_json_adds_up_to_the_published_total(ablate_json: Callable[..., Any]) -> None:
     sets = ablate_json("data", "list")["datasets"]
     assert math.fsum(row["thousands"] for row in sets if row["stage"] == "sft") == pytest.approx(4811.6)
