@@ -69,7 +69,7 @@ def progress_words(shown: Progress) -> str:
     if shown.is_terminal:
         parts.append(f"took {wording.duration(row.ended_at - row.created_at)}" if row.ended_at else "over")
     elif row.state != "PAUSED":
-        parts.append(f"{'' if shown.left.is_measured else 'about '}{wording.duration(shown.left.seconds)} left")
+        parts.append(shown.left_text)
     return " · ".join(parts)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator import wording
 from orchestrator.estimate import Estimate, Work, time_left
 from orchestrator.ledger.known import LiveStage, StageSum, live_stages, stage_sums
 from orchestrator.ledger.reach import Engine
@@ -53,6 +54,12 @@ class Progress:
         """Stages in a final state of all, running ones by their part."""
         parts = self.done + self.failed + sum(stage.fraction for stage in self.running)
         return min(parts / self.total, 1.0) if self.total else 1.0
+
+    @property
+    def left_text(self) -> str:
+        """The time left in words; a study that still grows knows only that of what is planned so far."""
+        about = "" if self.left.is_measured else "about "
+        return f"{about}{wording.duration(self.left.seconds)} left{' for what is planned so far' if self.study.grows else ''}"
 
     @property
     def is_terminal(self) -> bool:

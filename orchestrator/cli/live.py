@@ -12,7 +12,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator import wording
 from orchestrator.cli.console import err, state_text
 from orchestrator.progress import Progress, RunningStage
 
@@ -59,7 +58,7 @@ def line(shown: Progress) -> str:
         parts.append(f"{shown.failed} failed")
     parts += [_stage_line(stage) for stage in shown.running]
     if not shown.is_terminal:
-        parts.append(f"{_eta(shown)} left")
+        parts.append(shown.left_text)
     return " · ".join(parts)
 
 
@@ -68,17 +67,12 @@ def screen(shown: Progress) -> Group:
     head = Table.grid(padding=(0, 1))
     counts = f"{shown.done}/{shown.total} stages" + (f", {shown.failed} failed" if shown.failed else "")
     bar = ProgressBar(total=1.0, completed=shown.fraction, width=30)
-    head.add_row(Text(shown.study.name, style="bold"), bar, counts, state_text(shown.study.state), f"ETA {_eta(shown)}")
+    head.add_row(Text(shown.study.name, style="bold"), bar, counts, state_text(shown.study.state), shown.left_text)
     rows = Table.grid(padding=(0, 2))
     for stage in shown.running:
         rows.add_row(Text("  ▸", style="cyan"), stage.label, ProgressBar(total=1.0, completed=stage.fraction, width=12),
                      *_numbers(stage))
     return Group(head, rows)
-
-
-def _eta(shown: Progress) -> str:
-    about = "" if shown.left.is_measured else "about "
-    return about + wording.duration(shown.left.seconds)
 
 
 def _numbers(stage: RunningStage) -> tuple[str, str, str]:

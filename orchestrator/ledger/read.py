@@ -53,6 +53,8 @@ class StudyRow:
     """Most slots that it may hold; 0 for no cap."""
     estimate: Plain | None = None
     """What it was expected to cost when it was submitted."""
+    grows: bool = False
+    """Whether a search or a rule may still add trials."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -355,5 +357,5 @@ def _study(row: Row[Any]) -> StudyRow:
     return StudyRow(study_id=row.study_id, name=row.name, scale=row.scale, version=row.version, state=row.state,
                     reason=row.reason, spec_hash=row.spec_hash, spec=json.loads(row.spec), created_at=row.created_at,
                     ended_at=row.ended_at, requested_stages=row.requested_stages, priority=row.priority,
-                    max_slots=row.max_slots, estimate=_json(row.estimate), num_arms=0, num_trials=0,
+                    max_slots=row.max_slots, estimate=_json(row.estimate), grows=row.grows, num_arms=0, num_trials=0,
                     trials_done=0, stages_total=0, stages_done=0, stages_running=0, stages_failed=0)

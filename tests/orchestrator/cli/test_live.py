@@ -30,6 +30,10 @@ def test_line_says_stage_step_loss_speed_and_time_left(shown: Progress) -> None:
     assert line(shown) == "quickstart: 12/99 stages · sft science=0 step 34/80, loss 1.207, 31.5 samples/s · 1 min 15 s left"
 
 
+def test_a_search_says_that_the_time_is_that_of_what_is_planned_so_far(shown: Progress) -> None:
+    assert line(replace(shown, study=replace(ROW, grows=True))).endswith("1 min 15 s left for what is planned so far")
+
+
 def test_log_gets_a_line_now_and_then(shown: Progress) -> None:
     stream, times = io.StringIO(), iter([0.0, 1.0, 9.0, 11.0])
     with Reporter(console(stream, is_terminal=False), clock=lambda: next(times)) as reporter:
