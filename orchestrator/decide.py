@@ -110,7 +110,9 @@ class _Work:
 def _finishes(work: _Work, retry_base_s: float) -> list[Write]:
     wanted = work.draft.index.wanted_open
     found: list[Write] = []
-    for outcome in work.observed.outcomes:
+    # Told twice before it was written, the first counts.
+    first = {outcome.attempt_id: outcome for outcome in reversed(work.observed.outcomes)}
+    for outcome in [each for each in work.observed.outcomes if first[each.attempt_id] is each]:
         attempt = work.draft.attempts.get(outcome.attempt_id)
         if attempt is None:  # a late report of an attempt that was given up: stays on disk, is not accepted
             continue
@@ -245,7 +247,7 @@ def _stops(work: _Work, stop_grace_s: float) -> list[Stop]:
         asked = work.observed.stopping.get(attempt.attempt_id)
         if attempt.attempt_id in work.observed.stalled:
             found.append(Stop(attempt.attempt_id, AttemptState.STALLED, is_kill=True))
-        elif asked is not None and work.now - asked >= stop_grace_s:
+        elif asked is not None and not -stop_grace_s < work.now - asked < stop_grace_s:  # below: the clock was set back
             found.append(Stop(attempt.attempt_id, AttemptState.PREEMPTED, is_kill=True))
         elif asked is None and (work.observed.is_draining or not wanted.get(attempt.stage_id)):
             found.append(Stop(attempt.attempt_id, AttemptState.PREEMPTED))

@@ -259,6 +259,13 @@ def test_an_attempt_is_asked_once_and_then_ended_by_force():
     assert asked == [[], [Stop("shared/1", A.PREEMPTED, is_kill=True)]]
 
 
+@pytest.mark.parametrize(("set_back_s", "is_ended"), [(3.0, False), (3600.0, True)])
+def test_a_clock_set_back_does_not_spare_an_attempt_that_was_asked(set_back_s, is_ended):
+    shot = snapshot(state=StudyState.PAUSED, **running())
+    stops = of(Stop, after(shot, Observed(stopping={"shared/1": 10.0}), now=10.0 - set_back_s, stop_grace_s=5.0))
+    assert bool(stops) is is_ended
+
+
 def test_a_stalled_attempt_is_ended_by_force():
     actions = after(snapshot(**running()), Observed(stalled=frozenset({"shared/1"})))
     assert of(Stop, actions) == [Stop("shared/1", A.STALLED, is_kill=True)]

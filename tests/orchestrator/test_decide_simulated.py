@@ -1,16 +1,25 @@
-"""The pure core under a simulated world: random ends, crashes, pauses, cancellations, late reports. Invariants hold after each."""
+"""The pure core under a simulated world, and the real flusher beside it. Invariants hold after each step.
+
+Workers end in any way or report late, persons pause and cancel, the clock jumps, a transaction fails before or after its COMMIT, a driver
+dies between the two, tracking is down, loses its reply, or cannot note what it sent.
+"""
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from orchestrator.decide import decide
+from orchestrator.decide import decided
+from orchestrator.ledger.outbox import Message
 from orchestrator.snapshot import (
     Claim,
     Finish,
+    MoveStage,
     MoveStudy,
     Observed,
     Outcome,
@@ -34,8 +43,12 @@ from orchestrator.states import (
     StudyState,
     TrialState,
 )
+from orchestrator.tracking import flusher
+from tests.toy import toy_settings
 
 SLOTS = 2
+HOUR = 3600.0
+FAULTS = ("before commit", "dies after commit")
 ENDS = [AttemptState.SUCCEEDED] * 4 + [AttemptState.LOST, AttemptState.RESOURCE, AttemptState.USER_ERROR, AttemptState.DIVERGED,
                                        AttemptState.STALLED, AttemptState.PREEMPTED]
 
@@ -47,6 +60,38 @@ def followed(index, name):
     """Return a part of an index; a count of 0 is none."""
     value = getattr(index, name)
     return {key: count for key, count in value.items() if count} if name.startswith("wanted") else value
+
+
+class Tracker:
+    """A store that takes a message twice without harm, and fails as it is told to; also what the ledger knows to be sent."""
+
+    def __init__(self):
+        self.mode = "up"
+        self.outbox: list[Message] = []
+        self.sent: set[int] = set()
+        self.arrived: dict[str, list[int]] = {}
+
+    def say(self, subject, kind):
+        seq = 1 + sum(each.subject == subject for each in self.outbox)
+        self.outbox.append(Message(message_id=len(self.outbox), subject=subject, seq=seq, kind=kind, payload={}, created_at=0.0))
+
+    def pending(self, _engine, *, limit):
+        return [each for each in self.outbox if each.message_id not in self.sent][:limit]
+
+    def deliver(self, messages):
+        if self.mode == "down":
+            raise ConnectionError("nobody answers")
+        for each in messages:
+            if each.seq not in self.arrived.setdefault(each.subject, []):
+                self.arrived[each.subject].append(each.seq)
+        if self.mode == "reply lost":
+            raise ConnectionError("the connection was cut")
+        return 0
+
+    def settle(self, message_ids):
+        if self.mode == "not noted":
+            raise ConnectionError("the ledger is away")
+        self.sent |= set(message_ids)
 
 
 class World(RuleBasedStateMachine):
@@ -61,26 +106,68 @@ class World(RuleBasedStateMachine):
         self.successes: Counter[str] = Counter()
         self.charged: Counter[tuple[str, AttemptState]] = Counter()
         self.final: dict[str, StageState] = {}
+        self.told: list[Outcome] = []
+        self.killed: set[str] = set()
+        self.replayed: dict[str, StageState] = {}
+        self.tracker = Tracker()
+        self.flusher = flusher.Flusher(toy_settings(Path("nowhere"), mlflow="simulated"), None)
+        self.flusher._sink = self.tracker
 
-    def decide(self, *outcomes, draining=False):
-        observed = Observed(epoch=self.epoch, slots=SLOTS, outcomes=outcomes, stopping=self.stopping, is_draining=draining)
-        actions = decide(self.snapshot, observed, self.now)
-        self.snapshot = evolve(self.snapshot, [each for each in actions if not isinstance(each, Stop | Propose)])
+    def decide(self, *outcomes, fault=""):
+        """Decide, write and perform; with a fault the transaction fails, or its driver dies right after COMMIT."""
+        self.told += outcomes
+        observed = Observed(epoch=self.epoch, slots=SLOTS, outcomes=tuple(self.told), stopping=self.stopping)
+        actions, then = decided(self.snapshot, observed, self.now)
+        writes = [each for each in actions if not isinstance(each, Stop | Propose)]
+        if fault == "before commit":
+            assert decided(self.snapshot, observed, self.now)[0] == actions, "what was not written is decided again just so"
+            return
+        assert evolve(self.snapshot, writes) == then
+        self.snapshot, self.told = then, []
+        self.write_down(writes)
+        if fault == "dies after commit":
+            self.the_driver_is_replaced()
+            return
         for action in actions:
-            self.note(action)
+            self.perform(action)
 
-    def note(self, action):
+    def write_down(self, writes):
+        """What the ledger has of a decision once it is committed: states, events, messages."""
+        for write in writes:
+            match write:
+                case Claim():
+                    self.event(write.stage_id, StageState.QUEUED, StageState.LEASED)
+                    self.tracker.say(write.attempt_id, "attempt_started")
+                case Finish():
+                    self.event(write.stage_id, write.stage_from, write.stage_to)
+                    self.tracker.say(write.outcome.attempt_id, "attempt_finished")
+                    self.workers.discard(write.outcome.attempt_id)
+                    self.successes[write.stage_id] += write.outcome.state is AttemptState.SUCCEEDED
+                    self.charged[write.stage_id, write.outcome.state] += write.outcome.is_charged
+                case MoveStage():
+                    self.event(write.stage_id, write.source, write.target)
+                case _:
+                    pass
+
+    def event(self, stage_id, source, target):
+        assert self.replayed.get(stage_id, StageState.PLANNED) is source
+        self.replayed[stage_id] = target
+
+    def perform(self, action):
         match action:
             case Claim():
                 self.workers.add(action.attempt_id)
-            case Finish():
-                self.workers.discard(action.outcome.attempt_id)
-                self.successes[action.stage_id] += action.outcome.state is AttemptState.SUCCEEDED
-                self.charged[action.stage_id, action.outcome.state] += action.outcome.is_charged
+            case Stop(is_kill=True):
+                self.killed.add(action.attempt_id)
             case Stop():
                 self.stopping.setdefault(action.attempt_id, self.now)
             case _:
                 pass
+
+    @property
+    def unheard(self):
+        """Workers of which no end was heard; one that ended is told until the ledger has it."""
+        return sorted(self.workers - {each.attempt_id for each in self.told})
 
     @precondition(lambda self: len(self.snapshot.studies) < 3)
     @rule(num_trials=st.integers(1, 4))
@@ -94,6 +181,7 @@ class World(RuleBasedStateMachine):
                                                         workers=1 + (len(stage_id) + i) % SLOTS))
                 if stages[stage_id].state in (StageState.FAILED, StageState.SKIPPED, StageState.CANCELLED):
                     stages[stage_id] = replace(stages[stage_id], state=StageState.PLANNED, charged_from=stages[stage_id].attempts_made)
+                    self.replayed[stage_id] = StageState.PLANNED
                     self.final.pop(stage_id, None)
                     self.charged = Counter({key: n for key, n in self.charged.items() if key[0] != stage_id})
             trials[study_id, str(i)] = TrialView(study_id, str(i), str(i), TrialState.PLANNED, ids)
@@ -105,12 +193,27 @@ class World(RuleBasedStateMachine):
         self.now += 100
         self.decide()
 
-    @precondition(lambda self: self.workers)
-    @rule(data=st.data(), state=st.sampled_from(ENDS), step=st.integers(0, 3))
-    def a_worker_ends(self, data, state, step):
-        attempt_id = data.draw(st.sampled_from(sorted(self.workers)))
+    @precondition(lambda self: self.unheard)
+    @rule(data=st.data(), state=st.sampled_from(ENDS), step=st.integers(0, 3), fault=st.sampled_from(["", "", *FAULTS]))
+    def a_worker_ends(self, data, state, step, fault):
+        attempt_id = data.draw(st.sampled_from(self.unheard))
         self.late.append(attempt_id)
-        self.decide(Outcome(attempt_id, state, result={}, failure={"hash": ""}, checkpoint_step=step))
+        self.decide(Outcome(attempt_id, state, result={}, failure={"hash": ""}, checkpoint_step=step), fault=fault)
+
+    @rule(fault=st.sampled_from(FAULTS))
+    def a_transaction_fails(self, fault):
+        self.decide(fault=fault)
+
+    @rule(by_s=st.sampled_from([-24 * HOUR, -HOUR, -10.0, 10.0, HOUR, 24 * HOUR]))
+    def the_clock_jumps(self, by_s):
+        self.now += by_s
+        self.decide()
+
+    @rule(mode=st.sampled_from(["up", "down", "reply lost", "not noted"]))
+    def tracking_is_sent(self, mode):
+        self.tracker.mode = mode
+        with patch.object(flusher, "outbox", SimpleNamespace(pending=self.tracker.pending)):
+            self.flusher._turn()
 
     @precondition(lambda self: self.late)
     @rule(data=st.data())
@@ -119,13 +222,14 @@ class World(RuleBasedStateMachine):
 
     @rule()
     def the_driver_is_replaced(self):
-        """A new driver finds attempts it does not know, without results."""
+        """A new driver finds attempts it does not know: what had ended has left its result, the others are given up."""
         self.epoch += 1
-        self.stopping = {}
-        lost = [Outcome(attempt_id, AttemptState.LOST, is_charged=False) for attempt_id in self.snapshot.attempts]
+        self.stopping, self.killed = {}, set()
+        left = {each.attempt_id: each for each in self.told}
+        found = [left.get(attempt_id) or Outcome(attempt_id, AttemptState.LOST, is_charged=False) for attempt_id in self.snapshot.attempts]
         self.late += list(self.workers)
-        self.workers = set()
-        self.decide(*lost)
+        self.told, self.workers = [], set()
+        self.decide(*found)
 
     @precondition(lambda self: self.snapshot.studies)
     @rule(data=st.data(), state=st.sampled_from([StudyState.PAUSED, StudyState.QUEUED, StudyState.CANCELLED]))
@@ -164,6 +268,15 @@ class World(RuleBasedStateMachine):
         assert set(self.snapshot.attempts) == self.workers
 
     @invariant()
+    def states_are_what_the_events_say(self):
+        assert all(self.replayed.get(each.stage_id, StageState.PLANNED) is each.state for each in self.snapshot.stages.values())
+
+    @invariant()
+    def tracking_hears_everything_in_order_and_once(self):
+        assert all(seqs == list(range(1, len(seqs) + 1)) for seqs in self.tracker.arrived.values())
+        assert all(each.seq in self.tracker.arrived[each.subject] for each in self.tracker.outbox if each.message_id in self.tracker.sent)
+
+    @invariant()
     def final_states_stay(self):
         now = {stage.stage_id: stage.state for stage in self.snapshot.stages.values() if stage.state in TERMINAL_STAGES}
         assert all(now.get(stage_id) is state for stage_id, state in self.final.items())
@@ -180,7 +293,12 @@ class World(RuleBasedStateMachine):
                 self.snapshot = evolve(self.snapshot, [MoveStudy(study.study_id, study.state, StudyState.QUEUED)])
         for _ in range(100):
             self.now += 100
-            self.decide(*[Outcome(attempt_id, AttemptState.SUCCEEDED, result={}) for attempt_id in sorted(self.workers)])
+            deaf = [each for each in self.unheard if each in self.stopping]  # asked to save, they never answer: they are killed
+            ended = [Outcome(each, AttemptState.PREEMPTED) for each in deaf if each in self.killed]
+            self.decide(*ended, *[Outcome(each, AttemptState.SUCCEEDED, result={}) for each in self.unheard if each not in deaf])
+        self.tracking_is_sent("up")
+        assert self.tracker.pending(None, limit=1) == []
+        assert {each.subject: each.seq for each in self.tracker.outbox} == {name: seqs[-1] for name, seqs in self.tracker.arrived.items()}
         assert all(study.state in TERMINAL_STUDIES for study in self.snapshot.studies.values())
         assert all(trial.state in TERMINAL_TRIALS for trial in self.snapshot.trials.values())
         assert all(stage.state in TERMINAL_STAGES for stage in self.snapshot.stages.values())
