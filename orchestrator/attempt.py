@@ -30,7 +30,7 @@ from typing import Any, TextIO
 from model import manifest
 from orchestrator.artifacts import LOG, PROGRESS, RESULT, SYSTEM
 from orchestrator.artifacts.mirror import Mirror, SharedFolder, mirror_of
-from orchestrator.errors import Diverged, NoResources, Stopped
+from orchestrator.errors import Diverged, LostWorker, NoResources, Stopped, WorkerFailed
 from orchestrator.failpoints import arm, failpoint
 from orchestrator.identity import stage_identity
 from orchestrator.settings import redact
@@ -103,15 +103,12 @@ def run_attempt(order: Order, stages: Mapping[str, StageFunction], *, report: Re
     folder = Path(order["attempt_dir"])
     folder.mkdir(parents=True, exist_ok=True)
     began, mirror = time.monotonic(), mirror_of(str(order.get("root", "")), str(order.get("store", "")))
-    with ((folder / PROGRESS).open("a", buffering=1) as file, _logged(folder / LOG) as log, sampled(folder / SYSTEM),
-          _watched(log, float(order.get("no_progress_s", 0.0))) as watch):
+    with ((folder / PROGRESS).open("a", buffering=1) as file, logged(folder / LOG) as log, sampled(folder / SYSTEM),
+          watched(log, float(order.get("no_progress_s", 0.0))) as watch):
         journal = _Journal(file, report, watch)
         journal({"started": True})
         failpoint("attempt.started")
-        try:
-            result, failure = _execute(order, stages, journal, should_stop, identify, mirror), None
-        except Exception as error:  # noqa: BLE001 - the worker's border: whatever a stage raises becomes a record
-            result, failure = None, failure_of(error)
+        result, failure = guarded(lambda: _execute(order, stages, journal, should_stop, identify, mirror))
     record = {
         "attempt_id": order["attempt_id"], "attempt_no": order["attempt_no"], "stage_id": order["stage_id"],
         "state": failure["kind"] if failure else str(AttemptState.SUCCEEDED), "result": result, "failure": failure,
@@ -151,8 +148,18 @@ def published_bytes(folder: Path) -> int:
     return sum(entry["size"] for entry in manifest.read(folder)["files"].values()) if is_published else 0
 
 
+def guarded(work: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Return the result of work, or the record of its failure."""
+    try:
+        return work(), None
+    except Exception as error:  # noqa: BLE001 - the worker's border: whatever a stage raises becomes a record
+        return None, failure_of(error)
+
+
 def failure_of(error: BaseException) -> dict[str, Any]:
     """Turn an exception into a record: kind, message, redacted traceback, and a hash that equal errors share."""
+    if isinstance(error, WorkerFailed):
+        return error.failure
     frames = [f"{frame.name} {Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
     name = f"{type(error).__module__}.{type(error).__qualname__}"
     text = "".join(traceback.format_exception(error))
@@ -186,6 +193,8 @@ def kind_of(error: BaseException) -> AttemptState:
         return AttemptState.PREEMPTED
     if isinstance(error, Diverged):
         return AttemptState.DIVERGED
+    if isinstance(error, LostWorker):
+        return AttemptState.LOST
     is_full = isinstance(error, OSError) and error.errno in _NO_SPACE
     if is_full or isinstance(error, NoResources | MemoryError):
         return AttemptState.RESOURCE
@@ -196,11 +205,16 @@ def kind_of(error: BaseException) -> AttemptState:
 
 
 def write_result(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write `result.json` so that it is there whole or not at all, and survives a power cut."""
-    temporary = folder / f".{RESULT}.{os.getpid()}"
+    """Write `result.json`."""
+    write_record(folder, RESULT, record)
+
+
+def write_record(folder: Path, name: str, record: Mapping[str, Any]) -> None:
+    """Write a JSON file so that it is there whole or not at all, and survives a power cut."""
+    temporary = folder / f".{name}.{os.getpid()}"
     temporary.write_text(json.dumps(record, sort_keys=True))
     manifest.fsync(temporary)
-    os.replace(temporary, folder / RESULT)
+    os.replace(temporary, folder / name)
     manifest.fsync(folder)
 
 
@@ -239,7 +253,7 @@ def log_tail(folder: Path, *, num_bytes: int = 4000) -> str:
 
 
 @contextlib.contextmanager
-def _watched(log: TextIO, no_progress_s: float) -> Iterator[Callable[[], None]]:
+def watched(log: TextIO, no_progress_s: float) -> Iterator[Callable[[], None]]:
     """Write all stacks to the log shortly before the attempt counts as stalled; yields what to call at each report."""
     if no_progress_s <= 0:
         yield lambda: None
@@ -251,7 +265,7 @@ def _watched(log: TextIO, no_progress_s: float) -> Iterator[Callable[[], None]]:
 
 
 @contextlib.contextmanager
-def _logged(path: Path) -> Iterator[TextIO]:
+def logged(path: Path) -> Iterator[TextIO]:
     """Send what the attempt logs and prints to its own file."""
     with path.open("a", buffering=1) as file:
         handler = logging.StreamHandler(file)

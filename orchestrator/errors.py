@@ -66,6 +66,27 @@ class Diverged(OrchestratorError):
         self.record = dict(record or {})
 
 
+class LostWorker(OrchestratorError):
+    """One of several workers of a stage is gone; the others cannot go on."""
+
+
+class WorkerFailed(OrchestratorError):
+    """One of several workers of a stage failed.
+
+    Args:
+        failure: the record that it wrote, as `attempt.failure_of` makes it.
+    """
+
+    def __init__(self, failure: Mapping[str, Any]) -> None:
+        """Keep the record as it is."""
+        super().__init__(failure)
+        self.failure = dict(failure)
+
+    def __str__(self) -> str:
+        """Return the record's message."""
+        return str(self.failure["message"])
+
+
 class NoResources(OrchestratorError):
     """Memory or disk ran out; the message names the knob.
 

@@ -47,7 +47,7 @@ class Executor(Protocol):
 
 
 class InlineExecutor:
-    """Works in the driver's process, in order of submission."""
+    """Works in the driver's process, in order of submission; a stage of several workers is done by one, to the same result."""
 
     def __init__(self, execute: Execute) -> None:
         """Start idle."""

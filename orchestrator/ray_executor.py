@@ -1,4 +1,4 @@
-"""Carry out orders on Ray: one warm actor a slot. The only door to Ray.
+"""Carry out orders on Ray: one warm actor a slot. Part of Ray's door.
 
 - An actor keeps its process, its imports and its device for life, so an attempt starts in milliseconds. Plain tasks with
   reused workers are a trap: Ray may hand the same process another GPU while its CUDA context stays on the first.
@@ -6,19 +6,18 @@
 - A dead worker is a LOST outcome within seconds, with the end of its log; its slot gets a fresh actor.
 - An order goes to a slot that is up, never to one that still waits for a node: with fewer nodes work goes on more slowly,
   with none it waits until one joins.
+- A stage of several workers takes the place of as many slots, on their nodes: they end, since its workers need their cores and
+  GPUs, and fresh ones follow it, once what it reserved is given back.
 - Attempts on a node that is about to go (a drain, a spot notice) are asked to save; what such a node takes is PREEMPTED.
 - Progress and stop requests travel in a concurrency group of their own, so that they are answered while work is done.
-- The token of a local cluster lives in the environment of this process and its children, never in a file.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import secrets
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,8 +27,9 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from orchestrator.attempt import Order, lost, outcome_of
-from orchestrator.errors import OrchestratorError
 from orchestrator.executor import Execute
+from orchestrator.ray_cluster import connect, leaving_nodes, remove_orphans
+from orchestrator.ray_slot import CONTROL, group_actor, slot_actor
 from orchestrator.settings import Settings
 from orchestrator.snapshot import Outcome
 from orchestrator.states import AttemptState
@@ -42,51 +42,7 @@ NOTICES_EVERY_S = 2.0
 """Seconds between two looks for nodes that are about to go."""
 MAX_STILLBORN = 3
 """Slots in a row that die on their way up (their node went) before that is held against what waits for them."""
-_CONTROL = "control"
-_OBJECT_STORE_BYTES = 100 * 2**20
 _logger = logging.getLogger(__name__)
-
-
-class Slot:
-    """The actor: one process, one device, one attempt at a time."""
-
-    def __init__(self, work: Execute | None) -> None:
-        """Get warm: import what attempts need.
-
-        Args:
-            work: what carries out an order; None is the real worker, whose import brings torch.
-        """
-        if work is None:
-            from orchestrator.worker import execute
-
-            work = execute
-        self._work: Execute = work
-        self._attempt_id = ""
-        self._progress: dict[str, Any] = {}
-        self._stopped: set[str] = set()
-
-    def execute(self, order: Order) -> dict[str, Any]:
-        """Carry out an order and return its record."""
-        self._attempt_id, self._progress = order["attempt_id"], {}
-        try:
-            return self._work(order, self._keep, lambda: order["attempt_id"] in self._stopped)
-        finally:
-            self._stopped.discard(order["attempt_id"])
-
-    def _keep(self, report: dict[str, Any]) -> None:
-        self._progress = report
-
-    def where(self) -> str:
-        """Return the node that this process is on."""
-        return str(ray.get_runtime_context().get_node_id())
-
-    def progress(self) -> tuple[str, dict[str, Any]]:
-        """Return the attempt and its last report; answered while `execute` works."""
-        return self._attempt_id, self._progress
-
-    def stop(self, attempt_id: str) -> None:
-        """Make the attempt's `should_stop` true."""
-        self._stopped.add(attempt_id)
 
 
 @dataclass(slots=True, eq=False)
@@ -100,20 +56,26 @@ class _Warm:
 
 @dataclass(slots=True)
 class _Busy:
-    """A slot at work."""
+    """A slot at work, or the workers that took the place of several."""
 
     slot: _Warm
     order: Order
     result: Any
     asked: Any = None
     asked_at: float = field(default_factory=time.monotonic)
+    replaced: Sequence[_Warm] = ()
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """Return where its processes are."""
+        return frozenset(each.node for each in (self.slot, *self.replaced))
 
 
 class RayExecutor:
     """Slots of a local cluster that it starts, or of a standing one."""
 
     def __init__(self, settings: Settings, *, execute: Execute | None = None) -> None:
-        """Start or join Ray and warm all slots up; they import while the driver goes on."""
+        """Start or join Ray and have all slots get warm: they import while the driver goes on."""
         self._settings, self._work = settings, execute
         self._idle: list[_Warm] = []
         self._queue: deque[Order] = deque()
@@ -123,14 +85,19 @@ class RayExecutor:
         self._num_stillborn = 0
         self._leaving: frozenset[str] = frozenset()
         self._noticed_at = 0.0
-        _connect(settings)
+        self._is_cleared = True
+        connect(settings)
         self._idle = [self._fresh() for _ in range(settings.slots)]
 
     def submit(self, order: Order) -> None:
-        """Hand the order to an idle slot, as soon as one is up."""
+        """Hand the order to an idle slot, as soon as one is up, or to the workers that take the place of as many."""
+        if _workers(order) > 1 and 0 < self._settings.gpus_per_slot < 1:
+            self._unstarted.append(_impossible(order, "shared-gpu", (
+                f"its {_workers(order)} workers need a GPU each, slots have {self._settings.gpus_per_slot:g} of one: NCCL refuses two "
+                "workers on one GPU\nhint: ABLATE_GPUS_PER_SLOT=1, or `resources.workers: 1` in the scale")))
+            return
         self._queue.append(order)
-        if len(self._idle) < len(self._queue):
-            self._idle.append(self._fresh())
+        self._fill()
         self._assign()
 
     def poll(self, timeout_s: float) -> list[Outcome]:
@@ -139,6 +106,7 @@ class RayExecutor:
         while self._busy or self._queue or self._unstarted:
             self._ask()
             self._notice()
+            self._clear()
             left = 0.0 if self._unstarted else deadline - time.monotonic()
             waiting = [*(reference for each in self._busy.values() for reference in (each.result, each.asked)
                          if reference is not None), *(slot.came_up for slot in self._idle if not slot.node)]
@@ -156,17 +124,50 @@ class RayExecutor:
 
     def _assign(self) -> None:
         """Give queued orders to idle slots that are up, the one that worked last first."""
-        for slot in [each for each in reversed(self._idle) if each.node][:len(self._queue)]:
+        while self._queue and (places := self._places(self._queue[0])):
             order = self._queue.popleft()
-            self._idle.remove(slot)
-            self._busy[order["attempt_id"]] = _Busy(slot, order, slot.actor.execute.remote(dict(order)))
+            for each in places:
+                self._idle.remove(each)
+            several = places if len(places) > 1 else ()
+            slot = self._group(places) if several else places[0]
+            self._busy[order["attempt_id"]] = _Busy(slot, order, slot.actor.execute.remote(dict(order)), replaced=several)
+        if self._queue and not self._busy and all(each.node for each in self._idle) and len(self._idle) >= _workers(self._queue[0]):
+            order = self._queue.popleft()
+            self._unstarted.append(_impossible(order, "scattered", (
+                f"no node has {_workers(order)} slots for the workers of this stage, which must share its disk as long as artifacts go "
+                "through an object store\nhint: fewer `resources.workers` of the scale, or ABLATE_ARTIFACTS where all nodes see it")))
+
+    def _places(self, order: Order) -> list[_Warm]:
+        """Return the idle slots that an order is to have, none if there are too few; on one node if that alone sees its files."""
+        number, places = _workers(order), [each for each in reversed(self._idle) if each.node]
+        if number > 1 and order.get("store") and places:
+            (node, _), = Counter(each.node for each in places).most_common(1)
+            places = [each for each in places if each.node == node]
+        return places[:number] if len(places) >= number else []
+
+    def _group(self, places: Sequence[_Warm]) -> _Warm:
+        """End the slots and start what takes their place.
+
+        Slots that wait for room end too, or they would take it: they are started again when there is work for them.
+        """
+        waiting = [each for each in self._idle if not each.node]
+        self._idle = [each for each in self._idle if each.node]
+        for each in (*places, *waiting):
+            ray.kill(each.actor, no_restart=True)
+        nodes = sorted(each.node for each in places)
+        return _Warm(group_actor(nodes, gpus=self._settings.gpus_per_slot), None, nodes[0])
+
+    def _fill(self) -> None:
+        """See that there are idle slots for all that is queued."""
+        wanted = sum(map(_workers, self._queue))
+        self._idle += [self._fresh() for _ in range(wanted - len(self._idle))]
 
     def progress(self) -> Mapping[str, dict[str, Any]]:
         """Return the last reports heard of."""
         return dict(self._progress)
 
     def waiting(self) -> frozenset[str]:
-        """Return the attempts for which no slot is up: no node has room for one, or it still imports."""
+        """Return the attempts for which no slot is up: no node has room for one, or too few for all of its workers."""
         return frozenset(order["attempt_id"] for order in self._queue)
 
     def cancel(self, attempt_id: str, *, kill: bool = False) -> None:
@@ -181,7 +182,7 @@ class RayExecutor:
         if kill:
             ray.kill(busy.slot.actor, no_restart=True)
         else:
-            busy.slot.actor.stop.options(concurrency_group=_CONTROL).remote(attempt_id)
+            busy.slot.actor.stop.options(concurrency_group=CONTROL).remote(attempt_id)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Call the function in a Ray task that takes neither core nor GPU from the slots."""
@@ -197,30 +198,34 @@ class RayExecutor:
         ray.shutdown()
 
     def _fresh(self) -> _Warm:
-        options = {"max_restarts": 0, "max_task_retries": 0, "num_cpus": 1, "num_gpus": self._settings.gpus_per_slot,
-                   "concurrency_groups": {_CONTROL: 2}, "label_selector": dict(self._settings.slot_labels)}
-        actor = ray.remote(**options)(Slot).remote(self._work)
-        return _Warm(actor, actor.where.options(concurrency_group=_CONTROL).remote())
+        actor = slot_actor(self._work, gpus=self._settings.gpus_per_slot, labels=self._settings.slot_labels)
+        return _Warm(actor, actor.where.options(concurrency_group=CONTROL).remote())
 
     def _ask(self) -> None:
         now, every_s = time.monotonic(), max(PROGRESS_EVERY_S, len(self._busy) / QUESTIONS_PER_S)
         for each in self._busy.values():
             if each.asked is None and now - each.asked_at >= every_s:
-                each.asked, each.asked_at = each.slot.actor.progress.options(concurrency_group=_CONTROL).remote(), now
+                each.asked, each.asked_at = each.slot.actor.progress.options(concurrency_group=CONTROL).remote(), now
 
     def _notice(self) -> None:
         """Look for nodes that are about to go; have what runs there saved, and no slot wait there for work."""
         if time.monotonic() - self._noticed_at < NOTICES_EVERY_S:
             return
         self._noticed_at = time.monotonic()
-        before, self._leaving = self._leaving, _leaving_nodes()
+        before, self._leaving = self._leaving, leaving_nodes()
         for attempt_id, each in self._busy.items():
-            if each.slot.node in self._leaving - before:
-                _logger.info("node %s is about to go; attempt %s is asked to save", each.slot.node, attempt_id)
+            if gone := each.nodes & (self._leaving - before):
+                _logger.info("node %s is about to go; attempt %s is asked to save", ", ".join(gone), attempt_id)
                 self.cancel(attempt_id)
         for slot in [each for each in self._idle if each.node in self._leaving]:
             self._idle.remove(slot)
             self._retire(slot)
+
+    def _clear(self) -> None:
+        """Remove what an ended group still reserves, until the slots that follow it are up."""
+        if not self._is_cleared:
+            remove_orphans()
+            self._is_cleared = all(slot.node for slot in self._idle)
 
     def _retire(self, slot: _Warm) -> None:
         """Put a slot back among the idle ones, or a fresh one in its place if its node is about to go."""
@@ -253,8 +258,7 @@ class RayExecutor:
                 order = self._queue.popleft()
                 reason = f"its worker did not come up: {str(error)[:2000]}"
                 self._unstarted.append(lost(order["attempt_id"], reason, Path(order["attempt_dir"])))
-            if len(self._idle) < len(self._queue):
-                self._idle.append(self._fresh())
+            self._fill()
 
     def _end(self, attempt_id: str) -> Outcome:
         busy = self._busy.pop(attempt_id)
@@ -263,52 +267,48 @@ class RayExecutor:
         try:
             outcome = outcome_of(ray.get(busy.result))
         except OutOfMemoryError as error:
-            self._idle.append(self._fresh())
+            self._replace(busy)
             failure = {"kind": str(AttemptState.RESOURCE), "hash": "host-memory",
                        "message": f"the host ran out of memory: {error}\nhint: fewer slots (ABLATE_SLOTS)"}
             return Outcome(attempt_id, AttemptState.RESOURCE, failure=failure)
         except RayTaskError as error:  # an error of ours around the attempt, not of the stage in it
-            self._retire(busy.slot)
+            self._free(busy)
             return lost(attempt_id, f"the worker failed outside the stage: {error}", folder)
         except RayError as error:
             ray.kill(busy.slot.actor, no_restart=True)  # it may be out of reach only: it must not go on unheard
-            self._idle.append(self._fresh())
+            self._replace(busy)
             outcome = lost(attempt_id, f"the worker died: {str(error)[:2000]}", folder)
-            return _taken(outcome) if busy.slot.node in self._leaving else outcome
-        self._retire(busy.slot)
-        return outcome
+        else:
+            self._free(busy)
+        return _taken(outcome) if outcome.state is AttemptState.LOST and busy.nodes & self._leaving else outcome
+
+    def _free(self, busy: _Busy) -> None:
+        """Take a slot back, or have fresh ones follow the workers that took the place of several."""
+        if not busy.replaced:
+            self._retire(busy.slot)
+            return
+        ray.kill(busy.slot.actor, no_restart=True)
+        self._replace(busy)
+
+    def _replace(self, busy: _Busy) -> None:
+        """Start a slot for each that the work held."""
+        self._idle += [self._fresh() for _ in busy.replaced or (busy.slot,)]
+        if busy.replaced:
+            self._is_cleared = False
+
+
+def _workers(order: Order) -> int:
+    """Return how many slots an order takes."""
+    return int(order.get("workers", 1))
+
+
+def _impossible(order: Order, name: str, message: str) -> Outcome:
+    """Return the outcome of an order that cannot be carried out here, however often it is tried."""
+    failure = {"kind": str(AttemptState.RESOURCE), "hash": name, "message": message, "traceback": "", "is_certain": True}
+    return Outcome(order["attempt_id"], AttemptState.RESOURCE, failure=failure)
 
 
 def _taken(outcome: Outcome) -> Outcome:
     """Call by its name what a node took that had given notice, or what never began: nobody is charged for it."""
     state = AttemptState.PREEMPTED
     return replace(outcome, state=state, failure={**(outcome.failure or {}), "kind": str(state)})
-
-
-def _leaving_nodes() -> frozenset[str]:
-    """Return the nodes that drain. Ray shows them in no public call; a cluster that does not answer says so elsewhere."""
-    try:
-        return frozenset(ray._private.worker.global_worker.gcs_client.get_draining_nodes(timeout=5))
-    except RayError:
-        return frozenset()
-
-
-def _connect(settings: Settings) -> None:
-    """Start a local cluster with a token of its own, or join the one of the settings."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": "ablate"}
-    if settings.ray_address:
-        options["address"] = settings.ray_address
-    else:
-        # Without a token of our own Ray would write one to the user's home. The mode is left to Ray, which asks for tokens by
-        # default: set here it would be ignored, since Ray's core read the environment when it was imported.
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        # "local": with no address Ray would join whatever cluster another program left running on this machine.
-        options |= {"address": "local", "num_cpus": settings.slots, "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
-    try:
-        ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = settings.ray_address or "a local cluster"
-        raise OrchestratorError(f"Ray: {where} does not answer: {error}\n"
-                                "hint: ABLATE_RAY_ADDRESS names a standing cluster, empty starts one here") from error
-    _logger.debug("Ray is up: %s", ray.cluster_resources())

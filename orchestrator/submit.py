@@ -42,10 +42,6 @@ def submit(engine: Engine, plan: Plan, *, update: bool = False, actor: str = "su
         raise StudyError(plan.study.name, 0, f"its training stages take {plan.workers} slots each at scale {plan.scale}, one for each "
                          f"worker; there are {slots} slots", "ABLATE_SLOTS says how many slots there are, `resources.workers` of the "
                          "scale how many workers train a stage; the result does not depend on it")
-    if slots is not None and plan.workers > 1:
-        raise StudyError(plan.study.name, 0, f"its training stages ask for {plan.workers} workers each at scale {plan.scale}; the Ray "
-                         "executor trains a stage by one process so far", "set `resources.workers` of the scale to 1; the result does "
-                         "not depend on it")
     if plan.missing_data:
         raise StudyError(plan.study.name, 0, f"no data set is configured for {', '.join(plan.missing_data)}",
                          "name their files in the catalogue (ABLATE_CATALOGUE); `ablate data list` shows what is there")

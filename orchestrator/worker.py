@@ -25,7 +25,7 @@ from model.training import loop
 from model.training.stage import train_stage
 from orchestrator.attempt import Order, Report, ShouldStop, StageFunction, Work, run_attempt
 from orchestrator.environment import environment
-from orchestrator.errors import Diverged, NoResources, Stopped
+from orchestrator.errors import Diverged, LostWorker, NoResources, Stopped
 from orchestrator.identity import CONFIGS
 
 
@@ -112,6 +112,15 @@ def _mapped() -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise NoResources(f"{error}\nhint: a smaller micro_batch (training) or batch (evaluate) needs less memory and "
                           "gives the same result", is_certain=True) from error
+    except RuntimeError as error:
+        if _is_of_others(error):
+            raise LostWorker(f"another worker of the stage is gone: {error}") from error
+        raise
+
+
+def _is_of_others(error: RuntimeError) -> bool:
+    """Say whether a message between workers failed; gloo has no error type of its own."""
+    return isinstance(error, torch.distributed.DistError) or "gloo/transport" in str(error)
 
 
 STAGES: Mapping[str, StageFunction] = {"pretrain": _train, "continual": _train, "sft": _train, "evaluate": _evaluate}

@@ -20,8 +20,8 @@ MAY_IMPORT = {"model": {"model"}, "orchestrator": {"orchestrator", "model"}, "da
 
 # vendor -> the files or folders (trailing slash) that may import it
 DOORS: dict[str, tuple[str, ...]] = {
-    "ray": ("orchestrator/ray_executor.py", "orchestrator/ray_executor/", "orchestrator/ray_jobs.py",
-            "orchestrator/ray_nodes.py"),
+    "ray": ("orchestrator/ray_executor.py", "orchestrator/ray_cluster.py", "orchestrator/ray_jobs.py", "orchestrator/ray_nodes.py",
+            "orchestrator/ray_slot.py", "orchestrator/ray_train.py"),
     "optuna": ("orchestrator/search.py", "orchestrator/search/"),
     "mlflow": ("orchestrator/tracking/",),
     "sqlalchemy": ("orchestrator/ledger/",),
@@ -60,14 +60,16 @@ DOORS: dict[str, tuple[str, ...]] = {
 
 # Ray's task body resolves the worker in the worker process, so that driver and command line never import torch.
 # `datasets` takes two seconds to import, which no stage that reads something else should pay.
-DEFERRED = {("orchestrator/ray_executor.py", "orchestrator.worker"), ("model/data/sources/opened.py", "model.data.sources.parquet_rows")}
+DEFERRED = {("orchestrator/ray_slot.py", "orchestrator.worker"), ("orchestrator/ray_slot.py", "orchestrator.ray_train"),
+            ("orchestrator/ray_train.py", "orchestrator.worker"),
+            ("model/data/sources/opened.py", "model.data.sources.parquet_rows")}
 # click's lazy group: a subcommand's module by a name from its own table.
 DYNAMIC = {"orchestrator/cli/lazy.py"}
 # The worker's border and the outbox's flusher.
 BROAD = {"orchestrator/attempt.py": 1, "orchestrator/tracking/flusher.py": 1}
 ENVIRONMENT = {
     "orchestrator/settings.py",      # the one reader
-    "orchestrator/ray_executor.py",  # what Ray reads from the environment of its children has to be put there
+    "orchestrator/ray_cluster.py",   # what Ray reads from the environment of its children has to be put there
     "orchestrator/worker.py",        # one device and one number of threads for each process
 }
 SEEDS = {"model/training/stage.py", "model/training/rehearsal.py", "model/weights/assemble.py"}
@@ -76,7 +78,7 @@ SEEDS = {"model/training/stage.py", "model/training/rehearsal.py", "model/weight
 DASHBOARD_MAY = tuple(f"orchestrator.{name}" for name in (
     "ledger", "analysis", "results", "progress", "actions", "settings", "study", "library", "schema", "errors", "states", "metrics", "plan",
     "stages", "cost", "estimate", "wording"))
-WORKER = "orchestrator.worker"
+INSIDE = {"orchestrator.worker", "orchestrator.ray_train"}  # imported in worker processes alone
 HEAVY = {"torch", "transformers"}
 
 BANNED_IMPORTS = {"pickle", "cPickle", "joblib", "dill", "cloudpickle", "marshal", "shelve", "skops"}
@@ -218,9 +220,9 @@ def beyond_read_side(each: Module) -> list[str]:
 
 
 def loads_torch(modules: list[Module]) -> list[str]:
-    """Find modules outside `model` and the worker from which torch can be reached by plain imports."""
+    """Find modules outside `model` and the worker processes from which torch can be reached by plain imports."""
     graph = {each.name: _loaded(each) for each in modules}
-    free = [name for name in graph if not name.startswith("model") and name != WORKER]
+    free = [name for name in graph if not name.startswith("model") and name not in INSIDE]
     return [f"{name} reaches {found}" for name in free for found in [_heavy_below(name, graph)] if found]
 
 
@@ -332,7 +334,7 @@ def test_a_violation_is_caught(check, path, source):
 ALLOWED = [
     (wrong_direction, "dashboard/app.py", "from orchestrator.ledger import read\nimport model.config"),
     (wrong_door, "model/vision.py", "import torch.nn as nn"),
-    (deferred_import, "orchestrator/ray_executor.py", "def f():\n    from orchestrator.worker import execute"),
+    (deferred_import, "orchestrator/ray_slot.py", "def f():\n    from orchestrator.worker import execute"),
     (banned_call, "model/x.py", "torch.load(path, weights_only=True)\nmodel.eval()\nnp.load(path, allow_pickle=False)"),
     (built_sql, "orchestrator/ledger/read.py", "text('select 1')"),
     (logging_set_up, "model/training/__main__.py", "def main():\n    logging.basicConfig()"),

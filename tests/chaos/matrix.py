@@ -19,7 +19,7 @@ ROWS = tuple(Row(number, failure, tests) for number, failure, tests in (
     (2, "driver killed after a worker finished, before accepting", (
         f"{_C}test_failpoints.py::test_what_a_killed_driver", f"{_O}test_driver.py::test_a_result_that_nobody_accepted")),
     (3, "worker killed", (f"{_C}test_cluster.py::test_a_killed_worker", f"{_O}test_ray_executor.py::test_a_dead_worker",
-                          f"{_O}test_ray_executor.py::test_a_study_survives")),
+                          f"{_O}test_ray_executor.py::test_a_study_survives", f"{_O}test_ray_train.py::test_a_study_ends")),
     (4, "worker's host out of memory", (f"{_C}test_cluster.py::test_spent_memory", f"{_C}test_workers.py::test_a_host_out_of_memory")),
     (5, "CUDA out of memory, exception of a stage", (
         f"{_O}test_worker.py::test_foreign_exceptions", f"{_O}test_driver.py::test_failures_stop",

@@ -98,3 +98,7 @@ def test_after_the_head_is_lost_a_new_cluster_goes_on_from_the_checkpoints(tmp_p
     assert found["code"] != 0
     assert (found["state"], found["differences"], found["resumed_from"]) == ("COMPLETED", 0, [2, 2])
     assert scores(found) == undisturbed
+
+
+def test_a_dead_driver_leaves_no_workers_and_nothing_reserved(tmp_path):
+    assert figures("on_lost_group", tmp_path) == {"workers": 2, "placement_groups": ["REMOVED"]}

@@ -12,7 +12,8 @@ from orchestrator.driver import Exit, drive
 from orchestrator.errors import OrchestratorError
 from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
-from orchestrator.ray_executor import RayExecutor, Slot
+from orchestrator.ray_executor import RayExecutor
+from orchestrator.ray_slot import Slot
 from orchestrator.search import Observed, propose, propose_from
 from orchestrator.states import AttemptState
 from orchestrator.study import Search
@@ -171,9 +172,12 @@ def test_nothing_is_written_to_the_home_of_the_user(executor, home):
     assert os.environ["RAY_AUTH_MODE"] == "token"
 
 
-def test_the_real_worker_is_what_a_slot_uses_by_itself(executor):
+def test_the_real_worker_is_what_a_slot_uses_by_itself(executor, order):
     slot = ray.remote(Slot).remote(None)
-    assert ray.get(slot.progress.remote(), timeout=WAIT_S) == ("", {})
+    ray.get(slot.warm.remote(), timeout=WAIT_S)
+    record = ray.get(slot.execute.remote({**order(), "spec": {"kind": "sft"}}), timeout=WAIT_S)
+    assert record["state"] == "USER_ERROR"
+    assert "the spec" in record["failure"]["message"], record["failure"]["message"]
 
 
 def test_a_cluster_that_does_not_answer_is_an_error_with_a_hint(home):

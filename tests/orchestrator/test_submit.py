@@ -56,9 +56,10 @@ def test_a_stage_that_needs_more_slots_than_there_are_is_refused_with_both_numbe
     assert read.studies(engine) == []
 
 
-def test_stages_of_several_workers_are_refused_rather_than_trained_by_one(engine):
-    with pytest.raises(StudyError, match=r"(?s)ask for 2 workers each at scale toy.*hint: set `resources.workers`"):
-        submit(engine, toy_plan(workers=2), slots=2)
+def test_a_stage_that_takes_all_slots_is_entered(engine):
+    submit(engine, toy_plan(workers=2), slots=2)
+    with engine.connect() as connection:
+        assert {stage.workers for stage in read_snapshot(connection).stages.values() if stage.kind == "sft"} == {2}
 
 
 def test_the_newest_submission_says_how_many_workers_train_a_stage(engine):

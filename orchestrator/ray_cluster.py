@@ -1,0 +1,72 @@
+"""Ray as a place: join it, see which nodes are about to go, and clear away what groups of workers left. Part of Ray's door.
+
+- The token of a local cluster lives in the environment of this process and its children, never in a file.
+- Ray shows neither nodes that drain nor who made a placement group in a public call: what it keeps of both is read here alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from typing import Any
+
+import ray
+from ray.core.generated.gcs_pb2 import PlacementGroupTableData
+from ray.exceptions import RayError
+from ray.util.placement_group import PlacementGroup, remove_placement_group
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.settings import Settings
+
+_OBJECT_STORE_BYTES = 100 * 2**20
+_logger = logging.getLogger(__name__)
+
+
+def connect(settings: Settings) -> None:
+    """Start a local cluster with a token of its own, or join the one of the settings.
+
+    Raises:
+        OrchestratorError: the cluster does not answer.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": "ablate"}
+    if settings.ray_address:
+        options["address"] = settings.ray_address
+    else:
+        # Without a token of our own Ray would write one to the user's home. The mode is left to Ray, which asks for tokens by
+        # default: set here it would be ignored, since Ray's core read the environment when it was imported.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        # "local": with no address Ray would join whatever cluster another program left running on this machine.
+        options |= {"address": "local", "num_cpus": settings.slots, "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+    try:
+        ray.init(**options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = settings.ray_address or "a local cluster"
+        raise OrchestratorError(f"Ray: {where} does not answer: {error}\n"
+                                "hint: ABLATE_RAY_ADDRESS names a standing cluster, empty starts one here") from error
+    _logger.debug("Ray is up: %s", ray.cluster_resources())
+
+
+def leaving_nodes() -> frozenset[str]:
+    """Return the nodes that drain; a cluster that does not answer says so elsewhere."""
+    try:
+        return frozenset(ray._private.worker.global_worker.gcs_client.get_draining_nodes(timeout=5))
+    except RayError:
+        return frozenset()
+
+
+def remove_orphans() -> int:
+    """Give back what dead groups of workers of this driver still reserve; return of how many. To be asked again while some may die.
+
+    Ray ends the workers with the controller that owns them, but keeps its placement group, and thus their cores and GPUs,
+    for as long as the driver lives. Ray Train leaves the removal to a detached actor, which needs Ray's dashboard to see
+    whether the controller is dead: on a local cluster, which has none, it would wait for ever.
+    """
+    ours = ray.get_runtime_context().get_job_id()
+    table = ray._private.state.state._connect_and_get_accessor().get_placement_group_table()
+    orphans = [each for each in map(PlacementGroupTableData.FromString, table)
+               if each.creator_job_id.hex() == ours and each.creator_actor_dead and each.state != PlacementGroupTableData.REMOVED]
+    for each in orphans:
+        remove_placement_group(PlacementGroup(ray.PlacementGroupID(each.placement_group_id)))
+    return len(orphans)
