@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.cost import TRAINED, published_bytes
-from orchestrator.estimate import Work, time_left
+from orchestrator.estimate import Estimate, Work, time_left
 from orchestrator.ledger import read
 from orchestrator.ledger.known import spent_sums
 from orchestrator.ledger.reach import Engine
-from orchestrator.plan import Plan
+from orchestrator.plan import Plan, Stage
 from orchestrator.schema import Resources
 from orchestrator.study import Budget
 
@@ -52,8 +52,9 @@ class Spent:
     """Published by training stages, as it lies on disk."""
 
 
-def expected(plan: Plan, resources: Resources, *, done: Collection[str], measured: Mapping[str, float], slots: int) -> Expected:
-    """Price what of a plan is not done.
+def expected(plan: Plan, resources: Resources, *, done: Collection[str], measured: Mapping[str, float], slots: int,
+             may_grow: bool = True) -> Expected:
+    """Price what of a plan is not done, and what it is expected to add: arms like those that it begins with, none of them done.
 
     Args:
         plan: of the study.
@@ -61,17 +62,29 @@ def expected(plan: Plan, resources: Resources, *, done: Collection[str], measure
         done: stages that the ledger has finished.
         measured: FLOPs per second that finished stages of each kind reached.
         slots: stages that run at the same time.
+        may_grow: whether anything may still be added.
     """
-    left = [stage for stage in plan.stages.values() if stage.kind != "import" and stage.stage_id not in done]
-    grown = 1 + plan.growth_flops / plan.flops if plan.flops else 1.0
-    seconds = {kind: sum(stage.flops for stage in left if stage.kind == kind) / measured.get(kind, resources.flops_per_s) * grown
-               for kind in {stage.kind for stage in left}}
-    gpus = sum(each / 3600 * _gpus(kind, resources) for kind, each in seconds.items())
-    works = [Work(kind=stage.kind, flops=stage.flops, workers=stage.workers) for stage in left]
-    wall = time_left(works, slots=slots, declared=resources.flops_per_s, measured=measured)
-    size = sum(published_bytes(stage.spec) for stage in left)
-    return Expected(flops=sum(stage.flops for stage in left) * grown, hours=sum(seconds.values()) / 3600, gpu_hours=gpus,
-                    checkpoint_gb=size * grown / 1e9, wall_s=wall.seconds * grown, slots=slots, is_measured=wall.is_measured)
+    all_stages = [stage for stage in plan.stages.values() if stage.kind != "import"]
+    left = [stage for stage in all_stages if stage.stage_id not in done]
+    growth = plan.growth_flops / plan.flops if plan.flops and may_grow else 0.0
+    flops = {kind: _of_kind(left, kind) + growth * _of_kind(all_stages, kind) for kind in {stage.kind for stage in all_stages}}
+    seconds = {kind: each / measured.get(kind, resources.flops_per_s) for kind, each in flops.items()}
+    wall, grown = (_wall(stages, resources, measured, slots) for stages in (left, all_stages))
+    size, more = (sum(published_bytes(stage.spec) for stage in stages) for stages in (left, all_stages))
+    return Expected(
+        flops=sum(flops.values()), hours=sum(seconds.values()) / 3600,
+        gpu_hours=sum(each / 3600 * _gpus(kind, resources) for kind, each in seconds.items()),
+        checkpoint_gb=(size + growth * more) / 1e9, wall_s=wall.seconds + growth * grown.seconds, slots=slots,
+        is_measured=wall.is_measured)
+
+
+def _of_kind(stages: Collection[Stage], kind: str) -> float:
+    return sum(stage.flops for stage in stages if stage.kind == kind)
+
+
+def _wall(stages: Collection[Stage], resources: Resources, measured: Mapping[str, float], slots: int) -> Estimate:
+    works = [Work(kind=stage.kind, flops=stage.flops, workers=stage.workers) for stage in stages]
+    return time_left(works, slots=slots, declared=resources.flops_per_s, measured=measured)
 
 
 def spent(engine: Engine, study_id: str, resources: Resources) -> Spent:

@@ -9,6 +9,7 @@ from typing import Any
 from orchestrator.budget import Expected, expected
 from orchestrator.cost import TOKENS, known_before
 from orchestrator.estimate import Estimate, Work, time_left
+from orchestrator.ledger import read
 from orchestrator.ledger.known import flops_per_s, stage_states
 from orchestrator.ledger.reach import Engine
 from orchestrator.plan import Plan, Trial
@@ -91,7 +92,7 @@ def preview(plan: Plan, engine: Engine | None, *, slots: int) -> Preview:
         plan=plan, arms=_arms(plan, states), kinds=_kinds(plan, states), states=states, slots=slots,
         resources=resources,
         expected=expected(plan, resources, done={each for each, state in states.items() if state == StageState.SUCCEEDED},
-                          measured=measured, slots=slots),
+                          measured=measured, slots=slots, may_grow=not (engine and _is_grown(plan, engine))),
         estimate=time_left(works, slots=slots, declared=resources.flops_per_s, measured=measured),
         saving=_saving(plan, states, measured, resources))
 
@@ -117,6 +118,11 @@ def document(shown: Preview) -> dict[str, Any]:
                         "state": shown.states.get(stage.stage_id)} for stage in plan.stages.values()],
         "missing_checkpoints": plan.missing_checkpoints, "missing_data": plan.missing_data, "notes": plan.notes,
     }
+
+
+def _is_grown(plan: Plan, engine: Engine) -> bool:
+    """Whether the ledger has this very study, and nothing will be added to it any more."""
+    return any(row.spec_hash == plan.spec_hash and row.scale == plan.scale and not row.grows for row in read.studies(engine))
 
 
 def _is_done(stage: Stage, states: dict[str, str]) -> bool:

@@ -2,13 +2,14 @@
 
 import threading
 from dataclasses import asdict
+from functools import partial
 
 import pytest
 
 from model.manifest import publish
 from orchestrator import actions
 from orchestrator.attempt import run_attempt
-from orchestrator.budget import Spent, over, spent
+from orchestrator.budget import Spent, expected, over, spent
 from orchestrator.cli.preview import preview
 from orchestrator.cli.tables import _cost_lines
 from orchestrator.driver import Exit, drive
@@ -141,5 +142,9 @@ select: {maximize: knowledge, baseline: {sft.mixture.alpha.science: 0}}
 """
     plan = planned(text=text)
     assert plan.growth_flops == pytest.approx(10 * plan.flops, rel=0.5)
+    price = partial(expected, plan, Resources(flops_per_s=1e9), measured={}, slots=1)
+    assert price(done=set(plan.stages)).flops == pytest.approx(plan.growth_flops)  # a baseline that is there makes no other arm cheaper
+    assert price(done=set(plan.stages)).checkpoint_gb == pytest.approx(price(done=()).checkpoint_gb * 10 / 11, rel=0.1)
+    assert price(done=set(plan.stages), may_grow=False).flops == 0
     pruned = planned(("trials: 10,", "trials: 10, prune: {rungs: [0.25], keep: 0.5},"), text=text)
     assert pruned.growth_flops == pytest.approx(plan.growth_flops * (0.5 + 0.25 / 2), rel=0.01)
