@@ -41,8 +41,7 @@ def main(arguments: list[str]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if given.preset:
         model = PRESETS[given.preset]
-        result = rehearse(model, rehearsal_config(model, steps=given.steps), report=_log_speed,
-                          compiler="inductor" if given.compile else "")
+        result = rehearse(model, rehearsal_config(model, steps=given.steps, compile_blocks=given.compile), report=_log_speed)
     else:
         result = _train(json.loads(given.stage.read_text()), given.out)
     logging.info("done %s", json.dumps(result))

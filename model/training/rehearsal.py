@@ -19,6 +19,7 @@ from model.counting import at_tile
 from model.data.conversation import IMAGE_TOKEN, Encoded, Encoder
 from model.data.tokenizer import load_tokenizer
 from model.mm15 import IGNORED, MM15
+from model.training.blocks import prepare
 from model.training.loop import Report, train
 from model.training.randomness import stream_seed
 from model.training.tally import Tally
@@ -29,7 +30,7 @@ LARGE = 1024
 """Width of the encoder from which a preset is large."""
 
 
-def rehearsal_config(model: ModelConfig, *, steps: int) -> SftConfig:
+def rehearsal_config(model: ModelConfig, *, steps: int, compile_blocks: bool = False) -> SftConfig:
     """Return the stage that is rehearsed with a model."""
     is_large = model.vision.width >= LARGE
     side = model.vision.tile // model.vision.patch
@@ -37,17 +38,16 @@ def rehearsal_config(model: ModelConfig, *, steps: int) -> SftConfig:
     large: dict[str, Any] = {"optimizer": "adafactor", "lr": 1e-5, "dtype": "bf16", "micro_batch": 2}
     small: dict[str, Any] = {"optimizer": "adamw", "lr": 5e-4, "dtype": "fp32"}
     return SftConfig(images=images, steps=steps, batch=SAMPLES, max_tokens=TILES * images.tokens + TEXT, checkpoint_every=max(steps, 1),
-                     **(large if is_large else small))
+                     compile=compile_blocks, **(large if is_large else small))
 
 
-def rehearse(model_config: ModelConfig, config: SftConfig, *, report: Report, compiler: str = "") -> dict[str, Any]:
+def rehearse(model_config: ModelConfig, config: SftConfig, *, report: Report) -> dict[str, Any]:
     """Train on made-up samples.
 
     Args:
         model_config: shapes; the tile of `config` is used.
-        config: from `rehearsal_config`, perhaps changed.
+        config: from `rehearsal_config`, perhaps changed: `compile` and `recompute` are those of a stage.
         report: told every step, as by `train`.
-        compiler: backend of torch.compile for the blocks of encoder and decoder; empty runs them as they are.
 
     Returns:
         what `train` returns.
@@ -57,9 +57,7 @@ def rehearse(model_config: ModelConfig, config: SftConfig, *, report: Report, co
     torch.manual_seed(stream_seed(0, "init"))
     with device:
         model = MM15(at_tile(model_config, config.images.tile))
-    if compiler:
-        for block in [*model.vision.blocks, *model.decoder.base_model.layers]:
-            block.compile(backend=compiler)
+    prepare(model, config)
     encoder = Encoder(load_tokenizer(), config.images, max_tokens=config.max_tokens)
     with tempfile.TemporaryDirectory() as folder:
         return train(model, encoder, lambda step: _made_up(encoder, config, step), config, folder=Path(folder), report=report,

@@ -1,4 +1,4 @@
-"""Our fine-tuning step on made-up samples, for a preset: `python ours_sft_step.py PRESET COMPILER`; one line of JSON."""
+"""Our fine-tuning step on made-up samples, for a preset: `python ours_sft_step.py PRESET compiled|plain`; one line of JSON."""
 
 import json
 import sys
@@ -10,10 +10,10 @@ from model.training.rehearsal import rehearsal_config, rehearse
 from model.training.speed import WINDOW
 
 
-def main(preset: str, compiler: str) -> None:
+def main(preset: str, blocks: str) -> None:
     model, reports = PRESETS[preset], []
     # The rate is that of the last steps: those before them warm up and compile.
-    rehearse(model, rehearsal_config(model, steps=WINDOW + 4), report=reports.append, compiler=compiler)
+    rehearse(model, rehearsal_config(model, steps=WINDOW + 4, compile_blocks=blocks == "compiled"), report=reports.append)
     last = reports[-1]
     print(json.dumps({"device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
                       **{name: last[name] for name in ("samples_per_s", "tflops_per_s", "peak_memory_gib", "loss")}}))

@@ -1,7 +1,7 @@
 """The same step as users of transformers build it: CLIPVisionModel, a pooled two-layer connector, LlamaForCausalLM, Adafactor.
 
 Weights are of the compute type themselves (bf16 at the large size), which is less memory than our fp32 master weights.
-`python rival_sft_step.py SIZE WAY COMPILER`: WAY is `recompute` (gradient checkpointing) or `compiled` (blocks); one line of JSON.
+`python rival_sft_step.py SIZE WAY`: WAY is `recompute` (gradient checkpointing) or `compiled` (blocks); one line of JSON.
 """
 
 import json
@@ -61,7 +61,7 @@ def loss_of(model: tuple, size: Size, pixels: torch.Tensor, ids: torch.Tensor) -
     return functional.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten())
 
 
-def main(name: str, way: str, compiler: str) -> None:
+def main(name: str, way: str) -> None:
     size, device = SIZES[name], "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     model = build(size, device)
@@ -71,7 +71,7 @@ def main(name: str, way: str, compiler: str) -> None:
         model[2].gradient_checkpointing_enable()
     else:
         for block in blocks:
-            block.compile(backend=compiler)
+            block.compile()
     weights = [weight for part in model for weight in part.parameters()]
     movement = Adafactor(weights, lr=1e-5, scale_parameter=False, relative_step=False, warmup_init=False)
     pixels = torch.randn(size.samples * TILES, 3, size.side * size.patch, size.side * size.patch, device=device, dtype=size.dtype)

@@ -24,6 +24,7 @@ def test_a_large_preset_rehearses_the_step_that_figures_are_quoted_for():
     config = rehearsal_config(PRESETS["mm1.5-3b"], steps=20)
     assert (config.batch, config.images.tile, config.images.tokens, config.dtype, config.optimizer) == (4, 672, 144, "bf16", "adafactor")
     assert config.max_tokens == 5 * 144 + 304
+    assert [rehearsal_config(PRESETS["mm1.5-3b"], steps=20, compile_blocks=each).compile for each in (False, True)] == [False, True]
 
 
 @pytest.mark.parametrize("arguments", [["--preset", "tiny", "--out", "x"], ["stage.json"], []])
