@@ -50,8 +50,13 @@ def identity(parts: Mapping[str, Any]) -> str:
     unknown = parts.keys() - {*_PLAIN, *_TYPED, "config"}
     if unknown:
         raise ValueError(f"{', '.join(sorted(unknown))}: not part of a stage's spec")
-    fragments = (f'"{name}":{canonical(value)}' for name, value in sorted(parts.items()))
-    return hashlib.sha256(f"{{{','.join(fragments)}}}".encode()).hexdigest()
+    return digest({name: canonical(value) for name, value in parts.items()})
+
+
+def digest(fragments: Mapping[str, str]) -> str:
+    """Return the name of a stage whose parts are canonical JSON already."""
+    text = ",".join(f'"{name}":{fragment}' for name, fragment in sorted(fragments.items()))
+    return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()
 
 
 def canonical(value: object) -> str:

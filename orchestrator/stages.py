@@ -21,7 +21,7 @@ from orchestrator.artifacts import OPERATOR, PACKAGED, start_folder
 from orchestrator.catalogue import DataSets
 from orchestrator.cost import evaluation_flops, num_items, training_flops
 from orchestrator.errors import StudyError
-from orchestrator.identity import VERSIONS, identity
+from orchestrator.identity import VERSIONS, canonical, digest, identity
 from orchestrator.trial_config import STAGES, TrialConfig
 
 
@@ -46,6 +46,18 @@ class Stage:
     """Workers that train it, each in a slot of its own; not part of its identity."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Evaluation:
+    """An evaluation but for the checkpoint that it looks at."""
+
+    benchmark: str
+    spec: dict[str, Any]
+    fragments: dict[str, str]
+    """Canonical JSON of each part of the spec."""
+    flops: float
+    num_items: int
+
+
 class StageBuilder:
     """Collects the stages of many trials."""
 
@@ -64,6 +76,7 @@ class StageBuilder:
         self._data_sets = data_sets
         self._checkpoints = checkpoints
         self._imports: dict[str, str] = {}
+        self._settings: dict[tuple[object, ...], tuple[_Evaluation, ...]] = {}
         self._order = list(STAGES)
         self._entry = self._order.index(seed_enters) if seed_enters else len(self._order)
 
@@ -72,7 +85,8 @@ class StageBuilder:
         ids = [self._import(config.start)] if config.start else []
         for kind in config.stages:
             ids.append(self._training(kind, config, ids[-1] if ids else None, arm_name))
-        return (*ids, *(self._evaluate(name, config, ids[-1], arm_name) for name in _run(config.evaluate)))
+        trial = f"{arm_name} seed {config.seed}"
+        return (*ids, *(self._evaluate(each, ids[-1], trial) for each in self._evaluations(config)))
 
     def _import(self, start: str) -> str:
         if start in self._imports:
@@ -99,21 +113,30 @@ class StageBuilder:
                       training_flops(config.model, train), train.steps * train.batch, self._workers)
         return stage_id
 
-    def _evaluate(self, benchmark: str, config: TrialConfig, parent_id: str, arm_name: str) -> str:
+    def _evaluate(self, evaluation: _Evaluation, parent_id: str, trial: str) -> str:
+        stage_id = digest({**evaluation.fragments, "parent_id": canonical(parent_id)})
+        if stage_id not in self.stages:
+            self._add(stage_id, "evaluate", {**evaluation.spec, "parent_id": parent_id}, parent_id,
+                      f"{evaluation.benchmark} {trial}", evaluation.flops, evaluation.num_items)
+        return stage_id
+
+    def _evaluations(self, config: TrialConfig) -> tuple[_Evaluation, ...]:
+        """Return the evaluations of a trial; those of most trials are the same but for the checkpoint."""
+        setting = (config.model, config.evaluate, config.data)
+        if setting not in self._settings:
+            self._settings[setting] = tuple(self._evaluation(name, config) for name in _run(config.evaluate))
+        return self._settings[setting]
+
+    def _evaluation(self, benchmark: str, config: TrialConfig) -> _Evaluation:
         evaluate = _of_benchmark(config.evaluate, benchmark)
-        version = f"{VERSIONS['evaluate']}.{BENCHMARKS[benchmark].version}"
         data, fingerprint = self._data_sets.copy_of(config.data, BENCHMARKS[benchmark])
         parts = {
-            "kind": "evaluate", "version": version, "benchmark": benchmark, "model": config.model,
-            "config": evaluate, "data": data, "data_fingerprint": fingerprint,
-            "parent_id": parent_id,
-        }
-        stage_id = identity(parts)
-        if stage_id not in self.stages:
-            self._add(stage_id, "evaluate", _spec(parts), parent_id, f"{benchmark} {arm_name} seed {config.seed}",
-                      evaluation_flops(config.model, evaluate.images, benchmark, evaluate.num_items),
-                      num_items(benchmark, evaluate.num_items))
-        return stage_id
+            "kind": "evaluate", "version": f"{VERSIONS['evaluate']}.{BENCHMARKS[benchmark].version}", "benchmark": benchmark,
+            "model": config.model, "config": evaluate, "data": data, "data_fingerprint": fingerprint}
+        return _Evaluation(
+            benchmark=benchmark, spec=_spec(parts), fragments={name: canonical(value) for name, value in parts.items()},
+            flops=evaluation_flops(config.model, evaluate.images, benchmark, evaluate.num_items),
+            num_items=num_items(benchmark, evaluate.num_items))
 
     def _add(self, stage_id: str, kind: str, spec: dict[str, Any], parent_id: str | None, label: str,
              flops: float = 0.0, samples: int = 0, workers: int = 1) -> None:

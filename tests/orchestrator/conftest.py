@@ -1,5 +1,6 @@
 """Studies written in a test, and a start checkpoint that is always there; empty ledgers come from `tests.ledgers`."""
 
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +24,24 @@ vary: {sft.mixture.alpha.science: [0, 0.1, 0.5]}
 seeds: 2
 select: {maximize: knowledge, baseline: {sft.mixture.alpha.science: 0}}
 """
+
+
+@pytest.fixture(scope="session")
+def ray_token() -> str:
+    """The token of every local Ray of this process: Ray's core reads it once, whatever the environment says later."""
+    return secrets.token_hex(32)
+
+
+@pytest.fixture(scope="module")
+def ray_home(tmp_path_factory: pytest.TempPathFactory, ray_token: str) -> Iterator[Path]:
+    """A home of its own for a local Ray in this process: it must not write into the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        patch.setenv("HOME", str(home))
+        patch.setenv("RAY_AUTH_TOKEN", ray_token)
+        for name in ("RAY_AUTH_MODE", "RAY_ADDRESS"):
+            patch.delenv(name, raising=False)
+        yield home
 
 
 @pytest.fixture

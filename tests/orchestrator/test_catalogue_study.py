@@ -102,6 +102,7 @@ def test_the_command_itself_runs_it_on_ray_from_json_parquet_and_tar(lab, monkey
     command = [Path(sys.executable).parent / "ablate", "run", lab / "own-data.yaml", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr
+    assert not (lab / ".ray").exists()  # the token is of the process, not of the user
     found = json.loads(done.stdout)
     assert found["counts"]["trials_done"] == 2
     assert {row["source"] for row in found["data"] if row["samples"]} == {"general/LLaVA v1.5 GQA", "general/ours", "science/ScienceQA"}

@@ -55,19 +55,8 @@ def here(function, *arguments):
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A home of its own: Ray must not write into the user's."""
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        patch.setenv("HOME", str(home))
-        for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_ADDRESS"):
-            patch.delenv(name, raising=False)
-        yield home
-
-
-@pytest.fixture(scope="module")
-def executor(home):
-    executor = RayExecutor(toy_settings(home), execute=toy_execute)
+def executor(ray_home):
+    executor = RayExecutor(toy_settings(ray_home), execute=toy_execute)
     yield executor
     executor.close()
 
@@ -167,8 +156,8 @@ def test_a_study_that_searches_by_gp_is_the_same_with_proposals_made_on_ray(exec
     assert there == levels("here", here)
 
 
-def test_nothing_is_written_to_the_home_of_the_user(executor, home):
-    assert not (home / ".ray").exists()
+def test_nothing_is_written_to_the_home_of_the_user(executor, ray_home):
+    assert not (ray_home / ".ray").exists()
     assert os.environ["RAY_AUTH_MODE"] == "token"
 
 
@@ -180,9 +169,9 @@ def test_the_real_worker_is_what_a_slot_uses_by_itself(executor, order):
     assert "the spec" in record["failure"]["message"], record["failure"]["message"]
 
 
-def test_a_cluster_that_does_not_answer_is_an_error_with_a_hint(home):
+def test_a_cluster_that_does_not_answer_is_an_error_with_a_hint(ray_home):
     with pytest.raises(OrchestratorError, match=r"Ray: nonsense does not answer(.|\n)*hint: ABLATE_RAY_ADDRESS"):
-        RayExecutor(toy_settings(home, ray_address="nonsense"))
+        RayExecutor(toy_settings(ray_home, ray_address="nonsense"))
 
 
 def test_a_study_survives_its_dying_workers(executor, tmp_path, monkeypatch):

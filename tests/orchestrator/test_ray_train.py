@@ -30,18 +30,13 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
-def executor(tmp_path_factory):
+def executor(ray_home):
     """Two slots on a Ray whose home is not the user's."""
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        patch.setenv("HOME", str(home))
-        for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_ADDRESS"):
-            patch.delenv(name, raising=False)
-        executor = RayExecutor(toy_settings(home))
-        close = executor.close
-        executor.close = lambda: None  # a driver that leaves closes its executor
-        yield executor
-        close()
+    executor = RayExecutor(toy_settings(ray_home))
+    close = executor.close
+    executor.close = lambda: None  # a driver that leaves closes its executor
+    yield executor
+    close()
 
 
 class Home:
