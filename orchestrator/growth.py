@@ -32,7 +32,7 @@ from orchestrator.ledger.read import ArmRow, StudyRow, TrialRow
 from orchestrator.plan import Plan, Wanted, plan_arms
 from orchestrator.results import baseline_key, rule_of
 from orchestrator.schema import read as read_document
-from orchestrator.search import Observed, constraints, needs_torch, objectives, observe, propose, propose_from, violations
+from orchestrator.search import Observed, constraints, needs_torch, observe, propose, propose_from, violations
 from orchestrator.settings import Settings
 from orchestrator.states import TERMINAL_TRIALS
 from orchestrator.strict_yaml import Document
@@ -242,10 +242,10 @@ def _waiting(record: _Record) -> list[tuple[str, int]]:
 
 def _why_stopped(record: _Record, prune: Pruning, arm_key: str, rung: int) -> dict[str, Any] | None:
     """Return why an arm is given up at a rung, None if it goes on."""
-    signs = [1.0 if way == "maximize" else -1.0 for _, way in objectives(record.study)]
+    signs = [1.0 if way == "maximize" else -1.0 for _, way in record.study.objectives]
     own = record.observed(arm_key, rung)
     detail: dict[str, Any] = {"rung": rung, "fraction": prune.rungs[rung - 1], "keep": prune.keep,
-                              "metrics": [name for name, _ in objectives(record.study)]}
+                              "metrics": [name for name, _ in record.study.objectives]}
     if own.values is None:
         return {**detail, "values": None, "reason": "it has no scores there: it failed or diverged"}
     at_rung = {row.arm_key for row in record.rows if row.rung == rung and row.arm_key != record.baseline}

@@ -220,7 +220,7 @@ class Driver:
             orders = load.orders(tx.connection, [each.stage_id for each in writes if isinstance(each, Claim)])
             failpoint("tick.before_commit")
             self._unsure = _Decided(token=token, actions=actions, orders=orders, now=tx.now, bell=tx.bell,
-                               snapshot=then, num_told=len(self._pending))  # unsure until COMMIT says that it was
+                                   snapshot=then, num_told=len(self._pending))  # unsure until COMMIT says that it was
         decision, self._unsure = self._unsure, None
         return decision
 

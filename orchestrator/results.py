@@ -30,12 +30,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.accounts import Cost, Counts, cost, counts, varies_with_seed
 from orchestrator.analysis import claims, confounds, pareto, scores, selection, statistics, table
 from orchestrator.analysis.claims import Judgement
 from orchestrator.analysis.confounds import Confound, Executed, Run, Seen
@@ -52,11 +52,9 @@ from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.read import ArmRow, StageRow, StudyRow, TrialRow
 from orchestrator.lmms import Outside, beside
 from orchestrator.schema import Published, load_published
-from orchestrator.sharing import Shared, saving
 from orchestrator.study import Study
 
 SCHEMA_VERSION = 1
-IMPORT = "import"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,42 +93,6 @@ class SearchFound:
     """Arms that a rung stopped: why, with the score there."""
     refused: dict[str, dict[str, Any]]
     """Proposed arms that missed a constraint before any training: which, and by what value. They have no trials."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """How much was done, and how much was not done twice. Imported checkpoints are not counted."""
-
-    trials: int
-    trials_done: int
-    trials_failed: int
-    trials_diverged: int
-    stages_requested: int
-    """Stages that the trials would take one by one."""
-    stages_unique: int
-    """Distinct stages."""
-    stages_reused: int
-    """Distinct stages that were begun before this study was submitted."""
-    stages_done: int
-    attempts: int
-    stages_saved: int = 0
-    """Stages that sharing spared: asked for, and not executed for this study."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """Time and arithmetic."""
-
-    seconds: float
-    """Of the accepted attempts that this study began, one after the other."""
-    seconds_saved: float
-    """What repeating shared and reused stages for each trial would have added."""
-    gpu_hours_saved: float = 0.0
-    """The same in GPU-hours, by the GPUs that the scale gives a stage; 0 where it gives none."""
-    elapsed_s: float | None
-    """From submission to the end; None while it goes on."""
-    flops: float
-    """Of the distinct stages, by formula."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,8 +218,8 @@ def study_results(engine: Engine, row: StudyRow, outside: Sequence[Outside] = ()
         data=supplied([(each.arm_key, each.stage_ids) for each in trial_rows],
                       {each.stage_id: (each.kind, each.result) for each in stages}),
         confounds=_confounds(study, runs, arms), seen=confounds.seen(runs),
-        counts=_counts(row, trials, stages), cost=_cost(row, trial_rows, stages), spent=spent(engine, row.study_id, resources_of(row.spec)),
-        varies_with_seed=_varies_with_seed(trial_rows, stages), outside=joined.sources)
+        counts=counts(row, trials, stages), cost=cost(row, trial_rows, stages), spent=spent(engine, row.study_id, resources_of(row.spec)),
+        varies_with_seed=varies_with_seed(trial_rows, stages), outside=joined.sources)
 
 
 def study_of(row: StudyRow) -> Study:
@@ -293,13 +255,6 @@ def rule_text(study: Study) -> str:
             f"{study.select.prefer}; an effect of {study.effect:g} matters")
 
 
-def objectives_of(study: Study) -> tuple[tuple[str, str], ...]:
-    """Return metric and direction of what a search optimises; what `select` maximises if it names nothing."""
-    found = study.search.objectives if study.search else ()
-    named = tuple((each.maximize or each.minimize or "", "maximize" if each.maximize else "minimize") for each in found)
-    return named or ((study.select.maximize, "maximize"),)
-
-
 def _runs(trials: Sequence[TrialRow], stages: Sequence[StageRow]) -> list[Run]:
     done = {stage.stage_id: Executed(kind=stage.kind, result=stage.result or {}) for stage in stages if stage.state == "SUCCEEDED"}
     return [Run(arm=row.arm_key, seed=row.seed, config=row.config, is_done=row.state == "SUCCEEDED",
@@ -321,7 +276,7 @@ def _search_found(study: Study, arms: Sequence[ArmRow], fits: Mapping[str, stati
         return None
     means = {arm: {metric: fitted.means[arm].value for metric, fitted in fits.items() if arm in fitted.means}
              for arm in verdict.feasible}
-    goals = objectives_of(study)
+    goals = study.objectives
     return SearchFound(objectives=goals, pareto=pareto.pareto_set(means, goals),
                        stopped={arm.key: {"name": arm.name, **arm.stopped} for arm in arms if arm.stopped and not arm.is_refused},
                        refused={arm.key: {"name": arm.name, **arm.stopped} for arm in arms if arm.stopped and arm.is_refused})
@@ -361,44 +316,6 @@ def _by_key(published: Published, arms: Sequence[Candidate]) -> PublishedScores:
     keys = {arm.name: arm.key for arm in arms}
     return PublishedScores(title=published.title, source=published.source, chosen=keys.get(published.chosen or ""),
                            scores={keys[row.arm]: dict(row.scores) for row in published.rows if row.arm in keys})
-
-
-def _counts(row: StudyRow, trials: Sequence[TrialScores], stages: Sequence[StageRow]) -> Counts:
-    states = Counter(trial.state for trial in trials)
-    own = [stage for stage in stages if stage.kind != IMPORT]
-    return Counts(trials=len(trials), trials_done=states["SUCCEEDED"], trials_diverged=states["DIVERGED"],
-                  trials_failed=states["FAILED"] + states["SKIPPED"], stages_requested=row.requested_stages,
-                  stages_unique=len(own), stages_reused=sum(_is_reused(row, stage) for stage in own),
-                  stages_done=sum(stage.state == "SUCCEEDED" for stage in own),
-                  attempts=sum(stage.attempts_made for stage in own),
-                  stages_saved=row.requested_stages - sum(not _is_reused(row, stage) for stage in own))
-
-
-def _is_reused(row: StudyRow, stage: StageRow) -> bool:
-    return stage.started_at is not None and stage.started_at < row.created_at and stage.kind != IMPORT
-
-
-def _cost(row: StudyRow, trials: Sequence[TrialRow], stages: Sequence[StageRow]) -> Cost:
-    uses = Counter(stage_id for trial in trials for stage_id in trial.stage_ids)
-    own = [stage for stage in stages if stage.kind != IMPORT]
-    resources = row.spec["scale"].get("resources", {})
-    saved = saving((Shared(kind=stage.kind, uses=uses[stage.stage_id], is_known=_is_reused(row, stage),
-                           seconds=stage.seconds or 0.0) for stage in own),
-                   gpus=resources.get("gpus", 0), workers=resources.get("workers", 1))
-    return Cost(seconds=sum(stage.seconds or 0.0 for stage in own if not _is_reused(row, stage)), seconds_saved=saved.seconds,
-                gpu_hours_saved=saved.gpu_hours, flops=sum(stage.flops for stage in stages),
-                elapsed_s=None if row.ended_at is None else row.ended_at - row.created_at)
-
-
-def _varies_with_seed(trials: Sequence[TrialRow], stages: Sequence[StageRow]) -> tuple[str, ...]:
-    kinds = {stage.stage_id: stage.kind for stage in stages}
-    by_arm: dict[tuple[str, str], set[frozenset[str]]] = {}
-    for trial in trials:
-        for kind in {kinds[stage_id] for stage_id in trial.stage_ids}:
-            mine = frozenset(stage_id for stage_id in trial.stage_ids if kinds[stage_id] == kind)
-            by_arm.setdefault((trial.arm_key, kind), set()).add(mine)
-    varying = {kind for (_, kind), different in by_arm.items() if len(different) > 1}
-    return tuple(kind for kind in ("pretrain", "continual", "sft", "evaluate") if kind in varying)
 
 
 def _plain(value: Any) -> Any:

@@ -233,6 +233,13 @@ class Study(Kind):
         return len(self.seeds.rounds) if isinstance(self.seeds, AddedSeeds) else 1
 
     @property
+    def objectives(self) -> tuple[tuple[str, str], ...]:
+        """Metric and direction (`maximize`, `minimize`) of what a search optimises; what `select` maximises if it names nothing."""
+        named = self.search.objectives if self.search else ()
+        found = tuple((each.maximize or each.minimize or "", "maximize" if each.maximize else "minimize") for each in named)
+        return found or ((self.select.maximize, "maximize"),)
+
+    @property
     def grows(self) -> bool:
         """Whether trials are added while it runs."""
         return self.search is not None or isinstance(self.seeds, AddedSeeds)

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.accounts import IMPORT
 from orchestrator.budget import Expected, expected
 from orchestrator.cost import TOKENS, known_before
 from orchestrator.estimate import Estimate, Work, time_left
@@ -17,8 +18,6 @@ from orchestrator.schema import Resources, load_scale
 from orchestrator.sharing import Saving, Shared, saving
 from orchestrator.stages import Stage
 from orchestrator.states import StageState
-
-IMPORT = "import"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,7 @@ def observe(study: Study, levels: Levels, means: Mapping[str, float], baseline: 
     Returns:
         without values if any objective is missing.
     """
-    goals = objectives(study)
+    goals = study.objectives
     known = all(name in means for name, _ in goals)
     return Observed(levels=levels, values=tuple(means[name] for name, _ in goals) if known else None,
                     violations=violations(study, means, baseline) if known else ())
@@ -121,13 +121,6 @@ def propose(search: Search, history: Sequence[Observed], *, seed: int) -> dict[s
 
 
 # ---- the record ----------------------------------------------------------------------------------------------------
-
-
-def objectives(study: Study) -> list[tuple[str, str]]:
-    """Return metric and direction (`maximize`, `minimize`) of each objective."""
-    goals = study.search.objectives if study.search else ()
-    named = [(each.maximize or each.minimize or "", "maximize" if each.maximize else "minimize") for each in goals]
-    return named or [(study.select.maximize, "maximize")]
 
 
 def constraints(study: Study) -> tuple[Constraint, ...]:

@@ -20,12 +20,16 @@ def test_migrations_lead_to_the_tables_of_the_code(engine):
         assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata) == []
 
 
-def test_migrations_can_be_taken_back(engine):
+def taken_back(engine, to):
     config = Config()
     config.set_main_option("script_location", str(Path(ledger_engine.__file__).parent / "migrations"))
     with transaction(engine) as connection:
         config.attributes["connection"] = connection
-        command.downgrade(config, "base")
+        command.downgrade(config, to)
+
+
+def test_migrations_can_be_taken_back(engine):
+    taken_back(engine, "base")
     assert inspect(engine).get_table_names() == ["alembic_version"]
 
 
@@ -46,17 +50,9 @@ def test_a_ledger_of_a_newer_release_is_refused(engine, ledger_url):
         open_ledger(ledger_url)
 
 
-def _take_back_one_version(engine):
-    config = Config()
-    config.set_main_option("script_location", str(Path(ledger_engine.__file__).parent / "migrations"))
-    with transaction(engine) as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "-1")
-
-
 def test_an_older_ledger_is_migrated_once_its_driver_is_gone(engine, ledger_url):
     fence = lease.acquire(engine, "older", ttl_s=60.0, holder={"host": "here", "pid": 7})
-    _take_back_one_version(engine)
+    taken_back(engine, "-1")
     with pytest.raises(OrchestratorError, match=r'below a driver of an older release(.|\n)*"pid": 7(.|\n)*runs out in \d+ s'):
         open_ledger(ledger_url)
     lease.release(engine, fence)
