@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,8 +25,9 @@ from typing import Any, TypeVar
 import sqlalchemy.orm  # noqa: F401
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, inspect, make_url, select, text
+from sqlalchemy import ColumnElement, Connection, Double, Engine, bindparam, create_engine, event, inspect, make_url, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from orchestrator.errors import LedgerAway, LostLease, OrchestratorError
 from orchestrator.ledger.tables import driver_lease, now_s
@@ -103,11 +105,9 @@ def fenced(engine: Engine, fence: Fence, token: str = "") -> Iterator[Fenced]:
     Raises:
         LostLease: another driver took over; nothing was written.
     """
-    extend = (driver_lease.update().where(_is_held(fence))
-              .values(lease_expires_at=now_s() + fence.ttl_s, ttl_s=fence.ttl_s, token=token)
-              .returning(driver_lease.c.lease_expires_at, driver_lease.c.bell))
     with transaction(engine) as connection:
-        row = connection.execute(extend).one_or_none()
+        row = connection.execute(_extending(), {"fence_epoch": fence.epoch, "fence_driver": fence.driver_id, "fence_ttl_s": fence.ttl_s,
+                                                "fence_token": token}).one_or_none()
         if row is None:
             raise LostLease(f"driver {fence.driver_id} of epoch {fence.epoch} was replaced by a newer one; it stops")
         yield Fenced(connection, row.lease_expires_at - fence.ttl_s, row.bell)
@@ -116,11 +116,20 @@ def fenced(engine: Engine, fence: Fence, token: str = "") -> Iterator[Fenced]:
 def was_committed(engine: Engine, fence: Fence, token: str) -> bool:
     """Say whether the fenced transaction of that token, the last that this driver tried, took effect."""
     with engine.connect() as connection:
-        return connection.execute(select(driver_lease.c.token).where(_is_held(fence))).scalar() == token
+        held = {"fence_epoch": fence.epoch, "fence_driver": fence.driver_id}
+        return connection.execute(select(driver_lease.c.token).where(_is_held()), held).scalar() == token
 
 
-def _is_held(fence: Fence) -> ColumnElement[bool]:
-    return (driver_lease.c.epoch == fence.epoch) & (driver_lease.c.driver_id == fence.driver_id)
+def _is_held() -> ColumnElement[bool]:
+    return (driver_lease.c.epoch == bindparam("fence_epoch")) & (driver_lease.c.driver_id == bindparam("fence_driver"))
+
+
+@cache
+def _extending() -> ReturningUpdate[Any]:
+    ttl_s = bindparam("fence_ttl_s", type_=Double)
+    return (driver_lease.update().where(_is_held())
+            .values(lease_expires_at=now_s() + ttl_s, ttl_s=ttl_s, token=bindparam("fence_token"))
+            .returning(driver_lease.c.lease_expires_at, driver_lease.c.bell))
 
 
 def retrying(function: Callable[[], T], *, for_s: float = RETRY_FOR_S) -> T:

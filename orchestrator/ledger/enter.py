@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Insert, Select, Table, Update, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from orchestrator.ledger import tables as t
@@ -128,15 +129,13 @@ def close_growth(connection: Connection, study_id: str) -> None:
 
 def database_now(connection: Connection) -> float:
     """Return seconds since the epoch by the database clock."""
-    return float(connection.execute(select(now_s())).scalar_one())
+    return float(connection.execute(_now()).scalar_one())
 
 
 def reopen(connection: Connection, record: Record, stage_ids: list[str]) -> None:
     """Open stages that were given up, forgiving their attempts; results stay as they are."""
     for start in range(0, len(stage_ids), _CHUNK):
-        mine = t.stages.c.stage_id.in_(stage_ids[start:start + _CHUNK])
-        query = select(t.stages.c.stage_id, t.stages.c.state).where(mine, t.stages.c.state.in_(_GIVEN_UP))
-        for row in connection.execute(query).all():
+        for row in connection.execute(_given_up(), {"stage_ids": stage_ids[start:start + _CHUNK]}).all():
             target = REOPENED[StageState][StageState(row.state)]
             connection.execute(t.stages.update().where(t.stages.c.stage_id == row.stage_id).values(
                 state=str(target), charged_from=t.stages.c.attempts_made, not_before=0.0))
@@ -169,9 +168,8 @@ def enter_workers(connection: Connection, plan: Plan) -> None:
     changed = 0
     for workers, stage_ids in wanted.items():
         for start in range(0, len(stage_ids), _CHUNK):
-            mine = t.stages.c.stage_id.in_(stage_ids[start:start + _CHUNK])
-            others = t.stages.c.workers != workers, t.stages.c.state.not_in(LIVE_STAGES)
-            changed += connection.execute(t.stages.update().where(mine, *others).values(workers=workers)).rowcount
+            bound = {"stage_ids": stage_ids[start:start + _CHUNK], "new_workers": workers}
+            changed += connection.execute(_asking_for(), bound).rowcount
     if changed:
         ring(connection)
 
@@ -180,5 +178,33 @@ def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]
     """Insert the rows whose key is not there yet; return how many, as far as the engine tells."""
     if not rows:
         return 0
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    return connection.execute(insert(table).on_conflict_do_nothing(), rows).rowcount
+    return connection.execute(_inserting(table, connection.dialect.name), rows).rowcount
+
+
+# ---- statements, built once: a search enters one arm at a time ------------------------------------------------------
+
+
+@cache
+def _inserting(table: Table, dialect: str) -> Insert:
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return insert(table).on_conflict_do_nothing()
+
+
+@cache
+def _now() -> Select[Any]:
+    return select(now_s())
+
+
+@cache
+def _given_up() -> Select[Any]:
+    stages = t.stages.c
+    return (select(stages.stage_id, stages.state)
+            .where(stages.stage_id.in_(bindparam("stage_ids", expanding=True)), stages.state.in_(_GIVEN_UP)))
+
+
+@cache
+def _asking_for() -> Update:
+    stages = t.stages.c
+    return (t.stages.update().values(workers=bindparam("new_workers"))
+            .where(stages.stage_id.in_(bindparam("stage_ids", expanding=True)), stages.workers != bindparam("new_workers"),
+                   stages.state.not_in(LIVE_STAGES)))

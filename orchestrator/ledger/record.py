@@ -21,9 +21,10 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from orchestrator.ledger import tables as t
 
@@ -59,15 +60,20 @@ class Record:
         self._events, self._messages = [], []
 
     def _number(self, messages: list[dict[str, Any]]) -> None:
-        outbox = t.tracking_outbox.c
         later = sorted({each["subject"] for each in messages if not each["kind"].endswith(("_created", "_started"))})
         highest: dict[str, int] = {}
         for start in range(0, len(later), 500):  # engines limit the number of parameters
-            query = (select(outbox.subject, func.max(outbox.seq)).where(outbox.subject.in_(later[start:start + 500]))
-                     .group_by(outbox.subject))
-            highest |= {subject: seq for subject, seq in self._connection.execute(query)}
+            rows = self._connection.execute(_highest(), {"subjects": later[start:start + 500]})
+            highest |= {subject: seq for subject, seq in rows}
         for each in messages:
             highest[each["subject"]] = each["seq"] = highest.get(each["subject"], 0) + 1
+
+
+@cache
+def _highest() -> Select[Any]:
+    outbox = t.tracking_outbox.c
+    return (select(outbox.subject, func.max(outbox.seq)).where(outbox.subject.in_(bindparam("subjects", expanding=True)))
+            .group_by(outbox.subject))
 
 
 def dump(value: object) -> str:

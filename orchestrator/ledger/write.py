@@ -5,15 +5,19 @@
 - Every change is a compare-and-set on the state that the decision was made from. One that finds another state changes
   nothing: somebody was faster, the driver reads again. It is reported, never forced.
 - Each change leaves an event, and a message in the outbox where tracking must know, in the same transaction.
+- Statements are built once (`cache`), values are bound: building one costs several times what running it costs, and a
+  take-over runs thousands.
 """
 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, case, select
+from sqlalchemy import BindParameter, Connection, Select, Table, Update, bindparam, case, select
 
 from orchestrator.errors import StaleWrite
 from orchestrator.ledger import tables as t
@@ -28,6 +32,9 @@ from orchestrator.states import (
     StageState,
     require,
 )
+
+_CHUNK = 500
+"""Stages of one query: engines limit the number of parameters."""
 
 
 def apply(tx: Fenced, fence: Fence, writes: Sequence[Write], *, attempt_ttl_s: float,
@@ -44,7 +51,8 @@ def apply(tx: Fenced, fence: Fence, writes: Sequence[Write], *, attempt_ttl_s: f
     Raises:
         StaleWrite: a row was not in the state that the decision was made from; the transaction must be given up.
     """
-    writer = _Writer(tx, fence, attempt_ttl_s, artifact_of)
+    described = _described(tx.connection, [write.stage_id for write in writes if isinstance(write, Claim | Finish)])
+    writer = _Writer(tx, fence, attempt_ttl_s, artifact_of, described)
     for write in writes:
         writer.do(write)
     writer.record.flush()
@@ -67,8 +75,10 @@ def note_attempts(tx: Fenced, progress: Mapping[str, dict[str, Any]], alive: Ite
 class _Writer:
     """One transaction's writes and their record."""
 
-    def __init__(self, tx: Fenced, fence: Fence, attempt_ttl_s: float, artifact_of: Callable[[str, int], str]) -> None:
+    def __init__(self, tx: Fenced, fence: Fence, attempt_ttl_s: float, artifact_of: Callable[[str, int], str],
+                 described: Mapping[str, dict[str, Any]]) -> None:
         self._tx, self._fence, self._ttl_s, self._artifact_of = tx, fence, attempt_ttl_s, artifact_of
+        self._described = described
         self.record = Record(tx.connection, now=tx.now, actor=f"driver {fence.driver_id}")
         self._verbs: dict[type, Callable[[Any], None]] = {
             Start: self._start, Finish: self._finish, MoveStage: self._move_stage, MoveTrial: self._move_trial,
@@ -78,18 +88,22 @@ class _Writer:
     def do(self, write: Write) -> None:
         self._verbs[type(write)](write)
 
+    def _move(self, table: Table, key: dict[str, Any], source: Any, target: Any, **values: Any) -> None:
+        """Change a state by the table of allowed changes, and values with it."""
+        require(source, target)
+        self._swap(table, key, source, target, **values)
+
     def _swap(self, table: Table, key: dict[str, Any], source: Any, target: Any, **values: Any) -> None:
         """Change a state, and values with it, if it is still what the decision saw."""
-        require(source, target)
-        where = [table.c[name] == value for name, value in key.items()]
-        changed = self._tx.connection.execute(
-            table.update().where(*where, table.c.state == str(source)).values(state=str(target), **values))
+        bound = {**{f"key_{name}": value for name, value in key.items()}, "key_state": str(source),
+                 **{f"new_{name}": value for name, value in values.items()}, "new_state": str(target)}
+        changed = self._tx.connection.execute(_swapping(table, tuple(key), tuple(values)), bound)
         if changed.rowcount != 1:
             raise StaleWrite(f"{table.name} {key}: no longer {source}, so it does not become {target}")
 
     def _start(self, write: Start) -> None:
-        self._swap(t.attempts, {"attempt_id": write.attempt_id}, AttemptState.LEASED, AttemptState.RUNNING)
-        self._swap(t.stages, {"stage_id": write.stage_id}, StageState.LEASED, StageState.RUNNING)
+        self._move(t.attempts, {"attempt_id": write.attempt_id}, AttemptState.LEASED, AttemptState.RUNNING)
+        self._move(t.stages, {"stage_id": write.stage_id}, StageState.LEASED, StageState.RUNNING)
         self.record.event("attempt", write.attempt_id, AttemptState.LEASED, AttemptState.RUNNING)
         self.record.event("stage", write.stage_id, StageState.LEASED, StageState.RUNNING)
 
@@ -103,8 +117,8 @@ class _Writer:
         values: dict[str, Any] = {"not_before": write.not_before}
         if is_accepted:
             values |= {"seconds": outcome.seconds, "artifact": artifact, "result": dump(outcome.result)}
-        self._swap(t.stages, {"stage_id": write.stage_id}, write.stage_from, write.stage_to, **values)
-        stage = self._stage(write.stage_id)
+        self._move(t.stages, {"stage_id": write.stage_id}, write.stage_from, write.stage_to, **values)
+        stage = self._described[write.stage_id]
         if is_accepted and stage["kind"] == "evaluate":
             self._score(write.stage_id, dict(outcome.result or {}))
         failure = None if outcome.failure is None else dict(outcome.failure)
@@ -118,56 +132,51 @@ class _Writer:
             "result": outcome.result, "failure": failure, "artifact": artifact})
 
     def _end_attempt(self, write: Finish) -> None:
-        outcome, attempts = write.outcome, t.attempts.c
-        failure = None if outcome.failure is None else dump(outcome.failure)
-        mine = ((attempts.attempt_id == outcome.attempt_id) & (attempts.attempt_no == write.attempt_no)
-                & (attempts.epoch == self._fence.epoch) & attempts.state.in_(LIVE_ATTEMPTS))
-        changed = self._tx.connection.execute(t.attempts.update().where(mine).values(
-            state=str(outcome.state), ended_at=self._tx.now, is_charged=outcome.is_charged, failure=failure,
-            failure_hash=str((outcome.failure or {}).get("hash", "")), checkpoint_step=outcome.checkpoint_step, bytes=outcome.bytes,
-            result=None if outcome.result is None else dump(outcome.result)))
+        outcome = write.outcome
+        changed = self._tx.connection.execute(_ending(), {
+            "key_attempt_id": outcome.attempt_id, "key_attempt_no": write.attempt_no, "key_epoch": self._fence.epoch,
+            "new_state": str(outcome.state), "new_ended_at": self._tx.now, "new_is_charged": outcome.is_charged,
+            "new_failure": None if outcome.failure is None else dump(outcome.failure),
+            "new_failure_hash": str((outcome.failure or {}).get("hash", "")), "new_checkpoint_step": outcome.checkpoint_step,
+            "new_bytes": outcome.bytes, "new_result": None if outcome.result is None else dump(outcome.result)})
         if changed.rowcount != 1:
             raise StaleWrite(f"attempt {outcome.attempt_id} is no longer ours; its {outcome.state} is not accepted")
 
     def _score(self, stage_id: str, result: dict[str, Any]) -> None:
-        self._tx.connection.execute(t.scores.insert().values(
-            stage_id=stage_id, benchmark=result["benchmark"], value=result["score"],
-            value_lenient=result.get("score_lenient"), num_items=result["num_items"],
-            num_unparseable=result.get("num_unparseable", 0), is_complete=result.get("is_complete", True),
-            tokens_per_image=result.get("tokens_per_image")))
+        self._tx.connection.execute(t.scores.insert(), {
+            "stage_id": stage_id, "benchmark": result["benchmark"], "value": result["score"],
+            "value_lenient": result.get("score_lenient"), "num_items": result["num_items"],
+            "num_unparseable": result.get("num_unparseable", 0), "is_complete": result.get("is_complete", True),
+            "tokens_per_image": result.get("tokens_per_image")})
 
     def _move_stage(self, write: MoveStage) -> None:
-        self._swap(t.stages, {"stage_id": write.stage_id}, write.source, write.target)
+        self._move(t.stages, {"stage_id": write.stage_id}, write.source, write.target)
         self.record.event("stage", write.stage_id, write.source, write.target)
 
     def _move_trial(self, write: MoveTrial) -> None:
         key = {"study_id": write.study_id, "trial_key": write.trial_key}
         ended_at = self._tx.now if write.target in TERMINAL_TRIALS else None
-        trial = (t.trials.c.study_id == write.study_id) & (t.trials.c.trial_key == write.trial_key)
-        changed = self._tx.connection.execute(t.trials.update().where(trial, t.trials.c.state == str(write.source))
-                                              .values(state=str(write.target), ended_at=ended_at))
-        if changed.rowcount != 1:
-            raise StaleWrite(f"trials {key}: no longer {write.source}, so it does not become {write.target}")
+        self._swap(t.trials, key, write.source, write.target, ended_at=ended_at)
         self.record.event("trial", write.trial_key, write.source, write.target, study_id=write.study_id)
         if write.target in TERMINAL_TRIALS:
             finish_trial(self._tx.connection, self.record, write.study_id, write.trial_key, str(write.target))
 
     def _move_study(self, write: MoveStudy) -> None:
         ended_at = self._tx.now if write.target in TERMINAL_STUDIES else None
-        self._swap(t.studies, {"study_id": write.study_id}, write.source, write.target, reason=write.reason,
+        self._move(t.studies, {"study_id": write.study_id}, write.source, write.target, reason=write.reason,
                    ended_at=ended_at)
         self.record.event("study", write.study_id, write.source, write.target, study_id=write.study_id,
                           detail={"reason": write.reason})
 
     def _claim(self, write: Claim) -> None:
-        self._swap(t.stages, {"stage_id": write.stage_id}, StageState.QUEUED, StageState.LEASED,
+        self._move(t.stages, {"stage_id": write.stage_id}, StageState.QUEUED, StageState.LEASED,
                    attempts_made=write.attempt_no)
-        self._tx.connection.execute(t.attempts.insert().values(
-            attempt_id=write.attempt_id, stage_id=write.stage_id, attempt_no=write.attempt_no, study_id=write.study_id,
-            driver_id=self._fence.driver_id, epoch=self._fence.epoch, state=str(AttemptState.LEASED),
-            lease_expires_at=self._tx.now + self._ttl_s, started_at=write.at, is_charged=False, checkpoint_step=0,
-            failure_hash=""))
-        stage = self._stage(write.stage_id)
+        self._tx.connection.execute(t.attempts.insert(), {
+            "attempt_id": write.attempt_id, "stage_id": write.stage_id, "attempt_no": write.attempt_no, "study_id": write.study_id,
+            "driver_id": self._fence.driver_id, "epoch": self._fence.epoch, "state": str(AttemptState.LEASED),
+            "lease_expires_at": self._tx.now + self._ttl_s, "started_at": write.at, "is_charged": False, "checkpoint_step": 0,
+            "failure_hash": ""})
+        stage = self._described[write.stage_id]
         self.record.event("attempt", write.attempt_id, "", AttemptState.LEASED,
                           detail={"stage_id": write.stage_id, "attempt_no": write.attempt_no, "epoch": self._fence.epoch})
         self.record.event("stage", write.stage_id, StageState.QUEUED, StageState.LEASED,
@@ -175,13 +184,6 @@ class _Writer:
         self.record.message(f"attempt:{write.attempt_id}", "attempt_started", {
             "attempt_id": write.attempt_id, "attempt_no": write.attempt_no, "stage_id": write.stage_id,
             "study_id": write.study_id, **stage})
-
-    def _stage(self, stage_id: str) -> dict[str, Any]:
-        columns = (t.stages.c.kind, t.stages.c.label, t.stages.c.spec, t.stages.c.flops, t.stages.c.samples)
-        row = self._tx.connection.execute(select(*columns).where(t.stages.c.stage_id == stage_id)).one()
-        parents = select(t.stage_parents.c.parent_id).where(t.stage_parents.c.stage_id == stage_id)
-        return {**row._mapping, "spec": json.loads(row.spec),
-                "parent_ids": list(self._tx.connection.execute(parents).scalars())}
 
 
 def adopt(tx: Fenced, fence: Fence) -> None:
@@ -192,10 +194,10 @@ def adopt(tx: Fenced, fence: Fence) -> None:
 
 def finish_trial(connection: Connection, record: Record, study_id: str, trial_key: str, state: str) -> None:
     """Tell tracking how a trial ended and what it scored."""
-    links, scores = t.trial_stages.c, t.scores.c
-    mine = (links.study_id == study_id) & (links.trial_key == trial_key)
-    stage_ids = connection.execute(select(links.stage_id).where(mine).order_by(links.position)).scalars().all()
-    rows = connection.execute(select(t.scores).where(scores.stage_id.in_(stage_ids)))
+    linked, scored = _results_of_trial()
+    mine = {"study_id": study_id, "trial_key": trial_key}
+    stage_ids = connection.execute(linked, mine).scalars().all()
+    rows = connection.execute(scored, {"stage_ids": stage_ids})
     record.message(f"trial:{study_id}:{trial_key}", "trial_finished", {
         "study_id": study_id, "trial_key": trial_key, "state": state, "stage_ids": list(stage_ids),
         "scores": {row.benchmark: {name: value for name, value in row._mapping.items() if name != "benchmark"}
@@ -204,3 +206,52 @@ def finish_trial(connection: Connection, record: Record, study_id: str, trial_ke
 
 def _short(failure: dict[str, Any] | None) -> dict[str, Any] | None:
     return failure and {name: failure[name] for name in ("kind", "message", "hash") if name in failure}
+
+
+# ---- statements ----------------------------------------------------------------------------------------------------
+
+
+@cache
+def _swapping(table: Table, keys: tuple[str, ...], names: tuple[str, ...]) -> Update:
+    where = [table.c[name] == bindparam(f"key_{name}") for name in (*keys, "state")]
+    return table.update().where(*where).values({name: bindparam(f"new_{name}") for name in (*names, "state")})
+
+
+@cache
+def _ending() -> Update:
+    where = [t.attempts.c[name] == bindparam(f"key_{name}") for name in ("attempt_id", "attempt_no", "epoch")]
+    names = ("state", "ended_at", "is_charged", "failure", "failure_hash", "checkpoint_step", "bytes", "result")
+    return (t.attempts.update().where(*where, t.attempts.c.state.in_(LIVE_ATTEMPTS))
+            .values({name: bindparam(f"new_{name}") for name in names}))
+
+
+@cache
+def _results_of_trial() -> tuple[Select[Any], Select[Any]]:
+    links = t.trial_stages.c
+    mine = (links.study_id == bindparam("study_id")) & (links.trial_key == bindparam("trial_key"))
+    return (select(links.stage_id).where(mine).order_by(links.position),
+            select(t.scores).where(t.scores.c.stage_id.in_(bindparam("stage_ids", expanding=True))))
+
+
+@cache
+def _describing() -> tuple[Select[Any], Select[Any]]:
+    stages, parents = t.stages.c, t.stage_parents.c
+    wanted: BindParameter[Any] = bindparam("stage_ids", expanding=True)
+    return (select(stages.stage_id, stages.kind, stages.label, stages.spec, stages.flops, stages.samples)
+            .where(stages.stage_id.in_(wanted)),
+            select(parents.stage_id, parents.parent_id).where(parents.stage_id.in_(wanted)))
+
+
+def _described(connection: Connection, stage_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return what tracking is told of each stage: kind, label, spec, flops, samples, parent_ids."""
+    about, parents = _describing()
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(stage_ids), _CHUNK):
+        wanted = {"stage_ids": stage_ids[start:start + _CHUNK]}
+        parent_ids: dict[str, list[str]] = defaultdict(list)
+        for stage_id, parent_id in connection.execute(parents, wanted):
+            parent_ids[stage_id].append(parent_id)
+        found |= {row.stage_id: {"kind": row.kind, "label": row.label, "spec": json.loads(row.spec), "flops": row.flops,
+                                 "samples": row.samples, "parent_ids": parent_ids[row.stage_id]}
+                  for row in connection.execute(about, wanted)}
+    return found
