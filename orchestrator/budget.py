@@ -14,8 +14,7 @@ from typing import Any
 
 from orchestrator.cost import TRAINED, published_bytes
 from orchestrator.estimate import Estimate, Work, time_left
-from orchestrator.ledger import read
-from orchestrator.ledger.known import spent_sums
+from orchestrator.ledger.known import spent_sums, submitted
 from orchestrator.ledger.reach import Engine
 from orchestrator.plan import Plan, Stage
 from orchestrator.schema import Resources
@@ -119,7 +118,7 @@ class Watch:
         found = {}
         for study_id in study_ids:
             if study_id not in self._limits:
-                self._limits[study_id] = limits(read.study(self._engine, study_id).spec)
+                self._limits[study_id] = limits(submitted(self._engine, study_id).spec)
             known = self._limits[study_id]
             reason = over(known[0], spent(self._engine, study_id, known[1])) if known else ""
             if reason:

@@ -27,8 +27,9 @@ from orchestrator.catalogue import catalogue_of
 from orchestrator.cost import known_before
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
+from orchestrator.ledger.known import Submitted, submitted
 from orchestrator.ledger.reach import Engine
-from orchestrator.ledger.read import ArmRow, StudyRow, TrialRow
+from orchestrator.ledger.read import ArmRow, TrialRow
 from orchestrator.plan import Plan, Wanted, plan_arms
 from orchestrator.results import baseline_key, rule_of
 from orchestrator.schema import read as read_document
@@ -135,7 +136,7 @@ class _Record:
     """A study's arms, trials and scores, as the ledger has them now."""
 
     def __init__(self, engine: Engine, study_id: str) -> None:
-        self.row: StudyRow = read.study(engine, study_id)
+        self.row: Submitted = submitted(engine, study_id)
         self.study: Study = read_document(Study, Document(self.row.name, self.row.spec["study"], {}))
         self.rows: list[TrialRow] = read.trials(engine, study_id)
         self.scores: list[TrialScores] = trial_scores(self.rows, read.scores(engine, study_id))

@@ -31,6 +31,7 @@ from orchestrator.growth import Growth, Step
 from orchestrator.ledger import lease, load, people, read
 from orchestrator.ledger.engine import Fence, fenced, retrying, was_committed
 from orchestrator.ledger.enter import close_growth, enter_plan, refuse_arm, stop_arm
+from orchestrator.ledger.known import submitted
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.write import adopt, apply, note_attempts
 from orchestrator.process import is_surely_dead, whoami
@@ -160,8 +161,8 @@ class Driver:
         self._beat_at, self._away_since = time.monotonic(), None
         for action in decided.actions:
             self._perform(action, decided.orders, decided.now)
-        self._propose([action.study_id for action in decided.actions if isinstance(action, Propose)])
-        self._hold_to_budgets(decided.actions)
+        paused = self._hold_to_budgets(decided)
+        self._propose([action.study_id for action in decided.actions if isinstance(action, Propose) and action.study_id not in paused])
         return decided.actions
 
     def wait_out(self, error: LedgerAway) -> None:
@@ -263,13 +264,15 @@ class Driver:
                 self._snapshot = None
                 retrying(partial(self._enter, study_id, step))
 
-    def _hold_to_budgets(self, actions: list[Action]) -> None:
-        """Pause the studies that have spent their budget; the next decision asks what runs to save."""
-        live = {each.study_id for each in self._snapshot.studies.values() if each.state in LIVE_STUDIES} if self._snapshot else set()
-        live -= {each.study_id for each in actions if isinstance(each, MoveStudy)}
-        for study_id, reason in self._budgets.over(live).items():
+    def _hold_to_budgets(self, decided: _Decided) -> set[str]:
+        """Pause the studies that have spent their budget, and return them; the next decision asks what runs to save."""
+        live = {each.study_id for each in decided.snapshot.studies.values() if each.state in LIVE_STUDIES}
+        live -= {each.study_id for each in decided.actions if isinstance(each, MoveStudy)}
+        spent = self._budgets.over(live)
+        for study_id, reason in spent.items():
             self._snapshot = None
             people.move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=reason)
+        return set(spent)
 
     def _enter(self, study_id: str, step: Step) -> None:
         with fenced(self._engine, self._held()) as tx:
@@ -311,7 +314,7 @@ class Driver:
             return None
         is_known = self._fence is not None and self._snapshot is not None and study_id in self._snapshot.studies
         state = self._snapshot.studies[study_id].state if is_known and self._snapshot else None
-        state = state or StudyState(read.study(self._engine, study_id).state)
+        state = state or StudyState(submitted(self._engine, study_id).state)
         if state in TERMINAL_STUDIES:
             return Exit.FINISHED
         return Exit.PAUSED if state is StudyState.PAUSED else None
