@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model.data.mixture import shares
+from model.evaluation.benchmarks import BENCHMARKS
 from model.plain import build
 from orchestrator.analysis.scores import metrics_of, suite_of
 from orchestrator.artifacts import PROGRESS, SYSTEM, Artifacts
@@ -107,7 +108,7 @@ def _trial_created(content: Content, payload: Payload) -> None:
     content.experiment = f"study {payload['study']}" if payload["study"] == STAGES else payload["study"]
     content.name = f"{payload['arm_name']} s{payload['seed']}"
     content.started_at_ms = _ms(payload["at"])
-    content.params |= _flat(payload["config"])
+    content.params |= _flat(_with_choices(payload["config"], "evaluate", suite_of(payload["config"]["evaluate"])))
     identity = hashlib.sha256("\n".join(payload["stage_ids"]).encode()).hexdigest()
     content.tags |= _texts({
         "study": payload["study"], "scale": payload["scale"], "version": payload["version"], "arm": payload["arm_name"],
@@ -131,12 +132,23 @@ def _attempt_started(content: Content, payload: Payload) -> None:
     content.name = payload["label"]
     content.started_at_ms = _ms(payload["at"])
     is_evaluation = payload["kind"] == "evaluate"  # its model is that of the parent, which says it
-    content.params |= _flat({name: value for name, value in payload["spec"].items() if not (is_evaluation and name == "model")})
+    spec = {name: value for name, value in payload["spec"].items() if not (is_evaluation and name == "model")}
+    content.params |= _flat(_with_choices(spec, "config", [spec["benchmark"]]) if is_evaluation else spec)
     content.tags |= _texts({
         "kind": payload["kind"], "stage_id": payload["stage_id"], "identity": payload["stage_id"], "label": payload["label"],
         "attempt": payload["attempt_id"], "attempt_no": payload["attempt_no"], "study_id": payload["study_id"],
         "parents": ",".join(payload["parent_ids"]), "seed": payload["spec"].get("seed", ""), "flops": f"{payload['flops']:.6g}"})
     content.data, content.parents = _data(payload["kind"], payload["spec"]), tuple(payload["parent_ids"])
+
+
+def _with_choices(values: Mapping[str, Any], section: str, suite: Sequence[str]) -> dict[str, Any]:
+    """Keep of `scoring` what these benchmarks let one choose: the rest changes none of their scores."""
+    scoring = values.get(section, {}).get("scoring")
+    if not scoring or not all(benchmark in BENCHMARKS for benchmark in suite):  # a ledger outlives the benchmarks of a release
+        return dict(values)
+    chosen = {name for benchmark in suite for name in BENCHMARKS[benchmark].choices}
+    kept = {name: value for name, value in scoring.items() if name in chosen}
+    return {**values, section: {**values[section], "scoring": kept}}
 
 
 def _data(kind: str, spec: Mapping[str, Any]) -> list[Data]:
@@ -151,6 +163,7 @@ def _data(kind: str, spec: Mapping[str, Any]) -> list[Data]:
 
 def _attempt_finished(content: Content, payload: Payload, artifacts: Artifacts) -> None:
     at = _ms(payload["at"])
+    content.name = payload["label"]
     folder = artifacts.fetch_record(payload["stage_id"], payload["attempt_no"])
     curve, system = _curve(folder / PROGRESS, at), _curve(folder / SYSTEM, at)
     totals = {**(payload["result"] or {}), "seconds": payload["seconds"]}

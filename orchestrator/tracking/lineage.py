@@ -38,11 +38,11 @@ class Lineage:
             is_doubtful: some of it may have been said before.
         """
         if content.data or content.parents:
-            models = [self._model(stage_id, None, is_doubtful=is_doubtful) for stage_id in content.parents]
+            models = [self._model(stage_id, is_doubtful=is_doubtful) for stage_id in content.parents]
             self._client.log_inputs(mlflow_run_id, datasets=[_dataset_input(each) for each in content.data],
                                     models=[LoggedModelInput(each) for each in self._new_inputs(mlflow_run_id, models, is_doubtful)])
         if content.made:
-            model_id = self._model(content.made, mlflow_run_id, is_doubtful=is_doubtful)
+            model_id = self._model(content.made, mlflow_run_id, content.name, is_doubtful=is_doubtful)
             # Unlike inputs of data, a second output of the same name is an error of MLflow's, so it is looked for first.
             if not is_doubtful or model_id not in {
                     each.model_id for each in self._client.get_run(mlflow_run_id).outputs.model_outputs}:
@@ -54,8 +54,8 @@ class Lineage:
         known = {each.model_id for each in self._client.get_run(mlflow_run_id).inputs.model_inputs}
         return [each for each in models if each not in known]
 
-    def _model(self, stage_id: str, mlflow_run_id: str | None, *, is_doubtful: bool) -> str:
-        """Return the LoggedModel of a stage's checkpoint, made if need be."""
+    def _model(self, stage_id: str, mlflow_run_id: str | None = None, label: str = "", *, is_doubtful: bool) -> str:
+        """Return the LoggedModel of a stage's checkpoint, made if need be: by the run that trained it, if that is what says so."""
         subject = f"model:{stage_id}"
         known = self._known.get(subject)
         if known:
@@ -64,7 +64,7 @@ class Lineage:
             found = self._client.search_logged_models([self._experiment_id], f"tags.stage_id = '{stage_id}'", max_results=1)
             if found:
                 return self._known.note(subject, found[0].model_id)
-        label = read.stage_label(self._engine, stage_id) or f"checkpoint {stage_id[:12]}"
+        label = label or read.stage_label(self._engine, stage_id) or f"checkpoint {stage_id[:12]}"
         made = self._client.create_logged_model(
             self._experiment_id, name=label.translate(_FORBIDDEN_IN_NAMES), source_run_id=mlflow_run_id,
             tags={"stage_id": stage_id, "label": label}, model_type="checkpoint")

@@ -30,6 +30,8 @@ from orchestrator.tracking.lineage import Lineage
 SQLITE = "sqlite:///"
 MODEL = "m-"
 """How MLflow begins the id of a LoggedModel."""
+BEGINNINGS = ("trial_created", "attempt_started")
+"""The first message of a subject: said once in its life."""
 _REFUSALS = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"})
 log = logging.getLogger(__name__)
 
@@ -108,19 +110,28 @@ class Sink:
         return 0
 
     def _deliver(self, messages: Sequence[Message]) -> None:
-        content, is_doubtful = self._content(messages), messages[0].message_id <= self._doubtful_until
-        known = self._known.get(messages[0].subject)
-        mlflow_run_id = known or self._create(messages[0], content, is_doubtful=is_doubtful)
+        first, content = messages[0], self._content(messages)
+        is_doubtful = first.message_id <= self._doubtful_until
+        is_new = first.kind in BEGINNINGS and not is_doubtful
+        mlflow_run_id = None if is_new else self._known.get(first.subject)
+        if mlflow_run_id is None:
+            mlflow_run_id = self._create(first, content, is_doubtful=is_doubtful)
+        if is_new:  # ended while empty: MLflow reads back all that a run has when it ends
+            self._end(mlflow_run_id, content)
         for batch in _batches(content):
             self._client.log_batch(mlflow_run_id, **batch)
         self._lineage.link(mlflow_run_id, content, is_doubtful=is_doubtful)
+        if not is_new:
+            self._end(mlflow_run_id, content)
+
+    def _end(self, mlflow_run_id: str, content: Content) -> None:
         if content.status is not None:
             self._client.set_terminated(mlflow_run_id, content.status, content.ended_at_ms)
 
     def _content(self, messages: Sequence[Message]) -> Content:
         subject = messages[0].subject
         payloads = [(each.kind, each.payload) for each in messages]
-        is_attempt, is_created = subject.startswith("attempt:"), payloads[0][0] == "trial_created"
+        is_attempt, is_created = subject.startswith("attempt:"), payloads[0][0] in BEGINNINGS
         suite = () if is_attempt or is_created else self._suites.get(subject) or self._suite(subject)
         try:
             if is_attempt:

@@ -1,0 +1,32 @@
+import pytest
+
+from model.evaluation.benchmarks import BENCHMARKS
+from orchestrator.artifacts import Artifacts
+from orchestrator.ledger import outbox, read
+from orchestrator.tracking.content import attempt_content, trial_content
+
+
+def scoring_of(content, section):
+    return {name.removeprefix(f"{section}.scoring.") for name in content.params if name.startswith(f"{section}.scoring.")}
+
+
+def started(stage, **changes):
+    return {"kind": stage.kind, "label": stage.label, "stage_id": stage.stage_id, "attempt_id": "a", "attempt_no": 1, "study_id": "s",
+            "parent_ids": ["p"], "flops": 1.0, "at": 0.0, "spec": {**stage.spec, **changes}}
+
+
+def test_a_trial_says_the_choices_that_its_benchmarks_have(engine):
+    message = outbox.pending(engine)[0]
+    suite = message.payload["config"]["evaluate"]["benchmarks"]
+    content = trial_content([(message.kind, message.payload)], suite)
+    assert scoring_of(content, "evaluate") == {name for each in suite for name in BENCHMARKS[each].choices}
+    assert content.params["evaluate.images.tile"] == str(message.payload["config"]["evaluate"]["images"]["tile"])
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_evaluation_says_its_own_choices_and_all_of_them_if_its_benchmark_is_gone(engine, tmp_path, known):
+    stage = next(row for row in read.stages(engine, "study-1") if row.kind == "evaluate")
+    benchmark = stage.spec["benchmark"] if known else "forgotten"
+    content = attempt_content([("attempt_started", started(stage, benchmark=benchmark))], Artifacts(tmp_path))
+    assert scoring_of(content, "config") == set(BENCHMARKS[benchmark].choices if known else stage.spec["config"]["scoring"])
+    assert content.params["benchmark"] == benchmark
