@@ -92,6 +92,8 @@ def _numbers(results: Results) -> str:
                                                  (counts.trials_failed, f"{counts.trials_failed} failed")) if number)
     reused = f", {counts.stages_reused} from earlier studies" if counts.stages_reused else ""
     elapsed = f"{duration(cost.elapsed_s)} from submission to end" if cost.elapsed_s is not None else "still going on"
+    guess = results.study.estimate
+    elapsed += f"; {duration(guess['hours'] * 3600)} of compute expected" if guess else ""
     gpus = f", {cost.gpu_hours_saved:.3g} GPU-hours," if cost.gpu_hours_saved else ""
     tiles = [("Arms × seeds", f"{len(results.arms)} × {len(results.seeds)}", f"{len(results.trials)} trials"),
              ("Trials done", f"{counts.trials_done} of {counts.trials}", failed or "none failed"),

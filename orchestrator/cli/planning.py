@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -14,10 +15,12 @@ from orchestrator.cli.options import json_document, json_option, scale_option, s
 from orchestrator.cli.planned import planned
 from orchestrator.cli.preview import Preview, document, preview
 from orchestrator.cli.store import existing_ledger
+from orchestrator.cli.tables import limit_name
 from orchestrator.factors import Factor
 from orchestrator.factors import factors as all_factors
 from orchestrator.plan import Plan
 from orchestrator.settings import Settings
+from orchestrator.study import Budget
 from orchestrator.trial_config import resolve
 
 
@@ -130,6 +133,8 @@ def _print_plan(shown: Preview) -> None:
     console.print(_time_sentence(shown))
     if shown.expected.flops:
         console.print(_cost_sentence(shown))
+    if made.study.budget:
+        console.print(_budget_sentence(made.study.budget, shown))
     _print_notes(made)
 
 
@@ -174,6 +179,13 @@ def _cost_sentence(shown: Preview) -> str:
     more = f"; at most {study.most_seeds / len(study.seed_list):.3g} times that with all seeds" if study.num_looks > 1 else ""
     return (f"Expected cost: {wording.flops(found.flops)}, {wording.duration(found.hours * 3600)} in stages{gpus}, "
             f"{wording.size(found.checkpoint_gb * 1e9)} of checkpoints, {wording.duration(found.wall_s)} here{all_arms}{more}.")
+
+
+def _budget_sentence(budget: Budget, shown: Preview) -> str:
+    found = asdict(shown.expected) | {"wall_hours": shown.expected.wall_s / 3600}
+    limits = ", ".join(f"{limit:g} {limit_name(name)} (expected {found[name]:.3g})"
+                       for name, limit in budget.model_dump(exclude_none=True).items())
+    return f"Budget: {limits}; the study is paused when that much is spent."
 
 
 def _time_sentence(shown: Preview) -> str:

@@ -4,6 +4,7 @@ import pytest
 
 from orchestrator.analysis import figures, report
 from orchestrator.ledger import read
+from orchestrator.ledger.known import keep_estimate
 from orchestrator.results import study_results
 from tests.orchestrator import scored
 
@@ -13,11 +14,13 @@ def render(tmp_path, planned):
     """Render the report of a study written as changes to the alpha study."""
     engines = []
 
-    def rendered(*changes, finish=True, **options):
+    def rendered(*changes, finish=True, estimate=None, **options):
         engines.append(scored.ledger(tmp_path))
         scored.enter(engines[-1], planned(("seeds: 2", "seeds: 3"), *changes, **options))
         scored.finish(engines[-1], gain=8.0 if finish else 0.0, skip=() if finish else {trial.trial_key for trial in read.trials(
             engines[-1], "study-1")})
+        if estimate:
+            keep_estimate(engines[-1], "study-1", estimate)
         return report.render(study_results(engines[-1], read.study(engines[-1], "written")))
 
     yield rendered
@@ -66,6 +69,11 @@ def test_page_shows_question_verdict_and_curve(render):
     assert "science=0.5 is selected" in page
     assert 'role="img" aria-label="knowledge: science=0 ' in page
     assert "Chosen: science=0.5" in page
+
+
+def test_page_sets_what_was_expected_beside_what_it_took(render):
+    assert "of compute expected" not in render()
+    assert "2 h 30 min of compute expected" in render(estimate={"hours": 2.5})
 
 
 def test_names_from_the_study_are_escaped(render):

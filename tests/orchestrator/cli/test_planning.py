@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,16 @@ def test_plan_shows_what_is_shared(ablate: Ablate, study_file: str) -> None:
     assert result.exit_code == 0
     for expected in ("(baseline)", "tokens per image", "asked for", "unique", "Estimated time:"):
         assert expected in result.stdout
+
+
+def test_plan_sets_what_is_expected_beside_the_budget(ablate: Ablate, study_file: str) -> None:
+    study = Path(study_file)
+    study.write_text(study.read_text() + "budget: {hours: 1000, checkpoint_gb: 50}\n")
+    said = " ".join(ablate("plan", study_file).stdout.split())
+    found = re.search(r"Budget: 1000 hours \(expected ([\d.e-]+)\), 50 checkpoint gb \(expected ([\d.e-]+)\)", said)
+    assert found is not None
+    assert 0 < float(found[1]) < 1000
+    assert 0 < float(found[2]) < 50
 
 
 def test_plan_leaves_no_trace(ablate: Ablate, study_file: str, home: Path) -> None:
