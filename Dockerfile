@@ -6,7 +6,8 @@ ARG UV_TORCH_BACKEND=cpu
 RUN useradd --uid 10001 --create-home ablate
 WORKDIR /app
 COPY requirements.lock pyproject.toml README.md LICENSE ./
-RUN pip install --no-cache-dir "$(grep '^uv==' requirements.lock)" && uv pip install --system --no-cache -r requirements.lock
+# Compiled once, when the image is made: nobody writes there later, and every process would compile its imports again.
+RUN pip install --no-cache-dir "$(grep '^uv==' requirements.lock)" && uv pip install --system --no-cache --compile-bytecode -r requirements.lock
 COPY model model
 COPY orchestrator orchestrator
 COPY dashboard dashboard

@@ -8,6 +8,8 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 export MLFLOW_DISABLE_TELEMETRY ?= true
+# A study, or the tests, start dozens of processes: each would compile all that it imports again.
+unexport PYTHONDONTWRITEBYTECODE
 # Caches live in the environment, so that nothing is written outside the project.
 export UV_CACHE_DIR ?= $(CURDIR)/$(VENV)/.cache/uv
 export MPLCONFIGDIR ?= $(CURDIR)/$(VENV)/.cache/matplotlib
