@@ -1,7 +1,5 @@
 """Empty ledgers on both engines, and a PostgreSQL server that a test may kill: fixtures, imported by each conftest."""
 
-import os
-import signal
 import subprocess
 import tempfile
 import uuid
@@ -67,7 +65,6 @@ class Server:
         raise AssertionError("PostgreSQL did not come back")
 
     def close(self) -> None:
-        os.kill(self._server.get_pid(), signal.SIGQUIT)  # at once: nothing in it is worth a checkpoint
         self._server.cleanup()
 
 
