@@ -4,7 +4,8 @@
   stage's slots on all of them together. What only has no room now waits, and says so.
 - A cluster that autoscales makes nodes that are not up yet: `ABLATE_RAY_AUTOSCALES=true` says so, and nothing is refused.
   Ray does not tell from outside what its autoscaler could start.
-- A cluster that does not answer refuses nothing either: the study waits in the ledger for one that does.
+- A cluster that does not answer, or has just started and names no node yet, refuses nothing either: the study waits in the
+  ledger for one that does.
 """
 
 from __future__ import annotations
@@ -59,9 +60,11 @@ def misfit(settings: Settings, nodes: Sequence[Node], workers: int) -> str:
 
     Args:
         settings: what a slot is.
-        nodes: that are up.
+        nodes: that are up; of none nothing can be said.
         workers: slots that the largest stage takes.
     """
+    if not nodes:
+        return ""
     gpus, labels = settings.gpus_per_slot, dict(settings.slot_labels)
     on_gpus = [f"{gpus:g} GPU{'s' if gpus > 1 else ''}"] if gpus else []
     needs = ", ".join(["1 CPU", *on_gpus, *(f"label {key}={value}" for key, value in labels.items())])

@@ -23,6 +23,10 @@ def test_more_gpus_than_any_node_has_are_named_beside_the_largest_node(tmp_path)
     assert problem(tmp_path, gpus_per_slot=8.0) == "a slot needs 1 CPU, 8 GPUs; the largest of 2 such nodes, big, has 16 CPUs and 4 GPUs"
 
 
+def test_a_cluster_that_just_starts_and_names_no_node_refuses_nothing(tmp_path):
+    assert problem(tmp_path, [], gpus_per_slot=8.0, slot_labels={"pool": "a"}) == ""
+
+
 def test_a_fraction_needs_a_gpu_too(tmp_path):
     assert "0.5 GPU; the largest of 1 such nodes, head, has 4 CPUs and 0 GPUs" in problem(tmp_path, NODES[:1], gpus_per_slot=0.5)
 
