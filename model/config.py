@@ -204,7 +204,7 @@ class TrainConfig:
     recompute: bool = not_in_identity(False)
     """Keep a block's input alone and run it again for the gradients: less memory, a third more work, the same numbers."""
     micro_batch: int = not_in_identity(0)
-    """Rows of one forward pass (samples, or packed rows); 0 is the whole batch."""
+    """Rows of one forward pass (samples, or packed rows), at most; 0 sets no limit."""
     loaders: int = not_in_identity(0)
     """Processes that prepare batches ahead; 0 prepares each batch when it is needed. Worth it where a device is faster than a core."""
     checkpoint_every: int = not_in_identity(100)

@@ -3,9 +3,10 @@
 - The samples of one optimiser step are packed among themselves, and all of them are used in that step: mixture shares are
   those of the draws, a resumed step packs as it did before, and there is nothing to save.
 - A sample is never cut. One that does not fit into a row by itself is an error with both numbers.
-- Rows have the length asked for. Where a step is too small to fill them, they are as narrow as so many rows can be: the
-  samples of a step rarely sum to a multiple of the length.
 - Best fit, longest first (at most 11/9 of the fewest rows; within a few per cent of them on samples of mixed length).
+- Rows have the length asked for, which compiled code likes best. Where a step is too small to fill them, or the images of a row
+  run out before its positions do, rows are evened out; if positions are still empty, rows of like width make a pass of their
+  own, as wide as its widest row. So at least `FULL` of the positions hold tokens, however small the step.
 """
 
 from __future__ import annotations
@@ -15,30 +16,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FULL = 0.95
-"""Share of positions that hold tokens, from which rows keep the length asked for."""
+"""Share of a step's positions that hold tokens, at least."""
+
+Row = tuple[int, ...]
+"""Indices of the samples that share a row."""
 
 
 @dataclass(frozen=True, slots=True)
-class Packing:
-    """Rows of sample indices, in the order of their first sample, and the positions of every row."""
+class Pass:
+    """Rows of one forward pass, and the positions of every row."""
 
-    rows: tuple[tuple[int, ...], ...]
+    rows: tuple[Row, ...]
     length: int
 
-    def fill(self, lengths: Sequence[int]) -> float:
-        """Return the share of positions that hold tokens, 0 to 1."""
-        return sum(lengths) / (len(self.rows) * self.length)
 
-
-def pack(lengths: Sequence[int], images: Sequence[int], *, length: int, max_images: int, names: Sequence[str]) -> Packing:
-    """Put samples into rows.
+def pack(lengths: Sequence[int], images: Sequence[int], *, length: int, max_images: int, names: Sequence[str],
+         most_rows: int = 0) -> tuple[Pass, ...]:
+    """Put samples into rows, and rows into passes.
 
     Args:
         lengths: tokens of each sample, >= 1.
         images: images of each sample, before splitting.
-        length: positions of a row.
+        length: positions of a row, at most.
         max_images: most images of a row.
         names: of the samples, for messages.
+        most_rows: of one pass; 0 sets no limit.
 
     Raises:
         ValueError: a sample has more tokens than a row has positions, or more images than a row may hold.
@@ -49,25 +51,39 @@ def pack(lengths: Sequence[int], images: Sequence[int], *, length: int, max_imag
         if count > max_images:
             raise ValueError(f"{name}: {count} images; allowed: {max_images} (pack_images, images of a packed row)")
     rows = _best_fit(lengths, images, length, max_images)
-    packing = Packing(rows, length)
-    return packing if not rows or packing.fill(lengths) >= FULL else _narrowed(packing, lengths, images, max_images)
+    size = most_rows or max(1, len(rows))
+    if sum(lengths) < FULL * len(rows) * length:
+        rows, length = _evened(rows, lengths, images, length, max_images)
+    if sum(lengths) < FULL * len(rows) * length:
+        return _by_width(rows, lengths, size)
+    return tuple(Pass(rows[start : start + size], length) for start in range(0, len(rows), size))
 
 
-def _narrowed(packing: Packing, lengths: Sequence[int], images: Sequence[int], max_images: int) -> Packing:
+def _evened(rows: tuple[Row, ...], lengths: Sequence[int], images: Sequence[int], length: int,
+            max_images: int) -> tuple[tuple[Row, ...], int]:
     """Search for the narrowest rows that hold the samples in as many of them."""
-    count = len(packing.rows)
-    low, best = max(max(lengths), -(-sum(lengths) // count)), packing
-    while low < best.length:
-        middle = (low + best.length) // 2
-        rows = _best_fit(lengths, images, middle, max_images)
-        if len(rows) <= count:
-            best = Packing(rows, middle)
+    best, low = (rows, length), max(max(lengths), -(-sum(lengths) // len(rows)))
+    while low < best[1]:
+        middle = (low + best[1]) // 2
+        found = _best_fit(lengths, images, middle, max_images)
+        if len(found) <= len(rows):
+            best = found, middle
         else:
             low = middle + 1
     return best
 
 
-def _best_fit(lengths: Sequence[int], images: Sequence[int], length: int, max_images: int) -> tuple[tuple[int, ...], ...]:
+def _by_width(rows: tuple[Row, ...], lengths: Sequence[int], most_rows: int) -> tuple[Pass, ...]:
+    """Make passes of rows that each fill at least `FULL` of their pass, widest first."""
+    passes: list[tuple[int, list[Row]]] = []
+    for width, row in sorted(((sum(lengths[index] for index in row), row) for row in rows), key=lambda each: (-each[0], each[1])):
+        if not passes or width < FULL * passes[-1][0] or len(passes[-1][1]) == most_rows:
+            passes.append((width, []))
+        passes[-1][1].append(row)
+    return tuple(Pass(tuple(found), width) for width, found in passes)
+
+
+def _best_fit(lengths: Sequence[int], images: Sequence[int], length: int, max_images: int) -> tuple[Row, ...]:
     """Give each sample, longest first, to the row with the least room that still takes it."""
     rows: list[list[int]] = []
     images_left: list[int] = []

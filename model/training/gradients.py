@@ -29,6 +29,8 @@ class Losses:
     """Cross-entropy in nats per supervised token."""
     supervised: int
     tokens: int
+    positions: int
+    """Of all rows, padding included."""
     load_balance: float | None = None
     """1 where all experts are used alike; None without experts."""
     router_z: float | None = None
@@ -53,8 +55,9 @@ def gradients(model: MM15, batches: Sequence[Batch], config: TrainConfig, worker
     Raises:
         ValueError: nothing in the batch carries loss.
     """
-    supervised, tokens = workers.sums(sum(int((batch.labels_BT != IGNORED).sum()) for batch in batches),
-                                      sum(int(batch.mask_BT.sum()) for batch in batches))
+    supervised, tokens, positions = workers.sums(sum(int((batch.labels_BT != IGNORED).sum()) for batch in batches),
+                                                 sum(int(batch.mask_BT.sum()) for batch in batches),
+                                                 sum(batch.mask_BT.numel() for batch in batches))
     if not supervised:
         raise ValueError(f"no token of the step's {int(tokens)} carries loss")
     (passes,) = workers.largest(len(batches))
@@ -71,7 +74,7 @@ def gradients(model: MM15, batches: Sequence[Batch], config: TrainConfig, worker
         totals[: len(parts)] += torch.stack([part.detach().double() for part in parts])
     nats, balance, z = workers.sums(*totals.tolist())
     routed = {"load_balance": balance, "router_z": z} if model.config.decoder.experts else {}
-    return Losses(loss=nats / supervised, supervised=int(supervised), tokens=int(tokens), **routed)
+    return Losses(loss=nats / supervised, supervised=int(supervised), tokens=int(tokens), positions=int(positions), **routed)
 
 
 def _losses(model: MM15, batch: Batch, counts: Tensor | None, config: TrainConfig, workers: World, *, tokens: float) -> list[Tensor]:

@@ -67,8 +67,8 @@ def train(model: MM15, encoder: Encoder, batch_of: BatchOf, config: TrainConfig,
         workers: who trains together; None is this process alone.
 
     Returns:
-        totals over the whole stage: samples, tokens, supervised tokens, last loss, seconds of this attempt; `tally` holds them by
-        source.
+        totals over the whole stage: samples, tokens, supervised tokens, last loss; of this attempt: seconds, and the share of
+        positions that held tokens; `tally` holds the totals by source.
 
     Raises:
         Diverged: non-finite loss or gradient norm.
@@ -86,6 +86,7 @@ def train(model: MM15, encoder: Encoder, batch_of: BatchOf, config: TrainConfig,
     meter = Meter(torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu", config.dtype,
                   devices=workers.size)
     began, model = time.monotonic(), model.train()
+    tokens = positions = 0
 
     def keep(steps_done: int) -> None:
         extra = {**totals, "tally": tally.state(), "losses": list(losses)}
@@ -109,13 +110,14 @@ def train(model: MM15, encoder: Encoder, batch_of: BatchOf, config: TrainConfig,
         movement.zero_grad(set_to_none=True)
         totals = {"samples": totals["samples"] + len(everything), "tokens": totals["tokens"] + found.tokens,
                   "supervised": totals["supervised"] + found.supervised, "loss": losses[-1]}
+        tokens, positions = tokens + found.tokens, positions + found.positions
         done = step + 1
         flops, = workers.sums(step_flops(model.config, config, encoded))
         report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": norm, **totals, **found.of_routers,
-                **meter.step(len(everything), flops), "peak_memory_gib": _peak_memory(device)})
+                "filled": found.tokens / found.positions, **meter.step(len(everything), flops), "peak_memory_gib": _peak_memory(device)})
         if done % config.checkpoint_every == 0 and done < config.steps:
             keep(done)
-    return {**totals, "seconds": time.monotonic() - began, "resumed_from": first}
+    return {**totals, "filled": tokens / max(positions, 1), "seconds": time.monotonic() - began, "resumed_from": first}
 
 
 def _peak_memory(device: torch.device) -> float:
@@ -144,13 +146,10 @@ def micro_batches(encoder: Encoder, encoded: Sequence[Encoded], config: TrainCon
         for start in range(0, len(encoded), size):
             yield encoder.collate(encoded[start : start + size])
         return
-    if not encoded:
-        return
-    packing = pack([len(each.ids) for each in encoded], [each.images for each in encoded], length=config.pack,
-                   max_images=config.pack_images, names=[each.name for each in encoded])
-    size = config.micro_batch or len(packing.rows)
-    for start in range(0, len(packing.rows), size):
-        yield encoder.rows([[encoded[i] for i in row] for row in packing.rows[start : start + size]], length=packing.length)
+    passes = pack([len(each.ids) for each in encoded], [each.images for each in encoded], length=config.pack,
+                  max_images=config.pack_images, names=[each.name for each in encoded], most_rows=config.micro_batch)
+    for each in passes:
+        yield encoder.rows([[encoded[i] for i in row] for row in each.rows], length=each.length)
 
 
 def _seen(each: Encoded) -> Seen:

@@ -11,6 +11,7 @@ from transformers.optimization import Adafactor as ReferenceAdafactor
 from model.config import PRESETS, Alpha, DataConfig, ImageConfig, PretrainConfig, PretrainMixture, SftConfig, SftMixture
 from model.data.conversation import Encoder
 from model.data.loader import Batches
+from model.data.packing import FULL
 from model.data.tokenizer import load_tokenizer
 from model.manifest import CorruptDirectory
 from model.mm15 import MM15
@@ -147,10 +148,12 @@ def test_packed_training_resumes_bit_for_bit_and_draws_its_shares(tmp_path):
                             lr=1e-3, checkpoint_every=2, max_tokens=512, pack=512, optimizer="adamw")
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-    straight = stage(tmp_path / "a", config)
+    reports = []
+    straight = stage(tmp_path / "a", config, report=reports.append)
     with pytest.raises(Stopped):
         stage(tmp_path / "b", config, stop_after=2)
     assert stage(tmp_path / "b", config)["resumed_from"] == 2
+    assert min(straight["filled"], *(each["filled"] for each in reports)) >= FULL
     assert straight["drawn"] == {"caption": 6, "interleaved": 3, "text_hq": 3}
     assert {name: source["samples"] for name, source in straight["sources"].items()} == straight["drawn"]
     for key, value in weights(tmp_path / "a").items():

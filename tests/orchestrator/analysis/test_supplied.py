@@ -8,8 +8,8 @@ def row(samples, **more):
 
 
 STAGES = {
-    "a": ("sft", {"sources": {"general": row(9), "science/ScienceQA": row(4, passes=0.5)}}),
-    "b": ("sft", {"sources": {"general": row(11), "science/ScienceQA": row(4, passes=1.5, broken=2)}}),
+    "a": ("sft", {"sources": {"general": row(9), "science/ScienceQA": row(4, passes=0.5)}, "filled": 0.9}),
+    "b": ("sft", {"sources": {"general": row(11), "science/ScienceQA": row(4, passes=1.5, broken=2)}, "filled": 0.98}),
     "running": ("sft", None), "score": ("evaluate", {"score": 50.0}),
 }
 
@@ -19,6 +19,12 @@ def test_sources_are_averaged_over_the_trials_of_an_arm():
     assert (general.arm_key, general.kind, general.source, general.num_trials) == ("x", "sft", "general", 2)
     assert (general.asked, general.samples, general.tokens, general.supervised, general.passes) == (10, 10, 1000, 100, None)
     assert (science.passes, science.broken) == (1, 1)
+    assert (general.filled, science.filled) == (0.94, 0.94)
+
+
+def test_a_result_that_says_nothing_of_its_positions_has_no_filling():
+    (only,) = supplied([("x", ["old"])], {"old": ("sft", {"sources": {"general": row(9)}})})
+    assert only.filled is None
 
 
 def test_what_has_no_result_yet_is_left_out():
