@@ -223,6 +223,7 @@ class SampleCost:
         image_tokens: mean image tokens of a sample.
         length: mean sequence length, position text and other text included.
         longest: largest sequence length.
+        most_tiles: most encoder images of a sample.
         flops: mean forward FLOPs of a sample.
     """
 
@@ -230,6 +231,7 @@ class SampleCost:
     image_tokens: float
     length: float
     longest: int
+    most_tiles: int
     flops: Flops
 
 
@@ -258,5 +260,5 @@ def sample_cost(config: ModelConfig, images: ImageConfig, *, text_tokens: int, p
                   decoder=fmean(one.decoder for one in each))
     return SampleCost(
         tiles=fmean(load.tiles for load in loads), image_tokens=fmean(load.image_tokens for load in loads),
-        length=fmean(lengths), longest=max(lengths), flops=flops,
+        length=fmean(lengths), longest=max(lengths), most_tiles=max(load.tiles for load in loads), flops=flops,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from model.config import ModelConfig, TrainConfig
 from model.counting import SampleCost, at_tile, parameters, patches, places
 
@@ -11,25 +13,57 @@ def checkpoint_bytes(config: ModelConfig) -> int:
     return 4 * parameters(config).total
 
 
-def training_bytes(config: ModelConfig, train: TrainConfig, cost: SampleCost) -> float:
-    """Estimate the memory of a training step without recomputation: weights, gradients, optimiser, activations.
+@lru_cache(maxsize=64)
+def _at(config: ModelConfig, tile: int) -> tuple[ModelConfig, int]:
+    """Return the model at a tile side, and its weights; a plan asks for the same ones thousands of times."""
+    model = at_tile(config, tile)
+    return model, parameters(model).total
 
-    Adafactor keeps a row and a column of each matrix, which is left out; AdamW keeps two values a weight. Activations
-    are those that the backward pass reads, for one micro-batch; scores of attention are not kept.
+
+def state_bytes(config: ModelConfig, train: TrainConfig) -> int:
+    """Return what a stage holds beside activations, over all workers: fp32 weights, their gradients, the optimiser's state.
+
+    Adafactor keeps a row and a column of each matrix, which is left out; AdamW keeps two values a weight.
     """
-    count = parameters(at_tile(config, train.images.tile)).total
-    copies = 8 + (8 if train.optimizer == "adamw" else 0) + (2 if train.dtype == "bf16" else 0)
-    samples = train.micro_batch or train.batch
-    value = 2 if train.dtype == "bf16" else 4
-    return copies * count + samples * value * activation_values(at_tile(config, train.images.tile), cost)
+    _, weights = _at(config, train.images.tile)
+    return 4 * weights * (4 if train.optimizer == "adamw" else 2)
 
 
-def activation_values(config: ModelConfig, cost: SampleCost) -> float:
-    """Return the numbers that one sample's forward pass keeps for the backward pass.
+def training_bytes(config: ModelConfig, train: TrainConfig, cost: SampleCost, *, workers: int = 1) -> float:
+    """Estimate the memory of each worker in a training step: its part of the state, and the activations of its largest pass.
+
+    Activations are those that the backward pass reads; scores of attention are not kept. A pass holds the largest samples that
+    `cost` knows, or as many samples of mean size as fill its packed rows. Compute in bf16 copies the weights once.
+    """
+    model, weights = _at(config, train.images.tile)
+    is_low = train.dtype == "bf16"
+    held = (state_bytes(config, train) + 2 * weights * is_low) / workers
+    value = 2 if is_low else 4
+    return held + value * _pass_values(model, train, cost, share=-(-train.batch // workers))
+
+
+def _pass_values(model: ModelConfig, train: TrainConfig, cost: SampleCost, *, share: int) -> float:
+    """Return the numbers that the largest pass keeps, of a worker that has `share` samples of a step."""
+    if not train.pack:
+        samples: float = min(share, train.micro_batch or share)
+        return activation_values(model, tiles=samples * cost.most_tiles, length=samples * cost.longest, recompute=train.recompute)
+    samples = min(share, (train.micro_batch or share) * train.pack / cost.length)
+    return activation_values(model, tiles=samples * cost.tiles, length=samples * cost.length, recompute=train.recompute)
+
+
+def activation_values(config: ModelConfig, *, tiles: float, length: float, recompute: bool = False) -> float:
+    """Return the numbers that a forward pass keeps for the backward pass.
 
     A block of the encoder keeps nine tensors of its width (in and out of two norms, q, k, v, the mix twice) and two of
     its MLP's; a layer of the decoder eight of its width, six each of q and k, v, and four of its MLP's; a block of the
-    C-Abstractor ten. Within a tenth of what autograd saves.
+    C-Abstractor ten. Within a tenth of what autograd saves. A block that is recomputed keeps its input alone, and one block at a
+    time all of it.
+
+    Args:
+        config: the model, at the tile side that it runs at.
+        tiles: encoder images of the pass.
+        length: positions of the pass.
+        recompute: as `TrainConfig` has it.
     """
     vision, decoder = config.vision, config.decoder
     block = 9 * vision.width + 2 * vision.mlp_width
@@ -38,5 +72,6 @@ def activation_values(config: ModelConfig, cost: SampleCost) -> float:
     layer = 8 * decoder.width + 6 * (decoder.width + keys) + keys + 4 * wide
     is_deep = config.connector.kind == "c_abstractor"
     connector = 10 * config.connector.hidden * config.connector.depth if is_deep else vision.width
-    patch_values = places(vision) * vision.layers * block + patches(vision) * connector
-    return cost.tiles * patch_values + cost.length * decoder.layers * layer
+    in_blocks = vision.layers * vision.width + block if recompute else vision.layers * block
+    in_layers = decoder.layers * decoder.width + layer if recompute else decoder.layers * layer
+    return tiles * (places(vision) * in_blocks + patches(vision) * connector) + length * in_layers

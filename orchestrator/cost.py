@@ -13,7 +13,7 @@ from typing import Any
 from model.config import EvaluateConfig, ImageConfig, ModelConfig, TrainConfig
 from model.counting import SampleCost, sample_cost
 from model.evaluation.benchmarks import BENCHMARKS
-from model.memory import checkpoint_bytes
+from model.memory import checkpoint_bytes, training_bytes
 from model.plain import build
 
 TRAINED = ("pretrain", "continual", "sft")
@@ -29,6 +29,11 @@ ANSWER_TOKENS = 75
 def training_flops(model: ModelConfig, config: TrainConfig) -> float:
     """Return the FLOPs of a training stage."""
     return config.steps * config.batch * _cost(model, config.images, TEXT_TOKENS, ANSWER_TOKENS).flops.training(config)
+
+
+def training_memory(model: ModelConfig, config: TrainConfig, *, workers: int) -> float:
+    """Return the bytes that each worker of a training stage needs at most, for samples of typical sizes."""
+    return training_bytes(model, config, _cost(model, config.images, TEXT_TOKENS, ANSWER_TOKENS), workers=workers)
 
 
 def evaluation_flops(model: ModelConfig, images: ImageConfig, benchmark: str, limit: int) -> float:

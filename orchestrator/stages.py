@@ -19,7 +19,7 @@ from model.evaluation.benchmarks import BENCHMARKS
 from model.plain import to_plain
 from orchestrator.artifacts import OPERATOR, PACKAGED, start_folder
 from orchestrator.catalogue import DataSets
-from orchestrator.cost import evaluation_flops, num_items, training_flops
+from orchestrator.cost import evaluation_flops, num_items, training_flops, training_memory
 from orchestrator.errors import StudyError
 from orchestrator.identity import VERSIONS, canonical, digest, identity
 from orchestrator.trial_config import STAGES, TrialConfig
@@ -44,6 +44,8 @@ class Stage:
     """Order of first use in the plan: parents before children, first trials first."""
     workers: int = 1
     """Workers that train it, each in a slot of its own; not part of its identity."""
+    memory: float = 0.0
+    """Estimated bytes that each worker needs; 0 for what trains nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,8 @@ class StageBuilder:
         if stage_id not in self.stages:
             label = f"{kind} {arm_name} seed {config.seed}" if is_seeded else f"{kind} {arm_name}"
             self._add(stage_id, kind, _spec(parts), parent_id, label,
-                      training_flops(config.model, train), train.steps * train.batch, self._workers)
+                      training_flops(config.model, train), train.steps * train.batch, self._workers,
+                      training_memory(config.model, train, workers=self._workers))
         return stage_id
 
     def _evaluate(self, evaluation: _Evaluation, parent_id: str, trial: str) -> str:
@@ -139,9 +142,9 @@ class StageBuilder:
             num_items=num_items(benchmark, evaluate.num_items))
 
     def _add(self, stage_id: str, kind: str, spec: dict[str, Any], parent_id: str | None, label: str,
-             flops: float = 0.0, samples: int = 0, workers: int = 1) -> None:
+             flops: float = 0.0, samples: int = 0, workers: int = 1, memory: float = 0.0) -> None:
         if stage_id not in self.stages:
-            self.stages[stage_id] = Stage(stage_id, kind, spec, parent_id, label, flops, samples, len(self.stages), workers)
+            self.stages[stage_id] = Stage(stage_id, kind, spec, parent_id, label, flops, samples, len(self.stages), workers, memory)
 
 
 def _spec(parts: dict[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def validate(study: str, scale: str, as_json: bool) -> None:
     {"study", "scale", "question", "spec_hash", "seeds": [...], "seed_enters", "num_arms", "num_trials",
      "saved": {"stages", "seconds", "gpu_hours"} (by sharing, beside the stages of each trial by themselves),
      "stages": {"requested", "unique", "known" (finished in the ledger), "to_run",
-                "by_kind": [{"kind", "requested", "unique", "known", "flops"}]},
+                "by_kind": [{"kind", "requested", "unique", "known", "flops",
+                "memory_gib" (estimated, of each worker)}]},
      "flops", "expected": {"flops", "hours", "gpu_hours", "checkpoint_gb", "wall_s", "slots", "is_measured"} (what is left),
      "estimate_s", "is_measured" (false: no such stage ever ran here), "slots",
      "workers_per_stage" (of a training stage), "gpus_per_stage",
@@ -158,9 +159,10 @@ def _kind_table(shown: Preview) -> Table:
     for title, total in zip(("asked for", "unique", "in the ledger", "to run"), totals, strict=True):
         table.add_column(title, justify="right", footer=str(total))
     table.add_column("FLOPs", justify="right", footer=wording.flops(made.flops))
+    table.add_column("GiB a worker", justify="right")
     for kind in shown.kinds:
         table.add_row(kind.kind, str(kind.requested), str(kind.unique), str(kind.known),
-                      str(kind.unique - kind.known), wording.flops(kind.flops))
+                      str(kind.unique - kind.known), wording.flops(kind.flops), f"{kind.memory_gib:.2g}" if kind.memory_gib else "")
     return table
 
 

@@ -33,6 +33,8 @@ class KindRow:
     """Of the unique ones, those that the ledger has finished."""
     flops: float
     """Of the unique ones."""
+    memory_gib: float
+    """Estimated need of each worker of the largest one; 0 for what trains nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +145,7 @@ def _kinds(plan: Plan, states: dict[str, str]) -> tuple[KindRow, ...]:
         mine = [stage for stage in plan.stages.values() if stage.kind == kind]
         rows.append(KindRow(kind=kind, requested=requested[kind], unique=len(mine),
                             known=sum(_is_done(stage, states) for stage in mine),
-                            flops=sum(stage.flops for stage in mine)))
+                            flops=sum(stage.flops for stage in mine), memory_gib=max(stage.memory for stage in mine) / 2**30))
     return tuple(rows)
 
 

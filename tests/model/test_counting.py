@@ -21,8 +21,9 @@ from model.counting import (
     vision_flops,
     vision_parameters,
 )
-from model.memory import activation_values, checkpoint_bytes, training_bytes
+from model.memory import activation_values, checkpoint_bytes, state_bytes, training_bytes
 from model.mm15 import MM15, Batch
+from model.training.blocks import blocks
 
 TINY = PRESETS["tiny"]
 STATIC = ImageConfig(mode="static", tile=672, tokens=144)
@@ -207,7 +208,7 @@ def saved_values(model, batch, *, tokens):
 def test_activations_are_within_a_tenth_of_what_autograd_keeps():
     cost = sample_cost(TINY, ImageConfig(mode="static", tile=64, tokens=16), text_tokens=120)
     kept = saved_values(MM15(TINY), batch_of(tiles=5, tokens=16, tile=64, length=200, predicted=60), tokens=16)
-    assert activation_values(TINY, cost) == pytest.approx(kept, rel=0.1)
+    assert activation_values(TINY, tiles=cost.tiles, length=cost.length) == pytest.approx(kept, rel=0.1)
 
 
 @pytest.mark.parametrize(("changes", "copies"), [({}, 8), ({"optimizer": "adamw"}, 16), ({"dtype": "bf16"}, 10)])
@@ -217,6 +218,40 @@ def test_memory_holds_weights_gradients_and_optimiser(changes, copies):
     cost = sample_cost(TINY, images, text_tokens=50)
     whole, half = (training_bytes(TINY, replace(train, micro_batch=size), cost) for size in (8, 4))
     assert 2 * half - whole == pytest.approx(copies * parameters(TINY).total)
+
+
+def test_workers_share_the_state_and_the_samples():
+    images = ImageConfig(mode="single", tile=64, tokens=16)
+    train, cost = SftConfig(images=images, steps=1, batch=8, lr=1e-3), sample_cost(TINY, images, text_tokens=50)
+    assert training_bytes(TINY, train, cost, workers=4) == pytest.approx(training_bytes(TINY, train, cost) / 4)
+
+
+def test_a_pass_holds_the_largest_samples_or_full_rows():
+    train = SftConfig(images=DYNAMIC, steps=1, batch=64, lr=1e-3, micro_batch=2)
+    cost = sample_cost(TINY, DYNAMIC, text_tokens=50)
+    state = state_bytes(TINY, train)
+    one_by_one = activation_values(at_tile(TINY, 672), tiles=2 * 10, length=2 * cost.longest)
+    assert training_bytes(TINY, train, cost) == pytest.approx(state + 4 * one_by_one)
+    rows = activation_values(at_tile(TINY, 672), tiles=2 * 4096 / cost.length * cost.tiles, length=2 * 4096)
+    assert training_bytes(TINY, replace(train, pack=4096), cost) == pytest.approx(state + 4 * rows)
+
+
+def kept_by_blocks(model, batch, *, tokens):
+    """Return how many values go into the blocks of encoder and decoder: what recomputation keeps of them."""
+    inputs = []
+    for block in blocks(model):
+        block.register_forward_pre_hook(lambda module, given: inputs.append(given[0]))
+    model(batch, tokens=tokens)
+    return sum(each.numel() for each in inputs)
+
+
+def test_recomputed_blocks_keep_their_inputs_and_one_block_at_a_time():
+    model, batch = MM15(TINY), batch_of(tiles=5, tokens=16, tile=64, length=200, predicted=60)
+    all_of_it, less = (activation_values(TINY, tiles=5, length=200, recompute=each) for each in (False, True))
+    shallow = changed(changed(TINY, "vision", layers=1), "decoder", layers=1)
+    rest = activation_values(shallow, tiles=5, length=200)
+    assert less == pytest.approx(rest + kept_by_blocks(model, batch, tokens=16), rel=0.01)
+    assert less < 0.6 * all_of_it
 
 
 def test_counting_needs_neither_torch_nor_numpy_nor_pillow():

@@ -58,6 +58,17 @@ def test_study_is_planned(name: str, scale: str, plan: Callable[..., Plan]) -> N
     assert found.baseline_key is not None
 
 
+@pytest.mark.parametrize(("name", "scale"), [
+    *(("final-recipe", each) for each in library.names("scale") if each.startswith("mm1.5")),
+    *(("pretrain-ratio", each) for each in library.names("scale") if each.startswith("mm1.5")),
+    ("grid-configuration", "mm1.5-1b"), ("grid-configuration", "mm1.5-3b"), ("grid-configuration", "mm1.5-7b"),
+])
+def test_training_at_the_sizes_of_the_paper_fits_into_80_gb(name: str, scale: str, plan: Callable[..., Plan]) -> None:
+    needs = [stage.memory for stage in plan(name, scale).stages.values() if stage.memory]
+    assert needs
+    assert max(needs) < 0.85 * 80e9
+
+
 @pytest.mark.parametrize("name", library.names("campaign"))
 def test_campaign_orders_studies_that_exist_after_those_they_need(name: str) -> None:
     ordered = [study.name for study in in_order(load_campaign(name))]
