@@ -4,7 +4,8 @@
 `start` (a checkpoint directory, or null). Interrupted, the same command goes on from its last checkpoint.
 
 `python -m model.training --preset mm1.5-3b --steps 20`: made-up samples, nothing is kept; says loss, samples/s, TFLOP/s,
-model-FLOP utilisation where the device's peak is known, and peak memory. `--compile` compiles the blocks first.
+model-FLOP utilisation where the device's peak is known, and peak memory. `--compile` compiles the blocks first; `--compare`
+does both and says samples/s before and after: `--preset small --batch 64 --dtype bf16 --compare` is the step of that scale.
 """
 
 from __future__ import annotations
@@ -14,19 +15,30 @@ import json
 import logging
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from model.config import PRESETS, ContinualConfig, DataConfig, PretrainConfig, SftConfig
-from model.plain import build
-from model.training.rehearsal import rehearsal_config, rehearse
+from model.counting import parameters
+from model.plain import build, did_you_mean
+from model.training.loop import Diverged
+from model.training.rehearsal import SAMPLES, rehearsal_config, rehearse
 from model.training.stage import StageConfig, train_stage
 
 KINDS: dict[str, type[StageConfig]] = {config.kind: config for config in (PretrainConfig, ContinualConfig, SftConfig)}
+STAGE_FILE = frozenset({"kind", "model", "config", "data", "seed", "start"})
+"""What the file of a stage must say."""
 LOG_EVERY = 25
 
 
-def main(arguments: list[str]) -> None:
+FAILED, BAD_INPUT = 1, 2
+"""Exit codes, as the command `ablate` has them."""
+
+
+def main(arguments: list[str]) -> int:
     """Parse, then train the stage of a file or rehearse a preset."""
     parser = argparse.ArgumentParser(prog="python -m model.training", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
@@ -34,21 +46,62 @@ def main(arguments: list[str]) -> None:
     what.add_argument("--preset", choices=sorted(PRESETS), help="rehearse this model instead")
     parser.add_argument("--out", type=Path, help="directory to publish the checkpoint of a stage as")
     parser.add_argument("--steps", type=int, default=20, help="optimiser steps of a rehearsal")
-    parser.add_argument("--compile", action="store_true", help="compile the blocks of encoder and decoder in a rehearsal")
+    parser.add_argument("--batch", type=int, default=SAMPLES, help="samples of a step of a rehearsal")
+    parser.add_argument("--dtype", choices=["fp32", "bf16"], help="compute type of a rehearsal; fp32 for small presets, else bf16")
+    parser.add_argument("--recompute", action="store_true", help="recompute blocks in the backward pass of a rehearsal")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--compile", action="store_true", help="compile the blocks of encoder and decoder in a rehearsal")
+    how.add_argument("--compare", action="store_true", help="rehearse twice, with blocks as they are and compiled")
     given = parser.parse_args(arguments)
     if (given.stage is None) != (given.out is None):
         parser.error("--out belongs to a stage file, and a stage file needs it")
+    if given.preset and given.steps < 1:
+        parser.error(f"--steps is {given.steps}; allowed: >= 1")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if given.preset:
-        model = PRESETS[given.preset]
-        result = rehearse(model, rehearsal_config(model, steps=given.steps, compile_blocks=given.compile), report=_log_speed)
-    else:
-        result = _train(json.loads(given.stage.read_text()), given.out)
+    try:
+        result = _rehearse(given) if given.preset else _train(json.loads(given.stage.read_text()), given.out)
+    except torch.OutOfMemoryError as error:
+        logging.error("out of memory: %s\nhint: --recompute, or a smaller --batch; for a stage a smaller micro_batch", error)
+        return FAILED
+    except (ValueError, OSError) as error:
+        logging.error("%s", error)
+        return FAILED if isinstance(error, Diverged) else BAD_INPUT
     logging.info("done %s", json.dumps(result))
+    return 0
+
+
+def _rehearse(given: argparse.Namespace) -> dict[str, Any]:
+    """Rehearse a preset once, or before and after compilation."""
+    model = PRESETS[given.preset]
+    config = rehearsal_config(model, steps=given.steps, batch=given.batch)
+    config = replace(config, dtype=given.dtype or config.dtype, recompute=given.recompute)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu (no CUDA device)"
+    logging.info("%s, %.1f M parameters, on %s: %d samples a step, %s", given.preset, parameters(model).total / 1e6, device, config.batch,
+                 config.dtype)
+    rates: dict[str, float] = {}
+    result: dict[str, Any] = {}
+    for is_compiled in (False, True) if given.compare else (given.compile,):
+        reports: list[dict[str, Any]] = []
+
+        def report(progress: dict[str, Any], kept: list[dict[str, Any]] = reports) -> None:
+            _log_speed(progress)
+            kept.append(progress)
+
+        result = rehearse(model, replace(config, compile=is_compiled), report=report)
+        rates["compiled" if is_compiled else "plain"] = reports[-1]["samples_per_s"]
+    if given.compare:
+        logging.info("samples/s: %(plain).2f with blocks as they are, %(compiled).2f compiled", rates)
+    return {**result, "samples_per_s": rates}
 
 
 def _train(plain: dict[str, Any], out: Path) -> dict[str, Any]:
     """Train the stage of a file; log a line every 25 steps."""
+    missing = sorted(STAGE_FILE - plain.keys())
+    if missing:
+        raise ValueError(f"the stage file has no {', '.join(missing)}")
+    for name, known in (("kind", KINDS), ("model", PRESETS)):
+        if plain[name] not in known:
+            raise ValueError(f"{name} is {plain[name]!r}; {did_you_mean(str(plain[name]), known)}")
     checkpoints = out.with_name(f"{out.name}.checkpoints")
     result = train_stage(
         config=build(KINDS[plain["kind"]], plain["config"], plain["kind"]), model_config=PRESETS[plain["model"]],
@@ -73,4 +126,4 @@ def _log_speed(progress: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -3,10 +3,12 @@
 - The loop is that of a stage; nothing is published, and neither data nor checkpoints are needed.
 - Large presets take the fine-tuning step that figures are quoted for: 4 samples of 5 tiles at 672 px, 144 tokens a tile, and
   304 tokens of text, Adafactor, bf16 with fp32 master weights. Small ones take their own tile, AdamW, fp32 and one thread.
+- What cannot fit is refused before anything is built: the kernel would end the process without a word.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from model.config import ImageConfig, ModelConfig, SftConfig
 from model.counting import at_tile
 from model.data.conversation import IMAGE_TOKEN, Encoded, Encoder
 from model.data.tokenizer import load_tokenizer
+from model.memory import state_bytes
 from model.mm15 import IGNORED, MM15
 from model.training.blocks import prepare
 from model.training.loop import Report, train
@@ -26,19 +29,21 @@ from model.training.tally import Tally
 
 SAMPLES, TILES, TEXT = 4, 5, 304
 """Samples of a step; encoder images and text tokens of a sample."""
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""Where Linux says how much memory a container may use."""
 LARGE = 1024
 """Width of the encoder from which a preset is large."""
 
 
-def rehearsal_config(model: ModelConfig, *, steps: int, compile_blocks: bool = False) -> SftConfig:
-    """Return the stage that is rehearsed with a model."""
+def rehearsal_config(model: ModelConfig, *, steps: int, batch: int = SAMPLES) -> SftConfig:
+    """Return the stage that is rehearsed with a model; `compile`, `recompute` and `dtype` may be changed."""
     is_large = model.vision.width >= LARGE
     side = model.vision.tile // model.vision.patch
     images = ImageConfig(mode="static", tile=672 if is_large else model.vision.tile, tokens=min(144, (side // 2) ** 2))
     large: dict[str, Any] = {"optimizer": "adafactor", "lr": 1e-5, "dtype": "bf16", "micro_batch": 2}
     small: dict[str, Any] = {"optimizer": "adamw", "lr": 5e-4, "dtype": "fp32"}
-    return SftConfig(images=images, steps=steps, batch=SAMPLES, max_tokens=TILES * images.tokens + TEXT, checkpoint_every=max(steps, 1),
-                     compile=compile_blocks, **(large if is_large else small))
+    return SftConfig(images=images, steps=steps, batch=batch, max_tokens=TILES * images.tokens + TEXT, checkpoint_every=max(steps, 1),
+                     **(large if is_large else small))
 
 
 def rehearse(model_config: ModelConfig, config: SftConfig, *, report: Report) -> dict[str, Any]:
@@ -46,14 +51,20 @@ def rehearse(model_config: ModelConfig, config: SftConfig, *, report: Report) ->
 
     Args:
         model_config: shapes; the tile of `config` is used.
-        config: from `rehearsal_config`, perhaps changed: `compile` and `recompute` are those of a stage.
+        config: from `rehearsal_config`, perhaps changed.
         report: told every step, as by `train`.
 
     Returns:
         what `train` returns.
+
+    Raises:
+        ValueError: the device cannot hold the weights with their gradients and the optimiser's state.
     """
     torch.set_num_threads(config.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    require_memory(state_bytes(model_config, config), device_bytes(device), device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     torch.manual_seed(stream_seed(0, "init"))
     with device:
         model = MM15(at_tile(model_config, config.images.tile))
@@ -62,6 +73,27 @@ def rehearse(model_config: ModelConfig, config: SftConfig, *, report: Report) ->
     with tempfile.TemporaryDirectory() as folder:
         return train(model, encoder, lambda step: _made_up(encoder, config, step), config, folder=Path(folder), report=report,
                      should_stop=lambda: False, tally=Tally())
+
+
+def device_bytes(device: torch.device) -> int:
+    """Return the memory of a device; on a CPU that of the machine, or of the container that this process is in."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = CONTAINER_LIMIT.read_text().strip() if CONTAINER_LIMIT.is_file() else "max"
+    return min(installed, int(limit)) if limit.isdigit() else installed
+
+
+def require_memory(needed: int, there: int, device: torch.device) -> None:
+    """Refuse what cannot fit, whatever the activations take.
+
+    Raises:
+        ValueError: names both numbers, and whether there is a GPU at all.
+    """
+    if needed > there:
+        why = "" if device.type == "cuda" else f"; no CUDA device was found (torch {torch.__version__})"
+        raise ValueError(f"weights, gradients and optimiser state take {needed / 2**30:.1f} GiB, and {device.type} has {there / 2**30:.1f} "
+                         f"GiB{why}\nhint: a smaller preset, or several GPUs (a study at this scale)")
 
 
 def _made_up(encoder: Encoder, config: SftConfig, step: int) -> list[Encoded]:

@@ -37,3 +37,14 @@ def test_samples_per_second(measured):
     measured(f"{PRESET} step: model FLOPs", ours["tflops_per_s"], "TFLOP/s", busy)
     measured(f"{PRESET} step: peak memory", ours["peak_memory_gib"], "GiB", "<= 80",
              {f"transformers modules, {way}": found["peak_memory_gib"] for way, found in rivals.items() if found})
+
+
+@pytest.mark.parametrize(("preset", "batch", "dtype"), [("small", "64", "bf16"), ("tiny", "16", "fp32")] if torch.cuda.is_available()
+                         else [("tiny", "16", "fp32")])
+def test_small_presets_before_and_after_compilation(measured, preset, batch, dtype):
+    """They are bound by launches on a GPU; a step of the size that their scale has."""
+    plain, compiled = (figures("-m", "tests.perf.ours_sft_step", preset, blocks, batch, dtype) for blocks in ("plain", "compiled"))
+    assert plain
+    assert compiled
+    measured(f"{preset} step of {batch} samples on {compiled['device']}, blocks compiled", compiled["samples_per_s"], "samples/s", "-",
+             {"blocks as they are": plain["samples_per_s"]})
