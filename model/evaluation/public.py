@@ -48,12 +48,12 @@ GENERAL = (
                layout="image, question, caption (list), gpt_answer, category, question_id; judge/rule.json (category -> role, prompt)"),
     _benchmark("mm-vet", "general", "MM-Vet", metric="judge_grade", prompt=BARE, choices=JUDGES, max_new_tokens=1024,
                layout="image, question, answer (<AND>, <OR>), capability, question_id; judge/prompt.txt (the few-shot table)"),
-    _benchmark("realworldqa", "general", "RealWorldQA", metric="realworldqa", prompt=BARE, choices=("mcq_extraction",),
+    _benchmark("realworldqa", "general", "RealWorldQA", version=2, metric="realworldqa", prompt=BARE, choices=("mcq_extraction",),
                layout="image, question (with its options), answer (a letter or a text)"),
 )
 
 TEXT_RICH = (
-    _benchmark("wtq", "text_rich", "WTQ", metric="denotation", choices=("wtq_rule",),
+    _benchmark("wtq", "text_rich", "WTQ", version=2, metric="denotation", choices=("wtq_rule",),
                prompt="{question}\nAnswer with a single word or phrase; separate several answers by |.",
                layout="image (the rendered table), question, answer (list, or text between bars)"),
     _benchmark("tabfact", "text_rich", "TabFact", metric="tabfact", choices=("tabfact_rule",),
@@ -66,9 +66,9 @@ TEXT_RICH = (
                groups=("human", "augmented"), layout="image, question, answer, type (human_test, augmented_test)"),
     _benchmark("textvqa", "text_rich", "TextVQA", metric="vqa", prompt=WORD, choices=("textvqa_form",),
                layout="image, question, answers (ten), question_id"),
-    _benchmark("docvqa", "text_rich", "DocVQA", metric="anls", prompt=WORD, choices=("anls_form",),
+    _benchmark("docvqa", "text_rich", "DocVQA", version=2, metric="anls", prompt=WORD, choices=("anls_form",),
                layout="image, question, answers, questionId"),
-    _benchmark("infovqa", "text_rich", "InfoVQA", metric="anls", prompt=WORD, choices=("anls_form",),
+    _benchmark("infovqa", "text_rich", "InfoVQA", version=2, metric="anls", prompt=WORD, choices=("anls_form",),
                layout="image, question, answers, questionId"),
 )
 
@@ -100,9 +100,9 @@ REFER_GROUND = (
 MULTI_IMAGE = (
     _benchmark("qbench2", "multi_image", "QBench2", metric="choice_qbench2", prompt=LETTER, choices=("mcq_extraction",),
                layout="image1, image2, question, option0 to option3 (N/A where there is none), correct_choice, id"),
-    _benchmark("mantis", "multi_image", "Mantis", metric="mantis", prompt=BARE, choices=("mcq_extraction",),
+    _benchmark("mantis", "multi_image", "Mantis", version=2, metric="mantis", prompt=BARE, choices=("mcq_extraction",),
                layout="images, question, options, question_type, answer, id"),
-    _benchmark("nlvr2", "multi_image", "NLVR2", metric="choice_nlvr2",
+    _benchmark("nlvr2", "multi_image", "NLVR2", version=2, metric="choice_nlvr2",
                prompt="{question}\nIs this true?\n{options}\nAnswer with the option's letter.",
                choices=("mcq_extraction",), total="nlvr2", layout="left_image, right_image, sentence, label (True, False), identifier"),
     _benchmark("blink", "multi_image", "BLINK", metric="choice_blink", prompt=BARE, choices=("mcq_extraction", "blink_average"),

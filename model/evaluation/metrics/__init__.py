@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -109,8 +109,9 @@ def _choice(prediction: str, item: Item, _: ScoringConfig = DEFAULT, *, rule: st
 
 
 def _realworldqa(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
-    right = item.references[0]
-    if right in REALWORLDQA_LETTERS:
+    right = item.references[0].strip()
+    if right.upper() in REALWORLDQA_LETTERS:
+        right = right.upper()
         options = item.options or REALWORLDQA_LETTERS
         letter, lenient = choices.ranked(prediction, options), choices.lenient_letter(prediction, options)
         return ItemScore(float(letter == right), float(lenient == right), letter)
@@ -120,9 +121,9 @@ def _realworldqa(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
 
 def _mantis(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
     if item.options:
-        return _choice(prediction, item, rule="mantis")
+        return _choice(prediction, replace(item, references=(choices.gold_letter(item.references[0]),)), rule="mantis")
     said = choices.after_final_answer(prediction)
-    is_same = said.lower() == item.references[0].strip().lower()
+    is_same = said.lower() == item.references[0].strip("()\n ").lower()
     return ItemScore(float(is_same), text.contains(prediction, item.references), _words(said))
 
 

@@ -20,8 +20,11 @@ RANKED = (("start", 10), ("end", 9), ("({})", 6), ("{}.", 5), ("{}:", 4), ("{})"
 PHRASE_RANK = 7
 SAID = (r"(?i:\banswer(?:\s+is\b\s*:?|\s*:)(?:\s+option\b)?)", r"\\boxed\s*\{(?:\\text\s*\{)?", r"(?i:\boption\b)")
 """What announces a letter, for the lenient extractor."""
-PHRASES = ("answer is", "correct answer is", "best answer is", "correct option is", "best option is", "choice is",
-           "correct choice is", "i choose", "i select", "i pick", "my answer is", "my choice is")
+PHRASES = (
+    *(f"{the}{said} is" for said in ("answer", "correct answer", "best answer", "correct option", "best option", "choice", "correct choice")
+      for the in ("", "the ")),
+    "my answer is", "my choice is", "i choose", "i select", "i pick", "옵션", "정답은", "답은", "답:", "答案是", "答案为", "选", "答えは")
+"""What announces a letter, for `ranked`: the letters after the first place of each count."""
 
 
 def seed(prediction: str, options: Sequence[str]) -> str | None:
@@ -127,23 +130,41 @@ def _forms(text: str, letter: str) -> list[tuple[int, int, str]]:
 
 
 def mantis(prediction: str, options: Sequence[str]) -> str | None:
-    """Read what follows `final answer:`: `Answer: X`, else its first alphabetic character, else an option's text (Mantis-Eval)."""
+    """Read what follows `final answer:`: a letter (`_mantis_letter`), else the answer as a whole is an option's text (Mantis-Eval)."""
+    said = prediction.strip()
+    equal = [name for name, option in zip(_letters(options), options, strict=True) if _without_letter(option, name) == said]
+    return _mantis_letter(prediction, options) or (equal[0] if equal else None)
+
+
+def _mantis_letter(prediction: str, options: Sequence[str]) -> str | None:
+    """Read `Answer: X` where it stands first, else the first alphabetic character, whatever its case."""
     said = after_final_answer(prediction)
-    marked = re.search(r"Answer: ([A-Z])", said)
-    letter = marked.group(1) if marked else next((mark.upper() for mark in said if mark.isalpha()), "")
-    equal = [name for name, option in zip(_letters(options), options, strict=True) if option.lower() == said.lower()]
-    return _valid(letter, options) or (equal[0] if equal else None)
+    marked = re.match(r"Answer: ([A-Z])", said)
+    return _valid(marked.group(1) if marked else next((mark.upper() for mark in said if mark.isalpha()), ""), options)
+
+
+def _without_letter(option: str, letter: str) -> str:
+    """Return an option's text without the `X.`, `X:` or `(X)` before it."""
+    mark = next((mark for mark in (f"{letter}.", f"{letter}:", f"({letter})") if option.startswith(mark)), "")
+    return option.removeprefix(mark).strip()
 
 
 def after_final_answer(prediction: str) -> str:
-    """Return the text after `final answer:`, or all of it."""
-    return re.split(r"final answer:", prediction, maxsplit=1, flags=re.IGNORECASE)[-1].strip()
+    """Return the text after `final answer:` without outer white space, or all of it as it is."""
+    before, *after = re.split(r"final answer:", prediction, maxsplit=1, flags=re.IGNORECASE)
+    return after[0].strip() if after else before
+
+
+def gold_letter(gold: str) -> str:
+    """Return the letter of a gold answer such as `(B)`, `B.` or `(b) a cat`: its first alphabetic character (Mantis-Eval)."""
+    return next((mark.upper() for mark in gold if mark.isalpha()), gold)
 
 
 def nlvr2(prediction: str, options: Sequence[str]) -> str | None:
-    """Read a letter as Mantis does, else A or B where exactly one of the words true and false is contained."""
-    words = {word for word in ("true", "false") if word in prediction.lower()}
-    return mantis(prediction, options) or ({"true": "A", "false": "B"}[words.pop()] if len(words) == 1 else None)
+    """Read a letter as Mantis does, else the option of the one word of true and false that is contained."""
+    words = [word for word in ("true", "false") if word in prediction.lower()]
+    named = [name for name, option in zip(_letters(options), options, strict=True) if len(words) == 1 and words[0] in option.lower()]
+    return _mantis_letter(prediction, options) or (named[0] if named else None)
 
 
 STRICT: dict[str, Callable[[str, Sequence[str]], str | None]] = {

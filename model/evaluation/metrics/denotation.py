@@ -2,7 +2,7 @@
 
 - Values stand between bars and are numbers, dates (y-m-d, `xx` for what is unknown) or texts.
 - Two values agree if their normal forms are equal, or as numbers within a millionth, or as dates.
-- Rules of the official script. A number that is not finite makes that script fail; here it is a text.
+- Rules of the official script. A number that is not finite makes that script fail; here it agrees with nothing, not even itself.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from functools import lru_cache
 
 TOLERANCE = 1e-6
 UNKNOWN = -1
+NOTHING = "nothing"
+"""Kind of a number that is not finite."""
 
 _FOLDED = str.maketrans({**dict.fromkeys("‘’´`", "'"), **dict.fromkeys("“”", '"'), **dict.fromkeys("‐‑‒–—−", "-")})
 _CITATIONS = re.compile(r"((?<!^)\[[^\]]*\]|\[\d+\]|[•♦†‡*#+])*$")
@@ -29,11 +31,13 @@ class Value:
     """One typed value: what it denotes, and the normal form of its text."""
 
     key: Key
-    """("number", amount), ("date", (year, month, day)) or ("text", normal form): what makes two values one."""
+    """("number", amount), ("date", (year, month, day)), ("text", normal form) or (NOTHING, text): what makes two values one."""
     text: str
 
     def matches(self, other: Value) -> bool:
         """Say whether both denote the same."""
+        if NOTHING in (self.key[0], other.key[0]):
+            return False
         if self.text == other.text or self.key == other.key:
             return True
         a, b = self.key[1], other.key[1]
@@ -79,7 +83,7 @@ def _value(text: str) -> Value:
     if date is not None and date[1:] == (UNKNOWN, UNKNOWN):
         amount, date = date[0], None
     if amount is not None:
-        return Value(("number", amount), normal_form(text))
+        return Value(("number", amount) if math.isfinite(amount) else (NOTHING, text), normal_form(text))
     return Value(("date", date) if date else ("text", normal_form(text)), normal_form(text))
 
 
@@ -89,7 +93,7 @@ def _number(text: str) -> float | int | None:
     except ValueError:
         return None
     if not math.isfinite(amount):
-        return None
+        return amount
     try:
         return int(text)
     except ValueError:

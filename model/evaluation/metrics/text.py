@@ -48,7 +48,7 @@ def anls(prediction: str, references: Sequence[str], form: str = "rrc") -> float
 
 def _similarity(prediction: str, reference: str) -> float:
     a, b = (" ".join(text.strip().lower().split()) for text in (prediction, reference))
-    length = max(len(prediction), len(reference))
+    length = max(len(prediction.upper()), len(reference.upper()))  # as the references count: `ß` is two
     return 1.0 if length == 0 else 1 - Levenshtein.distance(a, b) / length
 
 
@@ -132,8 +132,8 @@ def names_thing(prediction: str, names: Sequence[str]) -> float:
 
 
 def same_without_dots(prediction: str, reference: str) -> bool:
-    """Say whether two texts are equal up to case, outer white space and trailing dots (RealWorldQA's open answers)."""
-    return prediction.lower().strip().rstrip(".") == reference.lower().strip().rstrip(".")
+    """Say whether an answer equals a reference up to case, outer white space and the answer's trailing dots (RealWorldQA)."""
+    return prediction.lower().strip().rstrip(".") == reference.lower().strip()
 
 
 MAX_DOTS = 32
