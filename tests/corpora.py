@@ -87,7 +87,8 @@ def webdataset(folder, category, count, *, shards=2):
 def documents(folder, count):
     """Interleaved documents: image and text by turns."""
     records = []
-    for sample, record in zip(made("interleaved", count), llava_records(folder, made("interleaved", count)), strict=True):
+    samples = [each for each in made("interleaved", 8 * count) if all(turn.question == IMAGE for turn in each.turns)][:count]
+    for sample, record in zip(samples, llava_records(folder, samples), strict=True):
         names = record["image"]
         records.append({"images": [each for name in names for each in (name, None)],
                         "texts": [each for turn in sample.turns for each in (None, turn.answer)]})

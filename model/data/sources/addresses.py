@@ -21,6 +21,10 @@ TIMEOUT_S = 30.0
 MAX_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 
+EMBEDDING = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+"""Networks whose last 32 bits are an IPv4 address: NAT64, and the compatible form that went before it."""
+Number = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 Resolve = Callable[[str, int], list[str]]
 """From host and port to numeric addresses."""
 
@@ -68,12 +72,23 @@ def public_address(host: str, port: int, resolver: Resolve = resolve) -> str:
         raise ValueError(f"{host} does not resolve: {error}") from error
     for address in found:
         number = ipaddress.ip_address(address.partition("%")[0])
-        mapped = getattr(number, "ipv4_mapped", None) or number
-        if not number.is_global or not mapped.is_global or number.is_multicast:
+        if not (_is_public(number) and _is_public(_within(number))):
             raise ValueError(f"{host} resolves to {address}, which is not a public address")
     if not found:
         raise ValueError(f"{host} has no address")
     return found[0]
+
+
+def _is_public(number: Number) -> bool:
+    return number.is_global and not number.is_multicast and not getattr(number, "is_site_local", False)
+
+
+def _within(number: Number) -> Number:
+    """Return the IPv4 address that an IPv6 one stands for (mapped, embedded or 6to4), else the address itself: a gateway would go there."""
+    if isinstance(number, ipaddress.IPv4Address):
+        return number
+    embedded = ipaddress.IPv4Address(int(number) & 0xFFFFFFFF) if any(number in each for each in EMBEDDING) else None
+    return number.ipv4_mapped or embedded or number.sixtofour or number
 
 
 def fetch(address: str, remote: RemoteConfig, *, max_bytes: int, headers: Mapping[str, str] | None = None,

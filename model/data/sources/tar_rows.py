@@ -21,6 +21,8 @@ from model.data.sources.reaching import UNREACHED, unreached
 from model.images.opening import MAX_BYTES
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
+PICKLED = ("pkl", "pickle", "pyd", "pt", "pth")
+"""Kinds that WebDataset's own reader would unpickle: code of whoever made the shard."""
 MAX_MEMBERS = 10_000_000
 
 
@@ -99,6 +101,8 @@ def _check(member: tarfile.TarInfo, name: str) -> None:
         raise ValueError(f"{name}: member {member.name!r} is a link or a device; allowed: regular files")
     if member.name.startswith("/") or ".." in member.name.split("/") or "\\" in member.name or "\0" in member.name:
         raise ValueError(f"{name}: member {member.name!r} leads out of the archive")
+    if member.name.rpartition(".")[2].lower() in PICKLED:
+        raise ValueError(f"{name}: member {member.name!r} is a pickle, which may run code; allowed: images, JSON and text")
     if member.size > MAX_BYTES:
         raise ValueError(f"{name}: member {member.name!r} has {member.size} bytes; allowed: {MAX_BYTES}")
 

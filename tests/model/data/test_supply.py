@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.config import Alpha, DataConfig, GroupWeights, SftMixture
+from model.config import Alpha, DataConfig, GroupWeights, PretrainMixture, SftMixture
 from model.data.mixture import Draw, MixtureDraw, sample_index, shares
 from model.data.sources.opened import BrokenSample
 from model.data.supply import Catalogue, supply
@@ -57,6 +57,62 @@ def test_stopped_resumed_and_divided_draws_see_the_samples_of_an_undisturbed_one
     divided = [[places(config, draws[rank::workers], seed) for rank in range(workers)] for draws in resumed]
     merged = [[parts[position % workers][position // workers] for position in range(batch)] for parts in divided]
     assert merged == expected
+
+
+ROWS = 7
+GENERAL = SftMixture()
+KINDS = {
+    "JSON lines": (GENERAL, lambda folder: corpora.llava(folder, "general", ROWS)),
+    "a JSON list": (GENERAL, lambda folder: corpora.llava(folder, "general", ROWS, lines=False)),
+    "parquet": (GENERAL, lambda folder: corpora.cauldron(folder, "general", ROWS)),
+    "tar shards": (GENERAL, lambda folder: corpora.webdataset(folder, "general", ROWS)),
+    "documents": (PretrainMixture(caption=0, interleaved=1, text=0), lambda folder: corpora.documents(folder, ROWS)),
+    "text": (SftMixture(weights=GroupWeights(single=0, text=1)), lambda folder: corpora.instructions(folder, ROWS)),
+    "workbench": (GENERAL, None),
+}
+"""What holds the samples: a mixture that draws from it alone, and how it is made on disk."""
+
+
+@pytest.fixture(scope="module")
+def of_kind(tmp_path_factory):
+    """Where the samples of each kind come from."""
+    found = {"workbench": DataConfig()}
+    for number, (kind, (_, make)) in enumerate(KINDS.items()):
+        folder = tmp_path_factory.mktemp(f"kind{number}")
+        if make:
+            found[kind] = DataConfig(source="catalogue", catalogue=corpora.catalogue(folder, make(folder / "data")))
+    return found
+
+
+def content(sample):
+    return sample.turns, tuple(image.tobytes() for image in sample.images)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=8)
+@given(batch=st.integers(1, 6), seed=st.integers(0, 5), stop=st.integers(0, 5), workers=st.integers(1, 4))
+def test_whatever_holds_the_samples_stopped_resumed_and_divided_runs_open_those_of_an_undisturbed_one(
+        of_kind, kind, batch, seed, stop, workers):
+    data, mixture, steps = of_kind[kind], KINDS[kind][0], 12 // batch + 1
+    undisturbed, other = (supply(data, shares(mixture), seed=seed) for _ in range(2))
+    before, after = (MixtureDraw(mixture, batch=batch, seed=seed) for _ in range(2))
+    for step in range(steps):
+        expected = [content(undisturbed.sample(draw)) for draw in MixtureDraw(mixture, batch=batch, seed=seed).batch(step)]
+        draws = (before if step < stop else after).batch(step)
+        parts = [[content(other.sample(draw)) for draw in draws[rank::workers]] for rank in range(workers)]
+        assert [parts[position % workers][position // workers] for position in range(batch)] == expected
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "workbench"])
+@settings(deadline=None, max_examples=12)
+@given(batch=st.integers(1, 6), seed=st.integers(0, 5), workers=st.integers(1, 4))
+def test_whatever_holds_the_samples_each_comes_once_a_pass_over_all_workers(of_kind, kind, batch, seed, workers):
+    mixture = KINDS[kind][0]
+    found, draws = supply(of_kind[kind], shares(mixture), seed=seed), MixtureDraw(mixture, batch=batch, seed=seed)
+    taken = [found.place(draw) for step in range(2 * ROWS) for rank in range(workers) for draw in draws.batch(step)[rank::workers]]
+    # Two batches for each row make twice as many passes as a batch has samples.
+    assert Counter((place.row, place.pass_number) for place in taken) == Counter(
+        {(row, number): 1 for row in range(ROWS) for number in range(2 * batch)})
 
 
 @settings(deadline=None, max_examples=25)

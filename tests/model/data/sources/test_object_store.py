@@ -11,9 +11,11 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from model.data.declared import RemoteConfig
+from model.data.mixture import Draw
 from model.data.sources import files, opened
 from model.data.sources.fingerprints import category_content
 from model.data.sources.opened import open_source
+from model.data.supply import Catalogue
 from tests import corpora
 
 REMOTE = RemoteConfig(schemes=("s3",), hosts=("bucket",))
@@ -74,6 +76,19 @@ def test_parquet_of_a_bucket_is_read(tmp_path, store):
     remote = moved(local, tmp_path / "data")
     found = open_source(remote, replace(corpora.catalogue(tmp_path, remote), remote=REMOTE))
     assert [found.sample(index).turns for index in range(4)] == [sample.turns for sample in corpora.made("general", 4)]
+
+
+@pytest.mark.parametrize("make", [corpora.llava, corpora.webdataset, corpora.cauldron], ids=["JSON lines", "tar", "parquet"])
+def test_a_pass_over_a_bucket_stopped_and_divided_among_workers_takes_each_sample_once(tmp_path, store, make):
+    local = make(tmp_path / "data", "general", 6)
+    store(tmp_path / "data")
+    remote = moved(local, tmp_path / "data")
+    there, here = replace(corpora.catalogue(tmp_path, remote), remote=REMOTE), corpora.catalogue(tmp_path, local)
+    before, after, disk = (Catalogue(config, ["general"], seed=3) for config in (there, there, here))
+    workers = [[(before if k < 4 else after).sample(Draw("general", k)) for k in range(rank, 12, 3)] for rank in range(3)]
+    taken = [workers[k % 3][k // 3].turns for k in range(12)]
+    assert taken == [disk.sample(Draw("general", k)).turns for k in range(12)]
+    assert sorted(map(str, taken[:6])) == sorted(map(str, taken[6:])) == sorted(str(each.turns) for each in corpora.made("general", 6))
 
 
 def test_a_changed_object_is_other_data(tmp_path, store):

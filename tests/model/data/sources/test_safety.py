@@ -2,15 +2,20 @@
 
 import io
 import json
+import pickle
 import ssl
+import struct
 import tarfile
 import threading
+import zlib
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import datasets
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from model.data.declared import RemoteConfig, SourceConfig
 from model.data.sources import addresses
@@ -44,10 +49,16 @@ def test_what_is_allowed_passes():
 
 
 @pytest.mark.parametrize("number", ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "::1",
-                                    "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1", "224.0.0.1"])
+                                    "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1", "224.0.0.1", "fec0::1", "64:ff9b::7f00:1",
+                                    "64:ff9b::a9fe:a9fe", "2002:a00:1::1", "2001:0:0:0:0:0:f5ff:fffe", "2001:db8::1", "::127.0.0.1"])
 def test_a_host_with_a_private_address_is_refused(number):
     with pytest.raises(ValueError, match="not a public address"):
         public_address("images.example.org", 443, lambda host, port: ["93.184.216.34", number])
+
+
+@pytest.mark.parametrize("number", ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822", "::ffff:93.184.216.34"])
+def test_a_public_address_is_the_one_that_is_connected_to(number):
+    assert public_address("images.example.org", 443, lambda host, port: [number]) == number
 
 
 class Server(BaseHTTPRequestHandler):
@@ -69,6 +80,7 @@ ANSWERS = {
     "/a.png": (200, {}, b"picture"), "/large": (200, {}, b"x" * 5000), "/missing": (404, {}, b""),
     "/moved": (302, {"Location": "/a.png"}, b""), "/away": (302, {"Location": "https://evil.example.org/a.png"}, b""),
     "/down": (302, {"Location": "http://images.example.org/a.png"}, b""), "/round": (302, {"Location": "/round"}, b""),
+    "/inwards": (302, {"Location": "https://bucket/a.png"}, b""),
 }
 
 
@@ -128,6 +140,15 @@ def test_a_redirect_within_the_rules_is_followed(https):
     assert https("/moved") == b"picture"
 
 
+def test_a_redirect_to_an_allowed_host_that_is_private_reaches_nothing(https, monkeypatch):
+    """The first answer comes from the test's loopback; the host it sends us to is looked at like any other."""
+    look = public_address
+    monkeypatch.setattr(addresses, "public_address", lambda host, port, resolver: look(host, port, lambda *_: ["10.0.0.1"])
+                        if host == "bucket" else "127.0.0.1")
+    with pytest.raises(ValueError, match=r"bucket resolves to 10\.0\.0\.1, which is not a public address"):
+        https("/inwards")
+
+
 @pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a/../../secret.png", "a\0.png", "", "a\\b.png"])
 def test_a_name_that_climbs_is_refused(tmp_path, name):
     (tmp_path / "images").mkdir()
@@ -181,7 +202,8 @@ def member(name, kind=tarfile.REGTYPE, content=b"x", link=""):
 @pytest.mark.parametrize(("entry", "message"), [
     (member("../../etc/cron.d/a.png"), "leads out of the archive"), (member("/etc/a.png"), "leads out of the archive"),
     (member("a.png", tarfile.SYMTYPE, link="/etc/passwd"), "link or a device"),
-    (member("a.png", tarfile.LNKTYPE, link="b"), "link or a device"),
+    (member("a.png", tarfile.LNKTYPE, link="b"), "link or a device"), (member("0.pkl", content=pickle.dumps(print)), "is a pickle"),
+    (member("0.masks.PTH"), "is a pickle"),
     (member("a.png", tarfile.FIFOTYPE), "link or a device"), (member("a.png", tarfile.CHRTYPE), "link or a device"),
 ])
 def test_a_shard_with_what_no_shard_holds_is_refused(tmp_path, entry, message):
@@ -214,6 +236,59 @@ def test_bytes_in_a_record_that_are_no_picture_are_broken(tmp_path):
     source = SourceConfig(category="caption", name="x", layout="caption", files=(str(tmp_path / "a.tar"),))
     with pytest.raises(BrokenSample, match=r"a\.tar:0: its image: damaged, or of another kind"):
         open_source(source, corpora.catalogue(tmp_path, source)).sample(0)
+
+
+def picture(width, height, **options):
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height)).save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+def claiming(width, height):
+    """A PNG whose header promises more pixels than it holds: what a decompression bomb looks like before it is decoded."""
+    content = bytearray(picture(8, 8))
+    content[16:24] = struct.pack(">II", width, height)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    return bytes(content)
+
+
+BAD = {
+    "a bomb": (claiming(60_000, 60_000), "pixels"), "a huge side": (claiming(100_000, 8), "sides of"),
+    "a picture cut short": (picture(300, 300, compress_level=0)[:-200_000], "damaged"), "a pickle": (pickle.dumps(print), "damaged"),
+    "an animation": (picture(8, 8, save_all=True, append_images=[Image.new("RGB", (8, 8), "red")]), "animated"),
+}
+
+
+def of_json(folder, content):
+    source = corpora.llava(folder, "general", 3)
+    (folder / "images" / "train" / "general_1_0.png").write_bytes(content)
+    return source, r"general\.jsonl:1"
+
+
+def of_tar(folder, content):
+    pictures = [picture(8, 8), content, picture(8, 8)]
+    corpora.shard(folder / "a.tar", [member for number, each in enumerate(pictures)
+                                     for member in ((f"{number}.png", each), (f"{number}.txt", b"a dog"))])
+    return SourceConfig(category="general", name="x", layout="caption", files=(str(folder / "a.tar"),)), r"a\.tar:1"
+
+
+def of_parquet(folder, content):
+    rows = [{"images": [{"bytes": each, "path": None}], "texts": [{"user": "What?", "assistant": "A dog.", "source": "made"}]}
+            for each in (picture(8, 8), content, picture(8, 8))]
+    folder.mkdir(parents=True)
+    datasets.Dataset.from_list(rows).to_parquet(folder / "a.parquet")
+    return SourceConfig(category="general", name="x", layout="cauldron", files=(str(folder / "a.parquet"),)), r"a\.parquet:1"
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("make", [of_json, of_tar, of_parquet])
+def test_a_picture_that_may_not_be_opened_is_named_by_file_and_index(tmp_path, make, bad):
+    content, reason = BAD[bad]
+    config, where = make(tmp_path / "data", content)
+    source = open_source(config, corpora.catalogue(tmp_path, config))
+    with pytest.raises(BrokenSample, match=rf"{where}: .*{reason}"):
+        source.sample(1)
+    assert [len(source.sample(index).images) for index in (0, 2)] == [1, 1]
 
 
 def test_the_hub_is_refused_unless_allowed(tmp_path):
