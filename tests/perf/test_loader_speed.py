@@ -1,8 +1,10 @@
 """The loader: samples a second at the `small` scale by number of loaders, and rows of each container on one core in processor time."""
 
+import multiprocessing
 import os
 import time
 
+import psutil
 import pytest
 
 from model.config import PRESETS, Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
@@ -59,6 +61,33 @@ def test_a_core_prepares_samples_of_the_small_scale(measured):
              beside={"estimate: 16 cores": CORES * a_core, **an_h100_takes(tokens, supervised, tiles / TILES / len(made))})
     measured("loader, small, 5 tiles of 112 px, one core", tiles / TILES / seconds, "images/s", "-")
     assert tiles == TILES * len(made)  # every sample of these categories has one image
+
+
+def test_what_loading_costs_a_core_and_the_training_process(measured):
+    """In processor time, so that it holds on a machine that does other work: loaders with their hand-over, and the process they feed.
+
+    Cores of loaders add up, the process that takes their batches is one: what it can take bounds any number of cores.
+    """
+    encoder = Encoder(load_tokenizer(), SMALL, max_tokens=2048)
+    loader = Loader(Batches(mixture=MIXTURE, batch=BATCH, data=DataConfig(), encoder=encoder, seed=0), steps=4 * STEPS, loaders=2)
+    for step in range(STEPS):  # imports, and assets that are read once
+        loader(step)
+    workers = [psutil.Process(each.pid) for each in multiprocessing.active_children()]
+    before, began = busy(workers), time.process_time()
+    made = [each for step in range(STEPS, 3 * STEPS) for each in loader(step)]
+    taken, spent = time.process_time() - began, busy(workers) - before
+    loader.close()
+    tokens, supervised = (sum(each) / len(made) for each in zip(
+        *((len(one.ids), one.num_supervised) for one in made), strict=True))
+    needed = an_h100_takes(tokens, supervised, 1)
+    measured("loader, small, a core of a loader with its hand-over", len(made) / spent, "samples/s",
+             f"a {CORES}th of what an H100 takes at all of its peak", beside={name: each / CORES for name, each in needed.items()})
+    measured("loader, small, what the training process can take", len(made) / taken, "samples/s",
+             "more than an H100 takes at all of its peak", beside=needed)
+
+
+def busy(processes):
+    return sum(times.user + times.system for times in (each.cpu_times() for each in processes))
 
 
 def test_loaders_use_the_cores(measured):

@@ -1,12 +1,16 @@
 """Sequences: where images stand, which tokens carry loss, how batches are padded."""
 
+import pickle
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from model.config import ImageConfig
 from model.data.conversation import Encoder
 from model.data.samples import Item, Sample, Turn
-from model.data.tokenizer import load_tokenizer
+from model.data.tokenizer import SPECIALS, load_tokenizer
 from model.mm15 import IGNORED
 from tests.small_models import bytewise
 
@@ -55,6 +59,23 @@ def test_an_empty_question_is_plain_text():
     encoded = encoder().sample(sample(("", "Once upon"),))
     assert text(encoded.ids) == "<bos>Once upon<eos>"
     assert text(supervised(encoded)) == "Once upon<eos>"
+
+
+@settings(deadline=None)
+@given(st.text(max_size=60) | st.lists(st.sampled_from([*SPECIALS, " ", "12", "a red star", "é"]), max_size=6).map("".join))
+def test_texts_have_the_ids_that_the_tokenizer_itself_gives_in_another_process_too(words):
+    expected = TOKENIZER.encode(words, add_special_tokens=False)
+    travelled = pickle.loads(pickle.dumps(encoder()))  # noqa: S301
+    assert encoder().text_ids(words) == expected == travelled.text_ids(words)
+
+
+def test_a_tokenizer_that_cuts_or_pads_is_told_not_to():
+    cutting = load_tokenizer()
+    cutting.backend_tokenizer.enable_truncation(4)
+    cutting.backend_tokenizer.enable_padding(length=4)
+    found = Encoder(cutting, SINGLE, max_tokens=512)
+    assert [found.text_ids(text) for text in ("one two three four five six", "1")] == [
+        TOKENIZER.encode(text, add_special_tokens=False) for text in ("one two three four five six", "1")]
 
 
 def test_an_image_takes_its_tokens_where_its_marker_stands():
