@@ -24,10 +24,11 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from scipy import special
+
+from orchestrator.analysis.layout import Array, layout_of
 
 CONFIDENCE = 0.95
 POWER = 0.80
@@ -36,9 +37,6 @@ MAX_SEEDS = 1000
 
 Values = Mapping[str, Mapping[int, float]]
 """Arm -> seed -> score; a trial without a score is left out."""
-Pattern = tuple[tuple[str, tuple[int, ...]], ...]
-"""Each arm with the seeds that it has."""
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ def fit(values: Values, *, looks: int = 1) -> Fit:
     """
     present = {arm: by_seed for arm, by_seed in values.items() if by_seed}
     _require_finite(present)
-    layout = _layout(tuple((arm, tuple(sorted(by_seed))) for arm, by_seed in present.items()))
+    layout = layout_of(tuple((arm, tuple(sorted(by_seed))) for arm, by_seed in present.items()))
     response = np.array([present[arm][seed] for arm, seeds in layout.pattern for seed in seeds], dtype=float)
     effects = layout.inverse @ (layout.design.T @ response)
     residual = response - layout.design @ effects
@@ -237,61 +235,6 @@ def _require_finite(values: Values) -> None:
         for seed, value in by_seed.items():
             if not math.isfinite(value):
                 raise ValueError(f"arm {arm}, seed {seed}: score is {value}; allowed: a finite number")
-
-
-def _components(pattern: Pattern) -> dict[str, int]:
-    """Number the groups of arms that are linked by common seeds."""
-    parent = {arm: arm for arm, _ in pattern}
-
-    def root(arm: str) -> str:
-        return arm if parent[arm] == arm else root(parent[arm])
-
-    first_with: dict[int, str] = {}
-    for arm, seeds in pattern:
-        for seed in seeds:
-            parent[root(arm)] = root(first_with.setdefault(seed, arm))
-    roots = {arm: root(arm) for arm in parent}
-    numbers = {name: i for i, name in enumerate(dict.fromkeys(roots.values()))}
-    return {arm: numbers[name] for arm, name in roots.items()}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Layout:
-    """What depends only on which arm has which seeds: the same for all metrics of most studies."""
-
-    pattern: Pattern
-    design: Array
-    inverse: Array
-    components: dict[str, int]
-    df: int
-
-
-@functools.lru_cache(maxsize=16)
-def _layout(pattern: Pattern) -> _Layout:
-    components = _components(pattern)
-    design = _design(pattern, components)
-    inverse = np.asarray(np.linalg.inv(design.T @ design), dtype=np.float64)
-    return _Layout(pattern=pattern, design=design, inverse=inverse, components=components, df=design.shape[0] - design.shape[1])
-
-
-def _design(pattern: Pattern, components: Mapping[str, int]) -> Array:
-    """Build indicator columns of arms, and seed columns that sum to 0 within each component.
-
-    So an arm's coefficient is its mean over the seeds of its component, and every coefficient can be estimated.
-    """
-    group = {seed: components[arm] for arm, seeds in pattern for seed in seeds}
-    first = {group[seed]: seed for seed in sorted(group, reverse=True)}
-    column = {seed: len(pattern) + j for j, seed in enumerate(seed for seed in sorted(group) if first[group[seed]] != seed)}
-    others = {number: [column[seed] for seed in column if group[seed] == number] for number in first}
-    design = np.zeros((sum(len(seeds) for _, seeds in pattern), len(pattern) + len(column)))
-    cells = ((i, seed) for i, (_, seeds) in enumerate(pattern) for seed in seeds)
-    for row, (i, seed) in enumerate(cells):
-        design[row, i] = 1.0
-        if seed in column:
-            design[row, column[seed]] = 1.0
-        else:
-            design[row, others[group[seed]]] = -1.0
-    return design
 
 
 def _mean(value: float, own: Sequence[float]) -> Mean:
