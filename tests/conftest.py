@@ -3,8 +3,13 @@
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.chaos.matrix import ROWS, rows_of
+
+# A busy machine is no fault of an example: speed is for tests/perf.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 _SURVIVED, _TESTS, _FAILED = Counter[int](), Counter[int](), Counter[int]()
 
