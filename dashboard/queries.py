@@ -16,7 +16,7 @@ from orchestrator.analysis.scores import TOKENS
 from orchestrator.analysis.table import ArmResult, Cell
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
-from orchestrator.ledger.read import StudyRow
+from orchestrator.ledger.rows import DriverRow, StudyRow
 from orchestrator.progress import Progress, progress
 from orchestrator.results import Results, study_of
 
@@ -95,7 +95,7 @@ class Trade:
 class Health:
     """Whether the machinery works."""
 
-    driver: read.DriverRow | None
+    driver: DriverRow | None
     outbox: int
     """Events that MLflow has not got yet."""
     num_studies: int

@@ -11,7 +11,7 @@ from dashboard.words import clock, interval, safe, state, title
 from orchestrator import wording
 from orchestrator.analysis.scores import TOKENS
 from orchestrator.analysis.table import ArmResult, Cell
-from orchestrator.ledger.read import DriverRow, EventRow
+from orchestrator.ledger.rows import DriverRow, EventRow
 from orchestrator.results import Results
 
 _YEAR_S = 365 * 86400.0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.analysis.scores import TrialScores
-from orchestrator.ledger.read import StageRow, StudyRow, TrialRow
+from orchestrator.ledger.rows import StageRow, StudyRow, TrialRow
 from orchestrator.sharing import Shared, saving
 
 IMPORT = "import"

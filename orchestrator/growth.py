@@ -29,7 +29,7 @@ from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.known import Submitted, submitted
 from orchestrator.ledger.reach import Engine
-from orchestrator.ledger.read import ArmRow, TrialRow
+from orchestrator.ledger.rows import ArmRow, TrialRow
 from orchestrator.plan import Plan, Wanted, plan_arms
 from orchestrator.results import baseline_key, rule_of
 from orchestrator.schema import read as read_document

@@ -23,7 +23,7 @@ from model.plain import build, did_you_mean, to_plain
 from orchestrator.analysis.scores import TrialScores
 from orchestrator.artifacts import Artifacts
 from orchestrator.errors import StudyError
-from orchestrator.ledger.read import StageRow, TrialRow
+from orchestrator.ledger.rows import StageRow, TrialRow
 
 MODEL = "mm15"
 """Name of our model in lmms-eval."""

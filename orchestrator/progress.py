@@ -14,7 +14,7 @@ from orchestrator import wording
 from orchestrator.estimate import Estimate, Work, time_left
 from orchestrator.ledger.known import LiveStage, StageSum, live_stages, stage_sums
 from orchestrator.ledger.reach import Engine
-from orchestrator.ledger.read import StudyRow
+from orchestrator.ledger.rows import StudyRow
 from orchestrator.states import LIVE_STAGES, TERMINAL_STAGES, TERMINAL_STUDIES, StageState
 
 

@@ -20,7 +20,7 @@ from model.plain import build, did_you_mean
 from orchestrator.analysis.scores import judge_of, metrics_of, suite_of
 from orchestrator.artifacts import Artifacts
 from orchestrator.identity import VERSIONS
-from orchestrator.ledger.read import ScoreRow, StageRow, TrialRow
+from orchestrator.ledger.rows import ScoreRow, StageRow, TrialRow
 
 TOLERANCE = 1e-9
 

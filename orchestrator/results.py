@@ -50,7 +50,7 @@ from orchestrator.budget import Spent, resources_of, spent
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
-from orchestrator.ledger.read import ArmRow, StageRow, StudyRow, TrialRow
+from orchestrator.ledger.rows import ArmRow, StageRow, StudyRow, TrialRow
 from orchestrator.lmms import Outside, beside
 from orchestrator.schema import Published, load_published
 from orchestrator.study import Study

@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard import charts, queries
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine, reach
-from orchestrator.ledger.read import StudyRow
+from orchestrator.ledger.rows import StudyRow
 from orchestrator.results import Results, study_results
 from orchestrator.settings import Settings
 from orchestrator.states import TERMINAL_STUDIES

@@ -9,7 +9,7 @@ from dashboard.views import frame
 from orchestrator import actions
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import read
-from orchestrator.ledger.read import StudyRow
+from orchestrator.ledger.rows import StudyRow
 from orchestrator.results import Results
 
 _ACTS = {"pause": actions.pause, "resume": actions.resume, "cancel": actions.cancel}

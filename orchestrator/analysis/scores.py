@@ -14,7 +14,7 @@ from typing import Any
 from model.evaluation.averages import DAGGER, averages
 from model.evaluation.benchmarks import BENCHMARKS
 from orchestrator.cost import TOKENS as TOKENS
-from orchestrator.ledger.read import ScoreRow, TrialRow
+from orchestrator.ledger.rows import ScoreRow, TrialRow
 from orchestrator.states import TrialState
 
 AGGREGATES = ("mmbase", "overall")

@@ -18,7 +18,7 @@ from orchestrator.cli.tables import title
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
-from orchestrator.ledger.read import StudyRow
+from orchestrator.ledger.rows import StudyRow
 from orchestrator.results import Results, study_results
 from orchestrator.submit import differences
 

@@ -21,7 +21,7 @@ from orchestrator.cli.store import ledger
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
-from orchestrator.ledger.read import AttemptRow
+from orchestrator.ledger.rows import AttemptRow
 from orchestrator.states import LIVE_ATTEMPTS, TERMINAL_STUDIES, AttemptState
 
 _LINE_BYTES = 200

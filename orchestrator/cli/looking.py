@@ -20,7 +20,7 @@ from orchestrator.cli.tables import data_table, print_results
 from orchestrator.ledger import read
 from orchestrator.ledger.known import FailedStage, failed_stages
 from orchestrator.ledger.reach import Engine
-from orchestrator.ledger.read import StudyRow
+from orchestrator.ledger.rows import StudyRow
 from orchestrator.progress import Progress, progress
 from orchestrator.results import study_results
 

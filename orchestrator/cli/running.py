@@ -28,7 +28,7 @@ from orchestrator.errors import OrchestratorError, StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.known import keep_estimate
 from orchestrator.ledger.reach import Engine
-from orchestrator.ledger.read import StudyRow
+from orchestrator.ledger.rows import StudyRow
 from orchestrator.plan import Plan
 from orchestrator.progress import progress
 from orchestrator.ray_nodes import misfit, nodes_of

@@ -23,7 +23,7 @@ from model.plain import build
 from orchestrator.analysis.scores import metrics_of, suite_of
 from orchestrator.artifacts import PROGRESS, SYSTEM, Artifacts
 from orchestrator.identity import CONFIGS
-from orchestrator.ledger.read import ScoreRow
+from orchestrator.ledger.rows import ScoreRow
 
 STAGES = "stages"
 """The MLflow experiment of all attempts."""

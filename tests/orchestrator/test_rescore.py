@@ -7,7 +7,7 @@ import pytest
 
 from model.evaluation.benchmarks import BENCHMARKS
 from orchestrator.artifacts import Artifacts
-from orchestrator.ledger.read import ScoreRow, StageRow, TrialRow
+from orchestrator.ledger.rows import ScoreRow, StageRow, TrialRow
 from orchestrator.rescore import choices_of, rescore
 
 ANSWERS = {
