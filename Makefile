@@ -15,7 +15,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/$(VENV)/.cache/uv
 export MPLCONFIGDIR ?= $(CURDIR)/$(VENV)/.cache/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint bench chaos lmms dashboard browser clean
+.PHONY: help setup demo test test-fast lint bench chaos calibrate lmms dashboard browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -60,6 +60,9 @@ bench: setup ## speed, beside the rivals, in one table; OUT=FILE.json keeps the 
 
 chaos: setup ## kill everything everywhere; prints the failure matrix, each row survived
 	@$(BIN)/python -m pytest -q -m "chaos or matrix" --matrix tests
+
+calibrate: setup ## where the quick start's baseline stands in every category of the workbench; minutes
+	@$(BIN)/python -m pytest -q -s -m calibration tests/studies
 
 lmms: $(LMMS)/.installed ## our model inside lmms-eval, on a local task, in .venv-lmms
 	@$(LMMS)/bin/python -m pytest -q -m lmms tests/lmms

@@ -25,7 +25,7 @@ FORMS = {
               "both": "Both images show a {}. True or false?", "spot": "Which shape changed its colour?",
               "move": "Where does the {} move?"},
     "test": {"same": "Do both show the same shape?", "colours": "Do both show the same colour?", "which": "Which image has the {}?",
-             "both": "Is it true or false that both images show a {}?", "spot": "Which shape has another colour now?",
+             "both": "Both images show one {}. True or false?", "spot": "Which shape has another colour now?",
              "move": "Where is the {} moving?"},
 }
 

@@ -28,7 +28,7 @@ CHOICE_LEADS = {"train": "Name of the {}?", "test": "Name of this {}?"}
 
 
 def science_sample(split: str, index: int, *, seed: int) -> Sample:
-    """Make one conversation about one or two figures: names, elements and a choice of four; one in eight is a labelled diagram."""
+    """Make one conversation about one or two figures: names, elements and a choice of two; one in eight is a labelled diagram."""
     rng = stream("science", seed, split, index)
     name = f"science/{split}/{seed}/{index}"
     if rng.random() < 1 / 8:
@@ -58,7 +58,7 @@ def science_names_item(index: int, *, seed: int) -> Item:
 
 
 def science_choice_item(index: int, *, seed: int) -> Item:
-    """Ask for the scientific name as one of four options."""
+    """Ask for the scientific name as one of two options: guessing gives a half, so a baseline without science can still fall."""
     rng, scene = _test_scene("science-choice", index, seed)
     turn, options = _choice(scene.things[0], "test", rng)
     return ask_item("science-choice", index, seed, scene.image, turn, options=options)
@@ -91,4 +91,5 @@ def _all_facts(things: Sequence[Thing], split: str) -> list[Turn]:
 
 def _choice(thing: Thing, split: str, rng: random.Random) -> tuple[Turn, tuple[str, ...]]:
     right = NAMES[thing.shape]
-    return choice(rng, CHOICE_LEADS[split].format(thing.colour), right, [name for name in NAMES.values() if name != right])
+    wrong = rng.choice([name for name in NAMES.values() if name != right])
+    return choice(rng, CHOICE_LEADS[split].format(thing.colour), right, [wrong])

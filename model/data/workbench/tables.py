@@ -17,7 +17,7 @@ from model.data.workbench.randomness import stream
 
 COLUMNS = ("x", "y")
 CELL_FORMS = {"train": "What is {} of {}?", "test": "Which number is {} of {}?"}
-FACT_FORMS = {"train": "{} of {} is {}. True or false?", "test": "Is it true or false that {} of {} is {}?"}
+FACT_FORMS = {"train": "{} of {} is {}. True or false?", "test": "The {} of {} is {}. True or false?"}
 MORE_FORMS = {"train": "Which has more {}?", "test": "Which row has more {}?"}
 
 
