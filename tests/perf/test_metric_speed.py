@@ -19,7 +19,7 @@ ANSWERS = ("B", "The answer is B.", "yes", "12.5", "nokia phone", "[0, 0, 100, 1
 def items():
     made = {}
     for metric in METRICS:
-        options = OPTIONS if metric.startswith("choice") or metric == "mantis" else ()
+        options = OPTIONS if metric.startswith("choice") or metric in ("mantis", "realworldqa") else ()
         references = FIELDS.get(metric, ("B",) if options else ("nokia",))
         made[metric] = Item(item_id=metric, benchmark="b", question="?", images=(), references=references, options=options, meta=BOX)
     return made

@@ -16,8 +16,8 @@ from model.evaluation.metrics.text import normalised, without_punctuation
 LONG_ANSWER_WORDS = 5
 """MMMU looks for option texts only in answers of more words than this."""
 
-RANKED = (("start", 10), ("end", 9), ("({})", 6), ("{}.", 5), ("{}:", 4), ("{})", 3), ("{} ", 2))
-PHRASE_RANK = 7
+RANKED = (("({})", 6), ("{}.", 5), ("{}:", 4), ("{})", 3), ("{} ", 2))
+START_RANK, END_RANK, PHRASE_RANK = 10, 9, 7
 SAID = (r"(?i:\banswer(?:\s+is\b\s*:?|\s*:)(?:\s+option\b)?)", r"\\boxed\s*\{(?:\\text\s*\{)?", r"(?i:\boption\b)")
 """What announces a letter, for the lenient extractor."""
 PHRASES = (
@@ -108,32 +108,32 @@ def ranked(prediction: str, options: Sequence[str]) -> str | None:
     text = prediction.strip()
     for mark in ",.!?;:'\"":
         text = text.strip(mark)
-    found = [each for letter in _letters(options) for each in _forms(f" {text} ", letter)]
+    padded, lowered = f" {text} ", f" {text.lower()} "
+    announced = [place + len(phrase) for phrase in PHRASES if (place := lowered.find(phrase)) >= 0]
+    found = [each for letter in _letters(options) if letter in text for each in _forms(padded, letter, announced)]
     found = found or [(0, text.rfind(letter), letter) for letter in _letters(options) if letter in text]
     return max(found, key=lambda each: each[:2])[2] if found else None
 
 
-def _forms(text: str, letter: str) -> list[tuple[int, int, str]]:
-    """List (rank, position, letter) of each form in which a letter stands in padded text."""
-    bare, found = text.strip(), []
-    for form, rank in RANKED:
-        if form == "start":
-            position = 0 if re.match(rf"{letter}(?![^\W\d_])", bare) else -1
-        elif form == "end":
-            position = len(text) if re.search(rf"(?<![^\W\d_]){letter}$", bare) else -1
-        else:
-            position = text.rfind(form.format(letter))
-        found.append((rank, position, letter))
-    phrases = (text.lower().find(phrase) + len(phrase) for phrase in PHRASES if phrase in text.lower())
-    found += [(PHRASE_RANK, text.find(letter, after), letter) for after in phrases]
+def _forms(text: str, letter: str, announced: Sequence[int]) -> list[tuple[int, int, str]]:
+    """List (rank, position, letter) of each form in which a letter stands in padded text, after `announced` places too."""
+    bare = text.strip()
+    found = [(rank, text.rfind(form.format(letter)), letter) for form, rank in RANKED]
+    found += [(PHRASE_RANK, text.find(letter, after), letter) for after in announced]
+    if bare.startswith(letter) and not bare[1:2].isalpha():
+        found.append((START_RANK, 0, letter))
+    if bare.endswith(letter) and not bare[-2:-1].isalpha():
+        found.append((END_RANK, len(text), letter))
     return [each for each in found if each[1] >= 0]
 
 
 def mantis(prediction: str, options: Sequence[str]) -> str | None:
     """Read what follows `final answer:`: a letter (`_mantis_letter`), else the answer as a whole is an option's text (Mantis-Eval)."""
+    if letter := _mantis_letter(prediction, options):
+        return letter
     said = prediction.strip()
     equal = [name for name, option in zip(_letters(options), options, strict=True) if _without_letter(option, name) == said]
-    return _mantis_letter(prediction, options) or (equal[0] if equal else None)
+    return equal[0] if equal else None
 
 
 def _mantis_letter(prediction: str, options: Sequence[str]) -> str | None:
