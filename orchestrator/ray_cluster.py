@@ -27,7 +27,7 @@ def connect(settings: Settings) -> None:
     """Start a local cluster with a token of its own, or join the one of the settings.
 
     Raises:
-        OrchestratorError: the cluster does not answer.
+        OrchestratorError: the cluster does not answer, or did not start within the 30 s that Ray gives it.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": "ablate"}
@@ -45,6 +45,11 @@ def connect(settings: Settings) -> None:
         where = settings.ray_address or "a local cluster"
         raise OrchestratorError(f"Ray: {where} does not answer: {error}\n"
                                 "hint: ABLATE_RAY_ADDRESS names a standing cluster, empty starts one here") from error
+    except Exception as error:
+        if type(error) is not Exception:  # for a start that takes too long Ray has no type of its own
+            raise
+        raise OrchestratorError(f"Ray: a local cluster did not start: {error}\n"
+                                "hint: the machine may be too busy; nothing is lost, run the same command again") from error
     _logger.debug("Ray is up: %s", ray.cluster_resources())
 
 

@@ -12,6 +12,7 @@ from orchestrator.driver import Exit, drive
 from orchestrator.errors import OrchestratorError
 from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
+from orchestrator.ray_cluster import connect
 from orchestrator.ray_executor import RayExecutor
 from orchestrator.ray_slot import Slot
 from orchestrator.search import Observed, propose, propose_from
@@ -172,6 +173,18 @@ def test_the_real_worker_is_what_a_slot_uses_by_itself(executor, order):
 def test_a_cluster_that_does_not_answer_is_an_error_with_a_hint(ray_home):
     with pytest.raises(OrchestratorError, match=r"Ray: nonsense does not answer(.|\n)*hint: ABLATE_RAY_ADDRESS"):
         RayExecutor(toy_settings(ray_home, ray_address="nonsense"))
+
+
+@pytest.mark.parametrize(("raised", "expected"), [
+    (Exception("The current node timed out."), (OrchestratorError, r"did not start: The current node timed out(.|\n)*hint: the machine")),
+    (KeyError("a fault of ours"), (KeyError, "a fault of ours"))])
+def test_a_start_that_takes_too_long_is_said_and_other_faults_are_passed_on(tmp_path, monkeypatch, raised, expected):
+    def fail(**_):
+        raise raised
+
+    monkeypatch.setattr(ray, "init", fail)
+    with pytest.raises(expected[0], match=expected[1]):
+        connect(toy_settings(tmp_path))
 
 
 def test_a_study_survives_its_dying_workers(executor, tmp_path, monkeypatch):
