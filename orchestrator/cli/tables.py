@@ -149,7 +149,7 @@ def _verdict(results: Results) -> Text:
 
 def _claim(outcome: str, sentence: str) -> Text:
     style = {"supported": "green", "contradicted": "red"}.get(outcome, "yellow")
-    return Text.assemble(("claim:   ", "bold"), (outcome, style), f"  {sentence}")
+    return Text.assemble(("claim:   ", "bold"), (outcome, style), f"  {sentence.removeprefix(f'{outcome.capitalize()}: ')}")
 
 
 def _search_lines(results: Results) -> list[str]:
