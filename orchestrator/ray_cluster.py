@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+from types import TracebackType
 from typing import Any
 
 import ray
@@ -40,17 +41,26 @@ def connect(settings: Settings) -> None:
         # "local": with no address Ray would join whatever cluster another program left running on this machine.
         options |= {"address": "local", "num_cpus": settings.slots, "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
     try:
-        ray.init(**options)
+        with _TimedStart():
+            ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = settings.ray_address or "a local cluster"
         raise OrchestratorError(f"Ray: {where} does not answer: {error}\n"
                                 "hint: ABLATE_RAY_ADDRESS names a standing cluster, empty starts one here") from error
-    except Exception as error:
-        if type(error) is not Exception:  # for a start that takes too long Ray has no type of its own
-            raise
-        raise OrchestratorError(f"Ray: a local cluster did not start: {error}\n"
-                                "hint: the machine may be too busy; nothing is lost, run the same command again") from error
     _logger.debug("Ray is up: %s", ray.cluster_resources())
+
+
+class _TimedStart:
+    """Names a start that took longer than the 30 s fixed in Ray, which has no type of its own for it; all else passes untouched."""
+
+    def __enter__(self) -> None:
+        """Watch the start."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
+        """Raise for a bare Exception, and for that alone."""
+        if kind is Exception:
+            raise OrchestratorError(f"Ray: a local cluster did not start: {error}\n"
+                                    "hint: the machine may be too busy; nothing is lost, run the same command again") from error
 
 
 def leaving_nodes() -> frozenset[str]:

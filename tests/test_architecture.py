@@ -66,11 +66,7 @@ DEFERRED = {("orchestrator/ray_slot.py", "orchestrator.worker"), ("orchestrator/
 # click's lazy group: a subcommand's module by a name from its own table.
 DYNAMIC = {"orchestrator/cli/lazy.py"}
 # The worker's border and the outbox's flusher.
-BROAD = {
-    "orchestrator/attempt.py": 1,            # whatever a stage raises becomes a record
-    "orchestrator/tracking/flusher.py": 1,   # whatever MLflow raises is kept and said again
-    "orchestrator/ray_cluster.py": 1,        # a start that times out is a bare Exception of Ray's; others are passed on
-}
+BROAD = {"orchestrator/attempt.py": 1, "orchestrator/tracking/flusher.py": 1}
 ENVIRONMENT = {
     "orchestrator/settings.py",      # the one reader
     "orchestrator/ray_cluster.py",   # what Ray reads from the environment of its children has to be put there
@@ -273,7 +269,7 @@ def test_torch_is_reached_through_the_worker_alone():
     assert loads_torch(MODULES) == []
 
 
-def test_only_the_named_borders_catch_everything():
+def test_only_the_two_named_borders_catch_everything():
     counts = {each.path: broad_handlers(each) for each in MODULES}
     assert {path: count for path, count in counts.items() if count > BROAD.get(path, 0)} == {}
 
