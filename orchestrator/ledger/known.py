@@ -20,8 +20,6 @@ from sqlalchemy import Connection, Engine, Select, bindparam, func, literal, sel
 from orchestrator.ledger import tables as t
 from orchestrator.states import LIVE_ATTEMPTS, LIVE_STAGES, AttemptState, StageState
 
-_CHUNK = 500
-"""Ids in one statement; engines limit the number of bound values."""
 _IMPORT = literal("import")
 
 
@@ -166,8 +164,8 @@ def stage_states(engine: Engine, stage_ids: Sequence[str]) -> dict[str, str]:
     """Return the state of each of these stages that the ledger holds."""
     states: dict[str, str] = {}
     with engine.connect() as connection:
-        for start in range(0, len(stage_ids), _CHUNK):
-            mine = t.stages.c.stage_id.in_(stage_ids[start:start + _CHUNK])
+        for start in range(0, len(stage_ids), t.CHUNK):
+            mine = t.stages.c.stage_id.in_(stage_ids[start:start + t.CHUNK])
             query = select(t.stages.c.stage_id, t.stages.c.state).where(mine)
             states.update({row.stage_id: row.state for row in connection.execute(query)})
     return states

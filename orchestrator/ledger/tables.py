@@ -33,6 +33,8 @@ from sqlalchemy.sql.functions import FunctionElement
 metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s",
                                        "uq": "uq_%(table_name)s_%(column_0_name)s", "ix": "ix_%(column_0_label)s"})
 
+CHUNK = 500
+"""Ids in one statement: engines limit the number of bound values."""
 CLOCK_SLACK_S = 5.0
 """How much further than its time-to-live a lease may reach ahead before the clock must have been set back."""
 

@@ -33,9 +33,6 @@ from orchestrator.states import (
     require,
 )
 
-_CHUNK = 500
-"""Stages of one query: engines limit the number of parameters."""
-
 
 def apply(tx: Fenced, fence: Fence, writes: Sequence[Write], *, attempt_ttl_s: float,
           artifact_of: Callable[[str, int], str]) -> None:
@@ -246,8 +243,8 @@ def _described(connection: Connection, stage_ids: Sequence[str]) -> dict[str, di
     """Return what tracking is told of each stage: kind, label, spec, flops, samples, parent_ids."""
     about, parents = _describing()
     found: dict[str, dict[str, Any]] = {}
-    for start in range(0, len(stage_ids), _CHUNK):
-        wanted = {"stage_ids": stage_ids[start:start + _CHUNK]}
+    for start in range(0, len(stage_ids), t.CHUNK):
+        wanted = {"stage_ids": stage_ids[start:start + t.CHUNK]}
         parent_ids: dict[str, list[str]] = defaultdict(list)
         for stage_id, parent_id in connection.execute(parents, wanted):
             parent_ids[stage_id].append(parent_id)
