@@ -22,7 +22,7 @@ from orchestrator.ledger.engine import reachable
 from orchestrator.ledger.reach import reach
 from orchestrator.ray_executor import RayExecutor
 from orchestrator.settings import Settings
-from orchestrator.tracking.flusher import Flusher
+from orchestrator.tracking.beside import Tracking
 
 __all__ = ["Driver", "DriverView", "Exit", "drive"]
 
@@ -46,10 +46,10 @@ def drive(settings: Settings, *, until: str | None = None, on_tick: Callable[[Dr
     arm(settings.failpoint)
     engine = reach(settings.ledger_url)
     driver = Driver(engine, settings, executor or RayExecutor)
-    flusher = Flusher(settings, engine)
+    tracking = Tracking(settings, engine)
     with _signals(driver.ask_to_stop) as restore:
         try:
-            return _loop(driver, flusher, until, on_tick, restore)
+            return _loop(driver, tracking, until, on_tick, restore)
         except LostLease as error:
             _logger.warning("%s", error)
             return Exit.FENCED
@@ -57,17 +57,17 @@ def drive(settings: Settings, *, until: str | None = None, on_tick: Callable[[Dr
             driver.close()
             if driver.was_driver:
                 with suppress(LedgerAway), reachable():
-                    flusher.flush_all(FLUSH_S)
-                flusher.stop()
+                    tracking.flush_all(FLUSH_S)
+                tracking.stop()
             engine.dispose()
 
 
-def _loop(driver: Driver, flusher: Flusher, until: str | None, on_tick: Callable[[DriverView], None] | None,
+def _loop(driver: Driver, tracking: Tracking, until: str | None, on_tick: Callable[[DriverView], None] | None,
           restore: Callable[[], None]) -> Exit:
     while True:
         try:
             with reachable():
-                ended = _round(driver, flusher, until, on_tick)
+                ended = _round(driver, tracking, until, on_tick)
         except LedgerAway as error:
             driver.wait_out(error)
             ended = None
@@ -78,9 +78,10 @@ def _loop(driver: Driver, flusher: Flusher, until: str | None, on_tick: Callable
             return ended
 
 
-def _round(driver: Driver, flusher: Flusher, until: str | None, on_tick: Callable[[DriverView], None] | None) -> Exit | None:
-    if driver.acquire():
-        flusher.start()
+def _round(driver: Driver, tracking: Tracking, until: str | None, on_tick: Callable[[DriverView], None] | None) -> Exit | None:
+    driver.acquire()
+    if driver.was_driver:
+        tracking.tend()
     driver.turn()
     _show(driver, on_tick)
     reached = driver.reached(until)

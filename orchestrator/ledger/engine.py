@@ -21,8 +21,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-# For its effect: MLflow loads the ORM in a thread of its own, and a statement of ours would meet it half loaded.
-import sqlalchemy.orm  # noqa: F401
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import ColumnElement, Connection, Double, Engine, bindparam, create_engine, event, inspect, make_url, select, text

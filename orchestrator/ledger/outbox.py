@@ -26,6 +26,18 @@ class Message:
     created_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """What is left when we stop waiting."""
+
+    num_left: int
+    """Messages in the outbox; the next driver sends them."""
+    num_refused: int
+    """Messages that MLflow will never take, for instance because its mlflow_run was deleted by hand."""
+    error: str
+    """The last failure, or ""."""
+
+
 def pending(engine: Engine, *, limit: int = 500) -> list[Message]:
     """Return unsent messages, oldest first, so that each subject's come in order."""
     query = select(t.tracking_outbox).where(t.tracking_outbox.c.sent_at.is_(None))

@@ -12,16 +12,17 @@ import random
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+# For its effect: MLflow would load the ORM in the thread, and a statement of this one would meet it half loaded.
+import sqlalchemy.orm  # noqa: F401
 
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.ledger import outbox, read
-from orchestrator.ledger.outbox import Message
+from orchestrator.ledger.outbox import Flushed, Message
 from orchestrator.ledger.reach import Engine
-from orchestrator.settings import Settings
+from orchestrator.settings import OFF, Settings
 from orchestrator.tracking.sink import Sink
 
-OFF = "off"
 POLL_S = 0.25
 """Seconds between looks into an empty outbox."""
 LONGEST_PAUSE_S = 60.0
@@ -29,18 +30,6 @@ CHUNK = 50
 """Subjects after which what was sent is noted; a crash sends at most these again."""
 BACKLOG = 1_000_000
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Flushed:
-    """What is left when we stop waiting."""
-
-    num_left: int
-    """Messages in the outbox; the next driver sends them."""
-    num_refused: int
-    """Messages that MLflow will never take, for instance because its mlflow_run was deleted by hand."""
-    error: str
-    """The last failure, or ""."""
 
 
 class Flusher:

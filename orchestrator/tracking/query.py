@@ -16,9 +16,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from orchestrator.errors import OrchestratorError, StudyError
-from orchestrator.settings import Settings, redact
+from orchestrator.settings import OFF, Settings, redact
 from orchestrator.tracking.content import STAGES
-from orchestrator.tracking.flusher import OFF
 from orchestrator.tracking.sink import client_of
 
 EXAMPLE = "metrics.knowledge > 20 and tags.arm = 'science=0.5'"

@@ -67,7 +67,12 @@ def test_a_kill_while_tracking_sends_loses_and_doubles_nothing(point, golden, ne
     from mlflow.tracking import MlflowClient
 
     settings = prepared(new_home(), "tracked")
-    assert killed_at(settings, "tracked", point, 1) == golden["tracked"].table
+    assert child(settings.model_copy(update={"failpoint": f"{point}:1:kill"}), "tracked") == 0  # kills who writes to MLflow, not the driver
+    assert found_in(settings) == golden["tracked"].table
+    engine = open_ledger(settings.ledger_url)
+    assert read.outbox_lag(engine) > 0
+    engine.dispose()
+    assert child(settings, "tracked") == 0
     client = MlflowClient(settings.mlflow_uri)
     ids = [each.experiment_id for each in client.search_experiments()]
     subjects = Counter(run.data.tags["subject"] for run in client.search_runs(ids) if "duplicate_of" not in run.data.tags)

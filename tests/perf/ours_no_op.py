@@ -5,6 +5,8 @@ scores, events and MLflow runs; Optuna proposes every arm from the ledger. Time 
 """
 
 import json
+import os
+import signal
 import sys
 import tempfile
 import time
@@ -12,12 +14,14 @@ import warnings
 from pathlib import Path
 
 import mlflow
+from sqlalchemy import func, select
 
 from model.manifest import publish
 from orchestrator.attempt import run_attempt
-from orchestrator.driver import drive
+from orchestrator.driver import DriverView, drive
 from orchestrator.ledger import open_ledger, read
-from orchestrator.plan import make_plan
+from orchestrator.ledger import tables as t
+from orchestrator.plan import Plan, make_plan
 from orchestrator.ray_executor import RayExecutor
 from orchestrator.settings import Settings
 from orchestrator.study import load_study
@@ -39,46 +43,37 @@ select: {{maximize: science-names}}
 
 
 def main(num_trials: int) -> None:
-    """Warm up with one study of two trials, then time one of many in the same workers."""
+    """Have one driver carry out a study of two trials, so that all is warm, then one of many; time the second."""
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder) / "home", slots=2)
-        workers = Warm(settings)
-        studies = (("warm", 80, 2), ("timed", 81, num_trials))
-        seconds = [timed(settings, workers, folder, name, steps, trials) for name, steps, trials in studies]
-        workers.end()
         engine = open_ledger(settings.ledger_url)
+        ids = [submit(engine, planned(folder, "warm", 80, 2))]
+        began: list[float] = []
+
+        def next_study(_: DriverView) -> None:
+            if all(read.study(engine, study_id).state == "COMPLETED" for study_id in ids) and not read.outbox_lag(engine):
+                if began:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                else:
+                    plan = planned(folder, "timed", 81, num_trials)
+                    began.append(time.time())
+                    ids.append(submit(engine, plan))
+
+        drive(settings, on_tick=next_study, executor=lambda each: RayExecutor(each, execute=carry_out))
+        with engine.connect() as connection:
+            ended = connection.execute(select(func.max(t.tracking_outbox.c.sent_at))).scalar_one()
         done = sum(trial.state == "SUCCEEDED" for trial in read.trials(engine, read.study(engine, "timed").study_id))
         mlflow.set_tracking_uri(settings.mlflow_uri)
         logged = len(mlflow.search_runs(experiment_names=["timed"], output_format="list"))
-    print(json.dumps({"trials": done, "mlflow_runs": logged, "seconds_per_trial": seconds[-1] / num_trials}))
+    print(json.dumps({"trials": done, "mlflow_runs": logged, "seconds_per_trial": (ended - began[0]) / num_trials}))
 
 
-def timed(settings: Settings, workers: "Warm", folder: str, name: str, steps: int, trials: int) -> float:
-    """Submit a search and drive it to its end; return the seconds."""
+def planned(folder: str, name: str, steps: int, trials: int) -> Plan:
+    """Plan a search."""
     path = Path(folder) / f"{name}.yaml"
     path.write_text(STUDY.format(name=name, steps=steps, trials=trials))
-    plan = make_plan(load_study(path), "tiny")
-    start = time.perf_counter()
-    engine = open_ledger(settings.ledger_url)
-    study_id = submit(engine, plan)
-    drive(settings, until=study_id, executor=lambda _: workers)
-    return time.perf_counter() - start
-
-
-class Warm(RayExecutor):
-    """Workers that stay for the next driver."""
-
-    def __init__(self, settings: Settings) -> None:
-        """Start Ray with stages that do nothing."""
-        super().__init__(settings, execute=carry_out)
-
-    def close(self) -> None:
-        """Stay."""
-
-    def end(self) -> None:
-        """Go."""
-        super().close()
+    return make_plan(load_study(path), "tiny")
 
 
 def carry_out(order, report, should_stop):

@@ -1,0 +1,37 @@
+"""The flusher's process: `python -m orchestrator.tracking.serve`, started and asked by `beside.py`.
+
+- It reads lines: the settings, then on each line the seconds to wait for an empty outbox, and answers each with a `Flushed`.
+- When its input ends, because the driver leaves or is gone, it ends after the message that it is sending.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+
+from orchestrator.failpoints import arm
+from orchestrator.ledger.reach import reach
+from orchestrator.settings import Settings
+from orchestrator.tracking.flusher import Flusher
+
+
+def main() -> None:
+    """Send what waits until standard input ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever else is printed is no answer
+    settings = Settings(**json.loads(sys.stdin.readline()))
+    arm(settings.failpoint)
+    engine = reach(settings.ledger_url)
+    flusher = Flusher(settings, engine)
+    flusher.start()
+    for line in sys.stdin:
+        answers.write(json.dumps(asdict(flusher.flush_all(float(line)))) + "\n")
+        answers.flush()
+    flusher.stop()
+    engine.dispose()
+
+
+if __name__ == "__main__":
+    main()
