@@ -15,7 +15,8 @@ VERSIONS = {
         "refer_ground", "recap", "sharegpt4v", "scene-qa", "scene-probe", "box-name", "name-box", "science-names", "scene-pairs",
         "scene-choice", "small-print", "line-values", "table-cells", "handwriting", "phrase-box", "science-diagram", "geometry",
         "geometry-choice", "markup-source", "which-image", "spot-difference", "film-moves", "words-text", "bound-words", "operators",
-        "scene-layout", "picture-choice", "picture-quality", "scene-talk", "scene-skills", "region-talk", "maths-read")},
+        "scene-layout", "picture-choice", "picture-quality", "scene-talk", "scene-skills", "region-talk", "maths-read",
+        "emoji-pictures")},
     **{name: 2 for name in (
         "general", "math", "code", "text_only", "text_mm1", "text_hq", "ocr", "form-fields", "chart-values", "drawn-sums", "sums-text",
         "screen-words", "science-choice", "table-facts", "same-or-not")},

@@ -22,6 +22,7 @@ WORKBENCH: tuple[Benchmark, ...] = (
     _benchmark("scene-pairs", "general", "mme", "MME", version=2, total="mme", group="category", groups=("existence",)),
     _benchmark("scene-choice", "general", "choice", "SEED-IMG"),
     _benchmark("scene-layout", "general", "realworldqa", "RealWorldQA", version=2),
+    _benchmark("emoji-pictures", "general", "choice", "SEED-IMG", in_average=False),
     _benchmark("form-fields", "text_rich", "anls", "DocVQA", num_items=200),
     _benchmark("small-print", "text_rich", "anls", "InfoVQA"),
     _benchmark("chart-values", "text_rich", "relaxed", "ChartQA", num_items=200),

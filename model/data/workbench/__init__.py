@@ -12,6 +12,7 @@ from model.data.samples import Item, Sample
 from model.data.workbench import (
     charts,
     documents,
+    emoji,
     general,
     geometry,
     handwriting,
@@ -53,6 +54,7 @@ ITEM_MAKERS: dict[str, Callable[..., Item]] = {
     "scene-pairs": general.scene_pairs_item,
     "scene-choice": general.scene_choice_item,
     "scene-layout": spatial.scene_layout_item,
+    "emoji-pictures": emoji.emoji_pictures_item,
     "form-fields": documents.form_fields_item,
     "small-print": documents.small_print_item,
     "chart-values": charts.chart_values_item,

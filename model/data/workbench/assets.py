@@ -1,6 +1,7 @@
-"""Real assets, packaged as text: English paragraphs, handwritten digits, emoji names. `assets.json` says whose they are.
+"""Real assets, packaged: English paragraphs, handwritten digits, emoji names and pictures. `assets.json` says whose they are.
 
-Each is split by asset: every tenth paragraph, digit and name belongs to test alone.
+Each text is split by asset: every tenth paragraph, digit and name belongs to test alone. Emoji pictures are in test alone;
+they are packaged since a machine's own font would draw other ones, or none.
 """
 
 from __future__ import annotations
@@ -10,9 +11,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 HERE = Path(__file__).parent
 DIGIT_SIDE = 8
 """Pixels of a side of a handwritten digit."""
+EMOJI_SIDE = 32
+"""Pixels of a side of an emoji."""
+EMOJI_COLUMNS = 16
+"""Emoji in a row of the sheet."""
 INK = "0123456789abcdefg"
 """One character for each of a pixel's 17 levels."""
 
@@ -42,6 +49,16 @@ def digits(split: str) -> dict[int, tuple[tuple[int, ...], ...]]:
     for line in _lines("digits.txt", split):
         found[int(line[0])].append(tuple(INK.index(level) for level in line[2:]))
     return {value: tuple(pictures) for value, pictures in found.items()}
+
+
+@cache
+def emoji_pictures() -> dict[str, Image.Image]:
+    """Return emoji of food, plants, animals, vehicles and pastimes: Unicode name in lower case -> picture, 32 x 32 px on white."""
+    names = (HERE / "emoji_pictures.txt").read_text(encoding="utf-8").splitlines()
+    with Image.open(HERE / "emoji.png") as file:
+        sheet = file.convert("RGB")
+    corners = [(number % EMOJI_COLUMNS * EMOJI_SIDE, number // EMOJI_COLUMNS * EMOJI_SIDE) for number in range(len(names))]
+    return {name: sheet.crop((x, y, x + EMOJI_SIDE, y + EMOJI_SIDE)) for name, (x, y) in zip(names, corners, strict=True)}
 
 
 def _lines(name: str, split: str) -> tuple[str, ...]:

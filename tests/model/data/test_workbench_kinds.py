@@ -3,9 +3,11 @@
 import hashlib
 import json
 import re
+import unicodedata
 from collections import Counter
 from random import Random
 
+import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageDraw
 from sklearn.datasets import load_digits
@@ -26,6 +28,7 @@ from model.data.workbench import (
     texts,
 )
 from model.images.layout import box_text
+from tests.model.data import emoji_sheet
 
 SPLITS = pytest.mark.parametrize("split", ["train", "test"])
 
@@ -47,7 +50,7 @@ def test_an_asset_is_the_one_that_the_manifest_describes(name):
 
 
 def test_every_packaged_asset_is_in_the_manifest():
-    assert {path.name for path in assets.HERE.glob("*.txt")} == set(assets.manifest())
+    assert {path.name for path in assets.HERE.iterdir() if path.suffix in (".txt", ".png")} == set(assets.manifest())
 
 
 def test_the_digits_are_those_of_scikit_learn():
@@ -59,6 +62,34 @@ def test_the_digits_are_those_of_scikit_learn():
 
 def digit_pairs(split):
     return [(value, picture) for value, pictures in assets.digits(split).items() for picture in pictures]
+
+
+@pytest.mark.skipif(not emoji_sheet.FONT.is_file(), reason="Debian's fonts-noto-color-emoji is not installed")
+def test_the_emoji_are_those_of_the_font():
+    characters = emoji_sheet.chosen()
+    assert list(assets.emoji_pictures()) == [unicodedata.name(each).lower() for each in characters]
+    theirs = np.asarray(emoji_sheet.sheet(characters), float)
+    with Image.open(assets.HERE / "emoji.png") as file:
+        ours = np.asarray(file.convert("RGB"), float)
+    assert ours.shape == theirs.shape
+    assert np.abs(ours - theirs).mean() < 4  # 128 colours for all
+
+
+def test_every_emoji_differs_from_every_other_and_fills_its_cell():
+    pictures = [np.asarray(each, float) for each in assets.emoji_pictures().values()]
+    assert all((each < 250).any(axis=2).mean() > 0.15 for each in pictures)
+    assert min(np.abs(a - b).mean() for i, a in enumerate(pictures) for b in pictures[:i]) > 5
+
+
+def test_an_emoji_is_shown_whole_and_its_name_is_the_answer():
+    for index in range(60):
+        item = make_item("emoji-pictures", index)
+        shown, name = np.asarray(item.images[0]), item.options["ABCD".index(item.references[0])]
+        y, x = (int(axis.min()) for axis in np.nonzero((shown < 255).any(axis=2)))
+        drawn_there, cell = (shown < 255).any(axis=2), (np.asarray(assets.emoji_pictures()[name]) < 255).any(axis=2)
+        top, left = (int(axis.min()) for axis in np.nonzero(cell))
+        assert (drawn_there[y - top:y - top + 32, x - left:x - left + 32] == cell).all()
+        assert len(set(item.options)) == 4
 
 
 @pytest.mark.parametrize("asset", [assets.english, assets.emoji_names, digit_pairs])
