@@ -5,9 +5,9 @@ from __future__ import annotations
 from model.evaluation.benchmark import Benchmark
 from model.evaluation.in_context import IN_CONTEXT, IN_CONTEXT_SUITES, TEXT_ONLY
 from model.evaluation.public import PUBLIC, PUBLIC_SUITES
-from model.evaluation.workbench import JUDGED, WORKBENCH, WORKBENCH_SUITES
+from model.evaluation.workbench import JUDGED, UNTRAINED, WORKBENCH, WORKBENCH_SUITES
 
-BENCHMARKS: dict[str, Benchmark] = {each.name: each for each in (*WORKBENCH, *JUDGED, *TEXT_ONLY, *IN_CONTEXT, *PUBLIC)}
+BENCHMARKS: dict[str, Benchmark] = {each.name: each for each in (*WORKBENCH, *JUDGED, *UNTRAINED, *TEXT_ONLY, *IN_CONTEXT, *PUBLIC)}
 
 SUITES: dict[str, tuple[str, ...]] = WORKBENCH_SUITES | IN_CONTEXT_SUITES | PUBLIC_SUITES
 """Named sets of benchmarks; a scale names one."""

@@ -22,7 +22,6 @@ WORKBENCH: tuple[Benchmark, ...] = (
     _benchmark("scene-pairs", "general", "mme", "MME", version=2, total="mme", group="category", groups=("existence",)),
     _benchmark("scene-choice", "general", "choice", "SEED-IMG"),
     _benchmark("scene-layout", "general", "realworldqa", "RealWorldQA", version=2),
-    _benchmark("emoji-pictures", "general", "choice", "SEED-IMG", in_average=False),
     _benchmark("form-fields", "text_rich", "anls", "DocVQA", num_items=200),
     _benchmark("small-print", "text_rich", "anls", "InfoVQA"),
     _benchmark("chart-values", "text_rich", "relaxed", "ChartQA", num_items=200),
@@ -61,8 +60,12 @@ JUDGED: tuple[Benchmark, ...] = (
 )
 """Open answers for a judge's model: without one they are not run."""
 
+UNTRAINED: tuple[Benchmark, ...] = (_benchmark("emoji-pictures", "general", "choice", "SEED-IMG", in_average=False),)
+"""What no training data of the workbench shows: a suite of its own, so that a study runs it only when it asks for it."""
+
 WORKBENCH_SUITES: dict[str, tuple[str, ...]] = {
     "workbench": tuple(each.name for each in WORKBENCH),
     "workbench-judged": tuple(each.name for each in (*WORKBENCH, *JUDGED)),
+    "workbench-untrained": tuple(each.name for each in UNTRAINED),
     "workbench-quick": ("scene-qa", "scene-probe", "scene-choice", "form-fields", "chart-values", "science-names", "science-choice"),
 }

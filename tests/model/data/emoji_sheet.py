@@ -13,12 +13,20 @@ from PIL import Image, ImageDraw, ImageFont
 from model.data.workbench import assets
 
 FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
+FONT_SHA256 = "e5899ed38b8ed83e08bd3ac5de09791e9d19d288333a796de1d35ad17396f1ec"
+"""Version 2.042; another version draws other pictures."""
 STRIKE = 109
 """The one size of the font's bitmaps."""
 BLOCKS = ((0x1F32D, 0x1F380), (0x1F3A0, 0x1F3C0), (0x1F400, 0x1F43F), (0x1F680, 0x1F6B3), (0x1F950, 0x1F96F), (0x1F980, 0x1F9AF))
 """Plants and food, pastimes, animals, vehicles, more food, more animals."""
-ALIKE = {"face", "oncoming", "symbol", "sign", "guide", "tram", "station", "metro", "light", "mouse", "trolleybus", "minibus", "bactrian"}
+ALIKE = {"face", "oncoming", "symbol", "sign", "guide", "tram", "station", "metro", "light", "mouse", "trolleybus", "minibus", "bactrian",
+         "spouting", "hatching"}
 """Words of names whose picture another picture resembles, or that say little."""
+
+
+def has_font() -> bool:
+    """Whether this very version of the font is installed."""
+    return FONT.is_file() and hashlib.sha256(FONT.read_bytes()).hexdigest() == FONT_SHA256
 
 
 def chosen() -> list[str]:
