@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -100,11 +100,11 @@ def _tabfact(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScore:
     return ItemScore(float(label == item.references[0]), float(contained == item.references[0]), label)
 
 
-def _choice(prediction: str, item: Item, _: ScoringConfig = DEFAULT, *, rule: str) -> ItemScore:
+def _choice(prediction: str, item: Item, _: ScoringConfig = DEFAULT, *, rule: str, gold: str = "") -> ItemScore:
     if not 2 <= len(item.options) <= MAX_OPTIONS:
         raise ValueError(f"{item.item_id}: {len(item.options)} options; allowed: 2 to {MAX_OPTIONS}")
     letter, lenient = choices.STRICT[rule](prediction, item.options), choices.lenient_letter(prediction, item.options)
-    right = item.references[0].strip("() ")
+    right = gold or item.references[0].strip("() ")
     return ItemScore(float(letter == right), float(lenient == right), letter)
 
 
@@ -121,7 +121,7 @@ def _realworldqa(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
 
 def _mantis(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
     if item.options:
-        return _choice(prediction, replace(item, references=(choices.gold_letter(item.references[0]),)), rule="mantis")
+        return _choice(prediction, item, rule="mantis", gold=choices.gold_letter(item.references[0]).strip("() "))
     said = choices.after_final_answer(prediction)
     is_same = said.lower() == item.references[0].strip("()\n ").lower()
     return ItemScore(float(is_same), text.contains(prediction, item.references), _words(said))

@@ -108,11 +108,14 @@ def ranked(prediction: str, options: Sequence[str]) -> str | None:
     text = prediction.strip()
     for mark in ",.!?;:'\"":
         text = text.strip(mark)
+    letters = [letter for letter in _letters(options) if letter in text]
+    if not letters:
+        return None
     padded, lowered = f" {text} ", f" {text.lower()} "
     announced = [place + len(phrase) for phrase in PHRASES if (place := lowered.find(phrase)) >= 0]
-    found = [each for letter in _letters(options) if letter in text for each in _forms(padded, letter, announced)]
-    found = found or [(0, text.rfind(letter), letter) for letter in _letters(options) if letter in text]
-    return max(found, key=lambda each: each[:2])[2] if found else None
+    found = [each for letter in letters for each in _forms(padded, letter, announced)]
+    found = found or [(0, text.rfind(letter), letter) for letter in letters]
+    return max(found, key=lambda each: each[:2])[2]
 
 
 def _forms(text: str, letter: str, announced: Sequence[int]) -> list[tuple[int, int, str]]:
