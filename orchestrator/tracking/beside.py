@@ -13,6 +13,7 @@ import select
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 from orchestrator.ledger import read
 from orchestrator.ledger.outbox import Flushed
@@ -107,11 +108,9 @@ class Tracking:
     def _write(self, line: str) -> None:
         if self._process is None or self._process.stdin is None:
             return
-        try:
+        with suppress(BrokenPipeError):  # it is dead: `_is_alive` will say so
             self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
-        except BrokenPipeError:  # it is dead: `_is_alive` will say so
-            return
 
 
 def as_line(settings: Settings) -> str:
@@ -124,7 +123,5 @@ def _close(process: subprocess.Popen[bytes]) -> None:
     """Close both pipes; what cannot be written any more is for nobody."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            try:
+            with suppress(BrokenPipeError):
                 pipe.close()
-            except BrokenPipeError:
-                continue
