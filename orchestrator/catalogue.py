@@ -131,7 +131,7 @@ class DataSets:
 
     def __init__(self, load_it: LoadCatalogue) -> None:
         """Remember how the catalogue is read."""
-        self._load, self._is_read = load_it, False
+        self._load, self.is_read = load_it, False
         self._catalogue: CatalogueConfig | None = None
         self._missing: dict[str, None] = {}
         self._known: dict[tuple[DataConfig, tuple[str, ...]], str] = {}
@@ -179,8 +179,8 @@ class DataSets:
         return {category: self.data_of(data, (category,))[1] for data, category in sorted(wanted, key=lambda each: each[1])}
 
     def _read(self) -> CatalogueConfig | None:
-        if not self._is_read:
-            self._catalogue, self._is_read = self._load(), True
+        if not self.is_read:
+            self._catalogue, self.is_read = self._load(), True
         return self._catalogue
 
 

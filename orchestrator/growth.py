@@ -13,31 +13,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import takewhile
 from typing import Any
 
 from orchestrator.analysis import selection, table
-from orchestrator.analysis.scores import TrialScores, trial_scores
 from orchestrator.arms import Arm
-from orchestrator.catalogue import catalogue_of
-from orchestrator.cost import known_before
 from orchestrator.errors import StudyError
-from orchestrator.ledger import read
-from orchestrator.ledger.known import Submitted, submitted
 from orchestrator.ledger.reach import Engine
-from orchestrator.ledger.rows import ArmRow, TrialRow
-from orchestrator.plan import Plan, Wanted, plan_arms
-from orchestrator.results import baseline_key, rule_of
-from orchestrator.schema import read as read_document
-from orchestrator.search import Observed, constraints, needs_torch, observe, propose, propose_from, violations
+from orchestrator.ledger.rows import TrialRow
+from orchestrator.plan import Plan, Wanted
+from orchestrator.results import rule_of
+from orchestrator.search import Observed, needs_torch, propose, propose_from
 from orchestrator.settings import Settings
 from orchestrator.states import TERMINAL_TRIALS
-from orchestrator.strict_yaml import Document
-from orchestrator.study import AddedSeeds, Pruning, Search, Study
+from orchestrator.study import AddedSeeds, Pruning, Search
+from orchestrator.study_record import Records, StudyRecord, candidates
 
 MOST_REFUSED = 64
 """Infeasible proposals in a row after which a search ends: its ranges hold nothing feasible that is new."""
@@ -60,11 +52,11 @@ class Step:
 
 
 class Growth:
-    """Finds the next step of any study; keeps nothing but proposals that are being made."""
+    """Finds the next step of any study; decides from its record alone, and keeps only proposals that are being made."""
 
     def __init__(self, engine: Engine, settings: Settings, call: Call) -> None:
         """Remember where to read, and who makes proposals that need torch."""
-        self._engine, self._settings, self._call = engine, settings, call
+        self._records, self._call = Records(engine, settings), call
         self._asked: dict[str, tuple[str, Future[Any]]] = {}
 
     @property
@@ -78,7 +70,13 @@ class Growth:
         Raises:
             StudyError: the library's recipe or scale is no longer the one that the study was submitted with.
         """
-        record = _Record(self._engine, study_id)
+        record = self._records.read(study_id)
+        step = self._next(record)
+        if step.is_over:
+            self._records.forget(study_id)
+        return step
+
+    def _next(self, record: StudyRecord) -> Step:
         if not record.study.grows:
             raise StudyError(record.row.name, 0, "the study has nothing to add: no search, and a fixed number of seeds")
         stopped, going_on = _judged(record)
@@ -91,7 +89,7 @@ class Growth:
         more = seeds_to_add(record)
         return Step(plan=self._planned(record, more)) if more else Step(is_over=True)
 
-    def _proposal(self, record: _Record, search: Search, stopped: Mapping[str, dict[str, Any]]) -> Step:
+    def _proposal(self, record: StudyRecord, search: Search, stopped: Mapping[str, dict[str, Any]]) -> Step:
         history = record.history(stopped)
         if needs_torch(search):
             levels = self._elsewhere(record, search, history)
@@ -106,7 +104,7 @@ class Growth:
         why = record.missed_before(plan)
         return Step(refused=(plan.arms[0], why), stopped=stopped) if why else Step(plan=plan, stopped=stopped)
 
-    def _elsewhere(self, record: _Record, search: Search, history: list[Observed]) -> list[dict[str, Any] | None] | None:
+    def _elsewhere(self, record: StudyRecord, search: Search, history: list[Observed]) -> list[dict[str, Any] | None] | None:
         """Return the proposal in a list once it is there; one made from an older record is thrown away."""
         state, study_id = repr(history), record.row.study_id
         asked = self._asked.get(study_id)
@@ -122,98 +120,18 @@ class Growth:
             raise StudyError(record.row.name, 0, f"no proposal by {search.sampler}: {error}")
         return [asked[1].result()]
 
-    def _planned(self, record: _Record, wanted: Sequence[Wanted]) -> Plan:
-        row, settings = record.row, self._settings
-        plan = plan_arms(record.study, row.scale, wanted, selections=row.spec.get("selections"),
-                         checkpoints=settings.home / "checkpoints", catalogue=partial(catalogue_of, settings))
+    def _planned(self, record: StudyRecord, wanted: Sequence[Wanted]) -> Plan:
+        row, plan = record.row, self._records.planner(record).plan(wanted)
         if plan.spec_hash != row.spec_hash:
             raise StudyError(row.name, 0, f"recipe {record.study.recipe} or scale {row.scale} changed since the study was "
                              "submitted", "submit it again with --update; finished stages are found again")
         return plan
 
 
-class _Record:
-    """A study's arms, trials and scores, as the ledger has them now."""
-
-    def __init__(self, engine: Engine, study_id: str) -> None:
-        self.row: Submitted = submitted(engine, study_id)
-        self.study: Study = read_document(Study, Document(self.row.name, self.row.spec["study"], {}))
-        self.rows: list[TrialRow] = read.trials(engine, study_id)
-        self.scores: list[TrialScores] = trial_scores(self.rows, read.scores(engine, study_id))
-        self.arms = read.arms(engine, study_id)
-        self.baseline = baseline_key(self.study, _candidates(self.arms))
-
-    @property
-    def is_open(self) -> bool:
-        """Whether any trial is still to end."""
-        return any(row.state not in TERMINAL_TRIALS for row in self.rows)
-
-    @property
-    def num_proposed(self) -> int:
-        """Arms that a search proposed, the baseline not counted."""
-        return sum(arm.key != self.baseline and not arm.is_refused for arm in self.arms)
-
-    @property
-    def num_refused_last(self) -> int:
-        """How many proposals in a row, up to the last one, missed a constraint before training."""
-        return sum(1 for _ in takewhile(lambda arm: arm.is_refused, reversed(self.arms)))
-
-    def missed_before(self, plan: Plan) -> dict[str, Any] | None:
-        """Return which constraint the plan's arm misses by what is known before training, None if it misses none."""
-        known = known_before(plan.trials[0].config)
-        baseline = next((known_before(row.config) for row in self.rows if row.arm_key == self.baseline), {})
-        for each in constraints(self.study):
-            if each.is_known(known, baseline) and not each.is_met(known[each.metric], baseline):
-                value = known[each.metric]
-                return {"constraint": each.text, "metric": each.metric, "value": value,
-                        "violations": list(violations(self.study, known, baseline)),
-                        "reason": f"infeasible before training: {each.text}, and it has {value:.4g}"}
-        return None
-
-    def means(self, arm_key: str, rung: int = 0) -> dict[str, float]:
-        """Return the means over an arm's seeds at a rung, once all of them are over."""
-        mine = [(row, each) for row, each in zip(self.rows, self.scores, strict=True)
-                if row.arm_key == arm_key and row.rung == rung]
-        if any(row.state not in TERMINAL_TRIALS for row, _ in mine):
-            return {}
-        return _means([each.metrics for _, each in mine])
-
-    def observed(self, arm_key: str, rung: int = 0) -> Observed:
-        """Return what a search learns from an arm at a rung."""
-        levels = next(arm.levels for arm in self.arms if arm.key == arm_key)
-        baseline = self.means(self.baseline, rung) if self.baseline else {}
-        return observe(self.study, levels, self.means(arm_key, rung), baseline)
-
-    def history(self, stopped: Mapping[str, dict[str, Any]]) -> list[Observed]:
-        """Return all arms in the order of their proposal; those just stopped as stopped."""
-        reasons = {row.arm_key: row.stopped for row in self.rows if row.stopped} | dict(stopped)
-        found = []
-        for arm in self.arms:
-            if arm.is_refused:
-                missed = tuple((arm.stopped or {})["violations"])
-                found.append(Observed(levels=arm.levels, values=None, violations=missed, is_refused=True))
-                continue
-            why = reasons.get(arm.key)
-            each = self.observed(arm.key, why["rung"] if why else 0)
-            found.append(Observed(levels=each.levels, values=each.values, violations=each.violations,
-                                  stopped_at=why["rung"]) if why else each)
-        return found
-
-
-def _candidates(arms: Iterable[ArmRow]) -> list[selection.Candidate]:
-    return [selection.Candidate(key=arm.key, name=arm.name, levels=arm.levels) for arm in arms]
-
-
-def _means(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Average the metrics that every seed of an arm has."""
-    names = set.intersection(*(set(each) for each in seeds)) if seeds else set()
-    return {name: sum(each[name] for each in seeds) / len(seeds) for name in names}
-
-
 # ---- rungs ---------------------------------------------------------------------------------------------------------
 
 
-def _judged(record: _Record) -> tuple[dict[str, dict[str, Any]], list[Wanted]]:
+def _judged(record: StudyRecord) -> tuple[dict[str, dict[str, Any]], list[Wanted]]:
     """Judge the arms that wait at a rung: why each is stopped, or what it goes on with."""
     prune = record.study.search.prune if record.study.search else None
     stopped: dict[str, dict[str, Any]] = {}
@@ -231,7 +149,7 @@ def _judged(record: _Record) -> tuple[dict[str, dict[str, Any]], list[Wanted]]:
     return stopped, going_on
 
 
-def _waiting(record: _Record) -> list[tuple[str, int]]:
+def _waiting(record: StudyRecord) -> list[tuple[str, int]]:
     """Return the arms whose newest rung is over and that were not judged there, with the rung."""
     rungs: dict[str, list[TrialRow]] = {}
     for row in record.rows:
@@ -241,7 +159,7 @@ def _waiting(record: _Record) -> list[tuple[str, int]]:
             if all(row.rung > 0 and row.state in TERMINAL_TRIALS for row in mine)]
 
 
-def _why_stopped(record: _Record, prune: Pruning, arm_key: str, rung: int) -> dict[str, Any] | None:
+def _why_stopped(record: StudyRecord, prune: Pruning, arm_key: str, rung: int) -> dict[str, Any] | None:
     """Return why an arm is given up at a rung, None if it goes on."""
     signs = [1.0 if way == "maximize" else -1.0 for _, way in record.study.objectives]
     own = record.observed(arm_key, rung)
@@ -271,13 +189,13 @@ def _is_better(a: Observed, b: Observed, signs: Sequence[float]) -> bool:
 # ---- seeds where they matter ---------------------------------------------------------------------------------------
 
 
-def seeds_to_add(record: _Record) -> list[Wanted]:
+def seeds_to_add(record: StudyRecord) -> list[Wanted]:
     """Return further seeds for the arms that the rule cannot yet tell apart; nothing once it can, or at the cap."""
     seeds = record.study.seeds
     if not isinstance(seeds, AddedSeeds):
         return []
     whole = [each for row, each in zip(record.rows, record.scores, strict=True) if row.rung == 0]
-    arms = _candidates(arm for arm in record.arms if any(each.arm_key == arm.key for each in whole))
+    arms = candidates(arm for arm in record.arms if any(each.arm_key == arm.key for each in whole))
     verdict = selection.select(rule_of(record.study, record.baseline), arms, table.measured(whole))
     if verdict.kind != "underpowered" or len(verdict.tied) < 2:
         return []

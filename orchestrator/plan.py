@@ -33,7 +33,7 @@ from orchestrator.trial_config import STAGES, Resolver, TrialConfig
 _PROSE = ("question", "source", "note", "about", "resources", "budget", "predictions")
 Verdicts = Mapping[str, Mapping[str, str]]
 """Study -> kind and sentence of its verdict, and its id."""
-__all__ = ["Arm", "Plan", "Stage", "Trial", "make_plan", "plan_arms"]
+__all__ = ["Arm", "Plan", "Stage", "Trial", "Planner", "Wanted", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,8 @@ def make_plan(study: Study, scale_name: str, *, selections: Selections | None = 
     Raises:
         StudyError: what is wrong, with file and line.
     """
-    return _Context(study, scale_name, selections, checkpoints, catalogue, verdicts).plan(None)
+    planner = Planner(study, scale_name, selections=selections, verdicts=verdicts, checkpoints=checkpoints, catalogue=catalogue)
+    return planner.plan(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,27 +126,23 @@ class Wanted:
     rung: int = 0
 
 
-def plan_arms(study: Study, scale_name: str, wanted: Iterable[Wanted], *, selections: Selections | None = None,
-              checkpoints: Path | None = None, catalogue: LoadCatalogue = no_catalogue) -> Plan:
-    """Plan what a study grows by; seeds enter where they enter in the whole study."""
-    return _Context(study, scale_name, selections, checkpoints, catalogue).plan(wanted)
-
-
 _Asked = tuple[Arm, TrialConfig, tuple[int, ...], int]
 """Arm, its configuration, seeds, rung."""
 
 
-class _Context:
-    """A study with its recipe and scale read, and the place where its seeds enter."""
+class Planner:
+    """A study with its recipe and scale read, and the place where its seeds enter: plans any of its trials."""
 
-    def __init__(self, study: Study, scale_name: str, selections: Selections | None, checkpoints: Path | None,
-                 catalogue: LoadCatalogue, verdicts: Verdicts | None = None) -> None:
+    def __init__(self, study: Study, scale_name: str, *, selections: Selections | None = None, verdicts: Verdicts | None = None,
+                 checkpoints: Path | None = None, catalogue: LoadCatalogue = no_catalogue) -> None:
+        """Read what all plans of the study share; arguments and errors as for `make_plan`."""
         self._study, self._scale = study, load_scale(scale_name)
         self._taken = {"selections": dict(selections), "verdicts": dict(verdicts or {})} if selections else {}
         self._resolver = Resolver(study, self._scale, _recipe(study), selections, checkpoints)
         self._checkpoints = checkpoints
         designed = designed_arms(study)
         configs = [self._resolve(arm) for arm in (*designed, *probes(study))]
+        self._configs = configs
         self._designed = list(zip(designed, configs, strict=False))
         self._probed = configs[len(designed):]
         self._seed_enters = seed_entry(study, configs)
@@ -153,8 +150,13 @@ class _Context:
         self._data = self._data_sets.contents((config.data, tuple(shares(train.mixture)))  # type: ignore[attr-defined]
                                               for config in configs for train in config.stages.values())
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether files of the operator went in, which may change: its catalogue, or its checkpoints."""
+        return self._data_sets.is_read or any((config.start or "").startswith("operator:") for config in self._configs)
+
     def plan(self, wanted: Iterable[Wanted] | None) -> Plan:
-        """Plan these trials, or those that the study writes."""
+        """Plan these trials, with their seeds where they enter in the whole study; None: those that the study writes."""
         asked = self._written() if wanted is None else [self._known(each) for each in wanted]
         builder = StageBuilder(self._seed_enters, self._checkpoints, self._data_sets, workers=self._scale.resources.workers)
         trials = [self._trial(builder, arm, replace(config, seed=seed), rung)

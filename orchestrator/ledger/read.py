@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, case, distinct, func, literal, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, Engine, Row, Select, bindparam, case, distinct, func, literal, select
 
 from orchestrator.errors import StudyError
 from orchestrator.ledger import tables as t
@@ -46,26 +47,29 @@ def study(engine: Engine, name: str, scale: str | None = None) -> StudyRow:
 
 def arms(engine: Engine, study_id: str) -> list[ArmRow]:
     """Return the arms of a study in the order of the plan, then of their proposal."""
-    query = select(t.arms).where(t.arms.c.study_id == study_id).order_by(t.arms.c.number, t.arms.c.arm_key)
     with engine.connect() as connection:
         return [ArmRow(key=row.arm_key, name=row.name, levels=json.loads(row.levels), stopped=_json(row.stopped))
-                for row in connection.execute(query)]
+                for row in connection.execute(_arms(), {"study_id": study_id})]
 
 
-def trials(engine: Engine, study_id: str) -> list[TrialRow]:
-    """Return the trials of a study in the order of the plan."""
-    links = select(t.trial_stages.c.trial_key, t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
-    query = (select(t.trials, t.arms.c.name.label("arm_name"), t.arms.c.levels, t.arms.c.stopped)
-             .join(t.arms, (t.arms.c.study_id == t.trials.c.study_id) & (t.arms.c.arm_key == t.trials.c.arm_key))
-             .where(t.trials.c.study_id == study_id).order_by(t.trials.c.number))
+def trials(engine: Engine, study_id: str, configs: dict[str, Plain] | None = None) -> list[TrialRow]:
+    """Return the trials of a study in the order of the plan.
+
+    Args:
+        engine: the ledger.
+        study_id: of the study.
+        configs: trial key -> configuration, of those that the caller has already, since none ever changes; takes in the others.
+    """
+    links, query = _trials()
+    known = {} if configs is None else configs
     with engine.connect() as connection:
         stage_ids: dict[str, list[str]] = {}
-        for link in connection.execute(links.order_by(t.trial_stages.c.trial_key, t.trial_stages.c.position)):
+        for link in connection.execute(links, {"study_id": study_id}):
             stage_ids.setdefault(link.trial_key, []).append(link.stage_id)
         return [TrialRow(trial_key=row.trial_key, arm_key=row.arm_key, arm_name=row.arm_name, seed=row.seed,
-                         levels=json.loads(row.levels), state=row.state, config=json.loads(row.config),
-                         rung=row.rung, stopped=_json(row.stopped),
-                         stage_ids=tuple(stage_ids.get(row.trial_key, ()))) for row in connection.execute(query)]
+                         levels=json.loads(row.levels), state=row.state, config=_config(row, known),
+                         rung=row.rung, stopped=_json(row.stopped), stage_ids=tuple(stage_ids.get(row.trial_key, ())))
+                for row in connection.execute(query, {"study_id": study_id})]
 
 
 def stages(engine: Engine, study_id: str) -> list[StageRow]:
@@ -99,17 +103,8 @@ def stage_label(engine: Engine, stage_id: str) -> str | None:
 
 def scores(engine: Engine, study_id: str) -> list[ScoreRow]:
     """Return one row for each trial and benchmark that has a score."""
-    trial = (t.trials.c.trial_key, t.trials.c.arm_key, t.arms.c.name.label("arm_name"), t.trials.c.seed)
-    query = (select(*trial, t.scores)
-             .select_from(t.trial_stages)
-             .join(t.trials, (t.trials.c.study_id == t.trial_stages.c.study_id)
-                   & (t.trials.c.trial_key == t.trial_stages.c.trial_key))
-             .join(t.arms, (t.arms.c.study_id == t.trials.c.study_id) & (t.arms.c.arm_key == t.trials.c.arm_key))
-             .join(t.scores, t.scores.c.stage_id == t.trial_stages.c.stage_id)
-             .where(t.trial_stages.c.study_id == study_id)
-             .order_by(t.trials.c.number, t.trial_stages.c.position, t.scores.c.benchmark))
     with engine.connect() as connection:
-        return [ScoreRow(**row._mapping) for row in connection.execute(query)]
+        return [ScoreRow(**row._mapping) for row in connection.execute(_scores(), {"study_id": study_id})]
 
 
 def events(engine: Engine, study_id: str | None = None, limit: int = 100) -> list[EventRow]:
@@ -148,7 +143,13 @@ def outbox_lag(engine: Engine) -> int:
 def bell(engine: Engine) -> int:
     """Return the counter that moves when a person submits, pauses, resumes or cancels."""
     with engine.connect() as connection:
-        return connection.execute(select(t.driver_lease.c.bell)).scalar() or 0
+        return connection.execute(_bell()).scalar() or 0
+
+
+def _config(row: Row[Any], known: dict[str, Plain]) -> Plain:
+    if row.trial_key not in known:
+        known[row.trial_key] = json.loads(row.config)
+    return known[row.trial_key]
 
 
 def _stage(row: Row[Any]) -> StageRow:
@@ -202,3 +203,42 @@ def _study(row: Row[Any]) -> StudyRow:
                     ended_at=row.ended_at, requested_stages=row.requested_stages, priority=row.priority,
                     max_slots=row.max_slots, estimate=_json(row.estimate), grows=row.grows, num_arms=0, num_trials=0,
                     trials_done=0, stages_total=0, stages_done=0, stages_running=0, stages_failed=0)
+
+
+# ---- statements, built once: those that a driver reads again and again ---------------------------------------------
+
+
+@cache
+def _bell() -> Select[Any]:
+    return select(t.driver_lease.c.bell)
+
+
+@cache
+def _arms() -> Select[Any]:
+    return select(t.arms).where(t.arms.c.study_id == bindparam("study_id")).order_by(t.arms.c.number, t.arms.c.arm_key)
+
+
+@cache
+def _trials() -> tuple[Select[Any], Select[Any]]:
+    """Return the statements for the stages of a study's trials, and for the trials."""
+    links = t.trial_stages.c
+    study_id: BindParameter[str] = bindparam("study_id")
+    return (select(links.trial_key, links.stage_id).where(links.study_id == study_id).order_by(links.trial_key, links.position),
+            select(t.trials, t.arms.c.name.label("arm_name"), t.arms.c.levels, t.arms.c.stopped)
+            .join(t.arms, _of_arm()).where(t.trials.c.study_id == study_id).order_by(t.trials.c.number))
+
+
+@cache
+def _scores() -> Select[Any]:
+    links = t.trial_stages.c
+    return (select(t.trials.c.trial_key, t.trials.c.arm_key, t.arms.c.name.label("arm_name"), t.trials.c.seed, t.scores)
+            .select_from(t.trial_stages)
+            .join(t.trials, (t.trials.c.study_id == links.study_id) & (t.trials.c.trial_key == links.trial_key))
+            .join(t.arms, _of_arm())
+            .join(t.scores, t.scores.c.stage_id == links.stage_id)
+            .where(links.study_id == bindparam("study_id"))
+            .order_by(t.trials.c.number, links.position, t.scores.c.benchmark))
+
+
+def _of_arm() -> ColumnElement[bool]:
+    return (t.arms.c.study_id == t.trials.c.study_id) & (t.arms.c.arm_key == t.trials.c.arm_key)

@@ -19,7 +19,7 @@ from orchestrator.ledger import read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.known import keep_estimate
-from orchestrator.plan import _Context
+from orchestrator.plan import Planner
 from orchestrator.results import study_results
 from orchestrator.schema import Resources
 from orchestrator.study import Budget
@@ -98,7 +98,7 @@ def test_what_was_computed_and_published_is_counted_and_stops_the_study(settings
 
 @pytest.mark.parametrize("limit", ["flops", "checkpoint_gb"])
 def test_flops_and_checkpoints_pause_a_study(settings, ledger, planned, monkeypatch, limit):
-    monkeypatch.setattr(_Context, "_check_budget", lambda *_: None)
+    monkeypatch.setattr(Planner, "_check_budget", lambda *_: None)
     study_id = submit(ledger, planned(with_budget(f"{{{limit}: 0.0000015}}")))
     assert drive(settings, until=study_id, executor=lambda _: InlineExecutor(publishing)) is Exit.PAUSED
     row = read.study(ledger, study_id)

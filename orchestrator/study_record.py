@@ -1,0 +1,152 @@
+"""A study's arms, trials and scores as the ledger has them now: what its growth is decided from.
+
+- A search asks for them before each proposal. What no later proposal can change is kept between two of them: the study as it
+  was written, its planner, and the trials' configurations.
+- A planner that read files of the operator is made anew each time, so that a file that changed is noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import takewhile
+from typing import Any
+
+from orchestrator.analysis import selection
+from orchestrator.analysis.scores import TrialScores, trial_scores
+from orchestrator.catalogue import catalogue_of
+from orchestrator.cost import known_before
+from orchestrator.ledger import read
+from orchestrator.ledger.known import Submitted, submitted
+from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.rows import ArmRow, TrialRow
+from orchestrator.plan import Plan, Planner
+from orchestrator.results import baseline_key
+from orchestrator.schema import read as read_document
+from orchestrator.search import Observed, constraints, observe, violations
+from orchestrator.settings import Settings
+from orchestrator.states import TERMINAL_TRIALS
+from orchestrator.strict_yaml import Document
+from orchestrator.study import Study
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What is known of a study whatever its trials do."""
+
+    spec: dict[str, Any]
+    study: Study
+    planner: Planner | None = None
+    configs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Trial key -> configuration."""
+
+
+class Records:
+    """Reads the records of studies that grow."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        """Remember where to read."""
+        self._engine, self._settings = engine, settings
+        self._kept: dict[str, _Kept] = {}
+
+    def read(self, study_id: str) -> StudyRecord:
+        """Return a study's record as it is now."""
+        row = submitted(self._engine, study_id)
+        kept = self._kept.get(study_id)
+        if kept is None or kept.spec != row.spec:
+            study = read_document(Study, Document(row.name, row.spec["study"], {}))
+            kept = self._kept[study_id] = _Kept(row.spec, study)
+        return StudyRecord(self._engine, row, kept.study, kept.configs)
+
+    def planner(self, record: StudyRecord) -> Planner:
+        """Return who plans what the study grows by."""
+        kept, row = self._kept[record.row.study_id], record.row
+        if kept.planner is not None:
+            return kept.planner
+        planner = Planner(record.study, row.scale, selections=row.spec.get("selections"),
+                          checkpoints=self._settings.home / "checkpoints", catalogue=partial(catalogue_of, self._settings))
+        kept.planner = None if planner.reads_files else planner
+        return planner
+
+    def forget(self, study_id: str) -> None:
+        """Let go of a study that grows no more."""
+        self._kept.pop(study_id, None)
+
+
+class StudyRecord:
+    """A study's arms, trials and scores, as the ledger has them now."""
+
+    def __init__(self, engine: Engine, row: Submitted, study: Study, configs: dict[str, dict[str, Any]]) -> None:
+        """Read it; `configs` are the configurations that are known already, and takes in the others."""
+        self.row, self.study = row, study
+        self.rows: list[TrialRow] = read.trials(engine, row.study_id, configs)
+        self.scores: list[TrialScores] = trial_scores(self.rows, read.scores(engine, row.study_id))
+        self.arms = read.arms(engine, row.study_id)
+        self.baseline = baseline_key(self.study, candidates(self.arms))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether any trial is still to end."""
+        return any(row.state not in TERMINAL_TRIALS for row in self.rows)
+
+    @property
+    def num_proposed(self) -> int:
+        """Arms that a search proposed, the baseline not counted."""
+        return sum(arm.key != self.baseline and not arm.is_refused for arm in self.arms)
+
+    @property
+    def num_refused_last(self) -> int:
+        """How many proposals in a row, up to the last one, missed a constraint before training."""
+        return sum(1 for _ in takewhile(lambda arm: arm.is_refused, reversed(self.arms)))
+
+    def missed_before(self, plan: Plan) -> dict[str, Any] | None:
+        """Return which constraint the plan's arm misses by what is known before training, None if it misses none."""
+        known = known_before(plan.trials[0].config)
+        baseline = next((known_before(row.config) for row in self.rows if row.arm_key == self.baseline), {})
+        for each in constraints(self.study):
+            if each.is_known(known, baseline) and not each.is_met(known[each.metric], baseline):
+                value = known[each.metric]
+                return {"constraint": each.text, "metric": each.metric, "value": value,
+                        "violations": list(violations(self.study, known, baseline)),
+                        "reason": f"infeasible before training: {each.text}, and it has {value:.4g}"}
+        return None
+
+    def means(self, arm_key: str, rung: int = 0) -> dict[str, float]:
+        """Return the means over an arm's seeds at a rung, once all of them are over."""
+        mine = [(row, each) for row, each in zip(self.rows, self.scores, strict=True)
+                if row.arm_key == arm_key and row.rung == rung]
+        if any(row.state not in TERMINAL_TRIALS for row, _ in mine):
+            return {}
+        return _means([each.metrics for _, each in mine])
+
+    def observed(self, arm_key: str, rung: int = 0) -> Observed:
+        """Return what a search learns from an arm at a rung."""
+        levels = next(arm.levels for arm in self.arms if arm.key == arm_key)
+        baseline = self.means(self.baseline, rung) if self.baseline else {}
+        return observe(self.study, levels, self.means(arm_key, rung), baseline)
+
+    def history(self, stopped: Mapping[str, dict[str, Any]]) -> list[Observed]:
+        """Return all arms in the order of their proposal; those just stopped as stopped."""
+        reasons = {row.arm_key: row.stopped for row in self.rows if row.stopped} | dict(stopped)
+        found = []
+        for arm in self.arms:
+            if arm.is_refused:
+                missed = tuple((arm.stopped or {})["violations"])
+                found.append(Observed(levels=arm.levels, values=None, violations=missed, is_refused=True))
+                continue
+            why = reasons.get(arm.key)
+            each = self.observed(arm.key, why["rung"] if why else 0)
+            found.append(replace(each, stopped_at=why["rung"]) if why else each)
+        return found
+
+
+def candidates(arms: Iterable[ArmRow]) -> list[selection.Candidate]:
+    """Return the arms as a rule knows them."""
+    return [selection.Candidate(key=arm.key, name=arm.name, levels=arm.levels) for arm in arms]
+
+
+def _means(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Average the metrics that every seed of an arm has."""
+    names = set.intersection(*(set(each) for each in seeds)) if seeds else set()
+    return {name: sum(each[name] for each in seeds) / len(seeds) for name in names}
