@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Select, Table, Update, bindparam, case, select
+from sqlalchemy import BindParameter, Connection, Select, Table, Text, Update, bindparam, func, or_, select
 
 from orchestrator.errors import StaleWrite
 from orchestrator.ledger import tables as t
@@ -58,15 +58,10 @@ def apply(tx: Fenced, fence: Fence, writes: Sequence[Write], *, attempt_ttl_s: f
 def note_attempts(tx: Fenced, progress: Mapping[str, dict[str, Any]], alive: Iterable[str], *,
                   attempt_ttl_s: float) -> None:
     """Extend the leases of the attempts that are alive, and keep their last report for those who watch."""
-    live = t.attempts.c.state.in_(LIVE_ATTEMPTS)
-    ids = sorted(alive)
-    if not ids:
-        return
-    values: dict[str, Any] = {"lease_expires_at": tx.now + attempt_ttl_s}
-    reports = {attempt_id: dump(progress[attempt_id]) for attempt_id in ids if attempt_id in progress}
-    if reports:
-        values["progress"] = case(reports, value=t.attempts.c.attempt_id, else_=t.attempts.c.progress)
-    tx.connection.execute(t.attempts.update().where(t.attempts.c.attempt_id.in_(ids), live).values(values))
+    bound = [{"key_attempt_id": attempt_id, "new_lease_expires_at": tx.now + attempt_ttl_s,
+              "new_progress": dump(progress[attempt_id]) if attempt_id in progress else None} for attempt_id in sorted(alive)]
+    if bound:
+        tx.connection.execute(_noting(), bound)
 
 
 class _Writer:
@@ -212,6 +207,15 @@ def _short(failure: dict[str, Any] | None) -> dict[str, Any] | None:
 def _swapping(table: Table, keys: tuple[str, ...], names: tuple[str, ...]) -> Update:
     where = [table.c[name] == bindparam(f"key_{name}") for name in (*keys, "state")]
     return table.update().where(*where).values({name: bindparam(f"new_{name}") for name in (*names, "state")})
+
+
+@cache
+def _noting() -> Update:
+    attempts = t.attempts.c
+    is_live = or_(*(attempts.state == str(state) for state in sorted(LIVE_ATTEMPTS)))  # IN cannot be executed for many at once
+    return (t.attempts.update().where(attempts.attempt_id == bindparam("key_attempt_id"), is_live)
+            .values(lease_expires_at=bindparam("new_lease_expires_at"),
+                    progress=func.coalesce(bindparam("new_progress", type_=Text), attempts.progress)))
 
 
 @cache
