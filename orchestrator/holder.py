@@ -41,6 +41,8 @@ from orchestrator.states import LIVE_STUDIES, TERMINAL_STUDIES, AttemptState, St
 
 WAIT_S = 0.5
 """Longest wait for something to happen: how old the picture that `on_tick` sees may be."""
+LOOK_S = 0.1
+"""Seconds between two looks for the bell while nothing runs: how long a submitted study lies there."""
 BEAT_S = 1.0
 """Seconds between two writes of leases and progress while attempts run."""
 RETRY_S = 2.0
@@ -136,7 +138,7 @@ class Driver:
             self._wake.wait(WAIT_S)
             return
         if self._snapshot is not None and not self._pending:
-            self._wait()
+            (self._wait if self._crew.is_busy else self._rest)()
         if self._is_due():
             self.tick()
 
@@ -187,6 +189,14 @@ class Driver:
         else:
             self._wake.wait(WAIT_S)
             self._wake.clear()
+
+    def _rest(self) -> None:
+        """Wait while nothing runs, at most a moment: a person may ring, or ask to leave."""
+        until = time.monotonic() + WAIT_S
+        while time.monotonic() < until and not self._wake.wait(LOOK_S):
+            if read.bell(self._engine) != self._bell:
+                break
+        self._wake.clear()
 
     def _is_due(self) -> bool:
         """Say whether a tick could change anything; looks into the ledger only if nothing else says so."""

@@ -24,7 +24,7 @@ from orchestrator.settings import OFF, Settings
 from orchestrator.tracking.sink import Sink
 
 POLL_S = 0.25
-"""Seconds between looks into an empty outbox."""
+"""Seconds between two looks into the outbox, unless sending what the first one found takes longer."""
 LONGEST_PAUSE_S = 60.0
 CHUNK = 50
 """Subjects after which what was sent is noted; a crash sends at most these again."""
@@ -79,13 +79,14 @@ class Flusher:
 
     def _loop(self) -> None:
         while not self._stop.is_set():
+            began = time.monotonic()
             pause_s = self._turn()
             self._turned.set()
-            self._wake.wait(pause_s)
+            self._wake.wait(max(0.0, began + pause_s - time.monotonic()))
             self._wake.clear()
 
     def _turn(self) -> float:
-        """Send what waits; return the seconds until the next turn."""
+        """Send what waits; return the seconds until the next turn begins, counted from the beginning of this one."""
         try:
             self._send()
         except Exception as error:  # noqa: BLE001 (the flusher outlives whatever MLflow raises; nothing is lost by it)

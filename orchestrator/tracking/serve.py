@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -16,6 +17,9 @@ from orchestrator.ledger.reach import reach
 from orchestrator.settings import Settings
 from orchestrator.tracking.flusher import Flusher
 
+COLLECT_AFTER = 20_000
+"""Objects after which the collector looks for cycles: at its usual 700 it takes 6 % of what MLflow's store takes."""
+
 
 def main() -> None:
     """Send what waits until standard input ends."""
@@ -23,6 +27,8 @@ def main() -> None:
     os.dup2(2, 1)  # whatever else is printed is no answer
     settings = Settings(**json.loads(sys.stdin.readline()))
     arm(settings.failpoint)
+    gc.freeze()  # MLflow's modules are here to stay
+    gc.set_threshold(COLLECT_AFTER)
     engine = reach(settings.ledger_url)
     flusher = Flusher(settings, engine)
     flusher.start()
