@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -55,8 +55,29 @@ def identity(parts: Mapping[str, Any]) -> str:
 
 def digest(fragments: Mapping[str, str]) -> str:
     """Return the name of a stage whose parts are canonical JSON already."""
-    text = ",".join(f'"{name}":{fragment}' for name, fragment in sorted(fragments.items()))
-    return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()
+    return hashlib.sha256(f"{{{_members(fragments)}}}".encode()).hexdigest()
+
+
+def digest_but(fragments: Mapping[str, str], name: str) -> Callable[[str], str]:
+    """Return what takes the one part that is missing, as canonical JSON, and gives `digest` of all of them.
+
+    The stages that differ in this part alone are many, so the rest is put together once.
+    """
+    before = _members({each: fragment for each, fragment in fragments.items() if each < name})
+    after = _members({each: fragment for each, fragment in fragments.items() if each > name})
+    begun = hashlib.sha256(f'{{{before}{"," if before else ""}"{name}":'.encode())
+    end = f"{',' if after else ''}{after}}}"
+
+    def finished(fragment: str) -> str:
+        whole = begun.copy()
+        whole.update(f"{fragment}{end}".encode())
+        return whole.hexdigest()
+
+    return finished
+
+
+def _members(fragments: Mapping[str, str]) -> str:
+    return ",".join(f'"{name}":{fragment}' for name, fragment in sorted(fragments.items()))
 
 
 def canonical(value: object) -> str:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +22,7 @@ from orchestrator.artifacts import OPERATOR, PACKAGED, start_folder
 from orchestrator.catalogue import DataSets
 from orchestrator.cost import evaluation_flops, num_items, training_flops, training_memory
 from orchestrator.errors import StudyError
-from orchestrator.identity import VERSIONS, canonical, digest, identity
+from orchestrator.identity import VERSIONS, canonical, digest_but, identity
 from orchestrator.trial_config import STAGES, TrialConfig
 
 
@@ -54,8 +55,8 @@ class _Evaluation:
 
     benchmark: str
     spec: dict[str, Any]
-    fragments: dict[str, str]
-    """Canonical JSON of each part of the spec."""
+    digest: Callable[[str], str]
+    """Takes the id of the checkpoint's stage as canonical JSON, gives that of the evaluation."""
     flops: float
     num_items: int
 
@@ -88,7 +89,7 @@ class StageBuilder:
         for kind in config.stages:
             ids.append(self._training(kind, config, ids[-1] if ids else None, arm_name))
         trial = f"{arm_name} seed {config.seed}"
-        return (*ids, *(self._evaluate(each, ids[-1], trial) for each in self._evaluations(config)))
+        return (*ids, *self._evaluate(config, ids[-1], trial))
 
     def _import(self, start: str) -> str:
         if start in self._imports:
@@ -116,12 +117,14 @@ class StageBuilder:
                       training_memory(config.model, train, workers=self._workers))
         return stage_id
 
-    def _evaluate(self, evaluation: _Evaluation, parent_id: str, trial: str) -> str:
-        stage_id = digest({**evaluation.fragments, "parent_id": canonical(parent_id)})
-        if stage_id not in self.stages:
-            self._add(stage_id, "evaluate", {**evaluation.spec, "parent_id": parent_id}, parent_id,
-                      f"{evaluation.benchmark} {trial}", evaluation.flops, evaluation.num_items)
-        return stage_id
+    def _evaluate(self, config: TrialConfig, parent_id: str, trial: str) -> list[str]:
+        fragment, ids = canonical(parent_id), []
+        for each in self._evaluations(config):
+            ids.append(each.digest(fragment))
+            if ids[-1] not in self.stages:
+                self._add(ids[-1], "evaluate", {**each.spec, "parent_id": parent_id}, parent_id,
+                          f"{each.benchmark} {trial}", each.flops, each.num_items)
+        return ids
 
     def _evaluations(self, config: TrialConfig) -> tuple[_Evaluation, ...]:
         """Return the evaluations of a trial; those of most trials are the same but for the checkpoint."""
@@ -137,7 +140,8 @@ class StageBuilder:
             "kind": "evaluate", "version": f"{VERSIONS['evaluate']}.{BENCHMARKS[benchmark].version}", "benchmark": benchmark,
             "model": config.model, "config": evaluate, "data": data, "data_fingerprint": fingerprint}
         return _Evaluation(
-            benchmark=benchmark, spec=_spec(parts), fragments={name: canonical(value) for name, value in parts.items()},
+            benchmark=benchmark, spec=_spec(parts),
+            digest=digest_but({name: canonical(value) for name, value in parts.items()}, "parent_id"),
             flops=evaluation_flops(config.model, evaluate.images, benchmark, evaluate.num_items),
             num_items=num_items(benchmark, evaluate.num_items))
 

@@ -20,6 +20,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from model.config import Alpha, ContinualMixture, GroupWeights, PretrainMixture, SftMixture
 from model.data.taxonomy import GROUPS, SINGLE_IMAGE
@@ -139,6 +140,7 @@ class MixtureDraw:
         return (self._bound - 1 + self._bound * self._counts[i]) * self._spacing[i]
 
 
+@lru_cache(maxsize=4096)
 def _exact_shares(mixture: Mixture) -> dict[str, Fraction]:
     if isinstance(mixture, PretrainMixture):
         found = {"caption": mixture.caption, "interleaved": mixture.interleaved, f"text_{mixture.text_data}": mixture.text}

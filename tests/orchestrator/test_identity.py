@@ -11,7 +11,7 @@ from model import config as model_config
 from model.config import PRESETS, DataConfig, ImageConfig, PretrainConfig, SftConfig
 from model.plain import FieldError, build, to_plain
 from orchestrator import identity as identity_module
-from orchestrator.identity import canonical, stage_identity
+from orchestrator.identity import canonical, digest, digest_but, stage_identity
 
 ALPHA = st.floats(0, 10, allow_nan=False) | st.integers(0, 10)
 
@@ -120,3 +120,11 @@ def test_names_do_not_change_from_one_release_to_the_next() -> None:
         "decoder": {"width": 8, "layers": 1, "heads": 1, "kv_heads": 1, "mlp_width": 8, "vocabulary": 16, "context": 64},
     }
     assert stage_identity(spec(model=model)) == "6f146720945cd123f7dea47a4138ec860ee64479266783d0bb7cdd04baf35cd7"
+
+
+@given(st.dictionaries(st.text("abcz_", min_size=1), st.text(), min_size=1), st.randoms(use_true_random=False))
+def test_a_digest_finished_later_is_the_same(parts: dict[str, str], chance: random.Random) -> None:
+    fragments = {name: canonical(value) for name, value in parts.items()}
+    name = chance.choice(sorted(fragments))
+    others = {each: fragment for each, fragment in fragments.items() if each != name}
+    assert digest_but(others, name)(fragments[name]) == digest(fragments)
