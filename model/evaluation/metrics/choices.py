@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 from model.evaluation.metrics.text import normalised, without_punctuation
 
@@ -20,6 +22,8 @@ RANKED = (("({})", 6), ("{}.", 5), ("{}:", 4), ("{})", 3), ("{} ", 2))
 START_RANK, END_RANK, PHRASE_RANK = 10, 9, 7
 SAID = (r"(?i:\banswer(?:\s+is\b\s*:?|\s*:)(?:\s+option\b)?)", r"\\boxed\s*\{(?:\\text\s*\{)?", r"(?i:\boption\b)")
 """What announces a letter, for the lenient extractor."""
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_FINAL_ANSWER = re.compile(r"final answer:", re.IGNORECASE)
 PHRASES = (
     *(f"{the}{said} is" for said in ("answer", "correct answer", "best answer", "correct option", "best option", "choice", "correct choice")
       for the in ("", "the ")),
@@ -36,7 +40,7 @@ def ai2d(prediction: str, options: Sequence[str]) -> str | None:
     """Read a leading `X.`, else the whole answer without punctuation, whatever its case (lmms-eval's AI2D)."""
     leading = re.match(r"\s*([A-Z])\.", prediction)
     text = leading.group(1) if leading else prediction
-    return _valid(text.translate(str.maketrans("", "", string.punctuation)).upper(), options)
+    return _valid(text.translate(_NO_PUNCTUATION).upper(), options)
 
 
 def scienceqa(prediction: str, options: Sequence[str]) -> str | None:
@@ -68,7 +72,7 @@ def qbench2(prediction: str, options: Sequence[str]) -> str | None:
     if bracketed := _last(text, options, "({})"):
         return bracketed
     for form in ("{} ", "{}."):
-        found = [letter for letter in _letters(options) if form.format(letter) in text]
+        found = [letter for letter, written in _written(form, len(options)) if written in text]
         if found:
             return max(found, key=lambda letter: text.rfind(f" {letter} "))
     return _last_option(text, options)
@@ -146,6 +150,7 @@ def _mantis_letter(prediction: str, options: Sequence[str]) -> str | None:
     return _valid(marked.group(1) if marked else next((mark.upper() for mark in said if mark.isalpha()), ""), options)
 
 
+@lru_cache(maxsize=8192)
 def _without_letter(option: str, letter: str) -> str:
     """Return an option's text without the `X.`, `X:` or `(X)` before it."""
     mark = next((mark for mark in (f"{letter}.", f"{letter}:", f"({letter})") if option.startswith(mark)), "")
@@ -154,7 +159,7 @@ def _without_letter(option: str, letter: str) -> str:
 
 def after_final_answer(prediction: str) -> str:
     """Return the text after `final answer:` without outer white space, or all of it as it is."""
-    before, *after = re.split(r"final answer:", prediction, maxsplit=1, flags=re.IGNORECASE)
+    before, *after = _FINAL_ANSWER.split(prediction, maxsplit=1)
     return after[0].strip() if after else before
 
 
@@ -182,23 +187,46 @@ def lenient_letter(prediction: str, options: Sequence[str]) -> str | None:
     In this order: after "answer is" or "answer:", in a box, after "option"; the last "(X)"; a leading letter; the only
     stand-alone capital; the text of exactly one option. Small letters count only where no word could be meant.
     """
-    valid, text = _letters(options), prediction.strip()
-    letter = rf"[\s*\"'(\[]*([{valid}]\b|[{valid.lower()}](?=[.)\]}}*\"']|$))"
-    for said in SAID:
-        named = re.findall(said + letter, text)
+    text, patterns = prediction.strip(), _patterns(len(options))
+    for said in patterns.said:
+        named = said.findall(text)
         if named:
             return str(named[-1]).upper()
-    bracketed = re.findall(rf"\(([{valid}])\)", text)
+    bracketed = patterns.bracketed.findall(text)
     if bracketed:
         return str(bracketed[-1])
-    leading = re.match(rf"([{valid}])(?=$|[\s.):,])", text) or re.fullmatch(rf"([{valid.lower()}])[.):]?", text)
+    leading = patterns.leading.match(text) or patterns.small.fullmatch(text)
     if leading:
         return leading.group(1).upper()
-    alone = set(re.findall(rf"\b([{valid}])\b", text))
+    alone = set(patterns.alone.findall(text))
     if len(alone) == 1:
         return str(alone.pop())
-    equal = [name for name, option in zip(valid, options, strict=True) if normalised(option) == normalised(text)]
+    bare = normalised(text)
+    equal = [letter for letter, option in zip(_letters(options), options, strict=True) if _normalised_option(option) == bare]
     return equal[0] if len(equal) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Patterns:
+    """Where the lenient extractor finds the letters of so many options."""
+
+    said: tuple[re.Pattern[str], ...]
+    bracketed: re.Pattern[str]
+    leading: re.Pattern[str]
+    small: re.Pattern[str]
+    alone: re.Pattern[str]
+
+
+@lru_cache(maxsize=32)
+def _patterns(num_options: int) -> _Patterns:
+    valid = string.ascii_uppercase[:num_options]
+    letter = rf"[\s*\"'(\[]*([{valid}]\b|[{valid.lower()}](?=[.)\]}}*\"']|$))"
+    return _Patterns(said=tuple(re.compile(said + letter) for said in SAID), bracketed=re.compile(rf"\(([{valid}])\)"),
+                     leading=re.compile(rf"([{valid}])(?=$|[\s.):,])"), small=re.compile(rf"([{valid.lower()}])[.):]?"),
+                     alone=re.compile(rf"\b([{valid}])\b"))
+
+
+_normalised_option = lru_cache(maxsize=8192)(normalised)
 
 
 def _letters(options: Sequence[str]) -> str:
@@ -217,8 +245,18 @@ def _padded(prediction: str) -> str:
 
 def _last(text: str, options: Sequence[str], form: str) -> str | None:
     """Return the letter whose form stands last in the text."""
-    place, letter = max((text.rfind(form.format(letter)), letter) for letter in _letters(options))
-    return letter if place >= 0 else None
+    found, last = None, -1
+    for letter, written in _written(form, len(options)):
+        place = text.rfind(written)
+        if place > last:
+            found, last = letter, place
+    return found
+
+
+@lru_cache(maxsize=256)
+def _written(form: str, num_options: int) -> tuple[tuple[str, str], ...]:
+    """Return each letter, and the letter in that form."""
+    return tuple((letter, form.format(letter)) for letter in string.ascii_uppercase[:num_options])
 
 
 def _last_option(text: str, options: Sequence[str]) -> str | None:
