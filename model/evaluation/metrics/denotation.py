@@ -55,6 +55,7 @@ def denotes(prediction: str, gold: str) -> float:
     return float(len(wanted) == len(said) and all(any(value.matches(other) for other in said) for value in wanted))
 
 
+@lru_cache(maxsize=8192)
 def values(text: str) -> tuple[Value, ...]:
     """Read the distinct values between bars."""
     found: dict[Key, Value] = {}

@@ -71,15 +71,22 @@ def accuracy(prediction: str, answers: Sequence[str], form: str = "open_flamingo
     """
     if len(answers) < 2:
         raise ValueError(f"{len(answers)} annotators; allowed: 2 or more (TextVQA has 10)")
-    said, given = _one_line(prediction), [_one_line(answer) for answer in answers]
-    if form != "open_flamingo" or len(set(given)) > 1:
-        normalise = FORMS[form]
-        said, given = normalise(said), [normalise(answer) for answer in given]
+    said, (given, is_normalised) = _one_line(prediction), _given(tuple(answers), form)
+    if is_normalised:
+        said = FORMS[form](said)
     equal = [answer == said for answer in given]
     total = sum(equal)
     if not total:
         return 0.0
     return sum(min(1.0, (total - is_equal) / ENOUGH_ANNOTATORS) for is_equal in equal) / len(equal)
+
+
+@lru_cache(maxsize=8192)
+def _given(answers: tuple[str, ...], form: str) -> tuple[tuple[str, ...], bool]:
+    """Return what the annotators said, as it is compared, and whether it is normalised."""
+    given = tuple(_one_line(answer) for answer in answers)
+    is_normalised = form != "open_flamingo" or len(set(given)) > 1
+    return tuple(FORMS[form](answer) for answer in given) if is_normalised else given, is_normalised
 
 
 def _one_line(text: str) -> str:
