@@ -213,3 +213,15 @@ def test_server_that_is_down_at_first_loses_nothing(settings, engine, tmp_path, 
         assert len(runs(client, "stages")) == 1
     finally:
         server.stop()
+
+
+def test_every_connection_to_a_sqlite_store_has_mlflows_settings_and_ours(flusher, engine, client):
+    finish_trials(engine)
+    assert flusher.flush_all(30).num_left == 0
+    pool = client._tracking_client.store.engine
+    with pool.connect() as first, pool.connect() as second:  # MLflow's sessions are nested: one run takes several at once
+        for connection in (first, second):
+            found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+                     for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")]
+            assert found == ["wal", 1, 1, 20_000]
+            assert connection.exec_driver_sql("SELECT 'a' LIKE 'A'").scalar() == 0
