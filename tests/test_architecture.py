@@ -24,7 +24,7 @@ DOORS: dict[str, tuple[str, ...]] = {
             "orchestrator/ray_slot.py", "orchestrator/ray_train.py"),
     "optuna": ("orchestrator/search.py", "orchestrator/search/"),
     "mlflow": ("orchestrator/tracking/",),
-    "sqlalchemy": ("orchestrator/ledger/", "orchestrator/tracking/flusher.py"),  # the latter loads the ORM before MLflow's thread would
+    "sqlalchemy": ("orchestrator/ledger/", "orchestrator/tracking/sqlite_store.py"),  # the latter sets up MLflow's connections
     "alembic": ("orchestrator/ledger/",),
     "psycopg": ("orchestrator/ledger/",),
     "yaml": ("orchestrator/strict_yaml.py",),

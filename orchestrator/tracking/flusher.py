@@ -13,9 +13,6 @@ import threading
 import time
 from collections.abc import Sequence
 
-# For its effect: MLflow would load the ORM in the thread, and a statement of this one would meet it half loaded.
-import sqlalchemy.orm  # noqa: F401
-
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.ledger import outbox, read
 from orchestrator.ledger.outbox import Flushed, Message

@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import logging
 import math
-import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mlflow import environment_variables as mlflow_environment
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.store.db.utils import _get_managed_session_maker
 from mlflow.telemetry import set_telemetry_client
 from mlflow.tracking import MlflowClient
-from sqlalchemy import event
-from sqlalchemy.orm import sessionmaker
 
 from orchestrator.analysis.scores import suite_of
 from orchestrator.artifacts import Artifacts
 from orchestrator.failpoints import failpoint
 from orchestrator.ledger.outbox import Message
 from orchestrator.ledger.reach import Engine
+from orchestrator.tracking import sqlite_store
 from orchestrator.tracking.content import STAGES, Content, attempt_content, suite_of_tags, trial_content
 from orchestrator.tracking.known import Known
 from orchestrator.tracking.lineage import Lineage
@@ -63,23 +60,12 @@ class Sink:
         self._lineage = Lineage(self._client, engine, self._known, self._experiment(STAGES))  # opens the store, and migrates it once
         self._file = uri.removeprefix(SQLITE) if uri.startswith(SQLITE) else None
         if self._file:
-            self._quicken()
-
-    def _quicken(self) -> None:
-        """Make a SQLite store quick, by settings of its connections.
-
-        MLflow commits six times for each run: with a write-ahead log and `synchronous=NORMAL` only `sync` waits for the disk. Its own
-        three settings it makes anew in each session, nine times for each run, which takes a fifth of its time: they are
-        made once for each connection here, and its sessions are those that it gives other databases.
-        """
-        store = self._client._tracking_client.store
-        event.listen(store.engine, "connect", _set_up)
-        store.engine.dispose()  # connections from before
-        store.ManagedSessionMaker = _get_managed_session_maker(sessionmaker(bind=store.engine), "")
+            sqlite_store.quicken(self._client)
 
     def settle(self, message_ids: Sequence[int]) -> None:
         """Note in the ledger what arrived, once it is on the disk here."""
-        self._sync()
+        if self._file:
+            sqlite_store.sync(self._file)
         before, self._doubtful_until = self._doubtful_until, max(self._doubtful_until, *message_ids)  # if it fails, all is said again
         failpoint("flush.before_mark")
         lost = self._known.settle(message_ids)
@@ -87,12 +73,6 @@ class Sink:
         for ours, theirs in lost:
             if not ours.startswith(MODEL):  # another flusher made its own mlflow_run; a second model of a checkpoint harms nobody
                 self._client.set_tag(ours, "duplicate_of", theirs)
-
-    def _sync(self) -> None:
-        if self._file:
-            connection = sqlite3.connect(self._file)
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            connection.close()
 
     def deliver(self, messages: Sequence[Message]) -> int:
         """Send all that waits for one subject; return how many of its messages were refused for good.
@@ -175,11 +155,6 @@ class Sink:
                 self._client.restore_experiment(known.experiment_id)
             self._experiments[name] = known.experiment_id if known else self._client.create_experiment(name)
         return self._experiments[name]
-
-
-def _set_up(connection: Any, _record: Any) -> None:
-    for setting in ("busy_timeout=20000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "case_sensitive_like=true"):
-        connection.execute("PRAGMA " + setting)
 
 
 def client_of(uri: str) -> MlflowClient:

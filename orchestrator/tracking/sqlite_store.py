@@ -1,0 +1,39 @@
+"""MLflow's store in a SQLite file, made quick by the settings of its connections.
+
+- MLflow commits six times for each run: with a write-ahead log and `synchronous=NORMAL` only `sync` waits for the disk.
+- Three settings of its own it makes anew in each session, nine times for each run, which takes a fifth of its time. They are
+  made once for each connection here, and its sessions are those that it gives other databases.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from mlflow.store.db.utils import _get_managed_session_maker
+from mlflow.tracking import MlflowClient
+from sqlalchemy import event
+from sqlalchemy.orm import sessionmaker
+
+OURS = ("journal_mode=WAL", "synchronous=NORMAL")
+MLFLOWS = ("foreign_keys=ON", "busy_timeout=20000", "case_sensitive_like=true")
+
+
+def quicken(client: MlflowClient) -> None:
+    """Have all connections of the client's store set up once, and its sessions do without."""
+    store = client._tracking_client.store
+    event.listen(store.engine, "connect", _set_up)
+    store.engine.dispose()  # connections from before
+    store.ManagedSessionMaker = _get_managed_session_maker(sessionmaker(bind=store.engine), "")
+
+
+def sync(file: str) -> None:
+    """Wait until all that was committed is on the disk."""
+    connection = sqlite3.connect(file)
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    connection.close()
+
+
+def _set_up(connection: Any, _record: Any) -> None:
+    for setting in (*MLFLOWS, *OURS):
+        connection.execute("PRAGMA " + setting)
