@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -138,7 +138,7 @@ class Driver:
             self._wake.wait(WAIT_S)
             return
         if self._snapshot is not None and not self._pending:
-            (self._wait if self._crew.is_busy else self._rest)()
+            self._wait(self._is_rung)
         if self._is_due():
             self.tick()
 
@@ -183,20 +183,19 @@ class Driver:
             raise error
         self._wait()
 
-    def _wait(self) -> None:
+    def _wait(self, is_rung: Callable[[], bool] = lambda: False) -> None:
+        """Wait for the workers, or while nothing runs for a person, at most a moment."""
         if self._crew.is_busy:
             self._pending += self._crew.poll(WAIT_S)
-        else:
-            self._wake.wait(WAIT_S)
-            self._wake.clear()
-
-    def _rest(self) -> None:
-        """Wait while nothing runs, at most a moment: a person may ring, or ask to leave."""
+            return
         until = time.monotonic() + WAIT_S
         while time.monotonic() < until and not self._wake.wait(LOOK_S):
-            if read.bell(self._engine) != self._bell:
+            if is_rung():
                 break
         self._wake.clear()
+
+    def _is_rung(self) -> bool:
+        return read.bell(self._engine) != self._bell
 
     def _is_due(self) -> bool:
         """Say whether a tick could change anything; looks into the ledger only if nothing else says so."""
@@ -206,7 +205,7 @@ class Driver:
         has_waiting = bool(self._snapshot.index.queued)
         if time.monotonic() - self._beat_at >= (min(beat_s, WAIT_S) if has_waiting and self._has_room() else beat_s):
             return True
-        return read.bell(self._engine) != self._bell
+        return self._is_rung()
 
     def _has_room(self) -> bool:
         return len(self._crew.known) < self._settings.slots
