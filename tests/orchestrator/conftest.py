@@ -24,6 +24,18 @@ vary: {sft.mixture.alpha.science: [0, 0.1, 0.5]}
 seeds: 2
 select: {maximize: knowledge, baseline: {sft.mixture.alpha.science: 0}}
 """
+SEARCH = """
+name: searched
+question: How much?
+recipe: sft-ablation
+search:
+  trials: 4
+  parallel: 2
+  parameters: {sft.mixture.alpha.science: {float: [0.0, 1.0]}}
+seeds: 2
+select: {maximize: knowledge, baseline: {sft.mixture.alpha.science: 0}}
+"""
+"""A search of one parameter."""
 
 
 @pytest.fixture(scope="session")

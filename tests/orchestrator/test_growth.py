@@ -19,20 +19,10 @@ from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.verify import verify
 from orchestrator.results import study_results
 from orchestrator.submit import submit
+from tests.orchestrator.conftest import SEARCH
 from tests.toy import toy_settings
 
 PATH = "sft.mixture.alpha.science"
-SEARCH = """
-name: searched
-question: How much?
-recipe: sft-ablation
-search:
-  trials: 4
-  parallel: 2
-  parameters: {sft.mixture.alpha.science: {float: [0.0, 1.0]}}
-seeds: 2
-select: {maximize: knowledge, baseline: {sft.mixture.alpha.science: 0}}
-"""
 
 
 def scored(order, _report, _should_stop):

@@ -10,18 +10,9 @@ from orchestrator.plan import make_plan
 from orchestrator.study_record import Records
 from orchestrator.submit import submit
 from tests import corpora
+from tests.orchestrator.conftest import SEARCH
 from tests.toy import toy_settings
 
-SEARCH = """
-name: searched
-question: How much?
-recipe: sft-ablation
-search:
-  trials: 4
-  parameters: {sft.mixture.alpha.science: {float: [0.0, 1.0]}}
-seeds: 1
-select: {maximize: science-names, baseline: {sft.mixture.alpha.science: 0}}
-"""
 CATALOGUE = """
 kind: catalogue
 name: lab
@@ -70,7 +61,8 @@ def test_files_of_the_operator_are_looked_at_for_each_plan(ledger, write, checkp
     (tmp_path / "catalogue.yaml").write_text(CATALOGUE)
     settings = toy_settings(tmp_path, catalogue=tmp_path / "catalogue.yaml")
     records = Records(ledger, settings)
-    study = write(text=SEARCH + "set: {data.source: catalogue}\nevaluate: {benchmarks: [science-names]}\n")
+    own = "set: {data.source: catalogue}\nevaluate: {benchmarks: [science-names]}\n"
+    study = write(text=SEARCH.replace("knowledge", "science-names") + own)
     plan = make_plan(study, "tiny", catalogue=partial(catalogue_of, settings))
     record = records.read(submit(ledger, plan))
     known = records.planner(record).plan(None).spec_hash
