@@ -45,7 +45,7 @@ DOORS: dict[str, tuple[str, ...]] = {
                      "model/data/tokenizer.py", "model/data/conversation.py", "model/training/optimisers.py"),
     "lmms_eval": ("model/evaluation/lmms/",),
     "accelerate": ("model/evaluation/lmms/",),
-    "huggingface_hub": ("model/weights/reading.py",),
+    "huggingface_hub": ("model/hub.py",),
     "tokenizers": ("model/data/tokenizer.py",),
     "numpy": ("model/", "orchestrator/analysis/", "dashboard/charts.py"),
     "scipy": ("model/", "orchestrator/analysis/", "dashboard/charts.py"),

@@ -11,11 +11,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
+
+from model.hub import fetch_model
 
 FETCHED = ("*.safetensors", "*.json", "*.model", "*.txt")
 """Files of a hub repository that are fetched: weights, configurations, tokenizers."""
@@ -24,8 +24,6 @@ TRANSFORMERS_WEIGHTS, OPEN_CLIP_WEIGHTS = "model.safetensors", "open_clip_model.
 INDEX = "model.safetensors.index.json"
 """Where weights are several files, the file of each tensor."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-
-UNREACHABLE = (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError)
 
 
 def folder_of(name: str, *, cache: Path | None = None) -> Path:
@@ -43,10 +41,9 @@ def folder_of(name: str, *, cache: Path | None = None) -> Path:
         return path
     repository, _, revision = name.partition("@")
     try:
-        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=list(FETCHED), cache_dir=cache))
-    except UNREACHABLE as error:
-        raise ValueError(f"{name}: no such folder, and not to be had from the hub ({type(error).__name__}: {error})\n"
-                         "hint: a folder with config.json and model.safetensors, or owner/name[@revision]") from error
+        return fetch_model(repository, revision or None, patterns=FETCHED, cache=cache)
+    except ValueError as error:
+        raise ValueError(f"{name}: no such folder; {error}") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

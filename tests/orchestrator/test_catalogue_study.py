@@ -16,6 +16,7 @@ from orchestrator.cli import running
 from orchestrator.cli.main import main
 from orchestrator.executor import InlineExecutor
 from tests import corpora
+from tests.hub_server import COMMIT, HOST, hub_server
 
 STUDY = """
 name: own-data
@@ -96,17 +97,43 @@ def test_a_study_on_own_data_runs_to_its_verdict_and_reports_its_sources(lab):
     assert "nothing to do" in again.stderr
 
 
-def test_the_command_itself_runs_it_on_ray_from_json_parquet_and_tar(lab, monkeypatch):
-    monkeypatch.setenv("HOME", str(lab))  # Ray must not write into the user's
-    for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    command = [Path(sys.executable).parent / "ablate", "run", lab / "own-data.yaml", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+ON_THE_HUB = """
+    theirs: {own: true, layout: cauldron, hub: someone/charts, subset: charts, revision: "%s"}
+"""
+
+
+@pytest.fixture
+def with_a_hub(lab, monkeypatch):
+    """The same lab with a data set on a hub, and an environment in which commands ask that hub."""
+    corpora.cauldron(lab / "theirs", "general", 4, files=1)
+    with hub_server(lab) as hub:
+        hub.repositories["datasets/someone/charts"] = {"charts/train-00000-of-00001.parquet":
+                                                       (lab / "theirs" / "general-00000.parquet").read_bytes()}
+        for name, value in {**hub.environment(), "HOME": str(lab)}.items():  # neither Ray nor the hub's client may write into the user's
+            monkeypatch.setenv(name, value)
+        for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "HF_HOME"):
+            monkeypatch.delenv(name, raising=False)
+        catalogue = f"remote: {{schemes: [https], hosts: [{HOST}]}}\n" + CATALOGUE.replace("  science:", ON_THE_HUB % COMMIT + "  science:")
+        (lab / "catalogue.yaml").write_text(catalogue)
+        yield lab
+
+
+def command(*words):
+    return subprocess.run([Path(sys.executable).parent / "ablate", *words, "--json"], capture_output=True, text=True,
+                          cwd=Path(__file__).parents[2])
+
+
+def test_the_command_itself_runs_it_on_ray_from_json_parquet_tar_and_hub(with_a_hub):
+    lab = with_a_hub
+    checked = {each["name"]: each for each in json.loads(command("data", "check").stdout)["datasets"]}
+    assert (checked["theirs"]["is_ok"], checked["theirs"]["size"]) == (True, 4)
+    done = command("run", lab / "own-data.yaml")
     assert done.returncode == 0, done.stderr
     assert not (lab / ".ray").exists()  # the token is of the process, not of the user
     found = json.loads(done.stdout)
     assert found["counts"]["trials_done"] == 2
-    assert {row["source"] for row in found["data"] if row["samples"]} == {"general/LLaVA v1.5 GQA", "general/ours", "science/ScienceQA"}
+    assert {row["source"] for row in found["data"] if row["samples"]} == {"general/LLaVA v1.5 GQA", "general/ours", "general/theirs",
+                                                                           "science/ScienceQA"}
     said = [json.loads(path.read_text()) for path in (lab / "home" / "artifacts").rglob("result.json")]
     assert len(said) == 4
     assert os.getpid() not in {each["pid"] for each in said}

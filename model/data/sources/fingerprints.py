@@ -9,14 +9,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import uuid
-from pathlib import Path
 from typing import Any
 
 from model.data.declared import CatalogueConfig, RemoteConfig, SourceConfig
 from model.data.sources.files import FileVersion, content_hash, expand, listing
+from model.data.sources.kept import kept_text
 
 
 def category_content(catalogue: CatalogueConfig, category: str) -> list[Any]:
@@ -46,15 +43,5 @@ def _pictures(root: str, remote: RemoteConfig) -> str:
 
 def kept_hash(file: FileVersion, catalogue: CatalogueConfig) -> str:
     """Return the hash of a file, kept in the catalogue's cache under the file's version."""
-    if not catalogue.cache:
-        return content_hash(file, catalogue.remote)
-    key = hashlib.sha256(json.dumps([file.name, file.size, file.version]).encode()).hexdigest()
-    path = Path(catalogue.cache) / "hashes" / key
-    if path.exists():
-        return path.read_text()
-    found = content_hash(file, catalogue.remote)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex}")
-    temporary.write_text(found)
-    os.replace(temporary, path)
-    return found
+    return kept_text(lambda: content_hash(file, catalogue.remote), cache=catalogue.cache, kind="hashes",
+                     key=(file.name, file.size, file.version))

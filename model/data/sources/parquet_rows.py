@@ -3,7 +3,6 @@
 - `datasets` turns parquet into Arrow files once, in the operator's cache, and maps them into memory: any row at once, no copy.
 - Images stay bytes: they are decoded by `model.images.opening` alone. Scripts of a data set are never run (`datasets` 4 and
   later cannot).
-- The hub is reached only if the catalogue allows `huggingface.co`, and at a commit, not a name that moves.
 """
 
 from __future__ import annotations
@@ -18,35 +17,36 @@ import pyarrow.parquet
 from model.data.declared import RemoteConfig, SourceConfig
 from model.data.order import running_totals
 from model.data.sources.files import FileVersion, open_stream
+from model.data.sources.hub_files import hub_files
 from model.data.sources.reaching import UNREACHED
-
-HUB = "huggingface.co"
 
 
 class ParquetRows:
     """The rows of a source."""
 
     def __init__(self, config: SourceConfig, files: list[FileVersion], remote: RemoteConfig, cache: str) -> None:
-        """Open the rows; the first time, convert them."""
+        """Open the rows; the first time, fetch them from the hub if that is where they are, and convert them."""
         if config.image_prefix:
             raise ValueError("image_prefix is for JSON files")
         if not cache:
             raise ValueError("parquet needs a cache folder for what it is converted to")
         datasets.disable_progress_bars()
+        files = hub_files(config, remote, cache) if config.hub else files
         self._files, self._config = files, config
         self._ends = running_totals([_num_rows(file, remote) for file in files])
-        self._table = _undecoded(_hub(config, remote, cache) if config.hub else _files(files, cache))
+        self._table = _undecoded(_files(files, cache))
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self._table)
 
     def where(self, row: int) -> str:
-        """Return file and row, or data set and row."""
-        if self._config.hub:
-            return f"{self._config.hub}/{self._config.subset}@{self._config.revision[:8]}:{row}"
+        """Return file and row; of a file of the hub, its place there."""
         which = bisect_right(self._ends, row)
-        return f"{self._files[which].name}:{row - (self._ends[which - 1] if which else 0)}"
+        name, commit = self._files[which].name, self._config.revision
+        if self._config.hub:
+            name = f"{self._config.hub}@{commit[:8]}/{name.partition(f'/{commit}/')[2]}"
+        return f"{name}:{row - (self._ends[which - 1] if which else 0)}"
 
     def record(self, row: int) -> Mapping[str, Any]:
         """Read a row."""
@@ -67,16 +67,6 @@ def _files(files: list[FileVersion], cache: str) -> datasets.Dataset:
         return datasets.load_dataset("parquet", data_files=[file.name for file in files], split="train", cache_dir=cache)
     except (*UNREACHED, ValueError, datasets.exceptions.DatasetsError) as error:
         raise ValueError(f"{files[0].name}: not readable as parquet ({_reason(error)})") from error
-
-
-def _hub(config: SourceConfig, remote: RemoteConfig, cache: str) -> datasets.Dataset:
-    if HUB not in remote.hosts or "https" not in remote.schemes:
-        raise ValueError(f"hub data set {config.hub}: the catalogue does not allow https to {HUB}")
-    try:
-        return datasets.load_dataset(config.hub, config.subset or None, split=config.split, revision=config.revision,
-                                     cache_dir=cache)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise ValueError(f"hub data set {config.hub} {config.subset}: {_reason(error)}") from error
 
 
 def _undecoded(table: datasets.Dataset) -> datasets.Dataset:

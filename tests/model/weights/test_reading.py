@@ -9,6 +9,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from model.weights.reading import folder_of, read_tensors
+from tests.hub_server import COMMIT, hub_server
 
 
 def two_files(folder, places):
@@ -63,9 +64,23 @@ def test_a_hub_name_is_found_in_the_cache(tmp_path, offline):
     assert folder_of(f"someone/small-vit@{commit}", cache=tmp_path) == snapshot
 
 
+def test_a_hub_name_is_fetched_without_its_pickles(tmp_path, monkeypatch):
+    save_file({"a": torch.arange(3.0)}, tmp_path / "model.safetensors")
+    with hub_server(tmp_path) as hub:
+        hub.repositories["models/someone/small-vit"] = {"config.json": b"{}", "pytorch_model.bin": b"cos\nsystem\n(S'exit 1'\ntR.",
+                                                        "model.safetensors": (tmp_path / "model.safetensors").read_bytes()}
+        hub.point_this_process(monkeypatch)
+        folder = folder_of("someone/small-vit", cache=tmp_path / "cache")
+        assert folder_of(f"someone/small-vit@{COMMIT}", cache=tmp_path / "cache") == folder
+        with pytest.raises(ValueError, match="large-vit: no such folder; someone/large-vit: not to be had .*RepositoryNotFoundError"):
+            folder_of("someone/large-vit", cache=tmp_path / "cache")
+    assert read_tensors(folder)["a"].tolist() == [0, 1, 2]
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
 @pytest.mark.parametrize("name", ["someone/not-there", "no/such/folder", "not a name"])
 def test_what_is_neither_folder_nor_repository_is_refused(name, tmp_path, offline):
-    with pytest.raises(ValueError, match=f"{name}: no such folder, and not to be had from the hub"):
+    with pytest.raises(ValueError, match=f"{name}: no such folder; {name}: not to be had from the hub"):
         folder_of(name, cache=tmp_path)
 
 

@@ -6,10 +6,8 @@ import pickle
 import ssl
 import struct
 import tarfile
-import threading
 import zlib
-from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import datasets
 import pytest
@@ -23,6 +21,7 @@ from model.data.sources.addresses import check_address, fetch, public_address
 from model.data.sources.files import expand, inside
 from model.data.sources.opened import BrokenSample, open_source
 from tests import corpora
+from tests.https import certificate, serving
 
 OPEN = RemoteConfig(schemes=("https", "s3"), hosts=("images.example.org", "bucket"))
 
@@ -87,40 +86,12 @@ ANSWERS = {
 @pytest.fixture(scope="module")
 def https(tmp_path_factory):
     """A real https server under the name images.example.org; returns a client that trusts its certificate."""
-    trust = _certificate(tmp_path_factory.mktemp("tls"))
-    server = HTTPServer(("127.0.0.1", 0), Server)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(trust)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    port = server.server_address[1]
-    with pytest.MonkeyPatch.context() as patch:
+    trust = certificate(tmp_path_factory.mktemp("tls"), "images.example.org")
+    with serving(Server, trust) as port, pytest.MonkeyPatch.context() as patch:
         # The server of the test can only listen on the loopback; everything else of the check stays.
         patch.setattr(addresses, "public_address", lambda host, port, resolver: resolver(host, port)[0])
         yield lambda path: fetch(f"https://images.example.org:{port}{path}", OPEN, max_bytes=1000,
                                  resolver=lambda host, port: ["127.0.0.1"], context=ssl.create_default_context(cafile=trust))
-    server.shutdown()
-    server.server_close()
-
-
-def _certificate(folder):
-    import datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "images.example.org")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-            .serial_number(1).not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("images.example.org")]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256()))
-    path = folder / "server.pem"
-    path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-                     + made.public_bytes(serialization.Encoding.PEM))
-    return str(path)
 
 
 def test_a_picture_arrives_from_the_pinned_address_under_the_name_of_its_host(https):
@@ -289,9 +260,3 @@ def test_a_picture_that_may_not_be_opened_is_named_by_file_and_index(tmp_path, m
     with pytest.raises(BrokenSample, match=rf"{where}: .*{reason}"):
         source.sample(1)
     assert [len(source.sample(index).images) for index in (0, 2)] == [1, 1]
-
-
-def test_the_hub_is_refused_unless_allowed(tmp_path):
-    source = SourceConfig(category="general", name="x", layout="cauldron", hub="a/b", revision="0" * 40)
-    with pytest.raises(ValueError, match=r"does not allow https to huggingface\.co"):
-        open_source(source, replace(corpora.catalogue(tmp_path, source), remote=OPEN))
