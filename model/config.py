@@ -248,6 +248,10 @@ class SftConfig(TrainConfig):
     mixture: SftMixture = SftMixture()
 
 
+StageConfig = PretrainConfig | ContinualConfig | SftConfig
+"""A training stage."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateConfig:
     """Evaluation by greedy generation."""

@@ -1,9 +1,11 @@
-"""Batches prepared ahead by other processes, so that a fast device does not wait for pictures.
+"""Steps prepared ahead by other processes, so that a fast device does not wait for pictures.
 
-- What a batch holds is a function of its step, so it does not matter which process prepares it: any number of loaders trains the
+- What a step trains on is a function of its number, so it does not matter which process prepares it: any number of loaders trains the
   same model, and a resumed stage begins at its step.
+- Loaders do all that can be done without the model, laying out included. A thread takes over the next step while the device works
+  on this one, beside a GPU into pinned memory, from where it goes to the device by itself: training waits for neither.
 - Processes come from a fork server: it has no threads and no device, and holds the imports, so that a stage's loaders start in
-  milliseconds after the first. Tiles travel through shared memory.
+  milliseconds after the first. A step travels as two tensors in shared memory, however many batches it has.
 - An error of a sample reaches training as it was raised, with file and index.
 """
 
@@ -11,119 +13,167 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from model.config import DataConfig
-from model.data.conversation import Encoded, Encoder
-from model.data.mixture import Mixture, MixtureDraw, shares
+from model.config import DataConfig, StageConfig
+from model.data.conversation import Encoder
+from model.data.mixture import MixtureDraw, shares
+from model.data.step import Seen, Step, lay_out
 from model.data.supply import Supply, supply
+from model.mm15 import Batch
 
 AHEAD = 1
-"""Batches that each loader holds ready: at 672 px a batch of 256 samples is 1.7 GB."""
+"""Steps that each loader holds ready: at 672 px a batch of 256 samples is 1.7 GB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batches:
-    """How the batch of a step is made; may be sent to another process."""
+class Steps:
+    """How a step is made; may be sent to another process."""
 
-    mixture: Mixture
-    batch: int
+    config: StageConfig
     data: DataConfig
     encoder: Encoder
     seed: int
     part: tuple[int, int] = (0, 1)
-    """Which samples of a batch are made, the i-th of every n: those of worker i of n."""
+    """Which samples of a step are made, the i-th of every n: those of worker i of n."""
 
-    def opened(self, samples: Supply | None = None) -> Callable[[int], list[Encoded]]:
-        """Return the function from an optimiser step to its encoded samples."""
-        drawing = MixtureDraw(self.mixture, batch=self.batch, seed=self.seed)
-        found = samples or supply(self.data, shares(self.mixture), seed=self.seed)
+    def opened(self, samples: Supply | None = None) -> Callable[[int], Step]:
+        """Return the function from an optimiser step's number to what it trains on."""
+        drawing = MixtureDraw(self.config.mixture, batch=self.config.batch, seed=self.seed)
+        found = samples or supply(self.data, shares(self.config.mixture), seed=self.seed)
         first, every = self.part
-        return lambda step: [self.encoder.sample(found.sample(draw)) for draw in drawing.batch(step)[first::every]]
+
+        def step(number: int) -> Step:
+            encoded = [self.encoder.sample(found.sample(draw)) for draw in drawing.batch(number)[first::every]]
+            return lay_out(self.encoder, encoded, self.config)
+
+        return step
 
 
 class Loader:
-    """The batches of steps that are asked for one after the other, prepared ahead."""
+    """Steps that are asked for one after the other, prepared ahead."""
 
-    def __init__(self, batches: Batches, *, steps: int, loaders: int) -> None:
+    def __init__(self, steps: Steps, *, loaders: int) -> None:
         """Prepare nothing yet: the first step that is asked for is where the others begin.
 
         Args:
-            batches: how a batch is made.
-            steps: of the stage.
+            steps: how a step is made.
             loaders: processes, at least 1.
         """
-        self._batches, self._steps, self._loaders = batches, steps, loaders
-        self._ahead: Iterator[_Packed | str] | None = None
+        self._steps, self._loaders = steps, loaders
+        self._thread: ThreadPoolExecutor | None = None
+        self._ahead: Iterator[_Packed | str] = iter(())
+        self._coming: Future[Step | str]
         self._next = -1
 
-    def __call__(self, step: int) -> list[Encoded]:
-        """Return the batch of a step; fastest when steps are asked for in order.
+    def __call__(self, number: int) -> Step:
+        """Return what a step trains on; fastest when steps are asked for in order.
 
         Raises:
             ValueError: a sample of it cannot be used.
         """
-        if self._ahead is None or step != self._next:
+        if self._thread is None or number != self._next:
             self.close()
-            self._ahead = iter(self._started(step))
-        found = next(self._ahead)
-        self._next = step + 1
+            self._ahead = iter(self._started(number))
+            self._thread = ThreadPoolExecutor(1)
+            self._coming = self._thread.submit(self._take)
+        found = self._coming.result()
+        self._next = number + 1
+        if isinstance(found, str) or self._next == self._steps.config.steps:
+            self.close()
+        else:
+            self._coming = self._thread.submit(self._take)
         if isinstance(found, str):
-            self.close()
             raise ValueError(found)
-        return found.encoded()
+        return found
 
     def close(self) -> None:
-        """End the processes."""
-        self._ahead = None  # what the last reference goes with: torch joins its workers
+        """End thread and processes."""
+        if self._thread is not None:
+            self._thread.shutdown()
+        self._thread, self._ahead = None, iter(())  # what the last reference goes with: torch joins its workers
+
+    def _take(self) -> Step | str:
+        """Take over the next step, or why there is none."""
+        found = next(self._ahead)
+        if isinstance(found, str):
+            return found
+        return (found.pinned() if torch.cuda.is_available() else found).step()
 
     def _started(self, first: int) -> DataLoader[Any]:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["__main__", __name__])
-        return DataLoader(_Steps(self._batches), batch_size=None, sampler=range(first, self._steps), num_workers=self._loaders,
-                          collate_fn=_as_it_is, prefetch_factor=AHEAD, multiprocessing_context=context)
+        return DataLoader(_Prepared(self._steps), batch_size=None, sampler=range(first, self._steps.config.steps),
+                          num_workers=self._loaders, collate_fn=_as_it_is, prefetch_factor=AHEAD, multiprocessing_context=context)
 
 
 @dataclass(frozen=True, slots=True)
 class _Packed:
-    """A batch on its way between processes: all tiles in one tensor, the rest as it is."""
+    """A step on its way between processes. A tensor takes a file descriptor to travel, so all of its batches share two."""
 
-    rest: list[Encoded]
-    tiles: torch.Tensor
-    ends: list[int]
+    tiles: Tensor
+    numbers: Tensor
+    """Ids, labels and mask, of packed rows also segments and places: a row each, the batches one behind the other."""
+    shapes: list[tuple[int, int, int]]
+    """Rows, positions and tiles of each batch."""
+    image_id: int
+    seen: tuple[Seen, ...]
 
-    def encoded(self) -> list[Encoded]:
-        tiles, starts = self.tiles.numpy(), [0, *self.ends]
-        return [replace(each, tiles=tiles[start:end]) for each, start, end in zip(self.rest, starts, self.ends, strict=False)]
+    @classmethod
+    def of(cls, step: Step) -> _Packed:
+        if not step.batches:  # fewer samples than workers
+            return cls(torch.zeros(0), torch.zeros(0), [], 0, ())
+        tiles = [each.tiles_NCXX for each in step.batches]
+        numbers = [torch.stack([each.flatten().long() for each in _numbers(batch)]) for batch in step.batches]
+        return cls(_joined(tiles, 0), _joined(numbers, 1), [(*batch.ids_BT.shape, len(batch.tiles_NCXX)) for batch in step.batches],
+                   step.batches[0].image_id, step.seen)
+
+    def step(self) -> Step:
+        return Step(tuple(self._batches()), self.seen)
+
+    def _batches(self) -> Iterator[Batch]:
+        position = tile = 0
+        for rows, length, tiles in self.shapes:
+            ids, labels, mask, *places = self.numbers[:, position : position + rows * length].view(-1, rows, length)
+            yield Batch(ids, labels, mask.bool(), self.tiles[tile : tile + tiles], self.image_id, *places)
+            position, tile = position + rows * length, tile + tiles
+
+    def pinned(self) -> _Packed:
+        """Return it where a device can fetch it by itself."""
+        return _Packed(self.tiles.pin_memory(), self.numbers.pin_memory(), self.shapes, self.image_id, self.seen)
 
 
-class _Steps(Dataset[Any]):
-    """Step to batch, in a loader's process."""
+def _numbers(batch: Batch) -> list[Tensor]:
+    always, packed = [batch.ids_BT, batch.labels_BT, batch.mask_BT], (batch.segments_BT, batch.places_BT)
+    return [*always, *(each for each in packed if each is not None)]
 
-    def __init__(self, batches: Batches) -> None:
-        self._batches = batches
-        self._batch_of: Callable[[int], list[Encoded]] | None = None
 
-    def __getitem__(self, step: int) -> _Packed | str:
-        """Return the batch, or why there is none."""
+def _joined(parts: list[Tensor], dim: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
+
+
+class _Prepared(Dataset[Any]):
+    """Number to step, in a loader's process."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._step_of: Callable[[int], Step] | None = None
+
+    def __getitem__(self, number: int) -> _Packed | str:
+        """Return the step, or why there is none."""
         try:
-            if self._batch_of is None:
-                self._batch_of = self._batches.opened()
-            encoded = self._batch_of(step)
+            if self._step_of is None:
+                self._step_of = self._steps.opened()
+            return _Packed.of(self._step_of(number))
         except ValueError as error:
             return str(error)
-        if not encoded:  # fewer samples than workers
-            return _Packed([], torch.zeros(0), [])
-        tiles = np.concatenate([each.tiles for each in encoded])
-        ends = np.cumsum([len(each.tiles) for each in encoded]).tolist()
-        nothing = tiles[:0].copy()  # a view would travel with all that it looks at
-        return _Packed([replace(each, tiles=nothing) for each in encoded], torch.from_numpy(tiles), ends)
 
 
-def _as_it_is(batch: Any) -> Any:
-    return batch
+def _as_it_is(step: Any) -> Any:
+    return step

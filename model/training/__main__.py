@@ -21,12 +21,12 @@ from typing import Any
 
 import torch
 
-from model.config import PRESETS, ContinualConfig, DataConfig, PretrainConfig, SftConfig
+from model.config import PRESETS, ContinualConfig, DataConfig, PretrainConfig, SftConfig, StageConfig
 from model.counting import parameters
 from model.plain import build, did_you_mean
 from model.training.loop import Diverged
 from model.training.rehearsal import SAMPLES, rehearsal_config, rehearse
-from model.training.stage import StageConfig, train_stage
+from model.training.stage import train_stage
 
 KINDS: dict[str, type[StageConfig]] = {config.kind: config for config in (PretrainConfig, ContinualConfig, SftConfig)}
 STAGE_FILE = frozenset({"kind", "model", "config", "data", "seed", "start"})

@@ -11,7 +11,7 @@ import math
 import resource
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +20,21 @@ from torch.distributed.tensor import DTensor
 
 from model.attention import use_packed_attention
 from model.config import TrainConfig
-from model.data.conversation import Encoded, Encoder
-from model.data.packing import pack
-from model.mm15 import MM15, Batch
+from model.data.step import Seen, Step
+from model.mm15 import MM15
 from model.training import checkpoints
 from model.training.gradients import gradients
 from model.training.optimisers import learning_rate, optimiser
 from model.training.parallel import World
 from model.training.speed import Meter, step_flops
-from model.training.tally import Seen, Tally
+from model.training.tally import Tally
 
 HISTORY = 50
 """Losses kept for the record of a divergence."""
 
 Report = Callable[[dict[str, Any]], None]
-BatchOf = Callable[[int], list[Encoded]]
-"""From an optimiser step to this worker's samples."""
+StepOf = Callable[[int], Step]
+"""From the number of an optimiser step to this worker's part of it."""
 
 
 class Diverged(ValueError):
@@ -51,14 +50,13 @@ class Stopped(Exception):  # noqa: N818 - an event, not an error
     """Training was asked to stop; a checkpoint lies behind it."""
 
 
-def train(model: MM15, encoder: Encoder, batch_of: BatchOf, config: TrainConfig, *, folder: Path, report: Report,
-          should_stop: Callable[[], bool], tally: Tally, workers: World | None = None) -> dict[str, Any]:
+def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, report: Report, should_stop: Callable[[], bool],
+          tally: Tally, workers: World | None = None) -> dict[str, Any]:
     """Train from the newest checkpoint in `folder`, or from the start.
 
     Args:
         model: on its device, spread over the workers if there are several.
-        encoder: makes batches of sequences.
-        batch_of: this worker's samples of an optimiser step.
+        step_of: this worker's part of an optimiser step.
         config: of the stage.
         folder: of checkpoints to resume from.
         report: told every step.
@@ -96,12 +94,12 @@ def train(model: MM15, encoder: Encoder, batch_of: BatchOf, config: TrainConfig,
         if any(workers.sums(workers.is_first and should_stop())):
             keep(step)
             raise Stopped(f"stopped before step {step} of {config.steps}")
-        encoded = batch_of(step)
-        everything = workers.all_of([_seen(each) for each in encoded])
+        ours = step_of(step)
+        everything = workers.all_of(list(ours.seen))
         tally.add(everything)
         for group in movement.param_groups:
             group["lr"] = learning_rate(step, config)
-        found = gradients(model, list(micro_batches(encoder, encoded, config)), config, workers)
+        found = gradients(model, ours.batches, config, workers)
         losses.append(found.loss)
         _check(losses, "loss", losses[-1], step, everything)
         norm = _clip(model, config.clip)
@@ -112,7 +110,7 @@ def train(model: MM15, encoder: Encoder, batch_of: BatchOf, config: TrainConfig,
                   "supervised": totals["supervised"] + found.supervised, "loss": losses[-1]}
         tokens, positions = tokens + found.tokens, positions + found.positions
         done = step + 1
-        flops, = workers.sums(step_flops(model.config, config, encoded))
+        flops, = workers.sums(step_flops(model.config, config, ours.seen))
         report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": norm, **totals, **found.of_routers,
                 "filled": found.tokens / found.positions, **meter.step(len(everything), flops), "peak_memory_gib": _peak_memory(device)})
         if done % config.checkpoint_every == 0 and done < config.steps:
@@ -131,29 +129,6 @@ def freeze(model: MM15, config: TrainConfig) -> None:
     """Let the parts learn that the stage does not freeze."""
     for part, is_frozen in (("vision", config.freeze_vision), ("connector", config.freeze_connector), ("decoder", config.freeze_decoder)):
         getattr(model, part).requires_grad_(not is_frozen)
-
-
-def micro_batches(encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig) -> Iterator[Batch]:
-    """Lay out the samples of a step: each in its own row, or packed, `micro_batch` rows at a time.
-
-    Raises:
-        ValueError: a sample does not fit into a packed row.
-    """
-    if not config.pack:
-        # Sequences of like length together: padding would cost up to half of the time.
-        encoded = sorted(encoded, key=lambda each: len(each.ids))
-        size = config.micro_batch or max(1, len(encoded))
-        for start in range(0, len(encoded), size):
-            yield encoder.collate(encoded[start : start + size])
-        return
-    passes = pack([len(each.ids) for each in encoded], [each.images for each in encoded], length=config.pack,
-                  max_images=config.pack_images, names=[each.name for each in encoded], most_rows=config.micro_batch)
-    for each in passes:
-        yield encoder.rows([[encoded[i] for i in row] for row in each.rows], length=each.length)
-
-
-def _seen(each: Encoded) -> Seen:
-    return Seen(each.name, each.source, each.replaces, len(each.ids), each.num_supervised)
 
 
 def _clip(model: MM15, largest: float) -> float:

@@ -19,6 +19,7 @@ import torch
 from model.config import ImageConfig, ModelConfig, SftConfig
 from model.counting import at_tile
 from model.data.conversation import IMAGE_TOKEN, Encoded, Encoder
+from model.data.step import lay_out
 from model.data.tokenizer import load_tokenizer
 from model.memory import state_bytes
 from model.mm15 import IGNORED, MM15
@@ -71,8 +72,8 @@ def rehearse(model_config: ModelConfig, config: SftConfig, *, report: Report) ->
     prepare(model, config)
     encoder = Encoder(load_tokenizer(), config.images, max_tokens=config.max_tokens)
     with tempfile.TemporaryDirectory() as folder:
-        return train(model, encoder, lambda step: _made_up(encoder, config, step), config, folder=Path(folder), report=report,
-                     should_stop=lambda: False, tally=Tally())
+        return train(model, lambda step: lay_out(encoder, _made_up(encoder, config, step), config), config, folder=Path(folder),
+                     report=report, should_stop=lambda: False, tally=Tally())
 
 
 def device_bytes(device: torch.device) -> int:

@@ -1,4 +1,4 @@
-"""How fast training goes: samples, model FLOPs and their share of the device's peak. Torch-free.
+"""How fast training goes: samples, model FLOPs and their share of the device's peak.
 
 - FLOPs are those of the samples that a step trained on: padding and recomputation do not count, attention counts within a
   sample, the encoder counts on its own tokens, of experts only those that a token passes.
@@ -11,10 +11,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 from model.config import ModelConfig, TrainConfig
 from model.counting import Flops, connector_flops, decoder_flops, vision_flops
+from model.data.step import Seen
 
 PEAK_BF16 = {
     "NVIDIA H100 80GB HBM3": 989e12, "NVIDIA H200": 989e12, "NVIDIA H100 PCIe": 756e12,
@@ -26,29 +26,13 @@ WINDOW = 10
 """Steps that the rate is taken over."""
 
 
-class Trained(Protocol):
-    """What is counted of a sample."""
-
-    @property
-    def ids(self) -> list[int]:
-        """Tokens."""
-
-    @property
-    def num_supervised(self) -> int:
-        """Tokens that carry loss."""
-
-    @property
-    def num_tiles(self) -> int:
-        """Encoder images."""
-
-
-def step_flops(model: ModelConfig, config: TrainConfig, samples: Iterable[Trained]) -> float:
+def step_flops(model: ModelConfig, config: TrainConfig, samples: Iterable[Seen]) -> float:
     """Count the model FLOPs of training on these samples, forward and backward."""
     tile = vision_flops(model.vision), connector_flops(model, tokens=config.images.tokens)
     tiles, decoder = 0, 0.0
     for each in samples:
         tiles += each.num_tiles
-        decoder += decoder_flops(model.decoder, length=len(each.ids), predicted=each.num_supervised)
+        decoder += decoder_flops(model.decoder, length=each.num_tokens, predicted=each.num_supervised)
     return Flops(vision=tiles * tile[0], connector=tiles * tile[1], decoder=decoder).training(config)
 
 

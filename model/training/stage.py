@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from model.config import ContinualConfig, DataConfig, ModelConfig, PretrainConfig, SftConfig
-from model.data.conversation import Encoded, Encoder
-from model.data.loader import Batches, Loader
+from model.config import DataConfig, ModelConfig, StageConfig
+from model.data.conversation import Encoder
+from model.data.loader import Loader, Steps
 from model.data.mixture import MixtureDraw, shares
 from model.data.supply import Supply, supply
 from model.data.tokenizer import load_tokenizer
@@ -20,12 +20,10 @@ from model.interchange.saving import save_whole
 from model.manifest import publish, verify
 from model.mm15 import MM15
 from model.training.blocks import prepare
-from model.training.loop import Report, train
+from model.training.loop import Report, StepOf, train
 from model.training.parallel import gathered, joined, spread
 from model.training.randomness import stream_seed
 from model.training.tally import Tally
-
-StageConfig = PretrainConfig | ContinualConfig | SftConfig
 
 
 def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataConfig, seed: int, start: Path | None,
@@ -60,9 +58,9 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
     spread(model, workers, config)
     samples = supply(data, shares(config.mixture), seed=seed)
     tally = Tally(samples.most_broken())
-    batches = Batches(mixture=config.mixture, batch=config.batch, data=data, encoder=encoder, seed=seed, part=(workers.rank, workers.size))
-    with _batches(batches, config, samples) as batch_of:
-        result = train(model, encoder, batch_of, config, folder=checkpoints, report=report if workers.is_first else _unheard,
+    steps = Steps(config=config, data=data, encoder=encoder, seed=seed, part=(workers.rank, workers.size))
+    with _prepared(steps, samples) as step_of:
+        result = train(model, step_of, config, folder=checkpoints, report=report if workers.is_first else _unheard,
                        should_stop=should_stop, tally=tally, workers=workers)
     whole = gathered(model, workers)
 
@@ -101,12 +99,12 @@ def _unheard(progress: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _batches(batches: Batches, config: StageConfig, samples: Supply) -> Iterator[Callable[[int], list[Encoded]]]:
-    """Return the function from an optimiser step to its encoded samples: of this process, or of loaders that end with the block."""
-    if not config.loaders:
-        yield batches.opened(samples)
+def _prepared(steps: Steps, samples: Supply) -> Iterator[StepOf]:
+    """Return what prepares the stage's steps: this process, or loaders that end with the block."""
+    if not steps.config.loaders:
+        yield steps.opened(samples)
         return
-    loader = Loader(batches, steps=config.steps, loaders=config.loaders)
+    loader = Loader(steps, loaders=steps.config.loaders)
     try:
         yield loader
     finally:

@@ -1,4 +1,4 @@
-"""What a stage has seen of each source: samples, tokens, supervised tokens, broken samples that others stood in for. Torch-free.
+"""What a stage has seen of each source: samples, tokens, supervised tokens, broken samples that others stood in for.
 
 It is kept in the checkpoints, so that a stage that was interrupted reports the whole.
 """
@@ -6,24 +6,12 @@ It is kept in the checkpoints, so that a stage that was interrupted reports the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from model.data.step import Seen
 
 SHOWN = 20
 """Broken samples that a report names; all are counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What is known of a sequence everywhere; its tokens are with the worker that trains on it."""
-
-    name: str
-    source: str
-    replaces: tuple[str, ...]
-    """Broken samples that it stands in for."""
-    num_tokens: int
-    num_supervised: int
-    """Tokens that carry loss."""
 
 
 class Tally:

@@ -8,13 +8,13 @@ import psutil
 import pytest
 
 from model.config import PRESETS, Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
-from model.counting import at_tile, forward_flops
+from model.counting import at_tile
 from model.data.conversation import Encoder
-from model.data.loader import Batches, Loader
+from model.data.loader import Loader, Steps
 from model.data.order import shuffled
 from model.data.sources.opened import open_source
 from model.data.tokenizer import load_tokenizer
-from model.mm15 import IGNORED
+from model.training.speed import step_flops
 from tests import corpora
 
 pytestmark = pytest.mark.perf
@@ -26,63 +26,58 @@ SMALL = ImageConfig(mode="static", tile=112, tokens=36)
 MIXTURE = SftMixture(alpha=Alpha(general=1, text_rich=1, science=0.5))
 
 
+def steps(count):
+    config = SftConfig(images=SMALL, mixture=MIXTURE, steps=count, batch=BATCH, lr=1e-3, max_tokens=2048)
+    return Steps(config=config, data=DataConfig(), encoder=Encoder(load_tokenizer(), SMALL, max_tokens=2048), seed=0)
+
+
 def rate(loaders):
-    """Samples a second of the wall clock, after the first batch: the processes are there by then."""
-    encoder = Encoder(load_tokenizer(), SMALL, max_tokens=2048)
-    batches = Batches(mixture=MIXTURE, batch=BATCH, data=DataConfig(), encoder=encoder, seed=0)
-    batch_of = Loader(batches, steps=STEPS, loaders=loaders) if loaders else batches.opened()
-    batch_of(0)
-    began = time.perf_counter()
-    for step in range(1, STEPS):
-        batch_of(step)
-    return BATCH * (STEPS - 1) / (time.perf_counter() - began)
+    """Samples a second of the wall clock, after the first steps: the processes are there by then."""
+    source = steps(2 * STEPS)
+    step_of = Loader(source, loaders=loaders) if loaders else source.opened()
+    for number in range(2 * STEPS):
+        if number == STEPS:
+            began = time.perf_counter()
+        step_of(number)
+    return BATCH * STEPS / (time.perf_counter() - began)
 
 
-def an_h100_takes(tokens, supervised, images_a_sample):
+def an_h100_takes(seen):
     """Samples a second that the formulas give an H100: an estimate, no GPU is asked. By share of its bf16 peak."""
-    config = SftConfig(images=SMALL, mixture=MIXTURE, steps=STEPS, batch=BATCH, lr=1e-3)
-    model = at_tile(PRESETS["small"], SMALL.tile)
-    flops = forward_flops(model, tiles=TILES * images_a_sample, tokens=SMALL.tokens, length=tokens, predicted=supervised).training(config)
+    config, model = steps(1).config, at_tile(PRESETS["small"], SMALL.tile)
+    flops = step_flops(model, config, seen) / len(seen)
     return {f"estimate: an H100 takes, at {share:.0%} of its peak": share * H100_FLOPS / flops for share in (0.1, 0.48, 1)}
 
 
 def test_a_core_prepares_samples_of_the_small_scale(measured):
-    encoder = Encoder(load_tokenizer(), SMALL, max_tokens=2048)
-    batch_of = Batches(mixture=MIXTURE, batch=BATCH, data=DataConfig(), encoder=encoder, seed=0).opened()
-    batch_of(0)
+    step_of = steps(STEPS).opened()
+    step_of(0)
     began = time.process_time()
-    made = [each for step in range(1, STEPS) for each in batch_of(step)]
+    made = [step_of(number) for number in range(1, STEPS)]
     seconds = time.process_time() - began
-    tiles = sum(len(each.tiles) for each in made)
-    tokens, supervised = (sum(each) / len(made) for each in zip(
-        *((len(one.ids), sum(label != IGNORED for label in one.labels)) for one in made), strict=True))
-    a_core = len(made) / seconds
-    measured("loader, small, 5 tiles of 112 px, one core", a_core, "samples/s", "16 cores give more than an H100 takes",
-             beside={"estimate: 16 cores": CORES * a_core, **an_h100_takes(tokens, supervised, tiles / TILES / len(made))})
-    measured("loader, small, 5 tiles of 112 px, one core", tiles / TILES / seconds, "images/s", "-")
-    assert tiles == TILES * len(made)  # every sample of these categories has one image
+    seen = [each for step in made for each in step.seen]
+    assert {each.num_tiles for each in seen} == {TILES}  # every sample of these categories has one image
+    measured("loader, small, 5 tiles of 112 px, one core", len(seen) / seconds, "samples/s", "16 cores give more than an H100 takes",
+             beside={"estimate: 16 cores": CORES * len(seen) / seconds, **an_h100_takes(seen)})
 
 
 def test_what_loading_costs_a_core_and_the_training_process(measured):
     """In processor time, so that it holds on a machine that does other work: loaders with their hand-over, and the process they feed.
 
-    Cores of loaders add up, the process that takes their batches is one: what it can take bounds any number of cores.
+    Cores of loaders add up, the process that takes their steps is one: what it can take bounds any number of cores.
     """
-    encoder = Encoder(load_tokenizer(), SMALL, max_tokens=2048)
-    loader = Loader(Batches(mixture=MIXTURE, batch=BATCH, data=DataConfig(), encoder=encoder, seed=0), steps=4 * STEPS, loaders=2)
-    for step in range(STEPS):  # imports, and assets that are read once
-        loader(step)
+    loader = Loader(steps(4 * STEPS), loaders=2)
+    for number in range(STEPS):  # imports, and assets that are read once
+        loader(number)
     workers = [psutil.Process(each.pid) for each in multiprocessing.active_children()]
     before, began = busy(workers), time.process_time()
-    made = [each for step in range(STEPS, 3 * STEPS) for each in loader(step)]
+    seen = [each for number in range(STEPS, 3 * STEPS) for each in loader(number).seen]
     taken, spent = time.process_time() - began, busy(workers) - before
     loader.close()
-    tokens, supervised = (sum(each) / len(made) for each in zip(
-        *((len(one.ids), one.num_supervised) for one in made), strict=True))
-    needed = an_h100_takes(tokens, supervised, 1)
-    measured("loader, small, a core of a loader with its hand-over", len(made) / spent, "samples/s",
+    needed = an_h100_takes(seen)
+    measured("loader, small, a core of a loader with its hand-over", len(seen) / spent, "samples/s",
              f"a {CORES}th of what an H100 takes at all of its peak", beside={name: each / CORES for name, each in needed.items()})
-    measured("loader, small, what the training process can take", len(made) / taken, "samples/s",
+    measured("loader, small, what the training process can take", len(seen) / taken, "samples/s",
              "more than an H100 takes at all of its peak", beside=needed)
 
 
@@ -95,6 +90,27 @@ def test_loaders_use_the_cores(measured):
     found = {f"{loaders} loaders": rate(loaders) for loaders in sorted({0, 1, most})}
     best = found.pop(f"{most} loaders")
     measured(f"loader, small, 5 tiles of 112 px, {most} cores", best, "samples/s", "more than the device takes", beside=found)
+
+
+def test_a_device_at_the_pace_of_an_h100_does_not_wait(measured):
+    """A stand-in is busy with a step as long as this machine's share of an H100 would be by the formulas, then takes the next.
+
+    Each core counts as a sixteenth of one; on 16 cores the stand-in has the pace of a whole one.
+    """
+    cores = min(CORES, os.cpu_count() or 1)
+    (share,) = [pace for name, pace in an_h100_takes(steps(1).opened()(0).seen).items() if "48%" in name]
+    seconds = BATCH / (share * cores / CORES)
+    loader, waits = Loader(steps(10 * STEPS), loaders=cores), []
+    for number in range(10 * STEPS):
+        began = time.perf_counter()
+        taken = loader(number)
+        waits.append(time.perf_counter() - began)
+        time.sleep(seconds)  # the device: it takes no processor time
+        del taken  # its pages: beside a GPU the loader's thread gives them back as soon as they are pinned
+    loader.close()
+    waits = sorted(waits[STEPS:])
+    measured(f"loader, small, {cores}/{CORES} of an H100 at 48% of its peak: wait", 1000 * sum(waits) / len(waits), "ms/step", "< 1",
+             beside={"longest": 1000 * waits[-1], "a step of the stand-in": 1000 * seconds})
 
 
 def test_rows_of_each_container(measured, tmp_path):

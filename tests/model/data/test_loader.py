@@ -1,32 +1,37 @@
 """Loaders prepare what the training process would have prepared, in its order, from any step on."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 
-from model.config import Alpha, DataConfig, ImageConfig, SftMixture
+from model.config import Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
 from model.data.conversation import Encoder
-from model.data.loader import Batches, Loader
+from model.data.loader import Loader, Steps, _Packed
+from model.data.step import Step
 from model.data.tokenizer import load_tokenizer
+from model.mm15 import Batch
 from tests import corpora
 
-MIXTURE = SftMixture(alpha=Alpha(general=1, science=0.5))
+CONFIG = SftConfig(images=ImageConfig(mode="static", tile=64, tokens=16), mixture=SftMixture(alpha=Alpha(general=1, science=0.5)),
+                   steps=6, batch=4, lr=1e-3, max_tokens=2048)
+LAYOUTS = {"one batch": CONFIG, "two passes": replace(CONFIG, micro_batch=2), "packed": replace(CONFIG, pack=2048, batch=12),
+           "packed, row by row": replace(CONFIG, pack=2048, batch=12, micro_batch=1)}
 
 
-def batches(data, mixture=MIXTURE):
-    encoder = Encoder(load_tokenizer(None), ImageConfig(mode="static", tile=64, tokens=16), max_tokens=2048)
-    return Batches(mixture=mixture, batch=4, data=data, encoder=encoder, seed=3)
+def steps(data, config=CONFIG, part=(0, 1)):
+    encoder = Encoder(load_tokenizer(None), config.images, max_tokens=config.max_tokens)
+    return Steps(config=config, data=data, encoder=encoder, seed=3, part=part)
 
 
 @pytest.fixture
-def loader(request):
+def loader():
     """Make loaders that end with the test."""
     made = []
 
-    def make(source, steps):
-        made.append(Loader(source, steps=steps, loaders=2))
+    def make(source):
+        made.append(Loader(source, loaders=2))
         return made[-1]
 
     yield make
@@ -35,16 +40,43 @@ def loader(request):
 
 
 def same(found, expected):
-    assert [replace(each, tiles=None) for each in found] == [replace(each, tiles=None) for each in expected]
-    for left, right in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(left.tiles, right.tiles)
+    assert found.seen == expected.seen
+    assert len(found.batches) == len(expected.batches)
+    for ours, theirs in zip(found.batches, expected.batches, strict=True):
+        for each in fields(Batch):
+            left, right = getattr(ours, each.name), getattr(theirs, each.name)
+            assert left.dtype == right.dtype and torch.equal(left, right) if isinstance(right, torch.Tensor) else left == right, each.name
 
 
-def test_batches_of_loaders_are_those_of_the_process_itself(loader):
-    source = batches(DataConfig())
-    ahead, here = loader(source, 6), source.opened()
-    for step in (0, 1, 2, 3, 5, 1):  # in order, then onwards and back: as a resumed stage asks
-        same(ahead(step), here(step))
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_steps_of_loaders_are_those_of_the_process_itself(loader, layout):
+    source = steps(DataConfig(), LAYOUTS[layout])
+    ahead, here = loader(source), source.opened()
+    for number in (0, 1, 2, 3, 5, 1):  # in order, then onwards and back: as a resumed stage asks
+        same(ahead(number), here(number))
+
+
+def test_a_worker_without_a_sample_gets_an_empty_step(loader):
+    source = steps(DataConfig(), part=(4, 5))
+    assert loader(source)(0) == source.opened()(0) == Step((), ())
+
+
+def test_workers_divide_a_step_among_them():
+    whole = steps(DataConfig()).opened()(2).seen
+    parts = [steps(DataConfig(), part=(rank, 3)).opened()(2).seen for rank in range(3)]
+    assert [parts[place % 3][place // 3] for place in range(len(whole))] == list(whole)
+
+
+def test_beside_a_device_all_of_a_step_is_pinned(monkeypatch):
+    """Without a device nothing can be pinned: what is asked for is recorded, and answered by a copy."""
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor.clone()) or pinned[-1])
+    step = steps(DataConfig(), LAYOUTS["packed"]).opened()(0)
+    there = _Packed.of(step).pinned().step()
+    same(there, step)
+    starts = {each.untyped_storage().data_ptr() for each in pinned}
+    assert all(batch.tiles_NCXX.untyped_storage().data_ptr() in starts and batch.ids_BT.untyped_storage().data_ptr() in starts
+               for batch in there.batches)
 
 
 def test_a_broken_sample_arrives_as_the_error_that_it_is(loader, tmp_path):
@@ -52,12 +84,12 @@ def test_a_broken_sample_arrives_as_the_error_that_it_is(loader, tmp_path):
     Path(config.files[0]).write_text("{broken\n" * 4)
     data = DataConfig(source="catalogue", catalogue=corpora.catalogue(tmp_path, config))
     with pytest.raises(ValueError, match=r"general/general-llava: .*general\.jsonl:\d: not JSON"):
-        loader(batches(data, SftMixture()), 3)(0)
+        loader(steps(data, replace(CONFIG, mixture=SftMixture())))(0)
 
 
 def test_data_on_disk_are_read_by_loaders_as_here(loader, tmp_path):
     sources = corpora.cauldron(tmp_path / "a", "general", 5), corpora.webdataset(tmp_path / "b", "science", 4)
-    source = batches(DataConfig(source="catalogue", catalogue=corpora.catalogue(tmp_path, *sources)))
-    ahead, here = loader(source, 4), source.opened()
-    for step in range(4):
-        same(ahead(step), here(step))
+    source = steps(DataConfig(source="catalogue", catalogue=corpora.catalogue(tmp_path, *sources)))
+    ahead, here = loader(source), source.opened()
+    for number in range(4):
+        same(ahead(number), here(number))

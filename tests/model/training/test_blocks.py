@@ -7,12 +7,11 @@ import torch
 
 from model.config import DataConfig
 from model.data.conversation import Encoder
-from model.data.loader import Batches
+from model.data.loader import Steps
 from model.data.tokenizer import load_tokenizer
 from model.mm15 import MM15
 from model.training.blocks import prepare
 from model.training.gradients import gradients
-from model.training.loop import micro_batches
 from model.training.parallel import World
 from orchestrator.identity import canonical
 from tests.model.training.gloo import CONFIG, DENSE, MOE
@@ -25,8 +24,8 @@ def learnt(shape, config):
     torch.manual_seed(0)
     model, encoder = MM15(shape).train(), Encoder(load_tokenizer(), config.images, max_tokens=512)
     prepare(model, config)
-    samples = Batches(mixture=config.mixture, batch=config.batch, data=DataConfig(), encoder=encoder, seed=0).opened()(0)
-    losses = gradients(model, list(micro_batches(encoder, samples, config)), config, ALONE)
+    step = Steps(config=config, data=DataConfig(), encoder=encoder, seed=0).opened()(0)
+    losses = gradients(model, step.batches, config, ALONE)
     return losses, {name: weight.grad for name, weight in model.named_parameters()}
 
 

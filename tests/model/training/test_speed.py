@@ -1,25 +1,16 @@
 """Rates: FLOPs of the samples themselves, over a window, against a known peak or none."""
 
-from dataclasses import dataclass
-
 import pytest
 
 from model.config import PRESETS, ImageConfig, SftConfig
 from model.counting import forward_flops
+from model.data.step import Seen
 from model.training.speed import WINDOW, Meter, step_flops
 
 TINY = PRESETS["tiny"]
 CONFIG = SftConfig(images=ImageConfig(mode="single", tile=64, tokens=16), steps=1, batch=2, lr=1e-3, dtype="bf16")
-
-
-@dataclass
-class Seen:
-    ids: list[int]
-    num_supervised: int
-    num_tiles: int
-
-
-SAMPLES = [Seen([0] * 100, 30, 5), Seen([0] * 40, 20, 0)]
+SAMPLES = [Seen("a", "general", (), num_tokens=100, num_supervised=30, num_tiles=5),
+           Seen("b", "text_only", (), num_tokens=40, num_supervised=20, num_tiles=0)]
 
 
 def meter(device, times, **more):
@@ -27,7 +18,7 @@ def meter(device, times, **more):
 
 
 def test_a_step_costs_what_its_samples_cost_by_themselves():
-    expected = sum(forward_flops(TINY, tiles=each.num_tiles, tokens=16, length=len(each.ids), predicted=each.num_supervised).total
+    expected = sum(forward_flops(TINY, tiles=each.num_tiles, tokens=16, length=each.num_tokens, predicted=each.num_supervised).total
                    for each in SAMPLES)
     assert step_flops(TINY, CONFIG, SAMPLES) == pytest.approx(3 * expected)
 

@@ -10,14 +10,14 @@ from transformers.optimization import Adafactor as ReferenceAdafactor
 
 from model.config import PRESETS, Alpha, DataConfig, ImageConfig, PretrainConfig, PretrainMixture, SftConfig, SftMixture
 from model.data.conversation import Encoder
-from model.data.loader import Batches
+from model.data.loader import Steps
 from model.data.packing import FULL
 from model.data.tokenizer import load_tokenizer
 from model.manifest import CorruptDirectory
 from model.mm15 import MM15
 from model.training import checkpoints
 from model.training.gradients import gradients
-from model.training.loop import Diverged, Stopped, micro_batches
+from model.training.loop import Diverged, Stopped
 from model.training.optimisers import Adafactor, learning_rate, optimiser
 from model.training.parallel import World
 from model.training.stage import drawn, train_stage
@@ -122,8 +122,8 @@ def test_gradients_do_not_depend_on_the_micro_batch(tmp_path):
         torch.manual_seed(0)
         model, encoder = MM15(MODEL), Encoder(load_tokenizer(), CONFIG.images, max_tokens=512)
         config, alone = replace(CONFIG, micro_batch=size), World(torch.device("cpu"))
-        batch = Batches(mixture=CONFIG.mixture, batch=CONFIG.batch, data=DataConfig(), encoder=encoder, seed=0).opened()(0)
-        loss = gradients(model, list(micro_batches(encoder, batch, config)), config, alone).loss
+        step = Steps(config=config, data=DataConfig(), encoder=encoder, seed=0).opened()(0)
+        loss = gradients(model, step.batches, config, alone).loss
         from_sizes.append((loss, [weight.grad for weight in model.parameters() if weight.grad is not None]))
     (loss_a, a), (loss_b, b) = from_sizes
     assert loss_a == pytest.approx(loss_b, rel=1e-5)

@@ -1,0 +1,61 @@
+"""What an optimiser step trains on: its samples laid out in batches, and what is known of each sample without its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from model.config import TrainConfig
+from model.data.conversation import Encoded, Encoder
+from model.data.packing import pack
+from model.mm15 import Batch
+
+
+class Seen(NamedTuple):
+    """What is known of a sample everywhere; its tokens are with the worker that trains on it."""
+
+    name: str
+    source: str
+    replaces: tuple[str, ...]
+    """Broken samples that it stands in for."""
+    num_tokens: int
+    num_supervised: int
+    """Tokens that carry loss."""
+    num_tiles: int
+    """Encoder images."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One worker's part of an optimiser step."""
+
+    batches: tuple[Batch, ...]
+    """What the model passes, one after the other."""
+    seen: tuple[Seen, ...]
+    """The samples, in the order in which they were drawn."""
+
+
+def lay_out(encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig) -> Step:
+    """Lay out the samples of a step: each in its own row, or packed, `micro_batch` rows at a time.
+
+    Raises:
+        ValueError: a sample does not fit into a packed row.
+    """
+    seen = (Seen(each.name, each.source, each.replaces, len(each.ids), each.num_supervised, each.num_tiles) for each in encoded)
+    return Step(tuple((_packed if config.pack else _apart)(encoder, encoded, config)), tuple(seen))
+
+
+def _apart(encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig) -> Iterator[Batch]:
+    # Sequences of like length together: padding would cost up to half of the time.
+    encoded = sorted(encoded, key=lambda each: len(each.ids))
+    size = config.micro_batch or max(1, len(encoded))
+    for start in range(0, len(encoded), size):
+        yield encoder.collate(encoded[start : start + size])
+
+
+def _packed(encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig) -> Iterator[Batch]:
+    passes = pack([len(each.ids) for each in encoded], [each.images for each in encoded], length=config.pack,
+                  max_images=config.pack_images, names=[each.name for each in encoded], most_rows=config.micro_batch)
+    for each in passes:
+        yield encoder.rows([[encoded[i] for i in row] for row in each.rows], length=each.length)
