@@ -1,6 +1,7 @@
 """A model's answers to items, and its likelihood of texts, in windows that fit into memory.
 
-- Items are opened and encoded a window at a time: a public benchmark's pictures are larger than memory.
+- Items are opened and encoded a window at a time: a public benchmark's pictures are larger than memory. A thread prepares the next
+  window while the model answers this one, and a picture is let go as soon as its tiles are cut.
 - Within a window, answers are made in batches of like length and kept in the items' order; an answer does not depend on its batch.
 """
 
@@ -8,9 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
@@ -22,6 +25,9 @@ from model.mm15 import IGNORED, MM15
 from model.training.loop import Stopped
 
 BATCHES_IN_WINDOW = 32
+"""Batches of a window, at most."""
+WINDOW_BYTES = 2**30
+"""Of tiles after which a window ends: at 9 tiles of 672 px and an overview, those of 80 images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,13 @@ class Answered:
     prediction: str
     tokens_per_image: float | None
     """None for an item without images."""
+
+
+class _Ready(NamedTuple):
+    """An item without its pictures, encoded."""
+
+    item: Item
+    encoded: Encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +77,28 @@ class Answerer:
     def _in_windows(self, items: Iterator[Item], count: int, encode: Callable[[Item], Encoded],
                     say: Callable[[list[Encoded]], list[str]]) -> list[Answered]:
         found: list[Answered] = []
-        size = self.config.batch * BATCHES_IN_WINDOW
-        while len(found) < count:
-            window = [item for item, _ in zip(items, range(min(size, count - len(found))), strict=False)]
-            if not window:
-                raise ValueError(f"{len(found)} of {count} items; allowed: all of them")
-            encoded = [encode(item) for item in window]
-            said = self._in_batches(encoded, len(found), count, say)
-            found += [Answered(replace(item, images=()), text, self._cost(item, each))
-                      for item, each, text in zip(window, encoded, said, strict=True)]
+        windows = self._windows(items, count, encode)
+        with ThreadPoolExecutor(1) as ahead:
+            coming: Future[list[_Ready]] = ahead.submit(next, windows, [])
+            while window := coming.result():
+                coming = ahead.submit(next, windows, [])
+                said = self._in_batches([each.encoded for each in window], len(found), count, say)
+                found += [Answered(each.item, text, self._cost(each.encoded)) for each, text in zip(window, said, strict=True)]
         return found
+
+    def _windows(self, items: Iterator[Item], count: int, encode: Callable[[Item], Encoded]) -> Iterator[list[_Ready]]:
+        """Open and encode the items, a window at a time."""
+        window, held, done = list[_Ready](), 0, 0
+        for item in islice(items, count):
+            window.append(_Ready(replace(item, images=()), encode(item)))
+            held, done = held + window[-1].encoded.tiles.nbytes, done + 1
+            if held >= WINDOW_BYTES or len(window) == self.config.batch * BATCHES_IN_WINDOW:
+                yield window
+                window, held = [], 0
+        if done < count:
+            raise ValueError(f"{done} of {count} items; allowed: all of them")
+        if window:
+            yield window
 
     def _in_batches(self, encoded: list[Encoded], done: int, count: int, say: Callable[[list[Encoded]], list[str]]) -> list[str]:
         order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
@@ -108,8 +133,8 @@ class Answerer:
         encoded = self.encoder.sample(sample)
         return replace(encoded, ids=encoded.ids[:-1], labels=[*encoded.labels[:-2], IGNORED])
 
-    def _cost(self, item: Item, encoded: Encoded) -> float | None:
-        return len(encoded.tiles) * self.config.images.tokens / len(item.images) if item.images else None
+    def _cost(self, encoded: Encoded) -> float | None:
+        return encoded.num_tiles * self.config.images.tokens / encoded.images if encoded.images else None
 
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast(self._device.type, torch.bfloat16) if self.config.dtype == "bf16" else nullcontext()
