@@ -13,9 +13,10 @@
 - `search`: {objectives: [[metric, direction]], pareto: [arm key], stopped: {arm key: {name, rung, fraction, values, rank, among,
   reason}}, refused: {arm key: {name, constraint, metric, value, violations, reason}}} or null: the feasible arms that no other beats
   in all objectives, those that a rung stopped, and those that missed a constraint before training and were not trained.
-- `data`: list of {arm_key, kind, source, asked, samples, tokens, supervised, passes, broken, filled, num_trials}: what each arm was
-  trained on, by training stage and source, as means over its trials; `passes` is null where a source has no end; `filled` is the
-  share of the whole stage's positions that held tokens, 0 to 1, null where it was not measured.
+- `data`: list of {arm_key, kind, source, asked, samples, tokens, supervised, passes, broken, filled, data_wait, num_trials}: what each
+  arm was trained on, by training stage and source, as means over its trials; `passes` is null where a source has no end; `filled` is
+  the share of the whole stage's positions that held tokens, `data_wait` that of its time that training waited for samples, each 0 to
+  1, null where it was not measured.
 - `confounds`: list of {what, values: arm key -> text, sentence}: what differs between arms and is no factor; `seen`: arm key ->
   {samples, tokens, supervised} of its training stages.
 - `budget`: {limit, estimate, spent}: the study's own limit or null, what it was expected to cost when it was submitted or null,

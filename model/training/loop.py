@@ -65,8 +65,8 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         workers: who trains together; None is this process alone.
 
     Returns:
-        totals over the whole stage: samples, tokens, supervised tokens, last loss; of this attempt: seconds, and the share of
-        positions that held tokens; `tally` holds the totals by source.
+        totals over the whole stage: samples, tokens, supervised tokens, last loss; of this attempt: seconds, the share of them
+        that it waited for samples, and the share of positions that held tokens; `tally` holds the totals by source.
 
     Raises:
         Diverged: non-finite loss or gradient norm.
@@ -85,6 +85,7 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
                   devices=workers.size)
     began, model = time.monotonic(), model.train()
     tokens = positions = 0
+    waits = 0.0
 
     def keep(steps_done: int) -> None:
         extra = {**totals, "tally": tally.state(), "losses": list(losses)}
@@ -94,7 +95,9 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         if any(workers.sums(workers.is_first and should_stop())):
             keep(step)
             raise Stopped(f"stopped before step {step} of {config.steps}")
+        asked = time.monotonic()
         ours = step_of(step)
+        waited = time.monotonic() - asked
         everything = workers.all_of(list(ours.seen))
         tally.add(everything)
         for group in movement.param_groups:
@@ -108,14 +111,17 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         movement.zero_grad(set_to_none=True)
         totals = {"samples": totals["samples"] + len(everything), "tokens": totals["tokens"] + found.tokens,
                   "supervised": totals["supervised"] + found.supervised, "loss": losses[-1]}
-        tokens, positions = tokens + found.tokens, positions + found.positions
+        tokens, positions, waits = tokens + found.tokens, positions + found.positions, waits + waited
         done = step + 1
         flops, = workers.sums(step_flops(model.config, config, ours.seen))
         report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": norm, **totals, **found.of_routers,
-                "filled": found.tokens / found.positions, **meter.step(len(everything), flops), "peak_memory_gib": _peak_memory(device)})
+                "filled": found.tokens / found.positions, **meter.step(len(everything), flops, waited=waited),
+                "peak_memory_gib": _peak_memory(device)})
         if done % config.checkpoint_every == 0 and done < config.steps:
             keep(done)
-    return {**totals, "filled": tokens / max(positions, 1), "seconds": time.monotonic() - began, "resumed_from": first}
+    seconds = time.monotonic() - began
+    return {**totals, "filled": tokens / max(positions, 1), "data_wait": waits / max(seconds, 1e-9), "seconds": seconds,
+            "resumed_from": first}
 
 
 def _peak_memory(device: torch.device) -> float:

@@ -1,4 +1,4 @@
-"""How fast training goes: samples, model FLOPs and their share of the device's peak.
+"""How fast training goes: samples, model FLOPs and their share of the device's peak, and how long it waits for its samples.
 
 - FLOPs are those of the samples that a step trained on: padding and recomputation do not count, attention counts within a
   sample, the encoder counts on its own tokens, of experts only those that a token passes.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from model.config import ModelConfig, TrainConfig
 from model.counting import Flops, connector_flops, decoder_flops, vision_flops
@@ -36,6 +37,15 @@ def step_flops(model: ModelConfig, config: TrainConfig, samples: Iterable[Seen])
     return Flops(vision=tiles * tile[0], connector=tiles * tile[1], decoder=decoder).training(config)
 
 
+class _Mark(NamedTuple):
+    """Totals at the end of a step."""
+
+    clock: float
+    samples: int
+    flops: float
+    waited: float
+
+
 class Meter:
     """Rates over the last steps of one attempt."""
 
@@ -50,14 +60,19 @@ class Meter:
         """
         self._clock = clock
         self._peak = PEAK_BF16.get(device, 0.0) * devices if dtype == "bf16" else 0.0
-        self._marks: deque[tuple[float, int, float]] = deque([(clock(), 0, 0.0)], maxlen=WINDOW + 1)
+        self._marks = deque([_Mark(clock(), 0, 0.0, 0.0)], maxlen=WINDOW + 1)
 
-    def step(self, samples: int, flops: float) -> dict[str, float]:
-        """Count a finished step; return `samples_per_s`, `tflops_per_s`, and `mfu` (0 to 1) where the device's peak is known."""
-        _, samples_before, flops_before = self._marks[-1]
-        self._marks.append((self._clock(), samples_before + samples, flops_before + flops))
-        (began, samples_before, flops_before), (now, samples, flops) = self._marks[0], self._marks[-1]
-        seconds = max(now - began, 1e-9)
-        rate = (flops - flops_before) / seconds
+    def step(self, samples: int, flops: float, *, waited: float) -> dict[str, float]:
+        """Count a finished step, of which training waited so many seconds for its samples.
+
+        Returns:
+            `samples_per_s`, `tflops_per_s`, `data_wait` (share of the time, 0 to 1), and `mfu` (0 to 1) where the device's peak is known.
+        """
+        last = self._marks[-1]
+        self._marks.append(_Mark(self._clock(), last.samples + samples, last.flops + flops, last.waited + waited))
+        first, now = self._marks[0], self._marks[-1]
+        seconds = max(now.clock - first.clock, 1e-9)
+        rate = (now.flops - first.flops) / seconds
         known = {"mfu": rate / self._peak} if self._peak else {}
-        return {"samples_per_s": (samples - samples_before) / seconds, "tflops_per_s": rate / 1e12, **known}
+        return {"samples_per_s": (now.samples - first.samples) / seconds, "tflops_per_s": rate / 1e12,
+                "data_wait": (now.waited - first.waited) / seconds, **known}

@@ -154,11 +154,14 @@ def _data(results: Results) -> str:
     rows = [[_cell_text(names[each.arm_key]), _cell_text(each.kind), _cell_text(each.source), f"<td>{each.asked:,.1f}</td>",
              f"<td>{each.samples:,.1f}</td>", f"<td>{each.tokens:,.0f}</td>", f"<td>{each.supervised:,.0f}</td>",
              f"<td>{MISSING if each.passes is None else f'{each.passes:.2f}'}</td>", f"<td>{each.broken:g}</td>",
-             f"<td>{MISSING if each.filled is None else f'{100 * each.filled:.0f} %'}</td>"] for each in results.data]
-    heads = ["Arm", "Stage", "Source", "asked for", "drawn", "tokens", "supervised", "passes", "skipped", "filled"]
+             *(f"<td>{MISSING if share is None else f'{100 * share:.0f} %'}</td>" for share in (each.filled, each.data_wait))]
+            for each in results.data]
+    heads = ["Arm", "Stage", "Source", "asked for", "drawn", "tokens", "supervised", "passes", "skipped", "filled",
+             "waited"]
     note = ("Means over the arm's trials. Asked for: samples by the mixture; drawn: samples trained on; supervised: tokens that carry "
             f"loss; passes: how often the source was gone through, {MISSING} where it has no end; skipped: broken samples that others "
-            "stood in for; filled: share of the stage's positions that held tokens, the rest was padding.")
+            "stood in for; filled: share of the stage's positions that held tokens, the rest was padding; "
+            "waited: share of the stage's time that training waited for its samples (more `loaders` prepare more of them at once).")
     return f'<h2>Training data</h2>{_rows(heads, rows)}<p class="note">{escape(note)}</p>'
 
 

@@ -29,6 +29,8 @@ class Supplied:
     """Samples that others stood in for."""
     filled: float | None
     """Share of the stage's positions that held tokens, of all its sources together; None where it was not measured."""
+    data_wait: float | None
+    """Share of the stage's time that training waited for samples; None where it was not measured."""
     num_trials: int
 
 
@@ -40,18 +42,22 @@ def supplied(trials: Sequence[tuple[str, Sequence[str]]],
         trials: arm key and stage ids of each trial.
         stages: stage id to its kind and its result, None while there is none.
     """
-    found: dict[tuple[str, str, str], list[tuple[Mapping[str, Any], float | None]]] = {}
+    found: dict[tuple[str, str, str], list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = {}
     for arm_key, stage_ids in trials:
         for stage_id in stage_ids:
             kind, result = stages.get(stage_id, ("", None))
             for source, row in (result or {}).get("sources", {}).items():
-                found.setdefault((arm_key, kind, source), []).append((row, (result or {}).get("filled")))
+                found.setdefault((arm_key, kind, source), []).append((row, result or {}))
     return tuple(_mean(*key, *zip(*rows, strict=True)) for key, rows in found.items())
 
 
-def _mean(arm_key: str, kind: str, source: str, rows: Sequence[Mapping[str, Any]], shares: Sequence[float | None]) -> Supplied:
+def _mean(arm_key: str, kind: str, source: str, rows: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]]) -> Supplied:
     mean = {name: sum(row.get(name, 0) for row in rows) / len(rows) for name in _COUNTS}
     passes = sum(row["passes"] for row in rows) / len(rows) if "passes" in rows[0] else None
-    measured = [share for share in shares if share is not None]
-    filled = sum(measured) / len(measured) if measured else None
-    return Supplied(arm_key=arm_key, kind=kind, source=source, passes=passes, filled=filled, num_trials=len(rows), **mean)
+    return Supplied(arm_key=arm_key, kind=kind, source=source, passes=passes, filled=_share(results, "filled"),
+                    data_wait=_share(results, "data_wait"), num_trials=len(rows), **mean)
+
+
+def _share(results: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    measured = [result[name] for result in results if result.get(name) is not None]
+    return sum(measured) / len(measured) if measured else None

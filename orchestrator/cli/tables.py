@@ -198,11 +198,11 @@ def data_table(results: Results) -> Table:
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
     for name in ("arm", "stage", "source"):
         shown.add_column(name)
-    for name in ("asked", "drawn", "tokens", "supervised", "passes", "broken", "filled"):
+    for name in ("asked", "drawn", "tokens", "supervised", "passes", "broken", "filled", "waited"):
         shown.add_column(name, justify="right")
     for each in results.data:
         passes = "" if each.passes is None else f"{each.passes:.2f}"
         shown.add_row(results.arm(each.arm_key).name, each.kind, each.source, f"{each.asked:,.1f}", f"{each.samples:,.1f}",
                       f"{each.tokens:,.0f}", f"{each.supervised:,.0f}", passes, f"{each.broken:g}" if each.broken else "",
-                      "" if each.filled is None else f"{100 * each.filled:.0f} %")
+                      *("" if share is None else f"{100 * share:.0f} %" for share in (each.filled, each.data_wait)))
     return shown

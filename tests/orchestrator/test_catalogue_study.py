@@ -91,8 +91,9 @@ def test_a_study_on_own_data_runs_to_its_verdict_and_reports_its_sources(lab):
     page = lab / "page.html"
     assert CliRunner().invoke(main, ["report", "own-data", "--output", str(page)]).exit_code == 0
     assert data_rows(page)["science/ScienceQA"][:2] == ["4.0", "4.0"]  # asked for, drawn
-    assert data_rows(page)["science/ScienceQA"][-3:-1] == ["0.80", "0"]  # passes, skipped; filled
+    assert data_rows(page)["science/ScienceQA"][-4:-2] == ["0.80", "0"]  # passes, skipped; filled, waited
     assert 0.5 < science["filled"] <= 1
+    assert 0 < science["data_wait"] < 1
     again = ablate(lab, "run")
     assert "nothing to do" in again.stderr
 

@@ -3,9 +3,11 @@
 import multiprocessing
 import os
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
+import torch
 
 from model.config import PRESETS, Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
 from model.counting import at_tile
@@ -15,6 +17,7 @@ from model.data.order import shuffled
 from model.data.sources.opened import open_source
 from model.data.tokenizer import load_tokenizer
 from model.training.speed import step_flops
+from model.training.stage import train_stage
 from tests import corpora
 
 pytestmark = pytest.mark.perf
@@ -111,6 +114,19 @@ def test_a_device_at_the_pace_of_an_h100_does_not_wait(measured):
     waits = sorted(waits[STEPS:])
     measured(f"loader, small, {cores}/{CORES} of an H100 at 48% of its peak: wait", 1000 * sum(waits) / len(waits), "ms/step", "< 1",
              beside={"longest": 1000 * waits[-1], "a step of the stand-in": 1000 * seconds})
+
+
+def test_what_training_waits_for(measured, tmp_path):
+    """Real training with a loader for each core, over its last ten steps: at `small` on a GPU, at `tiny` where there is none."""
+    has_gpu = torch.cuda.is_available()
+    preset, device, count = ("small", torch.cuda.get_device_name(), 10 * STEPS) if has_gpu else ("tiny", "one CPU core", STEPS)
+    config = replace(steps(count).config, dtype="bf16", optimizer="adamw", loaders=os.cpu_count() or 1, compile=has_gpu,
+                     batch=BATCH if has_gpu else 8)
+    reports = []
+    train_stage(config=config, model_config=PRESETS[preset], data=DataConfig(), seed=0, start=None, checkpoints=tmp_path / "checkpoints",
+                out=tmp_path / "out", report=reports.append, should_stop=lambda: False)
+    measured(f"training, {preset}, {device}: waits for its samples", 100 * reports[-1]["data_wait"], "% of time", "0")
+    measured(f"training, {preset}, {device}, {config.loaders} loaders", reports[-1]["samples_per_s"], "samples/s", "-")
 
 
 def test_rows_of_each_container(measured, tmp_path):

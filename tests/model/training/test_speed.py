@@ -24,16 +24,17 @@ def test_a_step_costs_what_its_samples_cost_by_themselves():
 
 
 def test_the_rate_is_samples_and_flops_over_time_and_the_peak():
-    found = meter("NVIDIA H200", [0.0, 0.5], devices=2).step(2, 3e12)
+    found = meter("NVIDIA H200", [0.0, 0.5], devices=2).step(2, 3e12, waited=0.1)
     assert found["samples_per_s"] == 4
+    assert found["data_wait"] == pytest.approx(0.1 / 0.5)
     assert found["tflops_per_s"] == pytest.approx(6)
     assert found["mfu"] == pytest.approx(6e12 / (2 * 989e12))
 
 
 def test_an_unknown_device_has_no_utilisation():
-    assert "mfu" not in meter("cpu", [0.0, 1.0]).step(2, 1e9)
+    assert "mfu" not in meter("cpu", [0.0, 1.0]).step(2, 1e9, waited=0.0)
 
 
 def test_a_slow_start_is_forgotten():
     timed = meter("cpu", [0.0, *(100.0 + step for step in range(WINDOW + 2))])
-    assert [timed.step(2, 1e9)["samples_per_s"] for _ in range(WINDOW + 2)][-1] == pytest.approx(2)
+    assert [timed.step(2, 1e9, waited=0.0)["samples_per_s"] for _ in range(WINDOW + 2)][-1] == pytest.approx(2)

@@ -8,7 +8,7 @@ def row(samples, **more):
 
 
 STAGES = {
-    "a": ("sft", {"sources": {"general": row(9), "science/ScienceQA": row(4, passes=0.5)}, "filled": 0.9}),
+    "a": ("sft", {"sources": {"general": row(9), "science/ScienceQA": row(4, passes=0.5)}, "filled": 0.9, "data_wait": 0.25}),
     "b": ("sft", {"sources": {"general": row(11), "science/ScienceQA": row(4, passes=1.5, broken=2)}, "filled": 0.98}),
     "running": ("sft", None), "score": ("evaluate", {"score": 50.0}),
 }
@@ -20,11 +20,13 @@ def test_sources_are_averaged_over_the_trials_of_an_arm():
     assert (general.asked, general.samples, general.tokens, general.supervised, general.passes) == (10, 10, 1000, 100, None)
     assert (science.passes, science.broken) == (1, 1)
     assert (general.filled, science.filled) == (0.94, 0.94)
+    assert (general.data_wait, science.data_wait) == (0.25, 0.25)  # of those that measured it
 
 
 def test_a_result_that_says_nothing_of_its_positions_has_no_filling():
     (only,) = supplied([("x", ["old"])], {"old": ("sft", {"sources": {"general": row(9)}})})
     assert only.filled is None
+    assert only.data_wait is None
 
 
 def test_what_has_no_result_yet_is_left_out():
