@@ -103,7 +103,7 @@ class Table:
         """
         self.path, self.root = path, root
         self._parquet = pq.ParquetFile(path) if path.suffix == ".parquet" else None
-        self._group: tuple[int, str, list[Any]] | None = None
+        self._group, self._columns = -1, dict[str, list[Any]]()
 
     def rows(self) -> Iterator[Row]:
         """Yield all rows.
@@ -151,7 +151,10 @@ class Table:
             yield from batch.to_pylist()
 
     def _bytes_of(self, picture: Picture) -> Any:
-        """Return a cell with its bytes; the row group that was read last is kept, since neighbours follow each other."""
+        """Return a cell with its bytes.
+
+        Of the row group that was read last each column is kept: neighbours follow each other, and an item has pictures in several.
+        """
         assert self._parquet is not None
         start = 0
         for group in range(self._parquet.num_row_groups):
@@ -159,10 +162,11 @@ class Table:
             if picture.row.number < start + count:
                 break
             start += count
-        if self._group is None or self._group[:2] != (group, picture.column):
-            values = self._parquet.read_row_group(group, columns=[picture.column]).column(0).to_pylist()
-            self._group = (group, picture.column, values)
-        return self._group[2][picture.row.number - start]
+        if self._group != group:
+            self._group, self._columns = group, {}
+        if picture.column not in self._columns:
+            self._columns[picture.column] = self._parquet.read_row_group(group, columns=[picture.column]).column(0).to_pylist()
+        return self._columns[picture.column][picture.row.number - start]
 
 
 def rows_of(folder: Path, stem: str = "") -> list[Row]:

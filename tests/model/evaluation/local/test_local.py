@@ -3,6 +3,8 @@
 import json
 import re
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from model.evaluation.benchmarks import BENCHMARKS
@@ -105,6 +107,23 @@ def test_a_picture_outside_or_absent_is_refused(tmp_path, picture, message):
     items = LocalItems(BENCHMARKS["docvqa"], broken(tmp_path, "docvqa", lambda rows: rows[0].update(image=picture)))
     with pytest.raises(ValueError, match=rf"row 0.*{message}|{message}"):
         items[0]
+
+
+def test_a_row_group_is_read_once_for_each_column_of_pictures(tmp_path, monkeypatch):
+    folder = write(tmp_path, "mmmu", suffix="parquet")
+    (path,) = folder.glob("*.parquet")
+    table = pa.concat_tables([pq.read_table(path)] * 2)  # items with two pictures each
+    place = table.schema.get_field_index("id")
+    pq.write_table(table.set_column(place, "id", pa.array([f"item-{number}" for number in range(len(table))])), path)  # in one group
+    items, read = LocalItems(BENCHMARKS["mmmu"], folder), []
+    whole = pq.ParquetFile.read_row_group
+
+    def counted(file, group, columns):
+        read.append((group, *columns))
+        return whole(file, group, columns)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
+    assert sum(len(item.images) for item in items) > len(read) == len(set(read)) > 1
 
 
 def test_an_absent_copy_says_what_is_allowed(tmp_path):
