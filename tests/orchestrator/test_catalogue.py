@@ -1,5 +1,6 @@
 """The catalogue is read strictly; stages carry their part of it and are named by content."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,13 @@ def test_a_wrong_copy_is_named_with_its_line(tmp_path, line, message):
     path.write_text(f"kind: catalogue\nname: lab\ndatasets: {{}}\nbenchmarks: {line}\n")
     with pytest.raises(StudyError, match=rf"(?s)catalogue\.yaml:4.*{message}"):
         load_catalogue(path, cache=tmp_path)
+
+
+def test_the_example_of_the_documentation_is_one(tmp_path):
+    document = (Path(__file__).parents[2] / "studies" / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", document, re.DOTALL)
+    catalogue, benchmarks = [block for block in blocks if block.startswith(("kind: catalogue", "benchmarks:"))]
+    (tmp_path / "catalogue.yaml").write_text(catalogue + benchmarks)
+    found = load_catalogue(tmp_path / "catalogue.yaml", cache=tmp_path)
+    assert {each.title for each in found.sources} == {"general/LLaVA v1.5 GQA", "text_rich/DVQA", "text_rich/ArxivQA", "text_only/ours"}
+    assert len(found.benchmarks) == 3
