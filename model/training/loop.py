@@ -85,7 +85,6 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
                   devices=workers.size)
     began, model = time.monotonic(), model.train()
     tokens = positions = 0
-    waits = 0.0
 
     def keep(steps_done: int) -> None:
         extra = {**totals, "tally": tally.state(), "losses": list(losses)}
@@ -111,7 +110,7 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         movement.zero_grad(set_to_none=True)
         totals = {"samples": totals["samples"] + len(everything), "tokens": totals["tokens"] + found.tokens,
                   "supervised": totals["supervised"] + found.supervised, "loss": losses[-1]}
-        tokens, positions, waits = tokens + found.tokens, positions + found.positions, waits + waited
+        tokens, positions = tokens + found.tokens, positions + found.positions
         done = step + 1
         flops, = workers.sums(step_flops(model.config, config, ours.seen))
         report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": norm, **totals, **found.of_routers,
@@ -120,7 +119,7 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         if done % config.checkpoint_every == 0 and done < config.steps:
             keep(done)
     seconds = time.monotonic() - began
-    return {**totals, "filled": tokens / max(positions, 1), "data_wait": waits / max(seconds, 1e-9), "seconds": seconds,
+    return {**totals, "filled": tokens / max(positions, 1), "data_wait": meter.waited_s / max(seconds, 1e-9), "seconds": seconds,
             "resumed_from": first}
 
 

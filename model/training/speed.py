@@ -62,6 +62,11 @@ class Meter:
         self._peak = PEAK_BF16.get(device, 0.0) * devices if dtype == "bf16" else 0.0
         self._marks = deque([_Mark(clock(), 0, 0.0, 0.0)], maxlen=WINDOW + 1)
 
+    @property
+    def waited_s(self) -> float:
+        """Seconds that training waited for samples since the beginning."""
+        return self._marks[-1].waited
+
     def step(self, samples: int, flops: float, *, waited: float) -> dict[str, float]:
         """Count a finished step, of which training waited so many seconds for its samples.
 

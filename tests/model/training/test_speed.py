@@ -31,6 +31,12 @@ def test_the_rate_is_samples_and_flops_over_time_and_the_peak():
     assert found["mfu"] == pytest.approx(6e12 / (2 * 989e12))
 
 
+def test_what_was_waited_for_is_counted_from_the_beginning():
+    timed = meter("cpu", range(2 * WINDOW))
+    shares = [timed.step(2, 1e9, waited=float(step < WINDOW))["data_wait"] for step in range(2 * WINDOW - 1)]
+    assert (shares[0], shares[-1], timed.waited_s) == (1, pytest.approx(1 / WINDOW), WINDOW)
+
+
 def test_an_unknown_device_has_no_utilisation():
     assert "mfu" not in meter("cpu", [0.0, 1.0]).step(2, 1e9, waited=0.0)
 
