@@ -22,6 +22,8 @@ from orchestrator.constraint import Constraint
 
 Kind = Literal["selected", "tied", "underpowered", "infeasible", "incomplete"]
 Prefer = Literal["first", "smallest", "largest"]
+NAMED = 6
+"""Arms that the sentence of a verdict names; the verdict has all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +198,8 @@ def _selected(rule: Rule, best: Candidate, others: Sequence[Difference], feasibl
 
 def _undecided(rule: Rule, kind: Kind, tied: Sequence[Candidate], chosen: Candidate, rivals: Sequence[Difference],
                num_seeds: int | None) -> str:
-    names = ", ".join(arm.name for arm in tied)
+    names = ", ".join(arm.name for arm in tied[:NAMED])
+    names += f" and {len(tied) - NAMED} other arms" if len(tied) > NAMED else ""
     rank = "first in the study" if rule.prefer == "first" else rule.prefer
     opening = f"{names} cannot be told apart on {rule.objective}; {chosen.name} is chosen as the {rank}."
     if any(each.half_width_holm is None for each in rivals):

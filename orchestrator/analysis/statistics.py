@@ -26,6 +26,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from orchestrator.analysis.layout import Array, layout_of
@@ -34,6 +35,9 @@ CONFIDENCE = 0.95
 POWER = 0.80
 MAX_SEEDS = 1000
 """Where the search for a number of seeds gives up."""
+
+Places = NDArray[np.intp]
+"""Rows of arms."""
 
 Values = Mapping[str, Mapping[int, float]]
 """Arm -> seed -> score; a trial without a score is left out."""
@@ -132,7 +136,9 @@ def differences(fitted: Fit, pairs: Iterable[tuple[str, str]]) -> tuple[Differen
 
     A pair whose arms share no seed, not even through a third arm, has a value and no interval.
     """
-    return contrasts(fitted, [(a, b, {a: 1.0, b: -1.0}) for a, b in pairs])
+    chosen = list(pairs)
+    found = _compare(fitted, *(np.array([fitted.positions[pair[side]] for pair in chosen], dtype=np.intp) for side in (0, 1)))
+    return tuple(found.told(fitted, k, a, b) for k, (a, b) in enumerate(chosen))
 
 
 def contrasts(fitted: Fit, sides: Iterable[tuple[str, str, Mapping[str, float]]]) -> tuple[Difference, ...]:
@@ -163,25 +169,54 @@ def against_all(fitted: Fit, arm: str) -> dict[str, Difference]:
 
     Hundreds of arms make tens of thousands of pairs: their p-values are found together, and only one arm's are told.
     """
+    found = _compare(fitted, *np.triu_indices(len(fitted.arms), 1))
+    place = fitted.positions[arm]
+    told = {}
+    for k in np.flatnonzero((found.first == place) | (found.second == place)).tolist():
+        is_first = found.first[k] == place
+        other = fitted.arms[found.second[k] if is_first else found.first[k]]
+        told[other] = found.told(fitted, k, arm, other, sign=1.0 if is_first else -1.0)
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A family of pairs of arms, side by side: one place for each in every array."""
+
+    first: Places
+    second: Places
+    values: Array
+    errors: Array
+    """Standard errors; NaN where the arms cannot be compared."""
+    p: Array
+    p_holm: Array
+    levels: Array
+    """Of Holm's intervals."""
+
+    def told(self, fitted: Fit, k: int, a: str, b: str, *, sign: float = 1.0) -> Difference:
+        """Return one pair's difference, `sign` -1 for the second arm minus the first."""
+        error, level = float(self.errors[k]), float(self.levels[k])
+        is_testable = not math.isnan(error)
+        return Difference(
+            a=a, b=b, weights={a: 1.0, b: -1.0}, value=sign * float(self.values[k]), n=len(fitted.seeds[a] & fitted.seeds[b]),
+            half_width=_quantile(fitted.df, fitted.confidence) * error if is_testable else None,
+            half_width_holm=_quantile(fitted.df, level) * error if is_testable else None,
+            p=float(self.p[k]) if is_testable else None, p_holm=float(self.p_holm[k]) if is_testable else None,
+            confidence=fitted.confidence)
+
+
+def _compare(fitted: Fit, first: Places, second: Places) -> _Compared:
+    """Compare pairs of arms, given by their rows, as one family: hundreds of arms make tens of thousands of pairs."""
     means = np.array([fitted.means[each].value for each in fitted.arms])
     groups = np.array([fitted.components[each] for each in fitted.arms])
-    first, second = np.triu_indices(len(fitted.arms), 1)
-    is_testable = (groups[first] == groups[second]) & (fitted.sigma is not None)
-    first, second = first[is_testable], second[is_testable]
+    values, p, p_holm, levels = means[first] - means[second], *(np.full(len(first), math.nan) for _ in range(3))
     own = np.diag(fitted.covariance)
     variance = own[first] + own[second] - 2 * fitted.covariance[first, second]
-    errors = (fitted.sigma or 0.0) * np.sqrt(np.maximum(variance, 0.0))
-    adjusted, levels = holm(_p_values(means[first] - means[second], errors, fitted.df), fitted.confidence)
-    place = fitted.positions[arm]
-    steps = {(int(first[k]), int(second[k])): k for k in np.flatnonzero((first == place) | (second == place))}
-    found = {}
-    for other in fitted.arms:
-        if other != arm:
-            found[other] = _difference(fitted, arm, other, {arm: 1.0, other: -1.0})
-            k = steps.get((min(place, fitted.positions[other]), max(place, fitted.positions[other])))
-            if k is not None:
-                found[other] = _corrected(fitted, found[other], float(adjusted[k]), float(levels[k]))
-    return found
+    is_testable = (groups[first] == groups[second]) & (fitted.sigma is not None)
+    errors = np.where(is_testable, (fitted.sigma or 0.0) * np.sqrt(np.maximum(variance, 0.0)), math.nan)
+    p[is_testable] = _p_values(values[is_testable], errors[is_testable], fitted.df)
+    p_holm[is_testable], levels[is_testable] = holm(p[is_testable], fitted.confidence)
+    return _Compared(first, second, values, errors, p, p_holm, levels)
 
 
 def holm(p_values: Array, confidence: float = CONFIDENCE) -> tuple[Array, Array]:
@@ -241,7 +276,9 @@ def _mean(value: float, own: Sequence[float]) -> Mean:
     n = len(own)
     if n == 1:
         return Mean(value, None, 1)
-    return Mean(value, _quantile(n - 1, CONFIDENCE) * float(np.std(own, ddof=1)) / math.sqrt(n), n)
+    middle = math.fsum(own) / n
+    deviation = math.sqrt(math.fsum((each - middle) ** 2 for each in own) / (n - 1))
+    return Mean(value, _quantile(n - 1, CONFIDENCE) * deviation / math.sqrt(n), n)
 
 
 def _difference(fitted: Fit, a: str, b: str, weights: Mapping[str, float]) -> Difference:
