@@ -53,12 +53,13 @@ def counts(row: StudyRow, trials: Sequence[TrialScores], stages: Sequence[StageR
     """Count trials and stages of a study."""
     states = Counter(trial.state for trial in trials)
     own = [stage for stage in stages if stage.kind != IMPORT]
+    reused = sum(_is_reused(row, stage) for stage in own)
     return Counts(trials=len(trials), trials_done=states["SUCCEEDED"], trials_diverged=states["DIVERGED"],
                   trials_failed=states["FAILED"] + states["SKIPPED"], stages_requested=row.requested_stages,
-                  stages_unique=len(own), stages_reused=sum(_is_reused(row, stage) for stage in own),
+                  stages_unique=len(own), stages_reused=reused,
                   stages_done=sum(stage.state == "SUCCEEDED" for stage in own),
                   attempts=sum(stage.attempts_made for stage in own),
-                  stages_saved=row.requested_stages - sum(not _is_reused(row, stage) for stage in own))
+                  stages_saved=row.requested_stages - (len(own) - reused))
 
 
 def _is_reused(row: StudyRow, stage: StageRow) -> bool:
@@ -68,12 +69,12 @@ def _is_reused(row: StudyRow, stage: StageRow) -> bool:
 def cost(row: StudyRow, trials: Sequence[TrialRow], stages: Sequence[StageRow]) -> Cost:
     """Sum what the study's stages took, and what sharing spared it."""
     uses = Counter(stage_id for trial in trials for stage_id in trial.stage_ids)
-    own = [stage for stage in stages if stage.kind != IMPORT]
+    own = [(stage, _is_reused(row, stage)) for stage in stages if stage.kind != IMPORT]
     resources = row.spec["scale"].get("resources", {})
-    saved = saving((Shared(kind=stage.kind, uses=uses[stage.stage_id], is_known=_is_reused(row, stage),
-                           seconds=stage.seconds or 0.0) for stage in own),
+    saved = saving((Shared(kind=stage.kind, uses=uses[stage.stage_id], is_known=is_known, seconds=stage.seconds or 0.0)
+                    for stage, is_known in own if is_known or uses[stage.stage_id] != 1),  # of the others nothing is saved
                    gpus=resources.get("gpus", 0), workers=resources.get("workers", 1))
-    return Cost(seconds=sum(stage.seconds or 0.0 for stage in own if not _is_reused(row, stage)), seconds_saved=saved.seconds,
+    return Cost(seconds=sum(stage.seconds or 0.0 for stage, is_known in own if not is_known), seconds_saved=saved.seconds,
                 gpu_hours_saved=saved.gpu_hours, flops=sum(stage.flops for stage in stages),
                 elapsed_s=None if row.ended_at is None else row.ended_at - row.created_at)
 

@@ -33,7 +33,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +49,13 @@ from orchestrator.analysis.table import ArmResult
 from orchestrator.arms import Arm, baseline_of
 from orchestrator.budget import Spent, resources_of, spent
 from orchestrator.errors import StudyError
-from orchestrator.ledger import read
+from orchestrator.ledger import read, rows
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import ArmRow, StageRow, StudyRow, TrialRow
 from orchestrator.lmms import Outside, beside
 from orchestrator.schema import Published, load_published
+from orchestrator.sharing import TRAINING
+from orchestrator.states import TrialState
 from orchestrator.study import Study
 
 SCHEMA_VERSION = 1
@@ -183,20 +185,31 @@ class Results:
         }
 
 
-def study_results(engine: Engine, row: StudyRow, outside: Sequence[Outside] = ()) -> Results:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a study from earlier looks, and need not be gathered again."""
+
+    rows: rows.Known = field(default_factory=rows.Known)
+    scores: dict[str, TrialScores] = field(default_factory=dict)
+    """Of trials that succeeded, which is final."""
+
+
+def study_results(engine: Engine, row: StudyRow, outside: Sequence[Outside] = (), known: Known | None = None) -> Results:
     """Gather everything about a study, finished or not.
 
     Args:
         engine: the ledger.
         row: the study, from `ledger.read`.
         outside: results of lmms-eval to show beside its own.
+        known: of this study, from earlier looks.
 
     Raises:
         StudyError: a result from outside fits no trial.
     """
-    all_rows, stages = read.trials(engine, row.study_id), read.stages(engine, row.study_id)
+    known = known or Known()
+    all_rows, stages = read.trials(engine, row.study_id, known.rows), read.stages(engine, row.study_id, known.rows)
     trial_rows = [each for each in all_rows if each.rung == 0]
-    joined = beside(trial_rows, stages, scores.trial_scores(trial_rows, read.scores(engine, row.study_id)), outside)
+    joined = beside(trial_rows, stages, _scored(engine, row.study_id, trial_rows, known.scores), outside)
     trials = joined.trials
     study = study_of(row)
     arms = arms_of(trial_rows)
@@ -218,10 +231,19 @@ def study_results(engine: Engine, row: StudyRow, outside: Sequence[Outside] = ()
         published=None if published is None else _by_key(published, arms),
         search=_search_found(study, read.arms(engine, row.study_id), fits, verdict), looks=study.num_looks,
         data=supplied([(each.arm_key, each.stage_ids) for each in trial_rows],
-                      {each.stage_id: (each.kind, each.result) for each in stages}),
+                      {each.stage_id: (each.kind, each.result) for each in stages if each.kind in TRAINING}),
         confounds=_confounds(study, runs, arms), seen=confounds.seen(runs),
         counts=counts(row, trials, stages), cost=cost(row, trial_rows, stages), spent=spent(engine, row.study_id, resources_of(row.spec)),
         varies_with_seed=varies_with_seed(trial_rows, stages), outside=joined.sources)
+
+
+def _scored(engine: Engine, study_id: str, trials: Sequence[TrialRow], known: dict[str, TrialScores]) -> list[TrialScores]:
+    """Return the metrics of each trial; `known` are those of trials that had succeeded before, and takes in the others."""
+    others = [each for each in trials if each.trial_key not in known]
+    names = [each.trial_key for each in others] if known else None
+    found = {each.trial_key: each for each in scores.trial_scores(others, read.scores(engine, study_id, names))}
+    known.update({key: each for key, each in found.items() if each.state == TrialState.SUCCEEDED})
+    return [known.get(each.trial_key) or found[each.trial_key] for each in trials]
 
 
 def study_of(row: StudyRow) -> Study:

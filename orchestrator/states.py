@@ -78,6 +78,8 @@ TERMINAL_TRIALS = frozenset(TrialState) - {TrialState.PLANNED, TrialState.RUNNIN
 TERMINAL_STAGES = frozenset({StageState.SUCCEEDED, StageState.FAILED, StageState.DIVERGED, StageState.SKIPPED,
                              StageState.CANCELLED})
 
+RESULTS = frozenset({StageState.SUCCEEDED, StageState.DIVERGED})
+"""What a stage never leaves again, whoever wishes it."""
 _AFTER_LIVE = frozenset({StageState.QUEUED, StageState.SUCCEEDED, StageState.FAILED, StageState.DIVERGED,
                          StageState.CANCELLED})
 _ENDS = frozenset(AttemptState) - LIVE_ATTEMPTS

@@ -20,7 +20,7 @@ from orchestrator.cost import known_before
 from orchestrator.ledger import read
 from orchestrator.ledger.known import Submitted, submitted
 from orchestrator.ledger.reach import Engine
-from orchestrator.ledger.rows import ArmRow, TrialRow
+from orchestrator.ledger.rows import ArmRow, Known, TrialRow
 from orchestrator.plan import Plan, Planner
 from orchestrator.results import baseline_key
 from orchestrator.schema import read as read_document
@@ -38,8 +38,7 @@ class _Kept:
     spec: dict[str, Any]
     study: Study
     planner: Planner | None = None
-    configs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Trial key -> configuration."""
+    known: Known = field(default_factory=Known)
 
 
 class Records:
@@ -57,7 +56,7 @@ class Records:
         if kept is None or kept.spec != row.spec:
             study = read_document(Study, Document(row.name, row.spec["study"], {}))
             kept = self._kept[study_id] = _Kept(row.spec, study)
-        return StudyRecord(self._engine, row, kept.study, kept.configs)
+        return StudyRecord(self._engine, row, kept.study, kept.known)
 
     def planner(self, record: StudyRecord) -> Planner:
         """Return who plans what the study grows by."""
@@ -77,10 +76,10 @@ class Records:
 class StudyRecord:
     """A study's arms, trials and scores, as the ledger has them now."""
 
-    def __init__(self, engine: Engine, row: Submitted, study: Study, configs: dict[str, dict[str, Any]]) -> None:
-        """Read it; `configs` are the configurations that are known already, and takes in the others."""
+    def __init__(self, engine: Engine, row: Submitted, study: Study, known: Known) -> None:
+        """Read it, but for what is known from before."""
         self.row, self.study = row, study
-        self.rows: list[TrialRow] = read.trials(engine, row.study_id, configs)
+        self.rows: list[TrialRow] = read.trials(engine, row.study_id, known)
         self.scores: list[TrialScores] = trial_scores(self.rows, read.scores(engine, row.study_id))
         self.arms = read.arms(engine, row.study_id)
         self.baseline = baseline_key(self.study, candidates(self.arms))

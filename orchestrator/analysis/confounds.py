@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 STAGES = ("pretrain", "continual", "sft")
 _SCHEDULE = ("lr", "warmup_steps", "schedule", "final_lr", "optimizer", "weight_decay", "clip", "dtype", "threads", "max_tokens")
 _MISSING = "not trained"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Executed:
+class Executed(NamedTuple):
     """One finished stage of a trial."""
 
     kind: str

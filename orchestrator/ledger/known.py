@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, bindparam, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, case, func, literal, select
 
 from orchestrator.ledger import tables as t
 from orchestrator.states import LIVE_ATTEMPTS, LIVE_STAGES, AttemptState, StageState
@@ -175,24 +175,29 @@ def spent_sums(engine: Engine, study_id: str) -> Spendings:
     """Add up all attempts made for a study, running ones up to now."""
     a, s = t.attempts.c, t.studies.c
     took = func.sum(func.coalesce(a.ended_at, t.now_s()) - a.started_at).label("seconds")
-    query = (select(t.stages.c.kind, took, func.sum(a.bytes).label("bytes")).join(t.stages, t.stages.c.stage_id == a.stage_id)
-             .where(a.study_id == study_id).group_by(t.stages.c.kind))
+    whole = func.sum(case((_is_whole(), t.stages.c.flops), else_=0.0)).label("flops")
+    query = (select(t.stages.c.kind, took, func.sum(a.bytes).label("bytes"), whole)
+             .join(t.stages, t.stages.c.stage_id == a.stage_id).where(a.study_id == study_id).group_by(t.stages.c.kind))
     wall = select(func.coalesce(s.ended_at, t.now_s()) - s.created_at).where(s.study_id == study_id)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
         return Spendings(seconds={row.kind: float(row.seconds) for row in rows}, bytes={row.kind: int(row.bytes) for row in rows},
-                         wall_s=float(connection.execute(wall).scalar_one()), flops=_spent_flops(connection, study_id))
+                         wall_s=float(connection.execute(wall).scalar_one()),
+                         flops=math.fsum(row.flops for row in rows) + _flops_of_parts(connection, study_id))
 
 
-def _spent_flops(connection: Connection, study_id: str) -> float:
-    """Count a stage done in one attempt whole, of others the steps that each attempt made."""
+def _is_whole() -> ColumnElement[bool]:
+    """Say of an attempt that it did its stage from beginning to end: its FLOPs are the stage's."""
+    return (t.attempts.c.attempt_no == 1) & (t.attempts.c.state == AttemptState.SUCCEEDED)
+
+
+def _flops_of_parts(connection: Connection, study_id: str) -> float:
+    """Count the steps that each of the other attempts made."""
     a, before, flops = t.attempts.c, t.attempts.alias("before").c, t.stages.c.flops
-    mine, is_whole = a.study_id == study_id, (a.attempt_no == 1) & (a.state == AttemptState.SUCCEEDED)
     of_stage = t.attempts.join(t.stages, t.stages.c.stage_id == a.stage_id)
-    whole = connection.execute(select(func.sum(flops)).select_from(of_stage).where(mine, is_whole)).scalar() or 0.0
     earlier = of_stage.outerjoin(before.stage_id.table, (before.stage_id == a.stage_id) & (before.attempt_no == a.attempt_no - 1))
-    query = select(flops, a.state, a.progress, before.checkpoint_step).select_from(earlier).where(mine, ~is_whole)
-    return float(whole) + math.fsum(row.flops * _part(row.state, row.progress, row.checkpoint_step) for row in connection.execute(query))
+    query = select(flops, a.state, a.progress, before.checkpoint_step).select_from(earlier).where(a.study_id == study_id, ~_is_whole())
+    return math.fsum(row.flops * _part(row.state, row.progress, row.checkpoint_step) for row in connection.execute(query))
 
 
 def _part(state: str, progress: str | None, began_at: int | None) -> float:

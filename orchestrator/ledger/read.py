@@ -7,17 +7,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, Engine, Row, Select, bindparam, case, distinct, func, literal, select
 
 from orchestrator.errors import StudyError
 from orchestrator.ledger import tables as t
-from orchestrator.ledger.rows import ArmRow, AttemptRow, DriverRow, EventRow, Plain, ScoreRow, StageRow, StudyRow, TrialRow
+from orchestrator.ledger.rows import ArmRow, AttemptRow, DriverRow, EventRow, Known, Plain, ScoreRow, StageRow, StudyRow, TrialRow
 from orchestrator.ledger.tables import CLOCK_SLACK_S, now_s
-from orchestrator.states import LIVE_ATTEMPTS, LIVE_STAGES, TERMINAL_TRIALS
+from orchestrator.states import LIVE_ATTEMPTS, LIVE_STAGES, RESULTS, TERMINAL_TRIALS
 
 
 def studies(engine: Engine) -> list[StudyRow]:
@@ -52,37 +54,42 @@ def arms(engine: Engine, study_id: str) -> list[ArmRow]:
                 for row in connection.execute(_arms(), {"study_id": study_id})]
 
 
-def trials(engine: Engine, study_id: str, configs: dict[str, Plain] | None = None) -> list[TrialRow]:
+def trials(engine: Engine, study_id: str, known: Known | None = None) -> list[TrialRow]:
     """Return the trials of a study in the order of the plan.
 
     Args:
         engine: the ledger.
         study_id: of the study.
-        configs: trial key -> configuration, of those that the caller has already, since none ever changes; takes in the others.
+        known: of this study, from earlier looks; configuration and stages of a trial never change.
     """
     links, query = _trials()
-    known = {} if configs is None else configs
+    known = Known() if known is None else known
     with engine.connect() as connection:
-        stage_ids: dict[str, list[str]] = {}
-        for link in connection.execute(links, {"study_id": study_id}):
-            stage_ids.setdefault(link.trial_key, []).append(link.stage_id)
-        return [TrialRow(trial_key=row.trial_key, arm_key=row.arm_key, arm_name=row.arm_name, seed=row.seed,
-                         levels=json.loads(row.levels), state=row.state, config=_config(row, known),
-                         rung=row.rung, stopped=_json(row.stopped), stage_ids=tuple(stage_ids.get(row.trial_key, ())))
-                for row in connection.execute(query, {"study_id": study_id})]
+        rows = connection.execute(query, {"study_id": study_id}).all()
+        known.links.update(_links(connection, links, study_id, [row.trial_key for row in rows if row.trial_key not in known.links]))
+    return [TrialRow(trial_key=row.trial_key, arm_key=row.arm_key, arm_name=row.arm_name, seed=row.seed,
+                     levels=json.loads(row.levels), state=row.state, config=_config(row, known.configs),
+                     rung=row.rung, stopped=_json(row.stopped), stage_ids=known.links[row.trial_key]) for row in rows]
 
 
-def stages(engine: Engine, study_id: str) -> list[StageRow]:
-    """Return the distinct stages that a study needs, parents before children."""
-    mine = select(t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
-    newest = (t.attempts.c.stage_id == t.stages.c.stage_id) & (t.attempts.c.attempt_no == t.stages.c.attempts_made)
-    query = (select(t.stages, t.stage_parents.c.parent_id, t.attempts.c.progress, t.attempts.c.started_at,
-                    t.attempts.c.failure, t.attempts.c.state.label("attempt_state"))
-             .outerjoin(t.stage_parents, t.stage_parents.c.stage_id == t.stages.c.stage_id)
-             .outerjoin(t.attempts, newest)
-             .where(t.stages.c.stage_id.in_(mine)).order_by(t.stages.c.position, t.stages.c.label, t.stages.c.stage_id))
+def stages(engine: Engine, study_id: str, known: Known | None = None) -> list[StageRow]:
+    """Return the distinct stages that a study needs, parents before children.
+
+    Args:
+        engine: the ledger.
+        study_id: of the study.
+        known: of this study, from `trials` and earlier looks; stages that had their result are not read again.
+    """
+    known = Known() if known is None else known
     with engine.connect() as connection:
-        return [_stage(row) for row in connection.execute(query)]
+        found = {row.stage_id: row for row in _stages(connection, study_id, _changed(connection, known) if known.stages else None)}
+    if found.keys() <= known.stages.keys():
+        known.stages.update(found)
+    else:
+        inserted = sorted((known.stages | found).values(), key=lambda row: (row.position, row.label, row.stage_id))
+        known.stages.clear()
+        known.stages.update({row.stage_id: row for row in inserted})
+    return list(known.stages.values())
 
 
 def attempts(engine: Engine, study_id: str) -> list[AttemptRow]:
@@ -101,10 +108,15 @@ def stage_label(engine: Engine, stage_id: str) -> str | None:
         return connection.execute(select(t.stages.c.label).where(t.stages.c.stage_id == stage_id)).scalar()
 
 
-def scores(engine: Engine, study_id: str) -> list[ScoreRow]:
-    """Return one row for each trial and benchmark that has a score."""
+def scores(engine: Engine, study_id: str, trial_keys: Sequence[str] | None = None) -> list[ScoreRow]:
+    """Return one row for each trial and benchmark that has a score; of these trials alone, if any are named."""
+    if trial_keys is None:
+        queries = [_scores()]
+    else:
+        queries = [_scores().where(t.trials.c.trial_key.in_(trial_keys[start:start + t.CHUNK]))
+                   for start in range(0, len(trial_keys), t.CHUNK)]
     with engine.connect() as connection:
-        return [ScoreRow(**row._mapping) for row in connection.execute(_scores(), {"study_id": study_id})]
+        return [ScoreRow(**row._mapping) for query in queries for row in connection.execute(query, {"study_id": study_id})]
 
 
 def events(engine: Engine, study_id: str | None = None, limit: int = 100) -> list[EventRow]:
@@ -118,6 +130,12 @@ def events(engine: Engine, study_id: str | None = None, limit: int = 100) -> lis
         return [EventRow(event_id=row.id, at=row.at, study_id=row.study_id, entity=row.entity, entity_id=row.entity_id,
                          from_state=row.from_state, to_state=row.to_state, actor=row.actor,
                          detail=json.loads(row.detail)) for row in connection.execute(query)]
+
+
+def newest_event(engine: Engine) -> int:
+    """Return the number of the newest event, 0 if nothing ever happened: it grows with every change of state."""
+    with engine.connect() as connection:
+        return connection.execute(select(func.max(t.events.c.id))).scalar() or 0
 
 
 def driver(engine: Engine) -> DriverRow | None:
@@ -146,6 +164,40 @@ def bell(engine: Engine) -> int:
         return connection.execute(_bell()).scalar() or 0
 
 
+def _links(connection: Connection, query: Select[Any], study_id: str, trial_keys: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {key: [] for key in trial_keys}
+    for start in range(0, len(trial_keys), t.CHUNK):
+        mine = t.trial_stages.c.trial_key.in_(trial_keys[start:start + t.CHUNK])
+        for link in connection.execute(query.where(mine), {"study_id": study_id}):
+            found[link.trial_key].append(link.stage_id)
+    return {key: tuple(stage_ids) for key, stage_ids in found.items()}
+
+
+def _changed(connection: Connection, known: Known) -> list[str]:
+    """Return the stages that may not be as they are known: every attempt counts itself, and only a live one reports in between."""
+    needed = set(chain.from_iterable(known.links.values()))
+    changed = list(needed - known.stages.keys())
+    without_result = [each for each, row in known.stages.items() if row.state not in RESULTS]
+    for start in range(0, len(without_result), t.CHUNK):
+        query = select(t.stages.c.stage_id, t.stages.c.state, t.stages.c.attempts_made).where(
+            t.stages.c.stage_id.in_(without_result[start:start + t.CHUNK]))
+        for stage_id, state, attempts_made in connection.execute(query):
+            row = known.stages[stage_id]
+            if state in LIVE_STAGES or (state, attempts_made) != (row.state, row.attempts_made):
+                changed.append(stage_id)
+    return changed
+
+
+def _stages(connection: Connection, study_id: str, stage_ids: Sequence[str] | None) -> Iterator[StageRow]:
+    """Read stages by their ids, or all of a study."""
+    if stage_ids is None:
+        mine = select(t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
+        yield from map(_stage, connection.execute(_stage_rows().where(t.stages.c.stage_id.in_(mine))))
+        return
+    for start in range(0, len(stage_ids), t.CHUNK):
+        yield from map(_stage, connection.execute(_stage_rows().where(t.stages.c.stage_id.in_(stage_ids[start:start + t.CHUNK]))))
+
+
 def _config(row: Row[Any], known: dict[str, Plain]) -> Plain:
     if row.trial_key not in known:
         known[row.trial_key] = json.loads(row.config)
@@ -155,7 +207,7 @@ def _config(row: Row[Any], known: dict[str, Plain]) -> Plain:
 def _stage(row: Row[Any]) -> StageRow:
     is_live = row.attempt_state in LIVE_ATTEMPTS
     return StageRow(
-        stage_id=row.stage_id, kind=row.kind, label=row.label, state=row.state, parent_id=row.parent_id,
+        stage_id=row.stage_id, kind=row.kind, label=row.label, position=row.position, state=row.state, parent_id=row.parent_id,
         spec=json.loads(row.spec), flops=row.flops, samples=row.samples, attempts_made=row.attempts_made,
         progress=_json(row.progress) if is_live else None, seconds=row.seconds, started_at=row.started_at,
         artifact=row.artifact, result=_json(row.result), failure=_json(row.failure))
@@ -226,6 +278,15 @@ def _trials() -> tuple[Select[Any], Select[Any]]:
     return (select(links.trial_key, links.stage_id).where(links.study_id == study_id).order_by(links.trial_key, links.position),
             select(t.trials, t.arms.c.name.label("arm_name"), t.arms.c.levels, t.arms.c.stopped)
             .join(t.arms, _of_arm()).where(t.trials.c.study_id == study_id).order_by(t.trials.c.number))
+
+
+@cache
+def _stage_rows() -> Select[Any]:
+    newest = (t.attempts.c.stage_id == t.stages.c.stage_id) & (t.attempts.c.attempt_no == t.stages.c.attempts_made)
+    return (select(t.stages, t.stage_parents.c.parent_id, t.attempts.c.progress, t.attempts.c.started_at,
+                   t.attempts.c.failure, t.attempts.c.state.label("attempt_state"))
+            .outerjoin(t.stage_parents, t.stage_parents.c.stage_id == t.stages.c.stage_id)
+            .outerjoin(t.attempts, newest))
 
 
 @cache

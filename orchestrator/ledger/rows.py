@@ -5,7 +5,7 @@ Times are seconds since the epoch by the database's clock, convertible to aware 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Plain = dict[str, Any]
@@ -89,6 +89,8 @@ class StageRow:
     stage_id: str
     kind: str
     label: str
+    position: int
+    """Among the stages of the study that entered it: parents before children."""
     state: str
     parent_id: str | None
     spec: Plain
@@ -106,6 +108,18 @@ class StageRow:
     result: Plain | None
     failure: Plain | None
     """Kind, message, traceback of the newest attempt if it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was read of a study before, for whoever looks at it many times: the read side adds to it, and reads nothing final again."""
+
+    configs: dict[str, Plain] = field(default_factory=dict)
+    """Trial key -> configuration."""
+    links: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Trial key -> stage ids."""
+    stages: dict[str, StageRow] = field(default_factory=dict)
+    """Stage id -> row, parents before children; whether it may have changed since, its state says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

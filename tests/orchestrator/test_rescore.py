@@ -45,6 +45,7 @@ def stage(name, artifact):
         stage_id=name,
         kind="evaluate",
         label=name,
+        position=0,
         state="SUCCEEDED",
         parent_id=None,
         flops=0,
