@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,8 @@ FONT = '"Source Sans", "Source Sans Pro", sans-serif'
 _NO_LEGEND = {"showlegend": False, "margin": {"l": 10, "r": 16, "t": 14, "b": 10}}
 """Panels share one legend in words (`words.legend`): beside each other there is no room for one each."""
 _CLEAR = "rgba(0,0,0,0)"
+MOST_TICKS = 24
+"""Levels that a panel's axis names."""
 _SEED_SPREAD = 0.13
 """Half the width, in categories, over which seeds are spread beside each other."""
 
@@ -67,17 +70,18 @@ def panel_figure(panel: Panel, *, study_id: str, colours: Palette = LIGHT) -> go
 
 def _curve(panel: Panel, study_id: str, colours: Palette) -> go.Figure:
     figure = go.Figure(layout=_layout(study_id, colours, height=320) | _NO_LEGEND)
-    scored = _scored(panel)
+    scored, size = _scored(panel), 1.0 if len(panel.points) <= MOST_TICKS else 0.5
     _add_lines(figure, panel, colours, is_upright=True)
-    figure.add_trace(_seeds(scored, colours, is_upright=True))
+    figure.add_trace(_seeds(scored, colours, is_upright=True, size=size))
     figure.add_trace(go.Scatter(
         x=[i for i, _ in scored], y=[point.mean for _, point in scored], mode="lines+markers", name="mean ± 95 %",
-        line={"color": colours.series, "width": 2}, marker={"size": 9, "color": colours.series},
+        line={"color": colours.series, "width": 2}, marker={"size": 9 * size, "color": colours.series},
         error_y=_error([point for _, point in scored], colours.series), customdata=[[_told(point)] for _, point in scored],
         hovertemplate="%{customdata[0]}<extra></extra>"))
     _add_paper(figure, scored, colours, is_upright=True)
     _add_ring(figure, panel, colours, is_upright=True)
-    figure.update_xaxes(tickmode="array", tickvals=list(range(len(panel.points))), ticktext=[_tick(point) for point in panel.points],
+    ticks = _ticks(panel.points)
+    figure.update_xaxes(tickmode="array", tickvals=ticks, ticktext=[_tick(panel.points[i]) for i in ticks],
                         range=[-0.45, len(panel.points) - 0.55], title_text=_escaped(_axis(panel)), showgrid=False)
     return figure
 
@@ -100,6 +104,17 @@ def _rows(panel: Panel, study_id: str, colours: Palette) -> go.Figure:
 
 def _scored(panel: Panel) -> list[tuple[int, Point]]:
     return [(i, point) for i, point in enumerate(panel.points) if point.mean is not None]
+
+
+def _ticks(points: Sequence[Point]) -> list[int]:
+    """Return the levels that are written below the axis: all, or evenly some of many, with baseline and choice.
+
+    Plotly holds every label against all others: 200 of them take it a second for each panel, and cannot be read.
+    """
+    if len(points) <= MOST_TICKS:
+        return list(range(len(points)))
+    marked = {i for i, point in enumerate(points) if point.is_chosen or point.is_baseline}
+    return sorted(marked | set(range(0, len(points), math.ceil(len(points) / MOST_TICKS))))
 
 
 def _tick(point: Point) -> str:
@@ -128,7 +143,7 @@ def _note(text: str, colour: str) -> dict[str, Any]:
     return {"text": text, "font": {"size": 11, "color": colour}}
 
 
-def _seeds(scored: Sequence[tuple[int, Point]], colours: Palette, *, is_upright: bool) -> go.Scatter:
+def _seeds(scored: Sequence[tuple[int, Point]], colours: Palette, *, is_upright: bool, size: float = 1.0) -> go.Scatter:
     across, along, words = [], [], []
     for i, point in scored:
         for place, (seed, value) in zip(_spread(len(point.seeds)), sorted(point.seeds.items()), strict=True):
@@ -137,7 +152,7 @@ def _seeds(scored: Sequence[tuple[int, Point]], colours: Palette, *, is_upright:
             words.append(f"seed {seed}: {value:.1f}")
     x, y = (across, along) if is_upright else (along, across)
     return go.Scatter(x=x, y=y, mode="markers", name="one seed", text=words, hovertemplate="%{text}<extra></extra>",
-                      marker={"symbol": "circle-open", "size": 7, "color": colours.quiet, "line": {"width": 1.3}})
+                      marker={"symbol": "circle-open", "size": 7 * size, "color": colours.quiet, "line": {"width": 1.3}})
 
 
 def _spread(number: int) -> list[float]:
@@ -199,7 +214,7 @@ def panel_words(panel: Panel) -> str:
     if not scored:
         return f"{panel.title}: no scores yet."
     best = max(scored, key=lambda point: point.mean or 0.0)
-    words = [f"{panel.title} for {len(scored)} of {len(panel.points)} arms; highest {best.label}: {best.mean:.1f}, n={best.n}."]
+    words = [f"{panel.title} for {len(scored)} of {panel.num_arms} arms; highest {best.label}: {best.mean:.1f}, n={best.n}."]
     if panel.chosen:
         against = f", {_delta(panel.chosen)} against the baseline" if panel.chosen.delta is not None else ""
         words.append(f"Chosen: {panel.chosen.label} with {panel.chosen.mean:.1f}{against}.")

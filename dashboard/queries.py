@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 from dashboard.words import title
 from orchestrator.analysis.scores import TOKENS
@@ -18,7 +19,10 @@ from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import DriverRow, StudyRow
 from orchestrator.progress import Progress, progress
-from orchestrator.results import Results, study_of
+from orchestrator.results import Known, Results, study_of, study_results
+
+MOST_ROWS = 40
+"""Arms that a panel has rows for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,8 @@ class Panel:
     is_ordered: bool
     """Whether the arms are levels of one factor, to be joined by a line."""
     points: tuple[Point, ...]
+    num_arms: int
+    """Of the study; where they are no levels of one factor, at most `MOST_ROWS` are points."""
     is_alpha: bool
     """Whether the factor is a mixture ratio, whose unit is worth saying."""
     limit: float | None
@@ -156,9 +162,26 @@ def overview(engine: Engine, rows: Sequence[StudyRow], *, slots: int) -> list[Pr
     return [progress(engine, row, slots=slots) for row in rows]
 
 
-def study_progress(engine: Engine, study_id: str, *, slots: int) -> Progress:
-    """Return how far one study is."""
-    return progress(engine, read.study(engine, study_id), slots=slots)
+class Watched:
+    """A study that is looked at again and again, by any number of readers; a look reads what changed since the last one."""
+
+    def __init__(self, engine: Engine, study_id: str) -> None:
+        """Look at nothing yet."""
+        self._engine, self._study_id = engine, study_id
+        self._known, self._lock = Known(), Lock()
+        self._newest = self._version = -1
+        self._results: Results | None = None
+
+    def results(self) -> Results:
+        """Return everything about the study; gathered again only when its history grew."""
+        with self._lock:
+            newest = read.newest_event(self._engine)
+            if self._results is None or newest != self._newest:
+                self._newest, own = newest, version(self._engine, self._study_id)
+                if self._results is None or own != self._version:
+                    row = read.study(self._engine, self._study_id)
+                    self._version, self._results = own, study_results(self._engine, row, known=self._known)
+            return self._results
 
 
 def version(engine: Engine, study_id: str) -> int:
@@ -204,11 +227,19 @@ def panel(results: Results, metric: str) -> Panel:
     published = results.published
     decisive = {each.name for each in results.metrics if each.is_decisive}
     role = "decides" if metric == results.objective else "must hold" if metric in decisive else ""
+    points = tuple(_point(results, arm, metric, labels[arm.key]) for arm in results.arms)
     return Panel(
         metric=metric, title=title(metric), role=role, factor=factor.rsplit(".", 1)[-1] if factor else "arm",
         is_ordered=bool(factor), is_alpha=".alpha." in factor,
-        points=tuple(_point(results, arm, metric, labels[arm.key]) for arm in results.arms), limit=_limit(results, metric),
+        points=points if factor else _worth_a_row(points), num_arms=len(points), limit=_limit(results, metric),
         paper_choice=labels.get(published.chosen or "") if published else None)
+
+
+def _worth_a_row(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Return the points that have a row: all, or of many the choice, the baseline and those with the highest means, in their order."""
+    first = sorted(points, key=lambda each: (each.is_chosen or each.is_baseline, each.mean is not None, each.mean or 0.0), reverse=True)
+    kept = {each.key for each in first[:MOST_ROWS]}
+    return tuple(each for each in points if each.key in kept)
 
 
 def _factor(results: Results) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 
@@ -11,12 +12,16 @@ from dashboard import charts, queries
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine, reach
 from orchestrator.ledger.rows import StudyRow
-from orchestrator.results import Results, study_results
+from orchestrator.results import Results
 from orchestrator.settings import Settings
 from orchestrator.states import TERMINAL_STUDIES
 
 STUDY_KEY = "study"
 """Name of the chosen study in the address: ?study=quickstart@tiny."""
+COLLECT_AFTER = 50_000
+"""Objects made between two collections: a large study's rows are a hundred thousand, and each collection looks at all of them."""
+FRESH_S = 1.0
+"""A page asks for the studies several times; what changes without an event is seen so much later."""
 FAST_S, SLOW_S = 2.0, 6.0
 """Seconds between two looks at numbers, and at charts."""
 
@@ -30,11 +35,17 @@ def settings() -> Settings:
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
     """Return the one connection pool."""
+    gc.set_threshold(COLLECT_AFTER)
     return reach(settings().ledger_url)
 
 
 def studies() -> list[StudyRow]:
     """Return all studies, newest first."""
+    return _studies(read.newest_event(engine()))
+
+
+@st.cache_resource(ttl=FRESH_S, max_entries=1, show_spinner=False)
+def _studies(newest: int) -> list[StudyRow]:  # noqa: ARG001 (the cache's key)
     return read.studies(engine())
 
 
@@ -58,12 +69,13 @@ def chosen() -> StudyRow:
 
 def results(row: StudyRow) -> Results:
     """Return everything about a study; computed again only when its history grew."""
-    return _results(row.study_id, queries.version(engine(), row.study_id))
+    return _watched(row.study_id).results()
 
 
-@st.cache_data(ttl=600, max_entries=32, show_spinner=False)
-def _results(study_id: str, version: int) -> Results:  # noqa: ARG001 (part of the cache's key)
-    return study_results(engine(), read.study(engine(), study_id))
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _watched(study_id: str) -> queries.Watched:
+    # A resource, not data: results of a thousand trials would be unpickled twice for each page.
+    return queries.Watched(engine(), study_id)
 
 
 def live(row: StudyRow, seconds: float) -> float | None:

@@ -10,6 +10,7 @@ from orchestrator import actions
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import read
 from orchestrator.ledger.rows import StudyRow
+from orchestrator.progress import progress
 from orchestrator.results import Results
 
 _ACTS = {"pause": actions.pause, "resume": actions.resume, "cancel": actions.cancel}
@@ -48,7 +49,7 @@ def perform(row: StudyRow, act: queries.Act) -> None:
 def strip() -> None:
     """Show counts, and a line for each running stage."""
     row = frame.chosen()
-    shown = queries.study_progress(frame.engine(), row.study_id, slots=frame.settings().slots)
+    shown = progress(frame.engine(), row, slots=frame.settings().slots)
     frame.stamp(with_warning=not shown.is_terminal)
     if shown.is_terminal:
         _ended(was_live=st.session_state.get("was_live") == row.study_id)
@@ -103,6 +104,8 @@ def _panels(results: Results, metrics: list[str]) -> None:
             st.markdown(f"**{panel.title}**" + (f" &nbsp; :gray[{panel.role}]" if panel.role else ""))
             st.plotly_chart(charts.panel_figure(panel, study_id=results.study.study_id, colours=frame.colours()), theme=None,
                             key=f"panel-{panel.metric}", config=charts.CONFIG, alt=charts.panel_words(panel))
+            if len(panel.points) < panel.num_arms:
+                frame.note(f"{len(panel.points)} of {panel.num_arms} arms: choice, baseline and the highest means; the table has all")
 
 
 def _table(results: Results, metrics: list[str]) -> None:

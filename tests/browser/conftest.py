@@ -37,13 +37,20 @@ def engine(tmp_path: Path) -> Engine:
 
 @pytest.fixture
 def server(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Start the dashboard as `ablate dashboard` does; give its address."""
+    """Start the dashboard over the ledger of the test; give its address."""
     monkeypatch.setenv("ABLATE_HOME", str(tmp_path))
+    with running_dashboard(tmp_path) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def running_dashboard(folder: Path) -> Iterator[str]:
+    """Start the dashboard as `ablate dashboard` does, its log in a folder; give its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "orchestrator.cli.main", "dashboard", f"--port={port}"]
-    with (tmp_path / "server.log").open("wb") as log:
+    with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"
     try:

@@ -100,3 +100,25 @@ def luminance(colour: str) -> float:
 def test_colours_stand_out_from_the_page(palette: charts.Palette, page: str, name: str) -> None:
     low, high = sorted((luminance(getattr(palette, name)), luminance(page)))
     assert (high + 0.05) / (low + 0.05) >= 3
+
+
+def test_of_many_levels_some_are_named_and_all_are_drawn(found: Found) -> None:
+    panel = queries.panel(found(arms=tuple({SCIENCE: number / 100} for number in range(100)), seeds=2), "knowledge")
+    figure = charts.panel_figure(panel, study_id="s")
+    marked = {i for i, point in enumerate(panel.points) if point.is_chosen or point.is_baseline}
+    assert len(traces(figure)["mean ± 95 %"].x) == 100  # type: ignore[attr-defined]
+    assert len(marked) == 2
+    assert marked <= set(figure.layout.xaxis.tickvals)
+    assert len(figure.layout.xaxis.tickvals) <= charts.MOST_TICKS + 2
+
+
+def test_of_many_arms_the_best_have_rows_and_the_words_say_of_how_many(found: Found) -> None:
+    results = found(arms=tuple({SCIENCE: number / 100, "sft.lr": 1e-3 * (number % 2 + 1)} for number in range(100)), seeds=2)
+    panel = queries.panel(results, "knowledge")
+    kept, by_mean = {point.key for point in panel.points}, {arm.key: arm.metrics["knowledge"].mean for arm in results.arms}
+    special = {point.key for point in panel.points if point.is_chosen or point.is_baseline}
+    assert (len(kept), panel.num_arms) == (queries.MOST_ROWS, 100)
+    assert {arm.key for arm in results.arms if arm.is_baseline or arm.key == results.verdict.chosen} == special
+    assert min(by_mean[key] for key in kept - special) >= max(mean for key, mean in by_mean.items() if key not in kept)
+    assert [arm.key for arm in results.arms if arm.key in kept] == [point.key for point in panel.points]
+    assert "40 of 100 arms" in charts.panel_words(panel)
