@@ -113,8 +113,10 @@ def _ticks(points: Sequence[Point]) -> list[int]:
     """
     if len(points) <= MOST_TICKS:
         return list(range(len(points)))
+    step = math.ceil(len(points) / MOST_TICKS)
     marked = {i for i, point in enumerate(points) if point.is_chosen or point.is_baseline}
-    return sorted(marked | set(range(0, len(points), math.ceil(len(points) / MOST_TICKS))))
+    free = {i for i in range(0, len(points), step) if all(abs(i - each) >= step for each in marked)}
+    return sorted(marked | free)
 
 
 def _tick(point: Point) -> str:

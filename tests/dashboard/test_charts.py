@@ -110,6 +110,8 @@ def test_of_many_levels_some_are_named_and_all_are_drawn(found: Found) -> None:
     assert len(marked) == 2
     assert marked <= set(figure.layout.xaxis.tickvals)
     assert len(figure.layout.xaxis.tickvals) <= charts.MOST_TICKS + 2
+    free = set(figure.layout.xaxis.tickvals) - marked
+    assert min(abs(i - each) for i in free for each in marked) >= 100 // charts.MOST_TICKS  # no label lies on another
 
 
 def test_of_many_arms_the_best_have_rows_and_the_words_say_of_how_many(found: Found) -> None:
