@@ -177,10 +177,11 @@ class Watched:
         with self._lock:
             newest = read.newest_event(self._engine)
             if self._results is None or newest != self._newest:
-                self._newest, own = newest, version(self._engine, self._study_id)
+                own = version(self._engine, self._study_id)
                 if self._results is None or own != self._version:
                     row = read.study(self._engine, self._study_id)
                     self._version, self._results = own, study_results(self._engine, row, known=self._known)
+                self._newest = newest  # last: a look that failed is looked at again
             return self._results
 
 

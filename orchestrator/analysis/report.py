@@ -156,8 +156,7 @@ def _data(results: Results) -> str:
              f"<td>{MISSING if each.passes is None else f'{each.passes:.2f}'}</td>", f"<td>{each.broken:g}</td>",
              *(f"<td>{MISSING if share is None else f'{100 * share:.0f} %'}</td>" for share in (each.filled, each.data_wait))]
             for each in results.data]
-    heads = ["Arm", "Stage", "Source", "asked for", "drawn", "tokens", "supervised", "passes", "skipped", "filled",
-             "waited"]
+    heads = ["Arm", "Stage", "Source", "asked for", "drawn", "tokens", "supervised", "passes", "skipped", "filled", "waited"]
     note = ("Means over the arm's trials. Asked for: samples by the mixture; drawn: samples trained on; supervised: tokens that carry "
             f"loss; passes: how often the source was gone through, {MISSING} where it has no end; skipped: broken samples that others "
             "stood in for; filled: share of the stage's positions that held tokens, the rest was padding; "
