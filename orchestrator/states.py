@@ -80,6 +80,7 @@ TERMINAL_STAGES = frozenset({StageState.SUCCEEDED, StageState.FAILED, StageState
 
 RESULTS = frozenset({StageState.SUCCEEDED, StageState.DIVERGED})
 """What a stage never leaves again, whoever wishes it."""
+
 _AFTER_LIVE = frozenset({StageState.QUEUED, StageState.SUCCEEDED, StageState.FAILED, StageState.DIVERGED,
                          StageState.CANCELLED})
 _ENDS = frozenset(AttemptState) - LIVE_ATTEMPTS

@@ -133,8 +133,8 @@ def database_now(connection: Connection) -> float:
 
 def reopen(connection: Connection, record: Record, stage_ids: list[str]) -> None:
     """Open stages that were given up, forgiving their attempts; results stay as they are."""
-    for start in range(0, len(stage_ids), t.CHUNK):
-        for row in connection.execute(_given_up(), {"stage_ids": stage_ids[start:start + t.CHUNK]}).all():
+    for some in t.chunks(stage_ids):
+        for row in connection.execute(_given_up(), {"stage_ids": some}).all():
             target = REOPENED[StageState][StageState(row.state)]
             connection.execute(t.stages.update().where(t.stages.c.stage_id == row.stage_id).values(
                 state=str(target), charged_from=t.stages.c.attempts_made, not_before=0.0))
@@ -166,8 +166,8 @@ def enter_workers(connection: Connection, plan: Plan) -> None:
         wanted[stage.workers].append(stage.stage_id)
     changed = 0
     for workers, stage_ids in wanted.items():
-        for start in range(0, len(stage_ids), t.CHUNK):
-            bound = {"stage_ids": stage_ids[start:start + t.CHUNK], "new_workers": workers}
+        for some in t.chunks(stage_ids):
+            bound = {"stage_ids": some, "new_workers": workers}
             changed += connection.execute(_asking_for(), bound).rowcount
     if changed:
         ring(connection)

@@ -164,8 +164,8 @@ def stage_states(engine: Engine, stage_ids: Sequence[str]) -> dict[str, str]:
     """Return the state of each of these stages that the ledger holds."""
     states: dict[str, str] = {}
     with engine.connect() as connection:
-        for start in range(0, len(stage_ids), t.CHUNK):
-            mine = t.stages.c.stage_id.in_(stage_ids[start:start + t.CHUNK])
+        for some in t.chunks(stage_ids):
+            mine = t.stages.c.stage_id.in_(some)
             query = select(t.stages.c.stage_id, t.stages.c.state).where(mine)
             states.update({row.stage_id: row.state for row in connection.execute(query)})
     return states

@@ -110,11 +110,7 @@ def stage_label(engine: Engine, stage_id: str) -> str | None:
 
 def scores(engine: Engine, study_id: str, trial_keys: Sequence[str] | None = None) -> list[ScoreRow]:
     """Return one row for each trial and benchmark that has a score; of these trials alone, if any are named."""
-    if trial_keys is None:
-        queries = [_scores()]
-    else:
-        queries = [_scores().where(t.trials.c.trial_key.in_(trial_keys[start:start + t.CHUNK]))
-                   for start in range(0, len(trial_keys), t.CHUNK)]
+    queries = [_scores()] if trial_keys is None else [_scores().where(t.trials.c.trial_key.in_(some)) for some in t.chunks(trial_keys)]
     with engine.connect() as connection:
         return [ScoreRow(**row._mapping) for query in queries for row in connection.execute(query, {"study_id": study_id})]
 
@@ -166,8 +162,8 @@ def bell(engine: Engine) -> int:
 
 def _links(connection: Connection, query: Select[Any], study_id: str, trial_keys: Sequence[str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {key: [] for key in trial_keys}
-    for start in range(0, len(trial_keys), t.CHUNK):
-        mine = t.trial_stages.c.trial_key.in_(trial_keys[start:start + t.CHUNK])
+    for some in t.chunks(trial_keys):
+        mine = t.trial_stages.c.trial_key.in_(some)
         for link in connection.execute(query.where(mine), {"study_id": study_id}):
             found[link.trial_key].append(link.stage_id)
     return {key: tuple(stage_ids) for key, stage_ids in found.items()}
@@ -178,9 +174,8 @@ def _changed(connection: Connection, known: Known) -> list[str]:
     needed = set(chain.from_iterable(known.links.values()))
     changed = list(needed - known.stages.keys())
     without_result = [each for each, row in known.stages.items() if row.state not in RESULTS]
-    for start in range(0, len(without_result), t.CHUNK):
-        query = select(t.stages.c.stage_id, t.stages.c.state, t.stages.c.attempts_made).where(
-            t.stages.c.stage_id.in_(without_result[start:start + t.CHUNK]))
+    for some in t.chunks(without_result):
+        query = select(t.stages.c.stage_id, t.stages.c.state, t.stages.c.attempts_made).where(t.stages.c.stage_id.in_(some))
         for stage_id, state, attempts_made in connection.execute(query):
             row = known.stages[stage_id]
             if state in LIVE_STAGES or (state, attempts_made) != (row.state, row.attempts_made):
@@ -194,8 +189,8 @@ def _stages(connection: Connection, study_id: str, stage_ids: Sequence[str] | No
         mine = select(t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
         yield from map(_stage, connection.execute(_stage_rows().where(t.stages.c.stage_id.in_(mine))))
         return
-    for start in range(0, len(stage_ids), t.CHUNK):
-        yield from map(_stage, connection.execute(_stage_rows().where(t.stages.c.stage_id.in_(stage_ids[start:start + t.CHUNK]))))
+    for some in t.chunks(stage_ids):
+        yield from map(_stage, connection.execute(_stage_rows().where(t.stages.c.stage_id.in_(some))))
 
 
 def _config(row: Row[Any], known: dict[str, Plain]) -> Plain:

@@ -62,8 +62,8 @@ class Record:
     def _number(self, messages: list[dict[str, Any]]) -> None:
         later = sorted({each["subject"] for each in messages if not each["kind"].endswith(("_created", "_started"))})
         highest: dict[str, int] = {}
-        for start in range(0, len(later), t.CHUNK):
-            rows = self._connection.execute(_highest(), {"subjects": later[start:start + t.CHUNK]})
+        for some in t.chunks(later):
+            rows = self._connection.execute(_highest(), {"subjects": some})
             highest |= {subject: seq for subject, seq in rows}
         for each in messages:
             highest[each["subject"]] = each["seq"] = highest.get(each["subject"], 0) + 1

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -40,6 +41,12 @@ CLOCK_SLACK_S = 5.0
 
 _LIVE_SQL = text("state IN ('LEASED', 'RUNNING')")
 _SUCCESS_SQL = text("state = 'SUCCEEDED'")
+
+
+def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield ids so many at a time as one statement takes."""
+    for start in range(0, len(ids), CHUNK):
+        yield ids[start:start + CHUNK]
 
 
 class now_s(FunctionElement[float]):  # noqa: N801 (reads as the SQL function that it is)

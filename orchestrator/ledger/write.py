@@ -247,8 +247,8 @@ def _described(connection: Connection, stage_ids: Sequence[str]) -> dict[str, di
     """Return what tracking is told of each stage: kind, label, spec, flops, samples, parent_ids."""
     about, parents = _describing()
     found: dict[str, dict[str, Any]] = {}
-    for start in range(0, len(stage_ids), t.CHUNK):
-        wanted = {"stage_ids": stage_ids[start:start + t.CHUNK]}
+    for some in t.chunks(stage_ids):
+        wanted = {"stage_ids": some}
         parent_ids: dict[str, list[str]] = defaultdict(list)
         for stage_id, parent_id in connection.execute(parents, wanted):
             parent_ids[stage_id].append(parent_id)
