@@ -75,9 +75,13 @@ ENVIRONMENT = {
 SEEDS = {"model/training/stage.py", "model/training/rehearsal.py", "model/weights/assemble.py"}
 
 # What the dashboard may know of the orchestrator: the read side, pure types, and the one door for its buttons.
-DASHBOARD_MAY = tuple(f"orchestrator.{name}" for name in (
-    "ledger", "analysis", "results", "progress", "actions", "settings", "study", "library", "schema", "errors", "states", "metrics", "plan",
-    "stages", "cost", "estimate", "wording"))
+DASHBOARD_MAY = (
+    "orchestrator.ledger", "orchestrator.analysis", "orchestrator.results", "orchestrator.progress",
+    "orchestrator.actions", "orchestrator.settings", "orchestrator.study", "orchestrator.library",
+    "orchestrator.schema", "orchestrator.errors", "orchestrator.states", "orchestrator.metrics",
+    "orchestrator.plan", "orchestrator.stages", "orchestrator.cost", "orchestrator.estimate",
+    "orchestrator.wording",
+)
 INSIDE = {"orchestrator.worker", "orchestrator.ray_train"}  # imported in worker processes alone
 HEAVY = {"torch", "transformers"}
 

@@ -43,17 +43,16 @@ def tracked() -> list[str]:
 
 
 def missing(paths: list[str], listed: dict[str, str]) -> list[str]:
-    """Return the files with a duty that neither stand in the tree nor lie in a folder that stands for its content."""
-    open_folders = {path[: path.rstrip("/").rfind("/") + 1] for path in listed}
-    closed = tuple(path for path in listed if path.endswith("/") and path not in open_folders)
-    return [path for path in paths if path.endswith(HAVE_DUTIES) and not path.startswith(".") and not path.endswith("__init__.py")
-            and path not in listed and not path.startswith(closed)]
+    """Return the folders of code and studies that have no line in the tree and lie in none that stands for all below it."""
+    folders = {path[: path.rfind("/") + 1] for path in paths if "/" in path and path.endswith(HAVE_DUTIES) and not path.startswith(".")}
+    closed = tuple(folder for folder in listed if not any(other != folder and other.startswith(folder) for other in listed))
+    return sorted(folder for folder in folders - set(listed) if not folder.startswith(closed))
 
 
 TREE = tree(README)
 
 
-def test_every_file_has_its_place_in_the_tree():
+def test_every_folder_has_its_place_in_the_tree():
     assert missing(tracked(), TREE) == []
 
 
@@ -97,8 +96,8 @@ def test_tree_is_read_with_its_levels():
     assert tree(EXAMPLE) == {"model/": "the model", "model/a.py": "does a", "model/data/": "all data", "tests/": "tests", "tests/b.py": ""}
 
 
-def test_an_unlisted_file_is_found_and_a_closed_folder_stands_for_its_files():
-    assert missing(["model/a.py", "model/c.py", "model/data/d.py", "tests/e.py"], tree(EXAMPLE)) == ["model/c.py", "tests/e.py"]
+def test_an_unlisted_folder_is_found_and_one_without_children_stands_for_all_below_it():
+    assert missing(["model/a.py", "model/data/sources/c.py", "model/images/d.py"], tree(EXAMPLE)) == ["model/images/"]
 
 
 def test_links_and_commands_are_found():
