@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.config import ModelConfig
+from model.config.stages import ModelConfig
 
 
 class ChannelNorm(nn.LayerNorm):

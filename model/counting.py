@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from model.config import DecoderConfig, ImageConfig, ModelConfig, TrainConfig, VisionConfig
+from model.config.stages import DecoderConfig, ImageConfig, ModelConfig, TrainConfig, VisionConfig
 from model.images.description import image_load
 
 Size = tuple[int, int]

@@ -20,7 +20,7 @@ from transformers import (
     Qwen3MoeForCausalLM,
 )
 
-from model.config import DecoderConfig
+from model.config.stages import DecoderConfig
 
 LOAD_BALANCE_WEIGHT = 0.01
 """Weight of the load-balancing loss (MM1.5, arXiv:2409.20566)."""

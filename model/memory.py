@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from model.config import ModelConfig, TrainConfig
+from model.config.stages import ModelConfig, TrainConfig
 from model.counting import SampleCost, at_tile, parameters, patches, places
 
 

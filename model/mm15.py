@@ -26,11 +26,11 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.initialization import no_init_weights
 
 from model.attention import block_diagonal
-from model.config import ModelConfig
+from model.config.architecture import SHAPES, read_shapes
+from model.config.fields import to_plain
+from model.config.stages import ModelConfig
 from model.connector import CONNECTORS, CAbstractor, PooledConnector
 from model.language import decoder
-from model.plain import to_plain
-from model.shapes import SHAPES, read_shapes
 from model.vision import VisionEncoder, interpolate_positions
 from model.weights.strict import aliases, load_strictly
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from model.plain import did_you_mean
+from model.config.fields import did_you_mean
 from orchestrator.strict_yaml import Location
 from orchestrator.study import Parameter, Study
 

@@ -13,15 +13,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from model.config import DataConfig
-from model.data.declared import CatalogueConfig, CopyConfig, RemoteConfig, SourceConfig
+from model.config.catalogue import CatalogueConfig, CopyConfig, RemoteConfig, SourceConfig
+from model.config.fields import FieldError, build, did_you_mean
+from model.config.stages import DataConfig
+from model.config.taxonomy import CATEGORIES, DATASETS
 from model.data.fingerprint import data_fingerprint
 from model.data.sources.addresses import is_remote
-from model.data.taxonomy import CATEGORIES, DATASETS
 from model.evaluation.benchmark import Benchmark
 from model.evaluation.benchmarks import BENCHMARKS
 from model.evaluation.local.content import copy_fingerprint
-from model.plain import FieldError, build, did_you_mean
 from orchestrator.errors import StudyError
 from orchestrator.settings import Settings
 from orchestrator.strict_yaml import Document, Location, load

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from model.config import EvaluateConfig, ImageConfig, ModelConfig, TrainConfig
+from model.config.fields import build
+from model.config.stages import EvaluateConfig, ImageConfig, ModelConfig, TrainConfig
 from model.counting import SampleCost, sample_cost
 from model.evaluation.benchmarks import BENCHMARKS
 from model.memory import checkpoint_bytes, training_bytes
-from model.plain import build
 
 TRAINED = ("pretrain", "continual", "sft")
 """Kinds of stage that publish weights."""

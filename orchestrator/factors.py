@@ -6,15 +6,15 @@ import ast
 import dataclasses
 import functools
 import inspect
+import textwrap
 import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import model.config
-from model.config import DataConfig, EvaluateConfig, ImageConfig, ModelConfig
-from model.plain import to_plain
+from model.config.fields import to_plain
+from model.config.stages import DataConfig, EvaluateConfig, ImageConfig, ModelConfig
 from orchestrator.trial_config import STAGES
 
 
@@ -76,16 +76,16 @@ def _type(kind: Any) -> str:
 def _docs(cls: type[Any]) -> dict[str, str]:
     """Return the docstrings under the fields of a class and its bases."""
     found: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        found |= _class_docs().get(base.__name__, {})
+    for base in reversed(cls.__mro__[:-1]):
+        found |= _class_docs(base)
     return found
 
 
 @functools.cache
-def _class_docs() -> dict[str, dict[str, str]]:
-    """Read `model/config.py` as text: Python keeps no docstrings of fields."""
-    tree = ast.parse(inspect.getsource(model.config))
-    return {node.name: dict(_field_docs(node)) for node in tree.body if isinstance(node, ast.ClassDef)}
+def _class_docs(cls: type[Any]) -> dict[str, str]:
+    """Read the docstrings under the fields of one class from its source: Python keeps none."""
+    node = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    return dict(_field_docs(typing.cast(ast.ClassDef, node)))
 
 
 def _field_docs(node: ast.ClassDef) -> Iterator[tuple[str, str]]:

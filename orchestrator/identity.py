@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from model.config import ContinualConfig, DataConfig, EvaluateConfig, ModelConfig, PretrainConfig, SftConfig
-from model.plain import build
+from model.config.fields import build
+from model.config.stages import ContinualConfig, DataConfig, EvaluateConfig, ModelConfig, PretrainConfig, SftConfig
 
 VERSIONS = {"pretrain": 1, "continual": 1, "sft": 1, "evaluate": 1}
 """Bumped by hand when the same configuration would give another result; hashing source would void every result."""

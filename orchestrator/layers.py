@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from model.plain import FieldError, did_you_mean
+from model.config.fields import FieldError, did_you_mean
 from orchestrator.errors import StudyError
 from orchestrator.schema import Kind
 from orchestrator.strict_yaml import Location

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model.plain import did_you_mean
+from model.config.fields import did_you_mean
 from orchestrator.errors import StudyError
 from orchestrator.strict_yaml import Document, load
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.config import ImageConfig
-from model.plain import build, did_you_mean, to_plain
+from model.config.fields import build, did_you_mean, to_plain
+from model.config.stages import ImageConfig
 from orchestrator.analysis.scores import TrialScores
 from orchestrator.artifacts import Artifacts
 from orchestrator.errors import StudyError

@@ -17,8 +17,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from model.config.fields import did_you_mean
 from model.data.mixture import shares
-from model.plain import did_you_mean
 from orchestrator import library
 from orchestrator.arms import Arm, baseline_of, designed_arms, named_arm, probes
 from orchestrator.catalogue import DataSets, LoadCatalogue, no_catalogue

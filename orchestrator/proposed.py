@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from model.config.fields import to_plain
 from model.data.mixture import mixture_of
-from model.plain import to_plain
 from orchestrator.analysis.surrogate import Proposal
 
 BASELINE, BEST, PROPOSAL = "baseline", "best so far", "proposal"

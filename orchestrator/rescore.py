@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from model.config.fields import build, did_you_mean
+from model.config.scoring import ScoringConfig
 from model.evaluation.answers import ITEMS, read, rescored
 from model.evaluation.benchmarks import BENCHMARKS
-from model.evaluation.scoring import ScoringConfig
-from model.plain import build, did_you_mean
 from orchestrator.analysis.scores import judge_of, metrics_of, suite_of
 from orchestrator.artifacts import Artifacts
 from orchestrator.identity import VERSIONS

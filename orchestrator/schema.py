@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError
 
-from model.plain import did_you_mean
+from model.config.fields import did_you_mean
 from orchestrator import library
 from orchestrator.errors import StudyError
 from orchestrator.strict_yaml import Document, Location

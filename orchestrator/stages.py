@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from model import manifest
-from model.config import EvaluateConfig
+from model.config.fields import to_plain
+from model.config.stages import EvaluateConfig
 from model.data.mixture import shares
 from model.evaluation.benchmarks import BENCHMARKS
-from model.plain import to_plain
 from orchestrator.artifacts import OPERATOR, PACKAGED, start_folder
 from orchestrator.catalogue import DataSets
 from orchestrator.cost import evaluation_flops, num_items, training_flops, training_memory

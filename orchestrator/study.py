@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from model.plain import did_you_mean
+from model.config.fields import did_you_mean
 from orchestrator import library
 from orchestrator.constraint import Constraint, parse_constraint
 from orchestrator.schema import ArmName, Changes, Kind, Name, Part, Text, read

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from model.config import (
+from model.config.architecture import read_shapes
+from model.config.fields import FieldError, build, did_you_mean, to_plain
+from model.config.stages import (
     PRESETS,
     ContinualConfig,
     DataConfig,
@@ -25,8 +27,6 @@ from model.config import (
     TrainConfig,
 )
 from model.evaluation.benchmarks import BENCHMARKS, SUITES
-from model.plain import FieldError, build, did_you_mean, to_plain
-from model.shapes import read_shapes
 from model.training.rates import BY_RULE, rate_of
 from orchestrator import library
 from orchestrator.artifacts import start_folder

@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 
-from model.config import DataConfig, ModelConfig
+from model.config.fields import build
+from model.config.stages import DataConfig, ModelConfig
 from model.data.fingerprint import data_fingerprint
 from model.data.mixture import shares
 from model.evaluation.judge import Endpoint
 from model.evaluation.local.content import copy_fingerprint
 from model.evaluation.stage import Resources, evaluate_stage
-from model.plain import build
 from model.training import loop
 from model.training.stage import train_stage
 from orchestrator.attempt import Order, Report, ShouldStop, StageFunction, Work, run_attempt

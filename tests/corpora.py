@@ -6,9 +6,9 @@ import tarfile
 
 import datasets
 
-from model.data.declared import CatalogueConfig, SourceConfig
-from model.data.samples import IMAGE
+from model.config.catalogue import CatalogueConfig, SourceConfig
 from model.data.workbench import make_sample
+from model.samples import IMAGE
 
 
 def png(image):

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from model.data.declared import CatalogueConfig, SourceConfig
+from model.config.catalogue import CatalogueConfig, SourceConfig
 from model.data.order import permuted
-from model.data.samples import Sample
 from model.data.sources.opened import BrokenSample, Source
 from model.data.workbench import SAMPLE_MAKERS, make_sample
+from model.samples import Sample
 
 WORKBENCH = "workbench"
 

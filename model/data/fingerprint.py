@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from model.config import DataConfig
+from model.config.fields import did_you_mean
+from model.config.stages import DataConfig
 from model.data.sources.fingerprints import category_content
-from model.plain import did_you_mean
 
 VERSIONS = {
     **{name: 1 for name in (

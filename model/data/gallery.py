@@ -14,8 +14,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from model.data.samples import IMAGE, Item, Sample
 from model.images.layout import Box, box_px, parse_box
+from model.samples import IMAGE, Item, Sample
 
 BOX_COLOUR = (225, 0, 120)
 SMALLEST = 200

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from model.config import DataConfig, StageConfig
+from model.config.stages import DataConfig, StageConfig
 from model.data.conversation import Encoder
 from model.data.mixture import MixtureDraw, shares
 from model.data.step import Seen, Step, lay_out

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from model.config import Alpha, ContinualMixture, GroupWeights, PretrainMixture, SftMixture
-from model.data.taxonomy import GROUPS, SINGLE_IMAGE
+from model.config.stages import Alpha, ContinualMixture, GroupWeights, PretrainMixture, SftMixture
+from model.config.taxonomy import GROUPS, SINGLE_IMAGE
 
 Mixture = SftMixture | PretrainMixture | ContinualMixture
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from model.config import TrainConfig
+from model.config.stages import TrainConfig
 from model.data.conversation import Encoded, Encoder
 from model.data.packing import pack
 from model.mm15 import Batch

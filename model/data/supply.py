@@ -12,14 +12,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from model.config import DataConfig
-from model.data.declared import CatalogueConfig
+from model.config.catalogue import CatalogueConfig
+from model.config.stages import DataConfig
+from model.config.taxonomy import EQUAL_SHARES
 from model.data.mixture import Draw, sample_index
 from model.data.order import running_totals, shuffled, union
-from model.data.samples import Sample
 from model.data.sources.opened import BrokenSample, Source, open_source
-from model.data.taxonomy import EQUAL_SHARES
 from model.data.workbench import make_sample
+from model.samples import Sample
 
 MOST_REPLACED = 20
 """Broken samples in a row after which a data set counts as unusable."""

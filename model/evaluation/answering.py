@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn import functional
 
-from model.config import EvaluateConfig
+from model.config.stages import EvaluateConfig
 from model.data.conversation import Encoded, Encoder
-from model.data.samples import Item, Sample, Turn
 from model.mm15 import IGNORED, MM15
+from model.samples import Item, Sample, Turn
 from model.training.loop import Stopped
 
 BATCHES_IN_WINDOW = 32

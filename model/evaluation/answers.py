@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.data.samples import Item
+from model.config.scoring import ScoringConfig
 from model.evaluation.benchmark import Benchmark
 from model.evaluation.judging import JUDGED
 from model.evaluation.metrics import ItemScore, score_item
-from model.evaluation.scoring import ScoringConfig
 from model.evaluation.totals import Total, total
+from model.samples import Item
 
 ITEMS = "items.jsonl"
 

@@ -11,8 +11,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from model.config.fields import did_you_mean
 from model.evaluation.benchmarks import BENCHMARKS
-from model.plain import did_you_mean
 
 MMBASE = ("general", "text_rich", "knowledge")
 OUTSIDE_OVERALL = frozenset({"text_only", "in_context"})

@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from model.data.samples import Item
+from model.config.scoring import ScoringConfig
 from model.evaluation.benchmark import Benchmark
 from model.evaluation.judge import Judge
 from model.evaluation.metrics import ItemScore, judged, mathvista
-from model.evaluation.scoring import ScoringConfig
+from model.samples import Item
 
 RULES, PROMPT, SYSTEM = "rule.json", "prompt.txt", "system.txt"
 MOST_TEMPERATURE, WARMER = 2.0, 0.5

@@ -16,9 +16,9 @@ from typing import Any, Protocol
 
 import torch
 
-from model.config import DataConfig, EvaluateConfig
+from model.config.fields import did_you_mean
+from model.config.stages import DataConfig, EvaluateConfig
 from model.data.conversation import Encoder
-from model.data.samples import Item
 from model.data.tokenizer import load_tokenizer
 from model.evaluation.answering import Answered, Answerer, mean_tokens
 from model.evaluation.answers import ITEMS, Answer, write
@@ -33,7 +33,7 @@ from model.evaluation.workbench_items import workbench_item
 from model.evaluation.workbench_judge import TOLD
 from model.manifest import publish, verify
 from model.mm15 import MM15
-from model.plain import did_you_mean
+from model.samples import Item
 
 MATERIALS = "judge.json"
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from model.data.samples import Item
+from model.config.scoring import ScoringConfig
 from model.evaluation.benchmark import Benchmark
 from model.evaluation.metrics import ItemScore, judged, likelihood, yes_no
-from model.evaluation.scoring import ScoringConfig
+from model.samples import Item
 
 Pairs = Sequence[tuple[Item, ItemScore]]
 Read = Callable[[ItemScore], float]

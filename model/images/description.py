@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from model.config import ImageConfig
+from model.config.stages import ImageConfig
 from model.images.layout import grid_pieces
 from model.images.splitting import grid_of
 

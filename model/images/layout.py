@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from model.config import ImageConfig
+from model.config.stages import ImageConfig
 
 if TYPE_CHECKING:  # plans count tokens without numpy and Pillow
     from model.images.tiling import Tiling

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from model.config import MAX_SPLIT_IMAGES, MAX_TILES, ImageConfig
+from model.config.stages import MAX_SPLIT_IMAGES, MAX_TILES, ImageConfig
 
 MIN_SIDE_PX = 2
 """Shortest side accepted: a line of single pixels is a spacer or a tracking pixel, and enlarging it shows nothing that is there."""

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.config import ImageConfig
+from model.config.stages import ImageConfig
 from model.images.opening import to_rgb
 from model.images.splitting import grid_of
 

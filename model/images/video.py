@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from PIL import Image
 
-from model.config import MAX_SPLIT_IMAGES
+from model.config.stages import MAX_SPLIT_IMAGES
 from model.images.opening import open_image
 
 FRAMES = 24

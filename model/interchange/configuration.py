@@ -7,10 +7,10 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
-from model.config import ModelConfig
+from model.config.architecture import PRESETS
+from model.config.fields import build, to_plain
+from model.config.stages import ModelConfig
 from model.language import decoder_config
-from model.plain import build, to_plain
-from model.shapes import PRESETS
 
 MODEL_TYPE = "mm15"
 """Names the architecture in config.json."""

@@ -14,11 +14,11 @@ from typing import Any
 from transformers import BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
 from transformers.image_utils import load_image
 
-from model.config import ImageConfig
+from model.config.fields import build, to_plain
+from model.config.stages import ImageConfig
 from model.data.conversation import Encoded, Encoder
-from model.data.samples import IMAGE, Turn
 from model.images.video import open_video, uniform_frames
-from model.plain import build, to_plain
+from model.samples import IMAGE, Turn
 
 Message = dict[str, Any]
 """`role` (user or assistant) and `content`: a text, or parts of `type` text, image or video (frames, or a folder of them)."""

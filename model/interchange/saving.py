@@ -12,12 +12,12 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from model.config import ImageConfig
+from model.config.fields import to_plain
+from model.config.stages import ImageConfig
 from model.interchange.configuration import MODEL_TYPE, MM15Config
 from model.interchange.modelling import MM15ForImageTextToText
 from model.interchange.processing import MM15Processor
 from model.mm15 import MM15
-from model.plain import to_plain
 
 
 def register() -> None:

@@ -21,9 +21,9 @@ from typing import Any
 
 import torch
 
-from model.config import PRESETS, ContinualConfig, DataConfig, PretrainConfig, SftConfig, StageConfig
+from model.config.fields import build, did_you_mean
+from model.config.stages import PRESETS, ContinualConfig, DataConfig, PretrainConfig, SftConfig, StageConfig
 from model.counting import parameters
-from model.plain import build, did_you_mean
 from model.training.loop import Diverged
 from model.training.rehearsal import SAMPLES, rehearsal_config, rehearse
 from model.training.stage import train_stage

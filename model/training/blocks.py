@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from model.config import TrainConfig
+from model.config.stages import TrainConfig
 from model.mm15 import MM15
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.config import TrainConfig
+from model.config.stages import TrainConfig
 from model.mm15 import IGNORED, MM15, Batch
 from model.training.parallel import World
 from model.training.routers import choices, router_losses, weighted

@@ -19,7 +19,7 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from model.attention import use_packed_attention
-from model.config import TrainConfig
+from model.config.stages import TrainConfig
 from model.data.step import Seen, Step
 from model.mm15 import MM15
 from model.training import checkpoints

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Shard
 
-from model.config import TrainConfig
+from model.config.stages import TrainConfig
 
 EPSILON = 1e-30
 """Added to squared gradients."""

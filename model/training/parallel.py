@@ -22,7 +22,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
-from model.config import TrainConfig
+from model.config.stages import TrainConfig
 from model.mm15 import MM15
 from model.training.blocks import blocks
 

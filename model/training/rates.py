@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from model.config import DecoderConfig
+from model.config.stages import DecoderConfig
 from model.counting import decoder_parameters
 
 BY_RULE = "mm1"

@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.config import ImageConfig, ModelConfig, SftConfig
+from model.config.stages import ImageConfig, ModelConfig, SftConfig
 from model.counting import at_tile
 from model.data.conversation import IMAGE_TOKEN, Encoded, Encoder
 from model.data.step import lay_out
 from model.data.tokenizer import load_tokenizer
 from model.memory import state_bytes
 from model.mm15 import IGNORED, MM15
+from model.seeds import stream_seed
 from model.training.blocks import prepare
 from model.training.loop import Report, train
-from model.training.randomness import stream_seed
 from model.training.tally import Tally
 
 SAMPLES, TILES, TEXT = 4, 5, 304

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from model.config import ModelConfig, TrainConfig
+from model.config.stages import ModelConfig, TrainConfig
 from model.counting import Flops, connector_flops, decoder_flops, vision_flops
 from model.data.step import Seen
 

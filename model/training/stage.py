@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from model.config import DataConfig, ModelConfig, StageConfig
+from model.config.stages import DataConfig, ModelConfig, StageConfig
 from model.data.conversation import Encoder
 from model.data.loader import Loader, Steps
 from model.data.mixture import MixtureDraw, shares
@@ -19,10 +19,10 @@ from model.data.tokenizer import load_tokenizer
 from model.interchange.saving import save_whole
 from model.manifest import publish, verify
 from model.mm15 import MM15
+from model.seeds import stream_seed
 from model.training.blocks import prepare
 from model.training.loop import Report, StepOf, train
 from model.training.parallel import gathered, joined, spread
-from model.training.randomness import stream_seed
 from model.training.tally import Tally
 
 

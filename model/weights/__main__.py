@@ -11,9 +11,9 @@ import json
 import sys
 from pathlib import Path
 
-from model.config import ConnectorConfig
+from model.config.fields import build
+from model.config.stages import ConnectorConfig
 from model.connector import CONNECTORS
-from model.plain import build
 from model.weights.assemble import Assembly, assemble
 
 BAD_INPUT = 2

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from model.config import PRESETS, ConnectorConfig, ModelConfig
+from model.config.fields import did_you_mean
+from model.config.stages import PRESETS, ConnectorConfig, ModelConfig
 from model.data.tokenizer import load_tokenizer
 from model.manifest import publish
 from model.mm15 import MM15
-from model.plain import did_you_mean
-from model.training.randomness import stream_seed
+from model.seeds import stream_seed
 from model.weights.causal import import_decoder
 from model.weights.encoder import import_encoder
 from model.weights.reading import folder_of

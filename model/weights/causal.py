@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
-from model.config import DecoderConfig
+from model.config.stages import DecoderConfig
 from model.data.tokenizer import SPECIALS
 from model.weights.reading import read_json
 from model.weights.strict import refuse

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.config import VisionConfig
+from model.config.stages import VisionConfig
 from model.vision import STATISTICS, VisionEncoder
 from model.weights.reading import INDEX, OPEN_CLIP_WEIGHTS, TRANSFORMERS_WEIGHTS, read_json, read_tensors
 from model.weights.strict import load_strictly, refuse

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from model.hub import fetch_model
+from model.huggingface import fetch_model
 
 FETCHED = ("*.safetensors", "*.json", "*.model", "*.txt")
 """Files of a hub repository that are fetched: weights, configurations, tokenizers."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from model.config import ContinualMixture, PretrainMixture, SftMixture
+from model.config.fields import build
+from model.config.stages import ContinualMixture, PretrainMixture, SftMixture
 from model.data.mixture import shares
 from model.data.mixture_sampling import sampled
-from model.plain import build
 from orchestrator.analysis import surrogate
 from orchestrator.analysis.olmix import Rows, from_csv, to_csv
 from orchestrator.cli.console import out, print_json

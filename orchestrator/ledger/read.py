@@ -13,11 +13,35 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, Engine, Row, Select, bindparam, case, distinct, func, literal, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    bindparam,
+    case,
+    distinct,
+    func,
+    literal,
+    select,
+)
 
 from orchestrator.errors import StudyError
 from orchestrator.ledger import tables as t
-from orchestrator.ledger.rows import ArmRow, AttemptRow, DriverRow, EventRow, Known, Plain, ScoreRow, StageRow, StudyRow, TrialRow
+from orchestrator.ledger.rows import (
+    ArmRow,
+    AttemptRow,
+    DriverRow,
+    EventRow,
+    Known,
+    Plain,
+    ScoreRow,
+    StageRow,
+    StudyRow,
+    TrialRow,
+)
 from orchestrator.ledger.tables import CLOCK_SLACK_S, now_s
 from orchestrator.states import LIVE_ATTEMPTS, LIVE_STAGES, RESULTS, TERMINAL_TRIALS
 

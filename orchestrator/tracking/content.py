@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from model.config.fields import build
 from model.data.mixture import shares
 from model.evaluation.benchmarks import BENCHMARKS
-from model.plain import build
 from orchestrator.analysis.scores import metrics_of, suite_of
 from orchestrator.artifacts import PROGRESS, SYSTEM, Artifacts
 from orchestrator.identity import CONFIGS

@@ -12,7 +12,18 @@ from orchestrator.attempt import failure_of, outcome_of, run_attempt
 from orchestrator.crew import Crew
 from orchestrator.decide import decide
 from orchestrator.errors import NoResources
-from orchestrator.snapshot import AttemptView, Claim, Finish, Observed, Outcome, Snapshot, StageView, Stop, StudyView, TrialView
+from orchestrator.snapshot import (
+    AttemptView,
+    Claim,
+    Finish,
+    Observed,
+    Outcome,
+    Snapshot,
+    StageView,
+    Stop,
+    StudyView,
+    TrialView,
+)
 from orchestrator.states import AttemptState, StageState, StudyState, TrialState
 from tests.toy import TOY_STAGES, toy_identity, toy_plan, toy_settings
 

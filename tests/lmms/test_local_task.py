@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.config import DataConfig, EvaluateConfig, ImageConfig
+from model.config.stages import DataConfig, EvaluateConfig, ImageConfig
 from model.data.conversation import Encoder
-from model.data.samples import Sample, Turn
 from model.data.tokenizer import load_tokenizer
 from model.evaluation.stage import evaluate_stage
 from model.mm15 import MM15
+from model.samples import Sample, Turn
 from tests.lmms.local_task import ANSWERS, CHOICES, items, write_task
 
 pytestmark = pytest.mark.lmms

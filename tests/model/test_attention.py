@@ -5,11 +5,11 @@ import torch
 from PIL import Image
 
 from model.attention import FLEX, block_diagonal
-from model.config import PRESETS, ImageConfig
+from model.config.stages import PRESETS, ImageConfig
 from model.data.conversation import Encoder
-from model.data.samples import Sample, Turn
 from model.data.tokenizer import load_tokenizer
 from model.mm15 import MM15
+from model.samples import Sample, Turn
 
 IMAGES = ImageConfig(mode="dynamic", tile=64, tokens=16, n_min=1, n_max=4, indicator="index")
 ENCODER = Encoder(load_tokenizer(), IMAGES, max_tokens=512)

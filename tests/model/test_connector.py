@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from model.config import PRESETS, ConnectorConfig
+from model.config.stages import PRESETS, ConnectorConfig
 from model.connector import CAbstractor, PooledConnector
 from model.vision import interpolate_positions
 

@@ -9,7 +9,15 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from model.config import PRESETS, ConnectorConfig, DecoderConfig, ImageConfig, ModelConfig, SftConfig, VisionConfig
+from model.config.stages import (
+    PRESETS,
+    ConnectorConfig,
+    DecoderConfig,
+    ImageConfig,
+    ModelConfig,
+    SftConfig,
+    VisionConfig,
+)
 from model.counting import (
     TYPICAL_SIZES,
     at_tile,

@@ -7,13 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from model.config import PRESETS, ImageConfig
+from model.config.fields import to_plain
+from model.config.stages import PRESETS, ImageConfig
 from model.data.conversation import Encoder
-from model.data.samples import Item, Sample, Turn
 from model.data.tokenizer import load_tokenizer
 from model.manifest import CorruptDirectory, publish, verify
 from model.mm15 import IGNORED, MM15
-from model.plain import to_plain
+from model.samples import Item, Sample, Turn
 
 IMAGES = ImageConfig(mode="dynamic", tile=64, tokens=16, n_min=1, n_max=4, indicator="index")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model.config import DataConfig
+from model.config.stages import DataConfig
 from model.evaluation.benchmarks import BENCHMARKS
 from model.evaluation.local.content import copy_fingerprint
 from orchestrator.catalogue import DataSets, load_catalogue, no_catalogue

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model import config as model_config
-from model.config import PRESETS, DataConfig, ImageConfig, PretrainConfig, SftConfig
-from model.plain import FieldError, build, to_plain
+from model.config import stages as model_config
+from model.config.fields import FieldError, build, to_plain
+from model.config.stages import PRESETS, DataConfig, ImageConfig, PretrainConfig, SftConfig
 from orchestrator import identity as identity_module
 from orchestrator.identity import canonical, digest, digest_but, stage_identity
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from model.config.architecture import PRESETS, read_shapes
+from model.config.fields import to_plain
 from model.manifest import identity, publish
-from model.plain import to_plain
-from model.shapes import PRESETS, read_shapes
 from model.training.rates import rate_of
 from orchestrator import plan as plan_module
 from orchestrator import trial_config

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from model import manifest
-from model.config import PRESETS, DataConfig, EvaluateConfig, ImageConfig, SftConfig
-from model.data.declared import CatalogueConfig, CopyConfig
+from model.config.catalogue import CatalogueConfig, CopyConfig
+from model.config.fields import to_plain
+from model.config.scoring import ScoringConfig
+from model.config.stages import PRESETS, DataConfig, EvaluateConfig, ImageConfig, SftConfig
 from model.evaluation.benchmarks import SUITES
 from model.evaluation.local.content import copy_fingerprint
-from model.evaluation.scoring import ScoringConfig
-from model.plain import to_plain
 from model.training import loop
 from orchestrator import worker
 from orchestrator.identity import stage_identity

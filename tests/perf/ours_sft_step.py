@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from model.config import PRESETS
+from model.config.stages import PRESETS
 from model.training.rehearsal import SAMPLES, rehearsal_config, rehearse
 from model.training.speed import WINDOW
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from transformers import GotOcr2ImageProcessorPil, Idefics3ImageProcessorPil, LlavaNextImageProcessorPil
 
-from model.config import ImageConfig
+from model.config.stages import ImageConfig
 from model.images.tiling import tiles
 
 pytestmark = pytest.mark.perf

@@ -9,7 +9,7 @@ import psutil
 import pytest
 import torch
 
-from model.config import PRESETS, Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
+from model.config.stages import PRESETS, Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
 from model.counting import at_tile
 from model.data.conversation import Encoder
 from model.data.loader import Loader, Steps

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from model.data.samples import Item
 from model.evaluation.metrics import METRICS, score_item
+from model.samples import Item
 
 pytestmark = pytest.mark.perf
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from model.config import ImageConfig
+from model.config.stages import ImageConfig
 from model.data.conversation import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.data.workbench import SAMPLE_MAKERS, make_sample

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from model.config import PRESETS
+from model.config.stages import PRESETS
 from model.data.mixture import shares
 from model.mm15 import MM15
 from orchestrator import library

@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from model.data.declared import SCHEMES, RemoteConfig
+from model.config.catalogue import SCHEMES, RemoteConfig
 
 TIMEOUT_S = 30.0
 MAX_REDIRECTS = 3

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from model.data.declared import BoxForm
+from model.config.catalogue import BoxForm
 from model.images.layout import THOUSANDTHS
 
 SLACK = 0.005

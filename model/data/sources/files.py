@@ -18,7 +18,7 @@ from typing import Any
 
 import fsspec
 
-from model.data.declared import RemoteConfig
+from model.config.catalogue import RemoteConfig
 from model.data.sources.addresses import check_address, fetch, is_remote
 from model.data.sources.reaching import reaching
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from model.data.declared import CatalogueConfig, RemoteConfig, SourceConfig
+from model.config.catalogue import CatalogueConfig, RemoteConfig, SourceConfig
 from model.data.sources.files import FileVersion, content_hash, expand, listing
 from model.data.sources.kept import kept_text
 

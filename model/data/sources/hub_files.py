@@ -16,11 +16,11 @@ from typing import Any
 
 from fsspec.utils import glob_translate
 
-from model.data.declared import RemoteConfig, SourceConfig
+from model.config.catalogue import RemoteConfig, SourceConfig
+from model.config.fields import did_you_mean
 from model.data.sources.files import FileVersion, expand
 from model.data.sources.kept import kept_text
-from model.hub import Listing, end_point, fetch_from_dataset, list_dataset
-from model.plain import did_you_mean
+from model.huggingface import Listing, end_point, fetch_from_dataset, list_dataset
 
 UNSAID = ("{split}.parquet", "{split}-*.parquet", "{split}/*.parquet", "data/{split}-*.parquet", "data/{split}.parquet")
 """Where the files of a split lie if no card says so, below the folder of the subset if one is asked for."""

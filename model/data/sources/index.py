@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.declared import RemoteConfig
+from model.config.catalogue import RemoteConfig
 from model.data.sources.files import FileVersion, read
 
 FORM = 1

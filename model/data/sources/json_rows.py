@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from model.data.declared import RemoteConfig, SourceConfig, ending
+from model.config.catalogue import RemoteConfig, SourceConfig, ending
 from model.data.sources.files import FileVersion, read
 from model.data.sources.index import IndexedRows, Located, Part, indexed
 

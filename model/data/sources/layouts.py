@@ -15,10 +15,10 @@ from typing import Any
 
 from PIL import Image
 
-from model.data.declared import BoxForm, Layout
-from model.data.samples import IMAGE, Sample, Turn
+from model.config.catalogue import BoxForm, Layout
 from model.data.sources.boxes import convert
 from model.images.opening import MAX_PIXELS
+from model.samples import IMAGE, Sample, Turn
 
 OpenImage = Callable[[Any], Image.Image]
 """From what a record holds (a name, an address, or bytes) to the picture."""

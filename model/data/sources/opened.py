@@ -8,15 +8,15 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from model.data.declared import CatalogueConfig, RemoteConfig, SourceConfig, ending
+from model.config.catalogue import CatalogueConfig, RemoteConfig, SourceConfig, ending
 from model.data.order import permuted
-from model.data.samples import Sample
 from model.data.sources.addresses import fetch, is_remote
 from model.data.sources.files import FileVersion, expand, inside, read
 from model.data.sources.json_rows import JsonRows
 from model.data.sources.layouts import Reading, sample_of
 from model.data.sources.tar_rows import TarRows
 from model.images.opening import MAX_BYTES, decode_image, open_image
+from model.samples import Sample
 
 
 class BrokenSample(ValueError):  # noqa: N818 - it names the sample, not the program

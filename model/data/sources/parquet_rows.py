@@ -14,7 +14,7 @@ from typing import Any
 import datasets
 import pyarrow.parquet
 
-from model.data.declared import RemoteConfig, SourceConfig
+from model.config.catalogue import RemoteConfig, SourceConfig
 from model.data.order import running_totals
 from model.data.sources.files import FileVersion, open_stream
 from model.data.sources.hub_files import hub_files

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from model.data.declared import RemoteConfig, SourceConfig
+from model.config.catalogue import RemoteConfig, SourceConfig
 from model.data.sources.files import FileVersion, open_stream
 from model.data.sources.index import IndexedRows, Located, Part, indexed
 from model.data.sources.json_rows import parsed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from model.data.samples import Item, Sample
+from model.config.fields import did_you_mean
 from model.data.workbench import (
     charts,
     documents,
@@ -28,7 +28,7 @@ from model.data.workbench import (
     text_rich,
     texts,
 )
-from model.plain import did_you_mean
+from model.samples import Item, Sample
 
 SAMPLE_MAKERS: dict[str, Callable[..., Sample]] = {
     "general": general.general_sample,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from model.data.samples import IMAGE, Item, Sample, Turn
+from model.samples import IMAGE, Item, Sample, Turn
 
 LETTERS = "ABCD"
 

@@ -13,9 +13,9 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
-from model.data.samples import Item, Sample, Turn
 from model.data.workbench.assembling import ask_item, dense
-from model.data.workbench.randomness import stream
+from model.samples import Item, Sample, Turn
+from model.seeds import stream
 
 LABELS = ("age", "tax", "sum", "day", "fee", "row", "lot", "bed", "bus", "gas", "tea", "oil")
 

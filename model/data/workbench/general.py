@@ -10,12 +10,12 @@ import random
 
 from PIL import ImageDraw
 
-from model.data.samples import Item, Sample, Turn
 from model.data.workbench.assembling import LETTERS, ask_item, choice, dense
 from model.data.workbench.documents import font
-from model.data.workbench.randomness import stream
 from model.data.workbench.scenes import COLOURS, NUMBERS, SHAPES, Scene, ask, draw_scene
 from model.images.layout import box_text
+from model.samples import Item, Sample, Turn
+from model.seeds import stream
 
 LETTER_FORMS = {"train": ("Which letter marks the {}?", "Which shape has the letter {}?"),
                 "test": ("What letter marks the {}?", "What shape has the letter {}?")}

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from model.data.samples import IMAGE, Item, Sample, Turn
 from model.data.workbench.assembling import dense
 from model.data.workbench.documents import font
-from model.data.workbench.randomness import stream
 from model.data.workbench.scenes import COLOURS
 from model.images.layout import Box
+from model.samples import IMAGE, Item, Sample, Turn
+from model.seeds import stream
 
 WORDS = ("save", "open", "stop", "play", "back", "next", "send", "help")
 BUTTON_COLOURS = ("red", "green", "blue", "purple", "black", "orange")

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from model.data.samples import IMAGE, Item, Sample, Turn
 from model.data.workbench.assembling import ask_item, dense
 from model.data.workbench.documents import LABELS, fill, font
-from model.data.workbench.randomness import stream
+from model.samples import IMAGE, Item, Sample, Turn
+from model.seeds import stream
 
 COLUMNS = ("x", "y")
 CELL_FORMS = {"train": "What is {} of {}?", "test": "Which number is {} of {}?"}

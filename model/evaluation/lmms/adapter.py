@@ -18,7 +18,6 @@ from lmms_eval.api.instance import GenerationResult, Instance
 from lmms_eval.api.model import lmms
 
 from model.data.conversation import Encoder
-from model.data.samples import Item
 from model.data.tokenizer import load_tokenizer
 from model.evaluation.answering import Answerer
 from model.evaluation.lmms.asked import decoding, pictures, question
@@ -27,6 +26,7 @@ from model.evaluation.lmms.settings import batch_size as read_batch_size
 from model.evaluation.lmms.settings import evaluate_config
 from model.manifest import verify
 from model.mm15 import MM15
+from model.samples import Item
 
 LONGEST = 64
 """Tokens of an answer, where the task does not say."""

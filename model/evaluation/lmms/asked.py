@@ -12,8 +12,8 @@ from typing import Any
 
 from PIL import Image
 
-from model.data.samples import IMAGE
 from model.images.opening import to_rgb
+from model.samples import IMAGE
 
 GREEDY: dict[str, tuple[object, ...]] = {"do_sample": (False, None), "num_beams": (1, None), "repetition_penalty": (1, None)}
 """Settings of generation that must have one of these values, because that is what greedy decoding does."""

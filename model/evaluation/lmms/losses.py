@@ -9,10 +9,10 @@ from itertools import islice
 import torch
 from torch.nn import functional
 
-from model.config import EvaluateConfig
+from model.config.stages import EvaluateConfig
 from model.data.conversation import Encoded, Encoder
-from model.data.samples import Item, Sample, Turn
 from model.mm15 import IGNORED, MM15
+from model.samples import Item, Sample, Turn
 
 
 @torch.inference_mode()

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from model.config import EvaluateConfig, ImageConfig
-from model.plain import build, did_you_mean
+from model.config.fields import build, did_you_mean
+from model.config.stages import EvaluateConfig, ImageConfig
 
 IMAGES = tuple(field.name for field in dataclasses.fields(ImageConfig))
 OWN = ("dtype", "threads")

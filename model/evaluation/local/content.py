@@ -9,7 +9,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from model.data.declared import CatalogueConfig
+from model.config.catalogue import CatalogueConfig
 from model.data.sources.files import expand
 from model.data.sources.fingerprints import kept_hash
 

@@ -7,9 +7,9 @@ import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from model.data.samples import IMAGE, Item, Turn
 from model.evaluation.benchmark import Benchmark
 from model.evaluation.local.files import Picture, Row
+from model.samples import IMAGE, Item, Turn
 
 LETTERS = string.ascii_uppercase
 

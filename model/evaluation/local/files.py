@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from model.config.fields import did_you_mean
 from model.images.opening import decode_image, open_image
-from model.plain import did_you_mean
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
 JUDGE = "judge"

@@ -10,11 +10,11 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.data.samples import IMAGE, Turn
-from model.data.workbench.randomness import stream
 from model.evaluation.benchmark import Benchmark
 from model.evaluation.local.draft import Draft
 from model.evaluation.local.files import Row, rows_of
+from model.samples import IMAGE, Turn
+from model.seeds import stream
 
 
 def drafts(spec: Benchmark, folder: Path) -> list[Draft]:

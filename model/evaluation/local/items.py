@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model.data.samples import Item
 from model.evaluation.benchmark import Benchmark
 from model.evaluation.local import in_context
 from model.evaluation.local.draft import Draft, Maker
 from model.evaluation.local.files import JUDGE, rows_of
 from model.evaluation.local.general import GENERAL
 from model.evaluation.local.several import SEVERAL
+from model.samples import Item
 
 MAKERS: dict[str, Maker] = GENERAL | SEVERAL
 MAX_TEXT_BYTES = 2**20

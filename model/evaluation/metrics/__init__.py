@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from model.data.samples import Item
+from model.config.scoring import ScoringConfig
 from model.evaluation.metrics import boxes, choices, denotation, grounding, likelihood, mmmu, text, vqa, yes_no
-from model.evaluation.scoring import ScoringConfig
 from model.images.layout import Box
+from model.samples import Item
 
 MAX_OPTIONS = 26
 REALWORLDQA_LETTERS = ("A", "B", "C", "D")

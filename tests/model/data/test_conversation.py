@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from model.config import ImageConfig
+from model.config.stages import ImageConfig
 from model.data.conversation import Encoder
-from model.data.samples import Item, Sample, Turn
 from model.data.tokenizer import SPECIALS, load_tokenizer
 from model.mm15 import IGNORED
+from model.samples import Item, Sample, Turn
 from tests.small_models import bytewise
 
 SINGLE = ImageConfig(mode="single", tile=64, tokens=16)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model.config import DataConfig
+from model.config.stages import DataConfig
 from model.data import fingerprint
 from model.data.fingerprint import VERSIONS, data_fingerprint
 

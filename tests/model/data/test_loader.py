@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.config import Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
+from model.config.stages import Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
 from model.data.conversation import Encoder
 from model.data.loader import Loader, Steps, _Packed
 from model.data.step import Step

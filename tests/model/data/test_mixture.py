@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.config import Alpha, ContinualMixture, GroupWeights, PretrainMixture, SftMixture
+from model.config.stages import Alpha, ContinualMixture, GroupWeights, PretrainMixture, SftMixture
 from model.data.mixture import MixtureDraw, alphas_from_shares, sample_index, shares
 
 ROOT = Path(__file__).parents[3]
@@ -149,7 +149,7 @@ def test_sample_indices_are_31_bits_and_separate_what_they_depend_on(seed, k):
 
 
 def test_draws_do_not_depend_on_the_hash_seed_of_the_process():
-    code = ("import json; from model.config import *; from model.data.mixture import *;"
+    code = ("import json; from model.config.stages import *; from model.data.mixture import *;"
             "d = MixtureDraw(SftMixture(alpha=Alpha(science=.5, math=.2)), batch=8, seed=4);"
             "print(json.dumps([[x.category, x.k, sample_index(4, x.category, x.k)] for x in d.batch(3)]))")
     runs = [subprocess.run([sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, cwd=ROOT, check=True, capture_output=True)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from model.config import Alpha, GroupWeights, SftMixture
+from model.config.stages import Alpha, GroupWeights, SftMixture
 from model.data.mixture import mixture_of, shares
 from model.data.mixture_sampling import repetition_caps, sampled, shares_of, sticks_of
 

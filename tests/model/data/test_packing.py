@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.config import PretrainMixture
+from model.config.stages import PretrainMixture
 from model.data.mixture import MixtureDraw
 from model.data.packing import FULL, Pass, pack
 

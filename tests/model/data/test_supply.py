@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.config import Alpha, DataConfig, GroupWeights, PretrainMixture, SftMixture
+from model.config.stages import Alpha, DataConfig, GroupWeights, PretrainMixture, SftMixture
 from model.data.mixture import Draw, MixtureDraw, sample_index, shares
 from model.data.sources.opened import BrokenSample
 from model.data.supply import Catalogue, supply

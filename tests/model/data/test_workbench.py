@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from model.data.fingerprint import VERSIONS
-from model.data.samples import IMAGE
 from model.data.workbench import ITEM_MAKERS, SAMPLE_MAKERS, make_item, make_sample
 from model.evaluation.benchmarks import BENCHMARKS
 from model.evaluation.workbench_items import OWN
+from model.samples import IMAGE
 
 ROOT = Path(__file__).parents[3]
 TEXT_SOURCES = {"text_only", "text_mm1", "text_hq"}

@@ -6,7 +6,19 @@ from random import Random
 import pytest
 from PIL import Image
 
-from model.data.workbench import SAMPLE_MAKERS, assets, charts, documents, general, make_item, make_sample, scenes, science, spatial, sums
+from model.data.workbench import (
+    SAMPLE_MAKERS,
+    assets,
+    charts,
+    documents,
+    general,
+    make_item,
+    make_sample,
+    scenes,
+    science,
+    spatial,
+    sums,
+)
 from model.images.layout import box_px, parse_box
 
 PUBLIC_WORDS = sorted(set(SAMPLE_MAKERS) - {"science"})

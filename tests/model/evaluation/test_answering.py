@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model.config import PRESETS, EvaluateConfig, ImageConfig
+from model.config.stages import PRESETS, EvaluateConfig, ImageConfig
 from model.data.conversation import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.evaluation import answering

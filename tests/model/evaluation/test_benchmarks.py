@@ -5,13 +5,13 @@ import hashlib
 
 import pytest
 
+from model.config.scoring import ScoringConfig
 from model.data.fingerprint import VERSIONS
 from model.data.workbench import ITEM_MAKERS
 from model.evaluation.benchmarks import BENCHMARKS, SUITES
 from model.evaluation.judging import JUDGED
 from model.evaluation.local.items import MAKERS
 from model.evaluation.metrics import METRICS
-from model.evaluation.scoring import ScoringConfig
 from model.evaluation.workbench_judge import TOLD
 
 

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from model.data.samples import Item
+from model.config.scoring import ScoringConfig
 from model.evaluation.benchmarks import BENCHMARKS
 from model.evaluation.judge import Endpoint, Judge, JudgeFailed
 from model.evaluation.judging import Bench, judge_item, require
 from model.evaluation.metrics import ItemScore
-from model.evaluation.scoring import ScoringConfig
 from model.evaluation.totals import total
+from model.samples import Item
 from tests.judge_server import Server, said
 
 KEY = "sk-do-not-tell-anyone"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.data.samples import Item
+from model.config.scoring import ScoringConfig
 from model.evaluation.metrics import METRICS, boxes, choices, denotation, score_item, text, yes_no
-from model.evaluation.scoring import ScoringConfig
+from model.samples import Item
 
 OPTIONS = ("a red apple", "the blue bird", "12", "none of the above")
 LETTERS = dict(zip("ABCD", "ABCD", strict=True))

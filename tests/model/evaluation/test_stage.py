@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model.config import PRESETS, DataConfig, EvaluateConfig, ImageConfig
+from model.config.scoring import ScoringConfig
+from model.config.stages import PRESETS, DataConfig, EvaluateConfig, ImageConfig
 from model.data.tokenizer import load_tokenizer
 from model.evaluation.answers import read, rescored
 from model.evaluation.benchmarks import BENCHMARKS
 from model.evaluation.judge import Endpoint
-from model.evaluation.scoring import ScoringConfig
 from model.evaluation.stage import Resources, evaluate_stage
 from model.manifest import CorruptDirectory, publish, verify
 from model.mm15 import MM15

@@ -2,7 +2,7 @@
 
 import pytest
 
-from model.config import ImageConfig
+from model.config.stages import ImageConfig
 from model.images.description import describe, image_load
 from model.images.splitting import select_grid
 

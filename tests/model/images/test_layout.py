@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.config import ImageConfig
+from model.config.stages import ImageConfig
 from model.images.layout import box_px, box_text, grid_pieces, parse_box, pieces
 from model.images.tiling import Tiling
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.config import ImageConfig
+from model.config.stages import ImageConfig
 from model.images.splitting import candidates, grid_of, select_grid
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "grid_vectors.json"

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from model.config import ImageConfig
+from model.config.stages import ImageConfig
 from model.images.splitting import select_grid
 from model.images.tiling import PADDING, tiles
 

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from model.config import ImageConfig
+from model.config.stages import ImageConfig
 from model.data.conversation import Encoder
-from model.data.samples import IMAGE, Sample, Turn
 from model.data.tokenizer import load_tokenizer
 from model.images.video import frame_indices, open_video, uniform_frames
+from model.samples import IMAGE, Sample, Turn
 
 
 @given(st.integers(1, 100_000), st.integers(3, 64))

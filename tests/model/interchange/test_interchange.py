@@ -9,16 +9,16 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, pipeline
 
-from model.config import PRESETS, DataConfig, ImageConfig, SftConfig
+from model.config.fields import to_plain
+from model.config.stages import PRESETS, DataConfig, ImageConfig, SftConfig
 from model.data.conversation import Encoder
-from model.data.samples import Item
 from model.data.tokenizer import load_tokenizer
 from model.interchange.modelling import MM15ForImageTextToText
 from model.interchange.processing import MM15Processor
 from model.interchange.saving import register, save_whole
 from model.mm15 import MM15
-from model.plain import to_plain
-from model.training.randomness import stream_seed
+from model.samples import Item
+from model.seeds import stream_seed
 from model.training.stage import train_stage
 
 IMAGES = ImageConfig(mode="dynamic", tile=64, tokens=16, n_min=1, n_max=4, overview="after", indicator="index")

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from model.config import PRESETS, Alpha, DataConfig, ImageConfig, ModelConfig, SftConfig, SftMixture
+from model.config.stages import PRESETS, Alpha, DataConfig, ImageConfig, ModelConfig, SftConfig, SftMixture
 from model.training import loop
 from model.training.stage import train_stage
 

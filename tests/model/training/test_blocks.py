@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model.config import DataConfig
+from model.config.stages import DataConfig
 from model.data.conversation import Encoder
 from model.data.loader import Steps
 from model.data.tokenizer import load_tokenizer

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from model.config import PRESETS, Alpha, DataConfig, GroupWeights, ImageConfig, SftConfig, SftMixture
+from model.config.stages import PRESETS, Alpha, DataConfig, GroupWeights, ImageConfig, SftConfig, SftMixture
 from model.training.loop import Stopped
 from model.training.stage import train_stage
 from tests import corpora

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from model.config import PRESETS
+from model.config.stages import PRESETS
 from model.training.rates import mm1_learning_rate, rate_of
 
 

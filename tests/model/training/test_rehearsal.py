@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 
-from model.config import PRESETS
+from model.config.stages import PRESETS
 from model.training import __main__ as command
 from model.training import rehearsal
 from model.training.__main__ import main

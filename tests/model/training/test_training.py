@@ -8,7 +8,16 @@ import torch
 from safetensors.torch import load_file
 from transformers.optimization import Adafactor as ReferenceAdafactor
 
-from model.config import PRESETS, Alpha, DataConfig, ImageConfig, PretrainConfig, PretrainMixture, SftConfig, SftMixture
+from model.config.stages import (
+    PRESETS,
+    Alpha,
+    DataConfig,
+    ImageConfig,
+    PretrainConfig,
+    PretrainMixture,
+    SftConfig,
+    SftMixture,
+)
 from model.data.conversation import Encoder
 from model.data.loader import Steps
 from model.data.packing import FULL

@@ -9,14 +9,14 @@ from PIL import Image
 from torch.nn import functional
 from transformers import Gemma2Config, Gemma2ForCausalLM, pipeline
 
-from model.config import PRESETS, ConnectorConfig, DataConfig, ImageConfig, SftConfig
+from model.config.architecture import read_shapes
+from model.config.stages import PRESETS, ConnectorConfig, DataConfig, ImageConfig, SftConfig
 from model.data.conversation import Encoder
-from model.data.samples import Item, Sample, Turn
 from model.data.tokenizer import load_tokenizer
 from model.interchange.saving import register
 from model.manifest import identity, verify
 from model.mm15 import IGNORED, MM15
-from model.shapes import read_shapes
+from model.samples import Item, Sample, Turn
 from model.training.stage import train_stage
 from model.weights.__main__ import main
 from model.weights.assemble import Assembly, assemble

@@ -5,12 +5,20 @@ import re
 
 import pytest
 import torch
-from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
+)
 
-from model.config import DecoderConfig
+from model.config.fields import build, to_plain
+from model.config.stages import DecoderConfig
 from model.data.tokenizer import SPECIALS
 from model.language import decoder
-from model.plain import build, to_plain
 from model.weights.causal import import_decoder
 from tests.small_models import SMALL_TEXT, bytewise, changed, edited, saved, stirred
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel, SiglipVisionConfig, SiglipVisionModel
 
-from model.config import PRESETS
+from model.config.stages import PRESETS
 from model.vision import STATISTICS, interpolate_positions
 from model.weights.encoder import import_encoder, read_config
 from tests.small_models import SMALL_VISION, changed, edited, saved, stirred

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from model.data.taxonomy import entries
+from model.config.taxonomy import entries
 
 
 def test_every_data_set_is_shown(ablate: Callable[..., Result]) -> None:

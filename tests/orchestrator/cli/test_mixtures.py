@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from model.config import SftMixture
+from model.config.fields import build
+from model.config.stages import SftMixture
 from model.data.mixture import shares
-from model.plain import build
 from orchestrator.analysis.olmix import from_csv, to_csv
 from orchestrator.analysis.report import render
 from orchestrator.cli.main import main

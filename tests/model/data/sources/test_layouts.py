@@ -3,8 +3,8 @@
 import pytest
 from PIL import Image
 
-from model.data.samples import IMAGE, Turn
 from model.data.sources.layouts import MAX_IMAGES, MAX_SAMPLE_PIXELS, Reading, sample_of
+from model.samples import IMAGE, Turn
 
 SIDE = 100
 

@@ -10,7 +10,7 @@ import moto.settings
 import pytest
 from moto.server import ThreadedMotoServer
 
-from model.data.declared import RemoteConfig
+from model.config.catalogue import RemoteConfig
 from model.data.mixture import Draw
 from model.data.sources import files, opened
 from model.data.sources.fingerprints import category_content

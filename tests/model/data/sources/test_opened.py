@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model.data.declared import SourceConfig
+from model.config.catalogue import SourceConfig
 from model.data.sources.opened import BrokenSample, open_source
 from tests import corpora
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from model.data.declared import RemoteConfig, SourceConfig
+from model.config.catalogue import RemoteConfig, SourceConfig
 from model.data.sources import addresses
 from model.data.sources.addresses import check_address, fetch, public_address
 from model.data.sources.files import expand, inside

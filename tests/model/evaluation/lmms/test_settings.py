@@ -2,7 +2,7 @@
 
 import pytest
 
-from model.config import ImageConfig
+from model.config.stages import ImageConfig
 from model.evaluation.lmms.settings import batch_size, evaluate_config
 
 

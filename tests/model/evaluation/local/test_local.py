@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from model.config.scoring import ScoringConfig
 from model.evaluation.benchmarks import BENCHMARKS
 from model.evaluation.judging import JUDGED
 from model.evaluation.local.items import LocalItems
 from model.evaluation.metrics import score_item
-from model.evaluation.scoring import ScoringConfig
 from model.evaluation.totals import limited, total
 from tests.copies import ROWS, write
 

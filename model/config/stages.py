@@ -14,14 +14,14 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeVar
 
-from model.data.declared import CatalogueConfig
-from model.evaluation.scoring import ScoringConfig
-from model.plain import require, require_least
-from model.shapes import PRESETS as PRESETS
-from model.shapes import ConnectorConfig as ConnectorConfig
-from model.shapes import DecoderConfig as DecoderConfig
-from model.shapes import ModelConfig as ModelConfig
-from model.shapes import VisionConfig as VisionConfig
+from model.config.architecture import PRESETS as PRESETS
+from model.config.architecture import ConnectorConfig as ConnectorConfig
+from model.config.architecture import DecoderConfig as DecoderConfig
+from model.config.architecture import ModelConfig as ModelConfig
+from model.config.architecture import VisionConfig as VisionConfig
+from model.config.catalogue import CatalogueConfig
+from model.config.fields import require, require_least
+from model.config.scoring import ScoringConfig
 
 MAX_TILES = 64
 """Largest n_max accepted: beyond it one image would take tens of thousands of tokens."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from model.plain import build, require, require_least
+from model.config.fields import build, require, require_least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from model.data.taxonomy import CATEGORIES
-from model.plain import FieldError, did_you_mean
+from model.config.fields import FieldError, did_you_mean
+from model.config.taxonomy import CATEGORIES
 
 Layout = Literal["llava", "cauldron", "caption", "interleaved", "text"]
 BoxForm = Literal["none", "thousandths", "fractions", "fractions_of_square", "pixels", "pixels_xywh", "qwen"]

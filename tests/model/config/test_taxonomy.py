@@ -5,8 +5,9 @@ import math
 
 import pytest
 
-from model.config import Alpha, ContinualMixture
-from model.data import public_copies, taxonomy
+from model.config import taxonomy
+from model.config.stages import Alpha, ContinualMixture
+from model.data import public_copies
 from model.data.workbench import SAMPLE_MAKERS
 
 TOTALS = {"general": 542.3, "text_rich": 1661.6, "refer_ground": 491.0, "math": 149.9, "science": 8.2, "code": 58.5,

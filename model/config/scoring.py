@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from model.plain import FieldError
+from model.config.fields import FieldError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.plain import FieldError, build, did_you_mean, to_plain
+from model.config.fields import FieldError, build, did_you_mean, to_plain
 
 
 @dataclass(frozen=True, kw_only=True)

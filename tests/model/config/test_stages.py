@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from model.config import (
+from model.config.fields import FieldError, build, to_plain
+from model.config.stages import (
     PRESETS,
     Alpha,
     ConnectorConfig,
@@ -21,7 +22,6 @@ from model.config import (
     SftConfig,
     VisionConfig,
 )
-from model.plain import FieldError, build, to_plain
 
 IMAGES = {"mode": "single", "tile": 64, "tokens": 16}
 SFT = {"images": IMAGES, "steps": 10, "batch": 4, "lr": 1e-3}

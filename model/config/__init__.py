@@ -1,0 +1,1 @@
+"""Frozen configuration: model, images, mixtures, training stages, evaluation, catalogue. Torch-free."""
