@@ -41,7 +41,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "safetensors": ("model/",),
     "rapidfuzz": ("model/evaluation/",),
     "requests": ("model/evaluation/judge.py",),
-    "transformers": ("model/attention.py", "model/language.py", "model/vision.py", "model/mm15.py", "model/weights/", "model/interchange/",
+    "transformers": ("model/network/attention.py", "model/network/language.py", "model/network/vision.py", "model/network/mm15.py", "model/weights/", "model/interchange/",
                      "model/data/tokenizer.py", "model/data/conversation.py", "model/training/optimisers.py"),
     "lmms_eval": ("model/evaluation/lmms/",),
     "accelerate": ("model/evaluation/lmms/",),
@@ -324,8 +324,8 @@ CAUGHT = [
     (built_sql, "orchestrator/ledger/read.py", "text(f'select {name}')"),
     (built_sql, "orchestrator/ledger/read.py", "sqlalchemy.text('select %s' % name)"),
     (environment_read, "orchestrator/driver.py", "os.environ.get('HOME')"),
-    (hidden_seed, "model/vision.py", "torch.manual_seed(1)"),
-    (logging_set_up, "model/vision.py", "import logging\nlogging.basicConfig()"),
+    (hidden_seed, "model/network/vision.py", "torch.manual_seed(1)"),
+    (logging_set_up, "model/network/vision.py", "import logging\nlogging.basicConfig()"),
     (beyond_read_side, "dashboard/app.py", "from orchestrator.driver import drive"),
 ]
 
@@ -337,7 +337,7 @@ def test_a_violation_is_caught(check, path, source):
 
 ALLOWED = [
     (wrong_direction, "dashboard/app.py", "from orchestrator.ledger import read\nimport model.config.stages"),
-    (wrong_door, "model/vision.py", "import torch.nn as nn"),
+    (wrong_door, "model/network/vision.py", "import torch.nn as nn"),
     (deferred_import, "orchestrator/ray_slot.py", "def f():\n    from orchestrator.worker import execute"),
     (banned_call, "model/x.py", "torch.load(path, weights_only=True)\nmodel.eval()\nnp.load(path, allow_pickle=False)"),
     (built_sql, "orchestrator/ledger/read.py", "text('select 1')"),
@@ -357,8 +357,8 @@ def test_a_broad_handler_is_counted(caught):
 
 
 def test_torch_behind_two_imports_is_found():
-    chain = [module("orchestrator/a.py", "from orchestrator import b"), module("orchestrator/b.py", "import model.mm15"),
-             module("model/mm15.py", "import torch")]
+    chain = [module("orchestrator/a.py", "from orchestrator import b"), module("orchestrator/b.py", "import model.network.mm15"),
+             module("model/network/mm15.py", "import torch")]
     assert [each.split(" ")[0] for each in loads_torch(chain)] == ["orchestrator.a", "orchestrator.b"]
 
 

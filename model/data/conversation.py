@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from model.config.stages import ImageConfig
 from model.images.layout import Piece, pieces
 from model.images.tiling import tiles
-from model.mm15 import IGNORED, Batch
+from model.network.mm15 import IGNORED, Batch
 from model.samples import IMAGE, Item, Sample, Turn
 
 BOS, EOS, USER, ASSISTANT, IMAGE_TOKEN, ROW, PAD = "<bos>", "<eos>", "<user>", "<assistant>", "<image>", "<n>", "<pad>"

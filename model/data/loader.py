@@ -26,7 +26,7 @@ from model.data.conversation import Encoder
 from model.data.mixture import MixtureDraw, shares
 from model.data.step import Seen, Step, lay_out
 from model.data.supply import Supply, supply
-from model.mm15 import Batch
+from model.network.mm15 import Batch
 
 AHEAD = 1
 """Steps that each loader holds ready: at 672 px a batch of 256 samples is 1.7 GB."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from model.config.stages import TrainConfig
 from model.data.conversation import Encoded, Encoder
 from model.data.packing import pack
-from model.mm15 import Batch
+from model.network.mm15 import Batch
 
 
 class Seen(NamedTuple):

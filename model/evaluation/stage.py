@@ -32,7 +32,7 @@ from model.evaluation.totals import limited, total
 from model.evaluation.workbench_items import workbench_item
 from model.evaluation.workbench_judge import TOLD
 from model.manifest import publish, verify
-from model.mm15 import MM15
+from model.network.mm15 import MM15
 from model.samples import Item
 
 MATERIALS = "judge.json"

@@ -10,7 +10,7 @@ from transformers import PreTrainedConfig
 from model.config.architecture import PRESETS
 from model.config.fields import build, to_plain
 from model.config.stages import ModelConfig
-from model.language import decoder_config
+from model.network.language import decoder_config
 
 MODEL_TYPE = "mm15"
 """Names the architecture in config.json."""

@@ -1,6 +1,6 @@
 """The model as transformers drives it: `generate`, `pipeline`, and a loss for its own trainers.
 
-- Parts and names of tensors are those of `model.mm15.MM15`: either class loads what the other saved.
+- Parts and names of tensors are those of `model.network.mm15.MM15`: either class loads what the other saved.
 - Loading is strict here too: transformers only warns of tensors that are missing or unknown.
 - Tiles are uint8 and normalised on the device; tiles of all samples follow each other, in reading order.
 """
@@ -15,9 +15,9 @@ from transformers import GenerationMixin, PreTrainedModel, initialization
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from model.interchange.configuration import MM15Config
-from model.mm15 import embed, parts
-from model.vision import VisionEncoder
-from model.weights.strict import refuse
+from model.network.mm15 import embed, parts
+from model.network.strict_loading import refuse
+from model.network.vision import VisionEncoder
 
 
 class MM15ForImageTextToText(PreTrainedModel, GenerationMixin):

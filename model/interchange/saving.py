@@ -17,7 +17,7 @@ from model.config.stages import ImageConfig
 from model.interchange.configuration import MODEL_TYPE, MM15Config
 from model.interchange.modelling import MM15ForImageTextToText
 from model.interchange.processing import MM15Processor
-from model.mm15 import MM15
+from model.network.mm15 import MM15
 
 
 def register() -> None:

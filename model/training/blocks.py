@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from model.config.stages import TrainConfig
-from model.mm15 import MM15
+from model.network.mm15 import MM15
 
 
 def blocks(model: MM15) -> list[nn.Module]:

@@ -24,9 +24,9 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save as save_parts
 
 from model.manifest import CorruptDirectory, publish, verify
+from model.network.strict_loading import aliases
 from model.training.optimisers import blank_state
 from model.training.parallel import World
-from model.weights.strict import aliases
 
 KEPT = 2
 STATE = "state.json"

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from model.config.stages import TrainConfig
-from model.mm15 import IGNORED, MM15, Batch
+from model.network.mm15 import IGNORED, MM15, Batch
 from model.training.parallel import World
 from model.training.routers import choices, router_losses, weighted
 

@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch.distributed.tensor import DTensor
 
-from model.attention import use_packed_attention
 from model.config.stages import TrainConfig
 from model.data.step import Seen, Step
-from model.mm15 import MM15
+from model.network.attention import use_packed_attention
+from model.network.mm15 import MM15
 from model.training import checkpoints
 from model.training.gradients import gradients
 from model.training.optimisers import learning_rate, optimiser

@@ -23,7 +23,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from model.config.stages import TrainConfig
-from model.mm15 import MM15
+from model.network.mm15 import MM15
 from model.training.blocks import blocks
 
 T = TypeVar("T")

@@ -22,7 +22,7 @@ from model.data.conversation import IMAGE_TOKEN, Encoded, Encoder
 from model.data.step import lay_out
 from model.data.tokenizer import load_tokenizer
 from model.memory import state_bytes
-from model.mm15 import IGNORED, MM15
+from model.network.mm15 import IGNORED, MM15
 from model.seeds import stream_seed
 from model.training.blocks import prepare
 from model.training.loop import Report, train

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.language import LOAD_BALANCE_WEIGHT, ROUTER_Z_WEIGHT
+from model.network.language import LOAD_BALANCE_WEIGHT, ROUTER_Z_WEIGHT
 
 
 def choices(logits: Sequence[Tensor], mask_BT: Tensor, *, per_token: int) -> Tensor:

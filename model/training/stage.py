@@ -18,7 +18,7 @@ from model.data.supply import Supply, supply
 from model.data.tokenizer import load_tokenizer
 from model.interchange.saving import save_whole
 from model.manifest import publish, verify
-from model.mm15 import MM15
+from model.network.mm15 import MM15
 from model.seeds import stream_seed
 from model.training.blocks import prepare
 from model.training.loop import Report, StepOf, train

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from model.config.fields import build
 from model.config.stages import ConnectorConfig
-from model.connector import CONNECTORS
+from model.network.connector import CONNECTORS
 from model.weights.assemble import Assembly, assemble
 
 BAD_INPUT = 2

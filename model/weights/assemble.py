@@ -17,7 +17,7 @@ from model.config.fields import did_you_mean
 from model.config.stages import PRESETS, ConnectorConfig, ModelConfig
 from model.data.tokenizer import load_tokenizer
 from model.manifest import publish
-from model.mm15 import MM15
+from model.network.mm15 import MM15
 from model.seeds import stream_seed
 from model.weights.causal import import_decoder
 from model.weights.encoder import import_encoder

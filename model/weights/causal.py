@@ -20,8 +20,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from model.config.stages import DecoderConfig
 from model.data.tokenizer import SPECIALS
+from model.network.strict_loading import refuse
 from model.weights.reading import read_json
-from model.weights.strict import refuse
 
 NAMED = {"<bos>": "bos_token", "<eos>": "eos_token", "<pad>": "pad_token"}
 """Ours -> the attribute of a tokenizer that may already hold one of its own."""

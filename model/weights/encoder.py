@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from model.config.stages import VisionConfig
-from model.vision import STATISTICS, VisionEncoder
+from model.network.strict_loading import load_strictly, refuse
+from model.network.vision import STATISTICS, VisionEncoder
 from model.weights.reading import INDEX, OPEN_CLIP_WEIGHTS, TRANSFORMERS_WEIGHTS, read_json, read_tensors
-from model.weights.strict import load_strictly, refuse
 
 Names = dict[str, tuple[str, ...]]
 """Tensor of ours -> tensors of theirs, to be joined along their first side."""

@@ -17,7 +17,7 @@ from model.config.stages import DataConfig, EvaluateConfig, ImageConfig
 from model.data.conversation import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.evaluation.stage import evaluate_stage
-from model.mm15 import MM15
+from model.network.mm15 import MM15
 from model.samples import Sample, Turn
 from tests.lmms.local_task import ANSWERS, CHOICES, items, write_task
 

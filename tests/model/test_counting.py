@@ -30,7 +30,7 @@ from model.counting import (
     vision_parameters,
 )
 from model.memory import activation_values, checkpoint_bytes, state_bytes, training_bytes
-from model.mm15 import MM15, Batch
+from model.network.mm15 import MM15, Batch
 from model.training.blocks import blocks
 
 TINY = PRESETS["tiny"]

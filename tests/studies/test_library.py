@@ -7,7 +7,7 @@ import torch
 
 from model.config.stages import PRESETS
 from model.data.mixture import shares
-from model.mm15 import MM15
+from model.network.mm15 import MM15
 from orchestrator import library
 from orchestrator.arms import designed_arms
 from orchestrator.campaign import in_order, references

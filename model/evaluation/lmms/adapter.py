@@ -25,7 +25,7 @@ from model.evaluation.lmms.losses import losses
 from model.evaluation.lmms.settings import batch_size as read_batch_size
 from model.evaluation.lmms.settings import evaluate_config
 from model.manifest import verify
-from model.mm15 import MM15
+from model.network.mm15 import MM15
 from model.samples import Item
 
 LONGEST = 64

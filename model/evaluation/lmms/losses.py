@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from model.config.stages import EvaluateConfig
 from model.data.conversation import Encoded, Encoder
-from model.mm15 import IGNORED, MM15
+from model.network.mm15 import IGNORED, MM15
 from model.samples import Item, Sample, Turn
 
 

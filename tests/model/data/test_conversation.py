@@ -10,7 +10,7 @@ from PIL import Image
 from model.config.stages import ImageConfig
 from model.data.conversation import Encoder
 from model.data.tokenizer import SPECIALS, load_tokenizer
-from model.mm15 import IGNORED
+from model.network.mm15 import IGNORED
 from model.samples import Item, Sample, Turn
 from tests.small_models import bytewise
 

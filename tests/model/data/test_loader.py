@@ -11,7 +11,7 @@ from model.data.conversation import Encoder
 from model.data.loader import Loader, Steps, _Packed
 from model.data.step import Step
 from model.data.tokenizer import load_tokenizer
-from model.mm15 import Batch
+from model.network.mm15 import Batch
 from tests import corpora
 
 CONFIG = SftConfig(images=ImageConfig(mode="static", tile=64, tokens=16), mixture=SftMixture(alpha=Alpha(general=1, science=0.5)),

@@ -12,7 +12,7 @@ from model.evaluation import answering
 from model.evaluation.answering import Answerer
 from model.evaluation.benchmarks import BENCHMARKS
 from model.evaluation.workbench_items import workbench_item
-from model.mm15 import MM15
+from model.network.mm15 import MM15
 from model.training.loop import Stopped
 
 CONFIG = EvaluateConfig(images=ImageConfig(mode="static", tile=32, tokens=4), benchmarks=("scene-qa",), batch=2)

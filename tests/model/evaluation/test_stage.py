@@ -15,7 +15,7 @@ from model.evaluation.benchmarks import BENCHMARKS
 from model.evaluation.judge import Endpoint
 from model.evaluation.stage import Resources, evaluate_stage
 from model.manifest import CorruptDirectory, publish, verify
-from model.mm15 import MM15
+from model.network.mm15 import MM15
 from model.training.loop import Stopped
 from tests.copies import write
 from tests.judge_server import Server

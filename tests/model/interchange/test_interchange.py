@@ -16,7 +16,7 @@ from model.data.tokenizer import load_tokenizer
 from model.interchange.modelling import MM15ForImageTextToText
 from model.interchange.processing import MM15Processor
 from model.interchange.saving import register, save_whole
-from model.mm15 import MM15
+from model.network.mm15 import MM15
 from model.samples import Item
 from model.seeds import stream_seed
 from model.training.stage import train_stage

@@ -9,7 +9,7 @@ from model.config.stages import DataConfig
 from model.data.conversation import Encoder
 from model.data.loader import Steps
 from model.data.tokenizer import load_tokenizer
-from model.mm15 import MM15
+from model.network.mm15 import MM15
 from model.training.blocks import prepare
 from model.training.gradients import gradients
 from model.training.parallel import World

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from model.config.stages import Alpha, GroupWeights, SftMixture
-from model.mm15 import MM15
+from model.network.mm15 import MM15
 from tests.model.training.gloo import CONFIG, DENSE, KILLED, MOE, SAVED, train_alone, train_together
 
 CASES = {

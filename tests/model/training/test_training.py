@@ -23,7 +23,7 @@ from model.data.loader import Steps
 from model.data.packing import FULL
 from model.data.tokenizer import load_tokenizer
 from model.manifest import CorruptDirectory
-from model.mm15 import MM15
+from model.network.mm15 import MM15
 from model.training import checkpoints
 from model.training.gradients import gradients
 from model.training.loop import Diverged, Stopped

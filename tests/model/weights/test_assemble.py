@@ -15,7 +15,7 @@ from model.data.conversation import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.interchange.saving import register
 from model.manifest import identity, verify
-from model.mm15 import IGNORED, MM15
+from model.network.mm15 import IGNORED, MM15
 from model.samples import Item, Sample, Turn
 from model.training.stage import train_stage
 from model.weights.__main__ import main

@@ -18,7 +18,7 @@ from transformers import (
 from model.config.fields import build, to_plain
 from model.config.stages import DecoderConfig
 from model.data.tokenizer import SPECIALS
-from model.language import decoder
+from model.network.language import decoder
 from model.weights.causal import import_decoder
 from tests.small_models import SMALL_TEXT, bytewise, changed, edited, saved, stirred
 

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel, SiglipVisionConfig, SiglipVisionModel
 
 from model.config.stages import PRESETS
-from model.vision import STATISTICS, interpolate_positions
+from model.network.vision import STATISTICS, interpolate_positions
 from model.weights.encoder import import_encoder, read_config
 from tests.small_models import SMALL_VISION, changed, edited, saved, stirred
 

@@ -25,14 +25,14 @@ from torch.nn import functional
 from transformers import DynamicCache, PreTrainedModel
 from transformers.initialization import no_init_weights
 
-from model.attention import block_diagonal
 from model.config.architecture import SHAPES, read_shapes
 from model.config.fields import to_plain
 from model.config.stages import ModelConfig
-from model.connector import CONNECTORS, CAbstractor, PooledConnector
-from model.language import decoder
-from model.vision import VisionEncoder, interpolate_positions
-from model.weights.strict import aliases, load_strictly
+from model.network.attention import block_diagonal
+from model.network.connector import CONNECTORS, CAbstractor, PooledConnector
+from model.network.language import decoder
+from model.network.strict_loading import aliases, load_strictly
+from model.network.vision import VisionEncoder, interpolate_positions
 
 IGNORED = -100
 """Label of positions without loss."""

@@ -12,7 +12,7 @@ from model.config.stages import PRESETS, ImageConfig
 from model.data.conversation import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.manifest import CorruptDirectory, publish, verify
-from model.mm15 import IGNORED, MM15
+from model.network.mm15 import IGNORED, MM15
 from model.samples import Item, Sample, Turn
 
 IMAGES = ImageConfig(mode="dynamic", tile=64, tokens=16, n_min=1, n_max=4, indicator="index")

@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional
 
 from model.config.stages import PRESETS, ConnectorConfig
-from model.connector import CAbstractor, PooledConnector
-from model.vision import interpolate_positions
+from model.network.connector import CAbstractor, PooledConnector
+from model.network.vision import interpolate_positions
 
 TINY = PRESETS["tiny"]
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from PIL import Image
 
-from model.attention import FLEX, block_diagonal
 from model.config.stages import PRESETS, ImageConfig
 from model.data.conversation import Encoder
 from model.data.tokenizer import load_tokenizer
-from model.mm15 import MM15
+from model.network.attention import FLEX, block_diagonal
+from model.network.mm15 import MM15
 from model.samples import Sample, Turn
 
 IMAGES = ImageConfig(mode="dynamic", tile=64, tokens=16, n_min=1, n_max=4, indicator="index")

@@ -11,9 +11,9 @@ from transformers.models.clip.modeling_clip import CLIPVisionEmbeddings
 from model.config.stages import PRESETS, ConnectorConfig, ImageConfig, ModelConfig, VisionConfig
 from model.data.conversation import Encoder
 from model.data.tokenizer import load_tokenizer
-from model.mm15 import MM15, Batch
+from model.network.mm15 import MM15, Batch
+from model.network.vision import VisionEncoder, interpolate_positions
 from model.samples import Item
-from model.vision import VisionEncoder, interpolate_positions
 
 THIN = ModelConfig(vision=VisionConfig(width=16, layers=1, heads=2, mlp_width=32, patch=14, tile=378, class_token=True),
                    connector=ConnectorConfig(hidden=16, depth=1), decoder=PRESETS["tiny"].decoder)

@@ -1,0 +1,1 @@
+"""The network: encoder, connector, decoder, and the whole MM1.5."""
