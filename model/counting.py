@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from model.config.stages import DecoderConfig, ImageConfig, ModelConfig, TrainConfig, VisionConfig
-from model.images.description import image_load
+from model.images.cost import image_load
 
 Size = tuple[int, int]
 """Height and width in px."""

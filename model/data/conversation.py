@@ -17,7 +17,7 @@ from PIL import Image
 from transformers import PreTrainedTokenizerFast
 
 from model.config.stages import ImageConfig
-from model.images.layout import Piece, pieces
+from model.images.placement import Piece, pieces
 from model.images.tiling import tiles
 from model.network.mm15 import IGNORED, Batch
 from model.samples import IMAGE, Item, Sample, Turn

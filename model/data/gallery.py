@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from model.images.layout import Box, box_px, parse_box
+from model.images.placement import Box, box_px, parse_box
 from model.samples import IMAGE, Item, Sample
 
 BOX_COLOUR = (225, 0, 120)

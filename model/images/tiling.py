@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.config.stages import ImageConfig
-from model.images.opening import to_rgb
+from model.images.decode import to_rgb
 from model.images.splitting import grid_of
 
 PADDING = 128

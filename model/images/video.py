@@ -14,7 +14,7 @@ from typing import TypeVar
 from PIL import Image
 
 from model.config.stages import MAX_SPLIT_IMAGES
-from model.images.opening import open_image
+from model.images.decode import open_image
 
 FRAMES = 24
 """Frames of a video (MM1.5-Video)."""

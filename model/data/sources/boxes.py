@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 
 from model.config.catalogue import BoxForm
-from model.images.layout import THOUSANDTHS
+from model.images.placement import THOUSANDTHS
 
 SLACK = 0.005
 """Share of a side by which rounding may put a corner outside."""

@@ -17,7 +17,7 @@ from PIL import Image
 
 from model.config.catalogue import BoxForm, Layout
 from model.data.sources.boxes import convert
-from model.images.opening import MAX_PIXELS
+from model.images.decode import MAX_PIXELS
 from model.samples import IMAGE, Sample, Turn
 
 OpenImage = Callable[[Any], Image.Image]

@@ -15,7 +15,7 @@ from model.data.sources.files import FileVersion, expand, inside, read
 from model.data.sources.json_rows import JsonRows
 from model.data.sources.layouts import Reading, sample_of
 from model.data.sources.tar_rows import TarRows
-from model.images.opening import MAX_BYTES, decode_image, open_image
+from model.images.decode import MAX_BYTES, decode_image, open_image
 from model.samples import Sample
 
 

@@ -1,7 +1,7 @@
 """Rows of parquet, local or of the hub, by number, through `datasets`. The door of `datasets`.
 
 - `datasets` turns parquet into Arrow files once, in the operator's cache, and maps them into memory: any row at once, no copy.
-- Images stay bytes: they are decoded by `model.images.opening` alone. Scripts of a data set are never run (`datasets` 4 and
+- Images stay bytes: they are decoded by `model.images.decode` alone. Scripts of a data set are never run (`datasets` 4 and
   later cannot).
 """
 

@@ -18,7 +18,7 @@ from model.data.sources.files import FileVersion, open_stream
 from model.data.sources.index import IndexedRows, Located, Part, indexed
 from model.data.sources.json_rows import parsed
 from model.data.sources.reaching import UNREACHED, unreached
-from model.images.opening import MAX_BYTES
+from model.images.decode import MAX_BYTES
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
 PICKLED = ("pkl", "pickle", "pyd", "pt", "pth")

@@ -13,7 +13,7 @@ from PIL import ImageDraw
 from model.data.workbench.assembling import LETTERS, ask_item, choice, dense
 from model.data.workbench.documents import font
 from model.data.workbench.scenes import COLOURS, NUMBERS, SHAPES, Scene, ask, draw_scene
-from model.images.layout import box_text
+from model.images.placement import box_text
 from model.samples import Item, Sample, Turn
 from model.seeds import stream
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from model.images.layout import Box
+from model.images.placement import Box
 
 SHAPES = ("circle", "square", "triangle", "star", "cross", "diamond", "ring", "heart")
 COLOURS = {"red": (214, 40, 40), "green": (46, 150, 60), "blue": (40, 80, 200), "yellow": (235, 200, 30),

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from model.data.workbench.assembling import dense
 from model.data.workbench.documents import font
 from model.data.workbench.scenes import COLOURS
-from model.images.layout import Box
+from model.images.placement import Box
 from model.samples import IMAGE, Item, Sample, Turn
 from model.seeds import stream
 

@@ -12,7 +12,7 @@ from model.data.workbench.geometry import geometry_choice_item
 from model.data.workbench.scenes import NUMBERS, Scene, Thing, ask
 from model.data.workbench.spatial import draw_layout
 from model.data.workbench.sums import RESULT_FORMS, draw_sum
-from model.images.layout import box_text
+from model.images.placement import box_text
 from model.samples import Item, Turn
 from model.seeds import stream
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from model.images.opening import to_rgb
+from model.images.decode import to_rgb
 from model.samples import IMAGE
 
 GREEDY: dict[str, tuple[object, ...]] = {"do_sample": (False, None), "num_beams": (1, None), "repetition_penalty": (1, None)}

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from model.config.fields import did_you_mean
-from model.images.opening import decode_image, open_image
+from model.images.decode import decode_image, open_image
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
 JUDGE = "judge"

@@ -15,7 +15,7 @@ from typing import Any
 
 from model.config.scoring import ScoringConfig
 from model.evaluation.metrics import boxes, choices, denotation, grounding, likelihood, mmmu, text, vqa, yes_no
-from model.images.layout import Box
+from model.images.placement import Box
 from model.samples import Item
 
 MAX_OPTIONS = 26

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from model.images.layout import THOUSANDTHS, Box, parse_box
+from model.images.placement import THOUSANDTHS, Box, parse_box
 
 THRESHOLD = 0.5
 """Overlap that counts as found; the references compare with >=, though the papers write >."""

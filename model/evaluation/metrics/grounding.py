@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from model.evaluation.metrics.boxes import THRESHOLD, enclosing, iou
-from model.images.layout import THOUSANDTHS, Box
+from model.images.placement import THOUSANDTHS, Box
 
 ENDS = ".,;!?"
 """After a box, everything up to one of these is skipped."""

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from model.images.layout import THOUSANDTHS
+from model.images.placement import THOUSANDTHS
 
 UNREAD = (-1.0, -1.0)
 """How the references write a pair that they could not read."""

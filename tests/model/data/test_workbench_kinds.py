@@ -27,7 +27,7 @@ from model.data.workbench import (
     tables,
     texts,
 )
-from model.images.layout import box_text
+from model.images.placement import box_text
 from tests.model.data import emoji_sheet
 
 SPLITS = pytest.mark.parametrize("split", ["train", "test"])

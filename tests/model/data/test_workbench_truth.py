@@ -19,7 +19,7 @@ from model.data.workbench import (
     spatial,
     sums,
 )
-from model.images.layout import box_px, parse_box
+from model.images.placement import box_px, parse_box
 
 PUBLIC_WORDS = sorted(set(SAMPLE_MAKERS) - {"science"})
 

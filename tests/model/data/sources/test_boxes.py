@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.data.sources.boxes import convert
-from model.images.layout import box_text, parse_box
+from model.images.placement import box_text, parse_box
 
 SIDES = st.integers(40, 3000)
 

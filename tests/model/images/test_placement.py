@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.config.stages import ImageConfig
-from model.images.layout import box_px, box_text, grid_pieces, parse_box, pieces
+from model.images.placement import box_px, box_text, grid_pieces, parse_box, pieces
 from model.images.tiling import Tiling
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from model.config.stages import ImageConfig
-from model.images.description import describe, image_load
+from model.images.cost import describe, image_load
 from model.images.splitting import select_grid
 
 FIRST_TABLE = [

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from model.config.stages import ImageConfig
-from model.images.layout import grid_pieces
+from model.images.placement import grid_pieces
 from model.images.splitting import grid_of
 
 SPECIAL_PIECES = ("<n>",)
