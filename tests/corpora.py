@@ -7,8 +7,8 @@ import tarfile
 import datasets
 
 from model.config.catalogue import CatalogueConfig, SourceConfig
-from model.data.workbench import make_sample
 from model.samples import IMAGE
+from model.workbench import make_sample
 
 
 def png(image):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from model.config.catalogue import CatalogueConfig, SourceConfig
 from model.data.order import permuted
 from model.data.sources.opened import BrokenSample, Source
-from model.data.workbench import SAMPLE_MAKERS, make_sample
 from model.samples import Sample
+from model.workbench import SAMPLE_MAKERS, make_sample
 
 WORKBENCH = "workbench"
 

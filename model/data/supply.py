@@ -18,8 +18,8 @@ from model.config.taxonomy import EQUAL_SHARES
 from model.data.mixture import Draw, sample_index
 from model.data.order import running_totals, shuffled, union
 from model.data.sources.opened import BrokenSample, Source, open_source
-from model.data.workbench import make_sample
 from model.samples import Sample
+from model.workbench import make_sample
 
 MOST_REPLACED = 20
 """Broken samples in a row after which a data set counts as unusable."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from model.data.workbench import SAMPLE_MAKERS, make_sample
-from model.data.workbench.assets import english
+from model.workbench import SAMPLE_MAKERS, make_sample
+from model.workbench.assets import english
 
 SPECIALS = ("<pad>", "<bos>", "<eos>", "<user>", "<assistant>", "<image>", "<n>")
 VOCABULARY = 1024

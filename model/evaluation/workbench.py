@@ -1,6 +1,6 @@
 """Benchmarks of the workbench: in the manner of public ones and never named after them. Torch-free.
 
-Each has a maker of the same name in `model.data.workbench`.
+Each has a maker of the same name in `model.workbench`.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from model.data.workbench import in_context, make_item, make_sample
 from model.evaluation.benchmark import Benchmark
 from model.samples import Item
+from model.workbench import in_context, make_item, make_sample
 
 OWN: dict[str, Callable[..., Item]] = {"bound-words": in_context.bound_words_item, "operators": in_context.operators_item}
 

@@ -9,10 +9,10 @@ import click
 
 from model.config.taxonomy import KNOWLEDGE
 from model.data.gallery import gallery
-from model.data.workbench import SAMPLE_MAKERS, make_sample
 from model.evaluation.benchmarks import BENCHMARKS
 from model.evaluation.workbench_items import workbench_item
 from model.samples import Item, Sample
+from model.workbench import SAMPLE_MAKERS, make_sample
 from orchestrator.cli.console import print_json
 from orchestrator.cli.options import json_document, json_option
 from orchestrator.settings import Settings

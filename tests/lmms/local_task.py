@@ -6,8 +6,8 @@ from pathlib import Path
 
 from datasets import Dataset, Features, Image, List, Value
 
-from model.data.workbench import make_item
 from model.samples import IMAGE, Item
+from model.workbench import make_item
 
 ANSWERS = """
 task: workbench_answers

@@ -7,7 +7,7 @@ import pytest
 from model.config.stages import ImageConfig
 from model.data.conversation import Encoder
 from model.data.tokenizer import load_tokenizer
-from model.data.workbench import SAMPLE_MAKERS, make_sample
+from model.workbench import SAMPLE_MAKERS, make_sample
 
 pytestmark = pytest.mark.perf
 

@@ -8,7 +8,7 @@ import pytest
 from model.config import taxonomy
 from model.config.stages import Alpha, ContinualMixture
 from model.data import public_copies
-from model.data.workbench import SAMPLE_MAKERS
+from model.workbench import SAMPLE_MAKERS
 
 TOTALS = {"general": 542.3, "text_rich": 1661.6, "refer_ground": 491.0, "math": 149.9, "science": 8.2, "code": 58.5,
           "multi_image": 324.1, "text_only": 1576}

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from model.data.gallery import BOX_COLOUR, boxes_in, gallery, with_boxes
-from model.data.workbench import SAMPLE_MAKERS, make_item, make_sample
 from model.samples import Sample, Turn
+from model.workbench import SAMPLE_MAKERS, make_item, make_sample
 
 WHITE = Image.new("RGB", (40, 20), (255, 255, 255))
 

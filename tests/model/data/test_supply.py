@@ -12,7 +12,7 @@ from model.config.stages import Alpha, DataConfig, GroupWeights, PretrainMixture
 from model.data.mixture import Draw, MixtureDraw, sample_index, shares
 from model.data.sources.opened import BrokenSample
 from model.data.supply import Catalogue, supply
-from model.data.workbench import make_sample
+from model.workbench import make_sample
 from tests import corpora
 
 MIXTURE = SftMixture(alpha=Alpha(general=1, science=0.5, text_rich=0.25), weights=GroupWeights(text=0.1))

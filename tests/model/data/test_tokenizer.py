@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.data.tokenizer import PACKAGED, SPECIALS, VOCABULARY, load_tokenizer, train_tokenizer
-from model.data.workbench import SAMPLE_MAKERS, make_sample, science
+from model.workbench import SAMPLE_MAKERS, make_sample, science
 
 FROZEN = "95ebdf209d8f04ea2323b97088eb62e96e482f8d6b23aed46f12069a90fbd5b9"
 """Of tokenizer.json: every checkpoint has learned these ids, so another file needs another name and new checkpoints."""

@@ -7,12 +7,12 @@ import pytest
 
 from model.config.scoring import ScoringConfig
 from model.data.fingerprint import VERSIONS
-from model.data.workbench import ITEM_MAKERS
 from model.evaluation.benchmarks import BENCHMARKS, SUITES
 from model.evaluation.judging import JUDGED
 from model.evaluation.local.items import MAKERS
 from model.evaluation.metrics import METRICS
 from model.evaluation.workbench_judge import TOLD
+from model.workbench import ITEM_MAKERS
 
 
 def test_workbench_benchmarks_have_a_maker_items_and_a_metric():

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from model.data.fingerprint import VERSIONS
-from model.data.workbench import ITEM_MAKERS, SAMPLE_MAKERS, make_item, make_sample
 from model.evaluation.benchmarks import BENCHMARKS
 from model.evaluation.workbench_items import OWN
 from model.samples import IMAGE
+from model.workbench import ITEM_MAKERS, SAMPLE_MAKERS, make_item, make_sample
 
 ROOT = Path(__file__).parents[3]
 TEXT_SOURCES = {"text_only", "text_mm1", "text_hq"}
@@ -79,7 +79,7 @@ def test_an_item_follows_from_benchmark_index_and_seed(benchmark):
 
 
 def test_another_process_with_another_hash_seed_makes_the_same():
-    code = ("import hashlib; from model.data.workbench import SAMPLE_MAKERS, make_sample; samples = [make_sample(name, split, 7)"
+    code = ("import hashlib; from model.workbench import SAMPLE_MAKERS, make_sample; samples = [make_sample(name, split, 7)"
             " for name in SAMPLE_MAKERS for split in ('train', 'test')]; print(hashlib.sha256(repr([(each.turns,"
             " [image.tobytes() for image in each.images]) for each in samples]).encode()).hexdigest())")
     digests = {subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, check=True,

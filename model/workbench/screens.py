@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from model.data.workbench.assembling import dense
-from model.data.workbench.documents import font
-from model.data.workbench.scenes import COLOURS
 from model.images.placement import Box
 from model.samples import IMAGE, Item, Sample, Turn
 from model.seeds import stream
+from model.workbench.build import dense
+from model.workbench.documents import font
+from model.workbench.scenes import COLOURS
 
 WORDS = ("save", "open", "stop", "play", "back", "next", "send", "help")
 BUTTON_COLOURS = ("red", "green", "blue", "purple", "black", "orange")

@@ -11,22 +11,22 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from model.data.workbench.assembling import dense
-from model.data.workbench.charts import bars_sample, line_sample
-from model.data.workbench.documents import form_sample, receipt_sample
-from model.data.workbench.general import labelled_sample, scene_sample
-from model.data.workbench.geometry import figure_sample
-from model.data.workbench.handwriting import handwriting_sample
-from model.data.workbench.markup import page_sample
-from model.data.workbench.multi import comparison_sample, shown_sample
-from model.data.workbench.scenes import NUMBERS, Scene, draw_scene
-from model.data.workbench.screens import screen_sample
-from model.data.workbench.sums import drawn_sum_sample
-from model.data.workbench.tables import table_sample
-from model.data.workbench.text_rich import Maker
-from model.data.workbench.texts import text_only_sample
 from model.samples import IMAGE, Sample, Turn
 from model.seeds import stream
+from model.workbench.build import dense
+from model.workbench.charts import bars_sample, line_sample
+from model.workbench.documents import form_sample, receipt_sample
+from model.workbench.general import labelled_sample, scene_sample
+from model.workbench.geometry import figure_sample
+from model.workbench.handwriting import handwriting_sample
+from model.workbench.markup import page_sample
+from model.workbench.multi import comparison_sample, shown_sample
+from model.workbench.scenes import NUMBERS, Scene, draw_scene
+from model.workbench.screens import screen_sample
+from model.workbench.sums import drawn_sum_sample
+from model.workbench.tables import table_sample
+from model.workbench.text_rich import Maker
+from model.workbench.texts import text_only_sample
 
 BOXES = 0.6
 """Share of captioned scenes that are also asked for boxes."""

@@ -10,11 +10,11 @@ import random
 
 from PIL import Image, ImageDraw
 
-from model.data.workbench.assembling import ask_item, choice, dense
-from model.data.workbench.scenes import COLOURS
-from model.data.workbench.sums import drawn_sum_sample
 from model.samples import Item, Sample, Turn
 from model.seeds import stream
+from model.workbench.build import ask_item, choice, dense
+from model.workbench.scenes import COLOURS
+from model.workbench.sums import drawn_sum_sample
 
 ANGLES = {"acute": (25, 65), "right": (90, 90), "obtuse": (115, 160)}
 """Kinds of angle and the degrees they are drawn with; a right angle is held out by the turn of its first ray."""

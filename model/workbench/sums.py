@@ -9,10 +9,10 @@ import random
 
 from PIL import Image, ImageDraw
 
-from model.data.workbench.assembling import ask_item, dense
-from model.data.workbench.documents import font
 from model.samples import Item, Sample, Turn
 from model.seeds import stream
+from model.workbench.build import ask_item, dense
+from model.workbench.documents import font
 
 READ_FORMS = {"train": "What is written?", "test": "What does it say?"}
 RESULT_FORMS = {"train": "What does it make?", "test": "What is the result?"}

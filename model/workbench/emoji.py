@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from PIL import Image
 
-from model.data.workbench import assets
-from model.data.workbench.assembling import ask_item, choice
 from model.samples import Item
 from model.seeds import stream
+from model.workbench import assets
+from model.workbench.build import ask_item, choice
 
 QUESTION = "What does the picture show?"
 

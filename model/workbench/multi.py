@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFilter
 
-from model.data.workbench.assembling import LETTERS, ask_item, choice, dense
-from model.data.workbench.scenes import COLOURS, HELD_OUT, SHAPES, Scene, Thing, draw_scene, draw_shape
 from model.samples import IMAGE, Item, Sample, Turn
 from model.seeds import stream
+from model.workbench.build import LETTERS, ask_item, choice, dense
+from model.workbench.scenes import COLOURS, HELD_OUT, SHAPES, Scene, Thing, draw_scene, draw_shape
 
 ORDINALS = ("first", "second", "third")
 MOVES = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import random
 
-from model.data.workbench.assembling import ask_item, choice
-from model.data.workbench.scenes import PLACES, SHAPES, Scene, Thing, ask, draw_scene
 from model.samples import Item, Turn
 from model.seeds import stream
+from model.workbench.build import ask_item, choice
+from model.workbench.scenes import PLACES, SHAPES, Scene, Thing, ask, draw_scene
 
 SIDES = {"left": (0, -1), "right": (0, 1), "top": (1, -1), "bottom": (1, 1)}
 """Axis of a box's centre, and whether the furthest one has the least or the most of it."""

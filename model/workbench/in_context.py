@@ -16,10 +16,10 @@ from itertools import count
 
 from PIL import Image, ImageDraw
 
-from model.data.workbench.documents import font
-from model.data.workbench.scenes import SHAPES, Scene, draw_scene
 from model.samples import IMAGE, Item, Sample, Turn
 from model.seeds import stream
+from model.workbench.documents import font
+from model.workbench.scenes import SHAPES, Scene, draw_scene
 
 WORDS = ("dax", "wug", "blick", "toma", "fep", "ziv", "lorp", "mib", "kiki", "bouba", "gazzer", "sot")
 OPERATIONS: dict[str, Callable[[int, int], int]] = {"plus": int.__add__, "minus": int.__sub__, "times": int.__mul__}

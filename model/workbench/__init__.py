@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from model.config.fields import did_you_mean
-from model.data.workbench import (
+from model.samples import Item, Sample
+from model.workbench import (
     charts,
     documents,
     emoji,
@@ -28,7 +29,6 @@ from model.data.workbench import (
     text_rich,
     texts,
 )
-from model.samples import Item, Sample
 
 SAMPLE_MAKERS: dict[str, Callable[..., Sample]] = {
     "general": general.general_sample,

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from model.data.workbench.assembling import ask_item, dense
-from model.data.workbench.documents import LABELS, fill, font
 from model.samples import IMAGE, Item, Sample, Turn
 from model.seeds import stream
+from model.workbench.build import ask_item, dense
+from model.workbench.documents import LABELS, fill, font
 
 COLUMNS = ("x", "y")
 CELL_FORMS = {"train": "What is {} of {}?", "test": "Which number is {} of {}?"}

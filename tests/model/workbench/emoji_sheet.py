@@ -1,4 +1,4 @@
-"""How the packaged emoji pictures were made: `python -m tests.model.data.emoji_sheet` writes both files and prints their hashes.
+"""How the packaged emoji pictures were made: `python -m tests.model.workbench.emoji_sheet` writes both files and prints their hashes.
 
 Debian's fonts-noto-color-emoji holds each picture as a bitmap of 136 x 128 px; a cell is that picture at 32 px on white.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from model.data.workbench import assets
+from model.workbench import assets
 
 FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 FONT_SHA256 = "e5899ed38b8ed83e08bd3ac5de09791e9d19d288333a796de1d35ad17396f1ec"

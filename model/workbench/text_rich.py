@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from model.data.workbench.charts import bars_sample, line_sample
-from model.data.workbench.documents import form_sample, receipt_sample
-from model.data.workbench.handwriting import handwriting_sample
-from model.data.workbench.screens import screen_sample
-from model.data.workbench.tables import table_sample
 from model.samples import Sample
 from model.seeds import stream
+from model.workbench.charts import bars_sample, line_sample
+from model.workbench.documents import form_sample, receipt_sample
+from model.workbench.handwriting import handwriting_sample
+from model.workbench.screens import screen_sample
+from model.workbench.tables import table_sample
 
 Maker = Callable[[str, str, str, random.Random], Sample]
 """From identity, category, split and stream to a sample."""

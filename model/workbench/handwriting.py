@@ -9,10 +9,10 @@ import random
 
 from PIL import Image
 
-from model.data.workbench import assets
-from model.data.workbench.assembling import ask_item, dense
 from model.samples import Item, Sample, Turn
 from model.seeds import stream
+from model.workbench import assets
+from model.workbench.build import ask_item, dense
 
 FORMS = {"train": "Which number is written by hand?", "test": "What number was written by hand?"}
 

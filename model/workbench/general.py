@@ -10,12 +10,12 @@ import random
 
 from PIL import ImageDraw
 
-from model.data.workbench.assembling import LETTERS, ask_item, choice, dense
-from model.data.workbench.documents import font
-from model.data.workbench.scenes import COLOURS, NUMBERS, SHAPES, Scene, ask, draw_scene
 from model.images.placement import box_text
 from model.samples import Item, Sample, Turn
 from model.seeds import stream
+from model.workbench.build import LETTERS, ask_item, choice, dense
+from model.workbench.documents import font
+from model.workbench.scenes import COLOURS, NUMBERS, SHAPES, Scene, ask, draw_scene
 
 LETTER_FORMS = {"train": ("Which letter marks the {}?", "Which shape has the letter {}?"),
                 "test": ("What letter marks the {}?", "What shape has the letter {}?")}

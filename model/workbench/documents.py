@@ -13,9 +13,9 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
-from model.data.workbench.assembling import ask_item, dense
 from model.samples import Item, Sample, Turn
 from model.seeds import stream
+from model.workbench.build import ask_item, dense
 
 LABELS = ("age", "tax", "sum", "day", "fee", "row", "lot", "bed", "bus", "gas", "tea", "oil")
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import random
 
-from model.data.workbench import assets
-from model.data.workbench.assembling import ask_item
-from model.data.workbench.scenes import COLOURS, SHAPES
-from model.data.workbench.sums import sum_turn
 from model.samples import Item, Sample, Turn
 from model.seeds import stream
+from model.workbench import assets
+from model.workbench.build import ask_item
+from model.workbench.scenes import COLOURS, SHAPES
+from model.workbench.sums import sum_turn
 
 FORMS = {"train": {"repeat": "Repeat: {}", "first": "First word: {}", "last": "Last word: {}", "reverse": "Backwards: {}"},
          "test": {"repeat": "Repeat this: {}", "first": "First word of: {}", "last": "Last word of: {}", "reverse": "Backwards please: {}"}}

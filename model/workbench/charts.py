@@ -9,11 +9,11 @@ import random
 
 from PIL import Image, ImageDraw
 
-from model.data.workbench.assembling import ask_item, dense
-from model.data.workbench.documents import font
-from model.data.workbench.scenes import COLOURS
 from model.samples import Item, Sample, Turn
 from model.seeds import stream
+from model.workbench.build import ask_item, dense
+from model.workbench.documents import font
+from model.workbench.scenes import COLOURS
 
 CHART_COLOURS = ("red", "green", "blue", "orange", "purple", "black")
 TICKS = "1234"

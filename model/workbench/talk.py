@@ -7,14 +7,14 @@
 
 from __future__ import annotations
 
-from model.data.workbench.assembling import ask_item
-from model.data.workbench.geometry import geometry_choice_item
-from model.data.workbench.scenes import NUMBERS, Scene, Thing, ask
-from model.data.workbench.spatial import draw_layout
-from model.data.workbench.sums import RESULT_FORMS, draw_sum
 from model.images.placement import box_text
 from model.samples import Item, Turn
 from model.seeds import stream
+from model.workbench.build import ask_item
+from model.workbench.geometry import geometry_choice_item
+from model.workbench.scenes import NUMBERS, Scene, Thing, ask
+from model.workbench.spatial import draw_layout
+from model.workbench.sums import RESULT_FORMS, draw_sum
 
 TALKS = ("conv", "detail", "complex")
 """LLaVA-Bench's kinds of questions."""

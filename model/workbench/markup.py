@@ -9,10 +9,10 @@ import random
 
 from PIL import Image, ImageDraw
 
-from model.data.workbench.assembling import ask_item, dense
-from model.data.workbench.scenes import COLOURS
 from model.samples import Item, Sample, Turn
 from model.seeds import stream
+from model.workbench.build import ask_item, dense
+from model.workbench.scenes import COLOURS
 
 FORMS = {"train": "Write the markup.", "test": "Write its markup."}
 NAMES = tuple(COLOURS)

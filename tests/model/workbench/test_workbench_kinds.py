@@ -12,7 +12,8 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw
 from sklearn.datasets import load_digits
 
-from model.data.workbench import (
+from model.images.placement import box_text
+from model.workbench import (
     assets,
     charts,
     documents,
@@ -27,8 +28,7 @@ from model.data.workbench import (
     tables,
     texts,
 )
-from model.images.placement import box_text
-from tests.model.data import emoji_sheet
+from tests.model.workbench import emoji_sheet
 
 SPLITS = pytest.mark.parametrize("split", ["train", "test"])
 

@@ -6,7 +6,8 @@ from random import Random
 import pytest
 from PIL import Image
 
-from model.data.workbench import (
+from model.images.placement import box_px, parse_box
+from model.workbench import (
     SAMPLE_MAKERS,
     assets,
     charts,
@@ -19,7 +20,6 @@ from model.data.workbench import (
     spatial,
     sums,
 )
-from model.images.placement import box_px, parse_box
 
 PUBLIC_WORDS = sorted(set(SAMPLE_MAKERS) - {"science"})
 

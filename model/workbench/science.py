@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from model.data.workbench.assembling import ask_item, choice, dense
-from model.data.workbench.general import label_scene
-from model.data.workbench.scenes import COLOURS, SHAPES, Scene, Thing, draw_scene
 from model.samples import Item, Sample, Turn
 from model.seeds import stream
+from model.workbench.build import ask_item, choice, dense
+from model.workbench.general import label_scene
+from model.workbench.scenes import COLOURS, SHAPES, Scene, Thing, draw_scene
 
 NAMES = dict(zip(SHAPES, ("zorvex", "quill", "bramid", "fenta", "lomar", "tigon", "veyra", "dusk"), strict=True))
 ELEMENTS = dict(zip(COLOURS, ("copper", "neon", "argon", "sulfur", "iodine", "helium", "carbon", "radon"), strict=True))
