@@ -1,4 +1,4 @@
-"""What stages cost before they run: FLOPs and tokens an image, by the formulas of `model.counting`. Torch-free.
+"""What stages cost before they run: FLOPs and tokens an image, by the formulas of `model.cost.flops`. Torch-free.
 
 A corpus's own image sizes and text lengths are not known to a plan: typical ones stand in, the same for all arms, so
 that ratios between arms are right before absolute numbers are.
@@ -12,9 +12,9 @@ from typing import Any
 
 from model.config.fields import build
 from model.config.stages import EvaluateConfig, ImageConfig, ModelConfig, TrainConfig
-from model.counting import SampleCost, sample_cost
+from model.cost.flops import SampleCost, sample_cost
+from model.cost.memory import checkpoint_bytes, training_bytes
 from model.evaluation.benchmarks import BENCHMARKS
-from model.memory import checkpoint_bytes, training_bytes
 
 TRAINED = ("pretrain", "continual", "sft")
 """Kinds of stage that publish weights."""

@@ -23,7 +23,7 @@ import torch
 
 from model.config.fields import build, did_you_mean
 from model.config.stages import PRESETS, ContinualConfig, DataConfig, PretrainConfig, SftConfig, StageConfig
-from model.counting import parameters
+from model.cost.flops import parameters
 from model.training.loop import Diverged
 from model.training.rehearsal import SAMPLES, rehearsal_config, rehearse
 from model.training.stage import train_stage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from model.config.stages import DecoderConfig
-from model.counting import decoder_parameters
+from model.cost.flops import decoder_parameters
 
 BY_RULE = "mm1"
 """What a scale writes for a learning rate by this rule."""

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 from model.config.stages import ImageConfig, ModelConfig, SftConfig
-from model.counting import at_tile
+from model.cost.flops import at_tile
+from model.cost.memory import state_bytes
 from model.data.conversation import IMAGE_TOKEN, Encoded, Encoder
 from model.data.step import lay_out
 from model.data.tokenizer import load_tokenizer
-from model.memory import state_bytes
 from model.network.mm15 import IGNORED, MM15
 from model.seeds import stream_seed
 from model.training.blocks import prepare

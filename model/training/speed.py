@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from model.config.stages import ModelConfig, TrainConfig
-from model.counting import Flops, connector_flops, decoder_flops, vision_flops
+from model.cost.flops import Flops, connector_flops, decoder_flops, vision_flops
 from model.data.step import Seen
 
 PEAK_BF16 = {

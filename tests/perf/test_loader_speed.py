@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from model.config.stages import PRESETS, Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
-from model.counting import at_tile
+from model.cost.flops import at_tile
 from model.data.conversation import Encoder
 from model.data.loader import Loader, Steps
 from model.data.order import shuffled

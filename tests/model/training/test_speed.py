@@ -3,7 +3,7 @@
 import pytest
 
 from model.config.stages import PRESETS, ImageConfig, SftConfig
-from model.counting import forward_flops
+from model.cost.flops import forward_flops
 from model.data.step import Seen
 from model.training.speed import WINDOW, Meter, step_flops
 

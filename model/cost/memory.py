@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from model.config.stages import ModelConfig, TrainConfig
-from model.counting import SampleCost, at_tile, parameters, patches, places
+from model.cost.flops import SampleCost, at_tile, parameters, patches, places
 
 
 def checkpoint_bytes(config: ModelConfig) -> int:

@@ -18,7 +18,7 @@ from model.config.stages import (
     SftConfig,
     VisionConfig,
 )
-from model.counting import (
+from model.cost.flops import (
     TYPICAL_SIZES,
     at_tile,
     connector_parameters,
@@ -29,7 +29,7 @@ from model.counting import (
     vision_flops,
     vision_parameters,
 )
-from model.memory import activation_values, checkpoint_bytes, state_bytes, training_bytes
+from model.cost.memory import activation_values, checkpoint_bytes, state_bytes, training_bytes
 from model.network.mm15 import MM15, Batch
 from model.training.blocks import blocks
 
@@ -263,7 +263,7 @@ def test_recomputed_blocks_keep_their_inputs_and_one_block_at_a_time():
 
 
 def test_counting_needs_neither_torch_nor_numpy_nor_pillow():
-    code = "import model.counting, sys; print(sorted({'torch', 'numpy', 'PIL', 'transformers'} & set(sys.modules)))"
+    code = "import model.cost.flops, sys; print(sorted({'torch', 'numpy', 'PIL', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

@@ -1,0 +1,1 @@
+"""Cost by formula: FLOPs, parameters and bytes, before anything runs. Torch-free."""
