@@ -18,7 +18,7 @@ from model.config.fields import FieldError, build, did_you_mean
 from model.config.stages import DataConfig
 from model.config.taxonomy import CATEGORIES, DATASETS
 from model.data.fingerprint import data_fingerprint
-from model.data.sources.addresses import is_remote
+from model.data.sources.urls import is_remote
 from model.evaluation.benchmark import Benchmark
 from model.evaluation.benchmarks import BENCHMARKS
 from model.evaluation.local.content import copy_fingerprint

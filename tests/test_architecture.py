@@ -42,7 +42,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "rapidfuzz": ("model/evaluation/",),
     "requests": ("model/evaluation/judge.py",),
     "transformers": ("model/network/attention.py", "model/network/language.py", "model/network/vision.py", "model/network/mm15.py", "model/weights/", "model/interchange/",
-                     "model/data/tokenizer.py", "model/data/conversation.py", "model/training/optimisers.py"),
+                     "model/data/tokenizer.py", "model/data/encoding.py", "model/training/optimisers.py"),
     "lmms_eval": ("model/evaluation/lmms/",),
     "accelerate": ("model/evaluation/lmms/",),
     "huggingface_hub": ("model/huggingface.py",),
@@ -62,7 +62,7 @@ DOORS: dict[str, tuple[str, ...]] = {
 # `datasets` takes two seconds to import, which no stage that reads something else should pay.
 DEFERRED = {("orchestrator/ray_slot.py", "orchestrator.worker"), ("orchestrator/ray_slot.py", "orchestrator.ray_train"),
             ("orchestrator/ray_train.py", "orchestrator.worker"),
-            ("model/data/sources/opened.py", "model.data.sources.parquet_rows")}
+            ("model/data/sources/dataset.py", "model.data.sources.parquet_rows")}
 # click's lazy group: a subcommand's module by a name from its own table.
 DYNAMIC = {"orchestrator/cli/lazy.py"}
 # The worker's border and the outbox's flusher.

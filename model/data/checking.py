@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from model.config.catalogue import CatalogueConfig, SourceConfig
-from model.data.order import permuted
-from model.data.sources.opened import BrokenSample, Source
+from model.data.shuffle import permuted
+from model.data.sources.dataset import BrokenSample, Source
 from model.samples import Sample
 from model.workbench import SAMPLE_MAKERS, make_sample
 

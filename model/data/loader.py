@@ -22,10 +22,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from model.config.stages import DataConfig, StageConfig
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.mixture import MixtureDraw, shares
+from model.data.sampler import Supply, supply
 from model.data.step import Seen, Step, lay_out
-from model.data.supply import Supply, supply
 from model.network.mm15 import Batch
 
 AHEAD = 1

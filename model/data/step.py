@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from model.config.stages import TrainConfig
-from model.data.conversation import Encoded, Encoder
+from model.data.encoding import Encoded, Encoder
 from model.data.packing import pack
 from model.network.mm15 import Batch
 

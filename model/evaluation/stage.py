@@ -18,7 +18,7 @@ import torch
 
 from model.config.fields import did_you_mean
 from model.config.stages import DataConfig, EvaluateConfig
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.evaluation.answering import Answered, Answerer, mean_tokens
 from model.evaluation.answers import ITEMS, Answer, write

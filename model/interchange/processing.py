@@ -16,7 +16,7 @@ from transformers.image_utils import load_image
 
 from model.config.fields import build, to_plain
 from model.config.stages import ImageConfig
-from model.data.conversation import Encoded, Encoder
+from model.data.encoding import Encoded, Encoder
 from model.images.video import open_video, uniform_frames
 from model.samples import IMAGE, Turn
 

@@ -19,7 +19,7 @@ import torch
 from model.config.stages import ImageConfig, ModelConfig, SftConfig
 from model.cost.flops import at_tile
 from model.cost.memory import state_bytes
-from model.data.conversation import IMAGE_TOKEN, Encoded, Encoder
+from model.data.encoding import IMAGE_TOKEN, Encoded, Encoder
 from model.data.step import lay_out
 from model.data.tokenizer import load_tokenizer
 from model.network.mm15 import IGNORED, MM15

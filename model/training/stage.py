@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from model.config.stages import DataConfig, ModelConfig, StageConfig
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.loader import Loader, Steps
 from model.data.mixture import MixtureDraw, shares
-from model.data.supply import Supply, supply
+from model.data.sampler import Supply, supply
 from model.data.tokenizer import load_tokenizer
 from model.interchange.saving import save_whole
 from model.manifest import publish, verify

@@ -20,7 +20,7 @@ from typing import TypeVar
 from fsspec.core import url_to_fs
 
 from model import manifest
-from model.data.sources.reaching import REFUSED, UNREACHED, hint, reason
+from model.data.sources.store_errors import REFUSED, UNREACHED, hint, reason
 from model.manifest import MANIFEST, CorruptDirectory
 from orchestrator.errors import NoResources, OrchestratorError
 

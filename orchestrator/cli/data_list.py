@@ -9,7 +9,7 @@ from rich.table import Table
 
 from model.config.catalogue import SourceConfig
 from model.config.taxonomy import DatasetEntry, entries
-from model.data.public_copies import CONFIRMED, LIKELY
+from model.data.public_datasets import CONFIRMED, LIKELY
 from orchestrator.catalogue import catalogue_of
 from orchestrator.cli.console import out, print_json
 from orchestrator.cli.options import json_document, json_option

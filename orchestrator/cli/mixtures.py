@@ -11,7 +11,7 @@ import click
 from model.config.fields import build
 from model.config.stages import ContinualMixture, PretrainMixture, SftMixture
 from model.data.mixture import shares
-from model.data.mixture_sampling import sampled
+from model.data.simplex import sampled
 from orchestrator.analysis import surrogate
 from orchestrator.analysis.olmix import Rows, from_csv, to_csv
 from orchestrator.cli.console import out, print_json

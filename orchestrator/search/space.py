@@ -1,6 +1,6 @@
 """Between an arm's levels and Optuna's parameters, both ways.
 
-- A simplex of n shares is the n - 1 sticks of `model.data.mixture_sampling`: uniform, and no redundant
+- A simplex of n shares is the n - 1 sticks of `model.data.simplex`: uniform, and no redundant
   dimension. A grid range draws n_max, then n_min among those at most n_max. Both can be read back from levels.
 - Levels are rounded to three digits, so that they can be written and read by people.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from model.data.mixture_sampling import shares_of, sticks_of
+from model.data.simplex import shares_of, sticks_of
 from orchestrator.study import Parameter
 
 SHARE_DIGITS = 3

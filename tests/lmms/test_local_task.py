@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from model.config.stages import DataConfig, EvaluateConfig, ImageConfig
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.evaluation.stage import evaluate_stage
 from model.network.mm15 import MM15

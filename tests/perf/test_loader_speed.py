@@ -11,10 +11,10 @@ import torch
 
 from model.config.stages import PRESETS, Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
 from model.cost.flops import at_tile
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.loader import Loader, Steps
-from model.data.order import shuffled
-from model.data.sources.opened import open_source
+from model.data.shuffle import shuffled
+from model.data.sources.dataset import open_source
 from model.data.tokenizer import load_tokenizer
 from model.training.speed import step_flops
 from model.training.stage import train_stage

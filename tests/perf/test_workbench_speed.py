@@ -5,7 +5,7 @@ import time
 import pytest
 
 from model.config.stages import ImageConfig
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.workbench import SAMPLE_MAKERS, make_sample
 

@@ -19,8 +19,8 @@ from typing import Any
 import fsspec
 
 from model.config.catalogue import RemoteConfig
-from model.data.sources.addresses import check_address, fetch, is_remote
-from model.data.sources.reaching import reaching
+from model.data.sources.store_errors import reaching
+from model.data.sources.urls import check_address, fetch, is_remote
 
 MAX_FILE_BYTES = 2**40
 """Largest file of a data set read from https as a whole."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from model.config.catalogue import CatalogueConfig, RemoteConfig, SourceConfig
 from model.data.sources.files import FileVersion, content_hash, expand, listing
-from model.data.sources.kept import kept_text
+from model.data.sources.text_cache import kept_text
 
 
 def category_content(catalogue: CatalogueConfig, category: str) -> list[Any]:

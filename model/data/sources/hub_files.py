@@ -19,7 +19,7 @@ from fsspec.utils import glob_translate
 from model.config.catalogue import RemoteConfig, SourceConfig
 from model.config.fields import did_you_mean
 from model.data.sources.files import FileVersion, expand
-from model.data.sources.kept import kept_text
+from model.data.sources.text_cache import kept_text
 from model.huggingface import Listing, end_point, fetch_from_dataset, list_dataset
 
 UNSAID = ("{split}.parquet", "{split}-*.parquet", "{split}/*.parquet", "data/{split}-*.parquet", "data/{split}.parquet")

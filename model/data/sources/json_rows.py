@@ -8,7 +8,7 @@ from typing import Any
 
 from model.config.catalogue import RemoteConfig, SourceConfig, ending
 from model.data.sources.files import FileVersion, read
-from model.data.sources.index import IndexedRows, Located, Part, indexed
+from model.data.sources.record_index import IndexedRows, Located, Part, indexed
 
 _SPACE = " \t\r\n"
 

@@ -15,10 +15,10 @@ import datasets
 import pyarrow.parquet
 
 from model.config.catalogue import RemoteConfig, SourceConfig
-from model.data.order import running_totals
+from model.data.shuffle import running_totals
 from model.data.sources.files import FileVersion, open_stream
 from model.data.sources.hub_files import hub_files
-from model.data.sources.reaching import UNREACHED
+from model.data.sources.store_errors import UNREACHED
 
 
 class ParquetRows:

@@ -15,9 +15,9 @@ from typing import Any
 
 from model.config.catalogue import RemoteConfig, SourceConfig
 from model.data.sources.files import FileVersion, open_stream
-from model.data.sources.index import IndexedRows, Located, Part, indexed
 from model.data.sources.json_rows import parsed
-from model.data.sources.reaching import UNREACHED, unreached
+from model.data.sources.record_index import IndexedRows, Located, Part, indexed
+from model.data.sources.store_errors import UNREACHED, unreached
 from model.images.decode import MAX_BYTES
 
 IMAGES = ("jpg", "jpeg", "png", "webp")

@@ -17,7 +17,7 @@ from accelerate import PartialState
 from lmms_eval.api.instance import GenerationResult, Instance
 from lmms_eval.api.model import lmms
 
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.evaluation.answering import Answerer
 from model.evaluation.lmms.asked import decoding, pictures, question

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from model.config.stages import EvaluateConfig
-from model.data.conversation import Encoded, Encoder
+from model.data.encoding import Encoded, Encoder
 from model.network.mm15 import IGNORED, MM15
 from model.samples import Item, Sample, Turn
 

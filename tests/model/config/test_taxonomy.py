@@ -7,7 +7,7 @@ import pytest
 
 from model.config import taxonomy
 from model.config.stages import Alpha, ContinualMixture
-from model.data import public_copies
+from model.data import public_datasets
 from model.workbench import SAMPLE_MAKERS
 
 TOTALS = {"general": 542.3, "text_rich": 1661.6, "refer_ground": 491.0, "math": 149.9, "science": 8.2, "code": 58.5,
@@ -50,5 +50,5 @@ def test_entries_list_every_set_of_every_stage():
 
 def test_public_copies_are_of_sets_in_the_taxonomy():
     known = {(entry.category, entry.name) for entry in taxonomy.entries()}
-    assert known >= public_copies.CONFIRMED.keys() | public_copies.LIKELY.keys()
-    assert not public_copies.CONFIRMED.keys() & public_copies.LIKELY.keys()
+    assert known >= public_datasets.CONFIRMED.keys() | public_datasets.LIKELY.keys()
+    assert not public_datasets.CONFIRMED.keys() & public_datasets.LIKELY.keys()

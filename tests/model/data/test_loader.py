@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model.config.stages import Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.loader import Loader, Steps, _Packed
 from model.data.step import Step
 from model.data.tokenizer import load_tokenizer

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.config.stages import PRESETS, EvaluateConfig, ImageConfig
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.evaluation import answering
 from model.evaluation.answering import Answerer

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from model.config.stages import ImageConfig
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.images.video import frame_indices, open_video, uniform_frames
 from model.samples import IMAGE, Sample, Turn

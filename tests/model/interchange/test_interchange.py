@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor,
 
 from model.config.fields import to_plain
 from model.config.stages import PRESETS, DataConfig, ImageConfig, SftConfig
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.interchange.modelling import MM15ForImageTextToText
 from model.interchange.processing import MM15Processor

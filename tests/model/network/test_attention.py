@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from model.config.stages import PRESETS, ImageConfig
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.network.attention import FLEX, block_diagonal
 from model.network.mm15 import MM15

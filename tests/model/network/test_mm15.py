@@ -9,7 +9,7 @@ from PIL import Image
 
 from model.config.fields import to_plain
 from model.config.stages import PRESETS, ImageConfig
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.manifest import CorruptDirectory, publish, verify
 from model.network.mm15 import IGNORED, MM15

@@ -9,7 +9,7 @@ from transformers import CLIPVisionConfig
 from transformers.models.clip.modeling_clip import CLIPVisionEmbeddings
 
 from model.config.stages import PRESETS, ConnectorConfig, ImageConfig, ModelConfig, VisionConfig
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.network.mm15 import MM15, Batch
 from model.network.vision import VisionEncoder, interpolate_positions

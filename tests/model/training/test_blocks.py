@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.config.stages import DataConfig
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.loader import Steps
 from model.data.tokenizer import load_tokenizer
 from model.network.mm15 import MM15

@@ -18,7 +18,7 @@ from model.config.stages import (
     SftConfig,
     SftMixture,
 )
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.loader import Steps
 from model.data.packing import FULL
 from model.data.tokenizer import load_tokenizer

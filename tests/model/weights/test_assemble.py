@@ -11,7 +11,7 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, pipeline
 
 from model.config.architecture import read_shapes
 from model.config.stages import PRESETS, ConnectorConfig, DataConfig, ImageConfig, SftConfig
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.interchange.saving import register
 from model.manifest import identity, verify

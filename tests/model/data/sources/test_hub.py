@@ -7,8 +7,8 @@ import pytest
 from huggingface_hub import constants
 
 from model.config.catalogue import RemoteConfig, SourceConfig
+from model.data.sources.dataset import BrokenSample, Source, open_source
 from model.data.sources.hub_files import chosen_files
-from model.data.sources.opened import BrokenSample, Source, open_source
 from model.huggingface import Listing
 from tests import corpora
 from tests.hub_server import COMMIT, HOST, TOKEN, hub_server

@@ -12,10 +12,10 @@ from moto.server import ThreadedMotoServer
 
 from model.config.catalogue import RemoteConfig
 from model.data.mixture import Draw
-from model.data.sources import files, opened
+from model.data.sampler import Catalogue
+from model.data.sources import dataset, files
+from model.data.sources.dataset import open_source
 from model.data.sources.fingerprints import category_content
-from model.data.sources.opened import open_source
-from model.data.supply import Catalogue
 from tests import corpora
 
 REMOTE = RemoteConfig(schemes=("s3",), hosts=("bucket",))
@@ -159,6 +159,6 @@ def test_a_store_that_goes_away_between_two_reads_is_such_an_error_too(tmp_path,
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     known = files.expand(remote.files[0], REMOTE)
     store.server.stop()
-    monkeypatch.setattr(opened, "expand", lambda *_: known)
+    monkeypatch.setattr(dataset, "expand", lambda *_: known)
     with pytest.raises(ValueError, match=r"cannot be read \(EndpointConnectionError: .*\nhint: AWS_ENDPOINT_URL"):
         open_source(remote, replace(corpora.catalogue(tmp_path, remote), remote=REMOTE))

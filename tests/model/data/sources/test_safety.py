@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from model.config.catalogue import RemoteConfig, SourceConfig
-from model.data.sources import addresses
-from model.data.sources.addresses import check_address, fetch, public_address
+from model.data.sources import urls
+from model.data.sources.dataset import BrokenSample, open_source
 from model.data.sources.files import expand, inside
-from model.data.sources.opened import BrokenSample, open_source
+from model.data.sources.urls import check_address, fetch, public_address
 from tests import corpora
 from tests.https import certificate, serving
 
@@ -89,7 +89,7 @@ def https(tmp_path_factory):
     trust = certificate(tmp_path_factory.mktemp("tls"), "images.example.org")
     with serving(Server, trust) as port, pytest.MonkeyPatch.context() as patch:
         # The server of the test can only listen on the loopback; everything else of the check stays.
-        patch.setattr(addresses, "public_address", lambda host, port, resolver: resolver(host, port)[0])
+        patch.setattr(urls, "public_address", lambda host, port, resolver: resolver(host, port)[0])
         yield lambda path: fetch(f"https://images.example.org:{port}{path}", OPEN, max_bytes=1000,
                                  resolver=lambda host, port: ["127.0.0.1"], context=ssl.create_default_context(cafile=trust))
 
@@ -114,7 +114,7 @@ def test_a_redirect_within_the_rules_is_followed(https):
 def test_a_redirect_to_an_allowed_host_that_is_private_reaches_nothing(https, monkeypatch):
     """The first answer comes from the test's loopback; the host it sends us to is looked at like any other."""
     look = public_address
-    monkeypatch.setattr(addresses, "public_address", lambda host, port, resolver: look(host, port, lambda *_: ["10.0.0.1"])
+    monkeypatch.setattr(urls, "public_address", lambda host, port, resolver: look(host, port, lambda *_: ["10.0.0.1"])
                         if host == "bucket" else "127.0.0.1")
     with pytest.raises(ValueError, match=r"bucket resolves to 10\.0\.0\.1, which is not a public address"):
         https("/inwards")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from model.config.stages import ImageConfig
-from model.data.conversation import Encoder
+from model.data.encoding import Encoder
 from model.data.tokenizer import SPECIALS, load_tokenizer
 from model.network.mm15 import IGNORED
 from model.samples import Item, Sample, Turn

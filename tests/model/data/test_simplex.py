@@ -8,7 +8,7 @@ from scipy import stats
 
 from model.config.stages import Alpha, GroupWeights, SftMixture
 from model.data.mixture import mixture_of, shares
-from model.data.mixture_sampling import repetition_caps, sampled, shares_of, sticks_of
+from model.data.simplex import repetition_caps, sampled, shares_of, sticks_of
 
 PRIOR = {"general": 0.3, "text_rich": 0.4, "science": 0.1, "math": 0.2}
 FINAL = SftMixture(alpha=Alpha(text_rich=3.29, refer_ground=2.0, math=0.5, code=0.2, science=0.1),

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from model.config.stages import Alpha, DataConfig, GroupWeights, PretrainMixture, SftMixture
 from model.data.mixture import Draw, MixtureDraw, sample_index, shares
-from model.data.sources.opened import BrokenSample
-from model.data.supply import Catalogue, supply
+from model.data.sampler import Catalogue, supply
+from model.data.sources.dataset import BrokenSample
 from model.workbench import make_sample
 from tests import corpora
 

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.data.order import permuted, running_totals, shuffled, union
+from model.data.shuffle import permuted, running_totals, shuffled, union
 
 
 @settings(deadline=None, max_examples=60)

@@ -3,7 +3,7 @@
 - The k-th sample of a category is a function of (data, seed, category, k): nothing is remembered, so stop and resume, and any
   number of workers, see the same samples, none lost and none repeated.
 - The workbench generates without end. A catalogue has a finite number of samples: a pass is a permutation of all of them, every
-  pass another one, and passes are counted (`model.data.order`).
+  pass another one, and passes are counted (`model.data.shuffle`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from model.config.catalogue import CatalogueConfig
 from model.config.stages import DataConfig
 from model.config.taxonomy import EQUAL_SHARES
 from model.data.mixture import Draw, sample_index
-from model.data.order import running_totals, shuffled, union
-from model.data.sources.opened import BrokenSample, Source, open_source
+from model.data.shuffle import running_totals, shuffled, union
+from model.data.sources.dataset import BrokenSample, Source, open_source
 from model.samples import Sample
 from model.workbench import make_sample
 

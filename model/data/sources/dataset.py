@@ -9,12 +9,12 @@ from typing import Any, Protocol
 from PIL import Image
 
 from model.config.catalogue import CatalogueConfig, RemoteConfig, SourceConfig, ending
-from model.data.order import permuted
-from model.data.sources.addresses import fetch, is_remote
+from model.data.shuffle import permuted
 from model.data.sources.files import FileVersion, expand, inside, read
 from model.data.sources.json_rows import JsonRows
 from model.data.sources.layouts import Reading, sample_of
 from model.data.sources.tar_rows import TarRows
+from model.data.sources.urls import fetch, is_remote
 from model.images.decode import MAX_BYTES, decode_image, open_image
 from model.samples import Sample
 

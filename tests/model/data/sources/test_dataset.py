@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from model.config.catalogue import SourceConfig
-from model.data.sources.opened import BrokenSample, open_source
+from model.data.sources.dataset import BrokenSample, open_source
 from tests import corpora
 
 
