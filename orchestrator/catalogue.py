@@ -19,9 +19,9 @@ from model.config.stages import DataConfig
 from model.config.taxonomy import CATEGORIES, DATASETS
 from model.data.fingerprint import data_fingerprint
 from model.data.sources.urls import is_remote
-from model.evaluation.benchmark import Benchmark
-from model.evaluation.benchmarks import BENCHMARKS
-from model.evaluation.local.content import copy_fingerprint
+from model.evaluation.benchmarks.benchmark import Benchmark
+from model.evaluation.benchmarks.registry import BENCHMARKS
+from model.evaluation.local_copies.fingerprint import copy_fingerprint
 from orchestrator.errors import StudyError
 from orchestrator.settings import Settings
 from orchestrator.strict_yaml import Document, Location, load

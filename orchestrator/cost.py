@@ -14,7 +14,7 @@ from model.config.fields import build
 from model.config.stages import EvaluateConfig, ImageConfig, ModelConfig, TrainConfig
 from model.cost.flops import SampleCost, sample_cost
 from model.cost.memory import checkpoint_bytes, training_bytes
-from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.benchmarks.registry import BENCHMARKS
 
 TRAINED = ("pretrain", "continual", "sft")
 """Kinds of stage that publish weights."""

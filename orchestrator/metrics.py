@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from model.config.fields import did_you_mean
 from model.evaluation.averages import MMBASE
-from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.constraint import parse_constraint
 from orchestrator.cost import TOKENS
 from orchestrator.strict_yaml import Location

@@ -15,8 +15,8 @@ from typing import Any
 
 from model.config.fields import build, did_you_mean
 from model.config.scoring import ScoringConfig
-from model.evaluation.answers import ITEMS, read, rescored
-from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.benchmarks.registry import BENCHMARKS
+from model.evaluation.stored_answers import ITEMS, read, rescored
 from orchestrator.analysis.scores import judge_of, metrics_of, suite_of
 from orchestrator.artifacts import Artifacts
 from orchestrator.identity import VERSIONS

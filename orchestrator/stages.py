@@ -17,7 +17,7 @@ from model import manifest
 from model.config.fields import to_plain
 from model.config.stages import EvaluateConfig
 from model.data.mixture import shares
-from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.artifacts import OPERATOR, PACKAGED, start_folder
 from orchestrator.catalogue import DataSets
 from orchestrator.cost import evaluation_flops, num_items, training_flops, training_memory

@@ -26,7 +26,7 @@ from model.config.stages import (
     SftConfig,
     TrainConfig,
 )
-from model.evaluation.benchmarks import BENCHMARKS, SUITES
+from model.evaluation.benchmarks.registry import BENCHMARKS, SUITES
 from model.training.rates import BY_RULE, rate_of
 from orchestrator import library
 from orchestrator.artifacts import start_folder

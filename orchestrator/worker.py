@@ -18,8 +18,8 @@ from model.config.fields import build
 from model.config.stages import DataConfig, ModelConfig
 from model.data.fingerprint import data_fingerprint
 from model.data.mixture import shares
-from model.evaluation.judge import Endpoint
-from model.evaluation.local.content import copy_fingerprint
+from model.evaluation.judge.endpoint import Endpoint
+from model.evaluation.local_copies.fingerprint import copy_fingerprint
 from model.evaluation.stage import Resources, evaluate_stage
 from model.training import loop
 from model.training.stage import train_stage

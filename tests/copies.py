@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from model.evaluation.benchmarks.public import BLINK_TASKS, MVBENCH_TASKS
 from model.evaluation.metrics.yes_no import COGNITION, PERCEPTION
-from model.evaluation.public import BLINK_TASKS, MVBENCH_TASKS
 
 RULES = {name: {"role": "Assistant", "prompt": "Rate both."} for name in ("llava_bench_conv", "refer_desc", "refer_reason", "ground_conv")}
 MATHVISTA = {

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.arms import arm_key, level_text
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction

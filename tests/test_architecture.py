@@ -40,7 +40,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "torch": ("model/", "orchestrator/worker.py"),  # the worker gives memory back and names what ran out
     "safetensors": ("model/",),
     "rapidfuzz": ("model/evaluation/",),
-    "requests": ("model/evaluation/judge.py",),
+    "requests": ("model/evaluation/judge/endpoint.py",),
     "transformers": ("model/network/attention.py", "model/network/language.py", "model/network/vision.py", "model/network/mm15.py",
                      "model/weights/", "model/interchange/", "model/data/tokenizer.py", "model/data/encoding.py",
                      "model/training/optimisers.py"),

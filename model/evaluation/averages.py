@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from model.config.fields import did_you_mean
-from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.benchmarks.registry import BENCHMARKS
 
 MMBASE = ("general", "text_rich", "knowledge")
 OUTSIDE_OVERALL = frozenset({"text_only", "in_context"})

@@ -20,17 +20,17 @@ from model.config.fields import did_you_mean
 from model.config.stages import DataConfig, EvaluateConfig
 from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
-from model.evaluation.answering import Answered, Answerer, mean_tokens
-from model.evaluation.answers import ITEMS, Answer, write
-from model.evaluation.benchmark import Benchmark
-from model.evaluation.benchmarks import BENCHMARKS
-from model.evaluation.judge import Endpoint, Judge
-from model.evaluation.judging import Bench, judge_item, require
-from model.evaluation.local.items import LocalItems
+from model.evaluation.benchmark_scores import limited, total
+from model.evaluation.benchmarks.benchmark import Benchmark
+from model.evaluation.benchmarks.registry import BENCHMARKS
+from model.evaluation.generation import Answered, Answerer, mean_tokens
+from model.evaluation.judge.endpoint import Endpoint, Judge
+from model.evaluation.judge.grading import Bench, judge_item, require
+from model.evaluation.judge.workbench_notes import TOLD
+from model.evaluation.local_copies.items import LocalItems
 from model.evaluation.metrics import ItemScore, score_item
-from model.evaluation.totals import limited, total
+from model.evaluation.stored_answers import ITEMS, Answer, write
 from model.evaluation.workbench_items import workbench_item
-from model.evaluation.workbench_judge import TOLD
 from model.manifest import publish, verify
 from model.network.mm15 import MM15
 from model.samples import Item

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from model.evaluation.averages import DAGGER, averages
-from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.cost import TOKENS as TOKENS
 from orchestrator.ledger.rows import ScoreRow, TrialRow
 from orchestrator.states import TrialState

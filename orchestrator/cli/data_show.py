@@ -9,7 +9,7 @@ import click
 
 from model.config.taxonomy import KNOWLEDGE
 from model.data.gallery import gallery
-from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.workbench_items import workbench_item
 from model.samples import Item, Sample
 from model.workbench import SAMPLE_MAKERS, make_sample

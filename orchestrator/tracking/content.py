@@ -19,7 +19,7 @@ from typing import Any
 
 from model.config.fields import build
 from model.data.mixture import shares
-from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.analysis.scores import metrics_of, suite_of
 from orchestrator.artifacts import PROGRESS, SYSTEM, Artifacts
 from orchestrator.identity import CONFIGS

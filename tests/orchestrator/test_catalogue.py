@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from model.config.stages import DataConfig
-from model.evaluation.benchmarks import BENCHMARKS
-from model.evaluation.local.content import copy_fingerprint
+from model.evaluation.benchmarks.registry import BENCHMARKS
+from model.evaluation.local_copies.fingerprint import copy_fingerprint
 from orchestrator.catalogue import DataSets, load_catalogue, no_catalogue
 from orchestrator.errors import StudyError
 from orchestrator.settings import Settings

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from model.evaluation.benchmarks import SUITES
+from model.evaluation.benchmarks.registry import SUITES
 from orchestrator import growth
 from orchestrator.cost import known_before
 from orchestrator.driver import Exit, drive

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model.evaluation.benchmarks import SUITES
+from model.evaluation.benchmarks.registry import SUITES
 from model.manifest import identity as content_of
 from model.manifest import publish
 from orchestrator.arms import arm_key

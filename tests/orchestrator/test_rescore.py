@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.artifacts import Artifacts
 from orchestrator.ledger.rows import ScoreRow, StageRow, TrialRow
 from orchestrator.rescore import choices_of, rescore

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from model.evaluation.benchmarks import BENCHMARKS, SUITES
+from model.evaluation.benchmarks.registry import BENCHMARKS, SUITES
 from orchestrator.ledger import read
 from orchestrator.results import report_path, study_results
 from tests.orchestrator import scored

@@ -12,8 +12,8 @@ from model.config.catalogue import CatalogueConfig, CopyConfig
 from model.config.fields import to_plain
 from model.config.scoring import ScoringConfig
 from model.config.stages import PRESETS, DataConfig, EvaluateConfig, ImageConfig, SftConfig
-from model.evaluation.benchmarks import SUITES
-from model.evaluation.local.content import copy_fingerprint
+from model.evaluation.benchmarks.registry import SUITES
+from model.evaluation.local_copies.fingerprint import copy_fingerprint
 from model.training import loop
 from orchestrator import worker
 from orchestrator.identity import stage_identity

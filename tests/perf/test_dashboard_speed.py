@@ -13,7 +13,7 @@ from mlflow.entities import Metric, Param, RunTag
 from playwright.sync_api import sync_playwright
 
 from dashboard.views.frame import COLLECT_AFTER
-from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.ledger import open_ledger, read
 from orchestrator.results import Known, study_results
 from tests.browser.conftest import FLAGS, running_dashboard

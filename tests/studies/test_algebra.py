@@ -3,7 +3,7 @@
 import pytest
 
 from model.evaluation.averages import averages
-from model.evaluation.benchmarks import BENCHMARKS, SUITES
+from model.evaluation.benchmarks.registry import BENCHMARKS, SUITES
 from orchestrator import library
 from orchestrator.schema import load_published
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from model.evaluation.averages import MMBASE, averages
-from model.evaluation.benchmarks import SUITES
+from model.evaluation.benchmarks.registry import SUITES
 from model.evaluation.stage import evaluate_stage
 from model.training.stage import train_stage
 from orchestrator.artifacts import start_folder

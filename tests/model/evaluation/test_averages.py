@@ -3,7 +3,7 @@
 import pytest
 
 from model.evaluation.averages import averages
-from model.evaluation.benchmarks import BENCHMARKS, SUITES
+from model.evaluation.benchmarks.registry import BENCHMARKS, SUITES
 
 FOUR = ("text_rich", "knowledge", "general", "refer_ground")
 

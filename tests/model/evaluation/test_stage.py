@@ -10,10 +10,10 @@ import torch
 from model.config.scoring import ScoringConfig
 from model.config.stages import PRESETS, DataConfig, EvaluateConfig, ImageConfig
 from model.data.tokenizer import load_tokenizer
-from model.evaluation.answers import read, rescored
-from model.evaluation.benchmarks import BENCHMARKS
-from model.evaluation.judge import Endpoint
+from model.evaluation.benchmarks.registry import BENCHMARKS
+from model.evaluation.judge.endpoint import Endpoint
 from model.evaluation.stage import Resources, evaluate_stage
+from model.evaluation.stored_answers import read, rescored
 from model.manifest import CorruptDirectory, publish, verify
 from model.network.mm15 import MM15
 from model.training.loop import Stopped

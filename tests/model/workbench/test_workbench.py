@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from model.data.fingerprint import VERSIONS
-from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.workbench_items import OWN
 from model.samples import IMAGE
 from model.workbench import ITEM_MAKERS, SAMPLE_MAKERS, make_item, make_sample

@@ -1,6 +1,6 @@
 import pytest
 
-from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.artifacts import Artifacts
 from orchestrator.ledger import outbox, read
 from orchestrator.tracking.content import attempt_content, trial_content

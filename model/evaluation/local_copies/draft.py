@@ -7,8 +7,8 @@ import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from model.evaluation.benchmark import Benchmark
-from model.evaluation.local.files import Picture, Row
+from model.evaluation.benchmarks.benchmark import Benchmark
+from model.evaluation.local_copies.rows import Picture, Row
 from model.samples import IMAGE, Item, Turn
 
 LETTERS = string.ascii_uppercase

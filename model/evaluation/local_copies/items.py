@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model.evaluation.benchmark import Benchmark
-from model.evaluation.local import in_context
-from model.evaluation.local.draft import Draft, Maker
-from model.evaluation.local.files import JUDGE, rows_of
-from model.evaluation.local.general import GENERAL
-from model.evaluation.local.several import SEVERAL
+from model.evaluation.benchmarks.benchmark import Benchmark
+from model.evaluation.local_copies import in_context
+from model.evaluation.local_copies.draft import Draft, Maker
+from model.evaluation.local_copies.general import GENERAL
+from model.evaluation.local_copies.rows import JUDGE, rows_of
+from model.evaluation.local_copies.several import SEVERAL
 from model.samples import Item
 
 MAKERS: dict[str, Maker] = GENERAL | SEVERAL

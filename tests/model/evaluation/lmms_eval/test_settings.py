@@ -3,7 +3,7 @@
 import pytest
 
 from model.config.stages import ImageConfig
-from model.evaluation.lmms.settings import batch_size, evaluate_config
+from model.evaluation.lmms_eval.settings import batch_size, evaluate_config
 
 
 def test_fields_of_images_and_evaluation_are_read():

@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from model.evaluation.lmms.asked import Decoding, decoding, pictures, question
+from model.evaluation.lmms_eval.requests import Decoding, decoding, pictures, question
 
 
 @pytest.mark.parametrize(("text", "until", "answer"), [

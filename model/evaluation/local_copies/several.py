@@ -9,9 +9,9 @@ import json
 import re
 from collections.abc import Sequence
 
-from model.evaluation.benchmark import Benchmark
-from model.evaluation.local.draft import Draft, Maker, ask, draft, letter_of, list_of
-from model.evaluation.local.files import Row
+from model.evaluation.benchmarks.benchmark import Benchmark
+from model.evaluation.local_copies.draft import Draft, Maker, ask, draft, letter_of, list_of
+from model.evaluation.local_copies.rows import Row
 from model.samples import IMAGE
 
 MANTIS_TAILS = {True: "Answer with the option's letter from the given choices directly.",

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from model.config.scoring import ScoringConfig
-from model.evaluation.benchmarks import BENCHMARKS
-from model.evaluation.judge import Endpoint, Judge, JudgeFailed
-from model.evaluation.judging import Bench, judge_item, require
+from model.evaluation.benchmark_scores import total
+from model.evaluation.benchmarks.registry import BENCHMARKS
+from model.evaluation.judge.endpoint import Endpoint, Judge, JudgeFailed
+from model.evaluation.judge.grading import Bench, judge_item, require
 from model.evaluation.metrics import ItemScore
-from model.evaluation.totals import total
 from model.samples import Item
 from tests.judge_server import Server, said
 

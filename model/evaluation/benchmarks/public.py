@@ -1,6 +1,6 @@
 """The public benchmarks of the deck (MM1.5, arXiv:2409.20566), and VL-ICL for learning in context. Torch-free.
 
-- Their data come from local copies, read by `model.evaluation.local`; `layout` says what a copy holds.
+- Their data come from local copies, read by `model.evaluation.local_copies`; `layout` says what a copy holds.
 - Prompts are lmms-eval's, since the paper's are not published. Sizes are given where a source was read for them.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from model.evaluation.benchmark import JUDGES, Benchmark, Category
+from model.evaluation.benchmarks.benchmark import JUDGES, Benchmark, Category
 
 WORD = "{question}\nAnswer the question using a single word or phrase."
 LETTER = "{question}\n{options}\nAnswer with the option's letter from the given choices directly."

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from model.config.scoring import ScoringConfig
-from model.evaluation.benchmark import Benchmark
+from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.metrics import ItemScore, judged, likelihood, yes_no
 from model.samples import Item
 

@@ -7,11 +7,11 @@ import pytest
 
 from model.config.scoring import ScoringConfig
 from model.data.fingerprint import VERSIONS
-from model.evaluation.benchmarks import BENCHMARKS, SUITES
-from model.evaluation.judging import JUDGED
-from model.evaluation.local.items import MAKERS
+from model.evaluation.benchmarks.registry import BENCHMARKS, SUITES
+from model.evaluation.judge.grading import JUDGED
+from model.evaluation.judge.workbench_notes import TOLD
+from model.evaluation.local_copies.items import MAKERS
 from model.evaluation.metrics import METRICS
-from model.evaluation.workbench_judge import TOLD
 from model.workbench import ITEM_MAKERS
 
 

@@ -19,11 +19,11 @@ from lmms_eval.api.model import lmms
 
 from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
-from model.evaluation.answering import Answerer
-from model.evaluation.lmms.asked import decoding, pictures, question
-from model.evaluation.lmms.losses import losses
-from model.evaluation.lmms.settings import batch_size as read_batch_size
-from model.evaluation.lmms.settings import evaluate_config
+from model.evaluation.generation import Answerer
+from model.evaluation.lmms_eval.likelihood import losses
+from model.evaluation.lmms_eval.requests import decoding, pictures, question
+from model.evaluation.lmms_eval.settings import batch_size as read_batch_size
+from model.evaluation.lmms_eval.settings import evaluate_config
 from model.manifest import verify
 from model.network.mm15 import MM15
 from model.samples import Item

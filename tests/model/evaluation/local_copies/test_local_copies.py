@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from model.config.scoring import ScoringConfig
-from model.evaluation.benchmarks import BENCHMARKS
-from model.evaluation.judging import JUDGED
-from model.evaluation.local.items import LocalItems
+from model.evaluation.benchmark_scores import limited, total
+from model.evaluation.benchmarks.registry import BENCHMARKS
+from model.evaluation.judge.grading import JUDGED
+from model.evaluation.local_copies.items import LocalItems
 from model.evaluation.metrics import score_item
-from model.evaluation.totals import limited, total
 from tests.copies import ROWS, write
 
 PUBLIC = [name for name, each in BENCHMARKS.items() if each.source == "catalogue"]

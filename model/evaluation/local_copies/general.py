@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model.evaluation.benchmark import Benchmark
-from model.evaluation.local.draft import LETTERS, Draft, Maker, draft, letter_of, list_of
-from model.evaluation.local.files import Row
+from model.evaluation.benchmarks.benchmark import Benchmark
+from model.evaluation.local_copies.draft import LETTERS, Draft, Maker, draft, letter_of, list_of
+from model.evaluation.local_copies.rows import Row
 
 POPE_SUBSETS = {"adv": "adversarial", "adversarial": "adversarial", "pop": "popular", "popular": "popular", "random": "random"}
 

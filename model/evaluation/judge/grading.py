@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from model.config.scoring import ScoringConfig
-from model.evaluation.benchmark import Benchmark
-from model.evaluation.judge import Judge
+from model.evaluation.benchmarks.benchmark import Benchmark
+from model.evaluation.judge.endpoint import Judge
 from model.evaluation.metrics import ItemScore, judged, mathvista
 from model.samples import Item
 

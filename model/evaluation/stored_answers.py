@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from model.config.scoring import ScoringConfig
-from model.evaluation.benchmark import Benchmark
-from model.evaluation.judging import JUDGED
+from model.evaluation.benchmark_scores import Total, total
+from model.evaluation.benchmarks.benchmark import Benchmark
+from model.evaluation.judge.grading import JUDGED
 from model.evaluation.metrics import ItemScore, score_item
-from model.evaluation.totals import Total, total
 from model.samples import Item
 
 ITEMS = "items.jsonl"

@@ -8,9 +8,9 @@ import torch
 from model.config.stages import PRESETS, EvaluateConfig, ImageConfig
 from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
-from model.evaluation import answering
-from model.evaluation.answering import Answerer
-from model.evaluation.benchmarks import BENCHMARKS
+from model.evaluation import generation
+from model.evaluation.benchmarks.registry import BENCHMARKS
+from model.evaluation.generation import Answerer
 from model.evaluation.workbench_items import workbench_item
 from model.network.mm15 import MM15
 from model.training.loop import Stopped
@@ -44,9 +44,9 @@ def windows_of(monkeypatch):
     """End a window after so many items: by their number, or by their bytes."""
     def limit(number, *, by):
         if by == "number":
-            monkeypatch.setattr(answering, "BATCHES_IN_WINDOW", number // CONFIG.batch)
+            monkeypatch.setattr(generation, "BATCHES_IN_WINDOW", number // CONFIG.batch)
         else:
-            monkeypatch.setattr(answering, "WINDOW_BYTES", number * TILES)
+            monkeypatch.setattr(generation, "WINDOW_BYTES", number * TILES)
     return limit
 
 

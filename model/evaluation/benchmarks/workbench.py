@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from model.evaluation.benchmark import JUDGES, Benchmark, Category
+from model.evaluation.benchmarks.benchmark import JUDGES, Benchmark, Category
 
 OPEN: dict[str, Any] = {"choices": JUDGES, "max_new_tokens": 48}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from model.evaluation.judging import PROMPT, RULES
+from model.evaluation.judge.grading import PROMPT, RULES
 
 _RATE = (
     "Both assistants were asked the question above about an image that you cannot see; the context says what it shows. Rate each "

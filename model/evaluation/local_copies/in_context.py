@@ -10,9 +10,9 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.evaluation.benchmark import Benchmark
-from model.evaluation.local.draft import Draft
-from model.evaluation.local.files import Row, rows_of
+from model.evaluation.benchmarks.benchmark import Benchmark
+from model.evaluation.local_copies.draft import Draft
+from model.evaluation.local_copies.rows import Row, rows_of
 from model.samples import IMAGE, Turn
 from model.seeds import stream
 
