@@ -16,7 +16,7 @@ from model.data.loader import Loader, Steps
 from model.data.mixture import MixtureDraw, shares
 from model.data.sampler import Supply, supply
 from model.data.tokenizer import load_tokenizer
-from model.interchange.saving import save_whole
+from model.hf.saving import save_whole
 from model.manifest import publish, verify
 from model.network.mm15 import MM15
 from model.seeds import stream_seed

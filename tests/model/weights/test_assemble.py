@@ -13,7 +13,7 @@ from model.config.architecture import read_shapes
 from model.config.stages import PRESETS, ConnectorConfig, DataConfig, ImageConfig, SftConfig
 from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
-from model.interchange.saving import register
+from model.hf.saving import register
 from model.manifest import identity, verify
 from model.network.mm15 import IGNORED, MM15
 from model.samples import Item, Sample, Turn

@@ -14,9 +14,9 @@ from transformers import (
 
 from model.config.fields import to_plain
 from model.config.stages import ImageConfig
-from model.interchange.configuration import MODEL_TYPE, MM15Config
-from model.interchange.modelling import MM15ForImageTextToText
-from model.interchange.processing import MM15Processor
+from model.hf.configuration import MODEL_TYPE, MM15Config
+from model.hf.modelling import MM15ForImageTextToText
+from model.hf.processing import MM15Processor
 from model.network.mm15 import MM15
 
 

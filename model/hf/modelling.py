@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import GenerationMixin, PreTrainedModel, initialization
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from model.interchange.configuration import MM15Config
+from model.hf.configuration import MM15Config
 from model.network.mm15 import embed, parts
 from model.network.strict_loading import refuse
 from model.network.vision import VisionEncoder

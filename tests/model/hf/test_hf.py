@@ -13,9 +13,9 @@ from model.config.fields import to_plain
 from model.config.stages import PRESETS, DataConfig, ImageConfig, SftConfig
 from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
-from model.interchange.modelling import MM15ForImageTextToText
-from model.interchange.processing import MM15Processor
-from model.interchange.saving import register, save_whole
+from model.hf.modelling import MM15ForImageTextToText
+from model.hf.processing import MM15Processor
+from model.hf.saving import register, save_whole
 from model.network.mm15 import MM15
 from model.samples import Item
 from model.seeds import stream_seed
