@@ -27,7 +27,7 @@ from model.config.stages import (
     TrainConfig,
 )
 from model.evaluation.benchmarks.registry import BENCHMARKS, SUITES
-from model.training.rates import BY_RULE, rate_of
+from model.training.lr_rule import BY_RULE, rate_of
 from orchestrator import library
 from orchestrator.artifacts import start_folder
 from orchestrator.layers import Entry, Layer, Paths, Selections, located, nested, over

@@ -43,7 +43,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "requests": ("model/evaluation/judge/endpoint.py",),
     "transformers": ("model/network/attention.py", "model/network/language.py", "model/network/vision.py", "model/network/mm15.py",
                      "model/weights/", "model/interchange/", "model/data/tokenizer.py", "model/data/encoding.py",
-                     "model/training/optimisers.py"),
+                     "model/training/optimizer.py"),
     "lmms_eval": ("model/evaluation/lmms/",),
     "accelerate": ("model/evaluation/lmms/",),
     "huggingface_hub": ("model/huggingface.py",),
@@ -73,7 +73,7 @@ ENVIRONMENT = {
     "orchestrator/ray_cluster.py",   # what Ray reads from the environment of its children has to be put there
     "orchestrator/worker.py",        # one device and one number of threads for each process
 }
-SEEDS = {"model/training/stage.py", "model/training/rehearsal.py", "model/weights/assemble.py"}
+SEEDS = {"model/training/stage.py", "model/training/dry_run.py", "model/weights/assemble.py"}
 
 # What the dashboard may know of the orchestrator: the read side, pure types, and the one door for its buttons.
 DASHBOARD_MAY = (

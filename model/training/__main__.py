@@ -24,8 +24,8 @@ import torch
 from model.config.fields import build, did_you_mean
 from model.config.stages import PRESETS, ContinualConfig, DataConfig, PretrainConfig, SftConfig, StageConfig
 from model.cost.flops import parameters
+from model.training.dry_run import SAMPLES, rehearsal_config, rehearse
 from model.training.loop import Diverged
-from model.training.rehearsal import SAMPLES, rehearsal_config, rehearse
 from model.training.stage import train_stage
 
 KINDS: dict[str, type[StageConfig]] = {config.kind: config for config in (PretrainConfig, ContinualConfig, SftConfig)}

@@ -25,7 +25,7 @@ from torch.distributed.checkpoint.state_dict_saver import save as save_parts
 
 from model.manifest import CorruptDirectory, publish, verify
 from model.network.strict_loading import aliases
-from model.training.optimisers import blank_state
+from model.training.optimizer import blank_state
 from model.training.parallel import World
 
 KEPT = 2

@@ -18,7 +18,7 @@ from torch import Tensor
 from model.config.stages import TrainConfig
 from model.network.mm15 import IGNORED, MM15, Batch
 from model.training.parallel import World
-from model.training.routers import choices, router_losses, weighted
+from model.training.router_losses import choices, router_losses, weighted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,10 +24,10 @@ from model.network.attention import use_packed_attention
 from model.network.mm15 import MM15
 from model.training import checkpoints
 from model.training.gradients import gradients
-from model.training.optimisers import learning_rate, optimiser
+from model.training.optimizer import learning_rate, optimiser
 from model.training.parallel import World
-from model.training.speed import Meter, step_flops
 from model.training.tally import Tally
+from model.training.throughput import Meter, step_flops
 
 HISTORY = 50
 """Losses kept for the record of a divergence."""

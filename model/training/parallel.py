@@ -24,7 +24,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from model.config.stages import TrainConfig
 from model.network.mm15 import MM15
-from model.training.blocks import blocks
+from model.training.compilation import blocks
 
 T = TypeVar("T")
 

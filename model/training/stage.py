@@ -20,7 +20,7 @@ from model.hf.saving import save_whole
 from model.manifest import publish, verify
 from model.network.mm15 import MM15
 from model.seeds import stream_seed
-from model.training.blocks import prepare
+from model.training.compilation import prepare
 from model.training.loop import Report, StepOf, train
 from model.training.parallel import gathered, joined, spread
 from model.training.tally import Tally

@@ -8,7 +8,7 @@ import pytest
 from model.config.architecture import PRESETS, read_shapes
 from model.config.fields import to_plain
 from model.manifest import identity, publish
-from model.training.rates import rate_of
+from model.training.lr_rule import rate_of
 from orchestrator import plan as plan_module
 from orchestrator import trial_config
 from orchestrator.errors import StudyError

@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 
 from model.config.stages import PRESETS
-from model.training.rehearsal import SAMPLES, rehearsal_config, rehearse
-from model.training.speed import WINDOW
+from model.training.dry_run import SAMPLES, rehearsal_config, rehearse
+from model.training.throughput import WINDOW
 
 
 def main(preset: str, blocks: str, batch: str = str(SAMPLES), dtype: str = "") -> None:

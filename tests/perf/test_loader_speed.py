@@ -16,8 +16,8 @@ from model.data.loader import Loader, Steps
 from model.data.shuffle import shuffled
 from model.data.sources.dataset import open_source
 from model.data.tokenizer import load_tokenizer
-from model.training.speed import step_flops
 from model.training.stage import train_stage
+from model.training.throughput import step_flops
 from tests import corpora
 
 pytestmark = pytest.mark.perf

@@ -31,7 +31,7 @@ from model.cost.flops import (
 )
 from model.cost.memory import activation_values, checkpoint_bytes, state_bytes, training_bytes
 from model.network.mm15 import MM15, Batch
-from model.training.blocks import blocks
+from model.training.compilation import blocks
 
 TINY = PRESETS["tiny"]
 STATIC = ImageConfig(mode="static", tile=672, tokens=144)

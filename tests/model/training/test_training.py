@@ -27,7 +27,7 @@ from model.network.mm15 import MM15
 from model.training import checkpoints
 from model.training.gradients import gradients
 from model.training.loop import Diverged, Stopped
-from model.training.optimisers import Adafactor, learning_rate, optimiser
+from model.training.optimizer import Adafactor, learning_rate, optimiser
 from model.training.parallel import World
 from model.training.stage import drawn, train_stage
 

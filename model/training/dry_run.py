@@ -24,7 +24,7 @@ from model.data.step import lay_out
 from model.data.tokenizer import load_tokenizer
 from model.network.mm15 import IGNORED, MM15
 from model.seeds import stream_seed
-from model.training.blocks import prepare
+from model.training.compilation import prepare
 from model.training.loop import Report, train
 from model.training.tally import Tally
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from model.config.stages import PRESETS
-from model.training.rates import mm1_learning_rate, rate_of
+from model.training.lr_rule import mm1_learning_rate, rate_of
 
 
 @pytest.mark.parametrize(("size", "rate"), [

@@ -10,7 +10,7 @@ from model.data.encoding import Encoder
 from model.data.loader import Steps
 from model.data.tokenizer import load_tokenizer
 from model.network.mm15 import MM15
-from model.training.blocks import prepare
+from model.training.compilation import prepare
 from model.training.gradients import gradients
 from model.training.parallel import World
 from orchestrator.identity import canonical

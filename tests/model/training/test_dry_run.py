@@ -9,9 +9,9 @@ import torch
 
 from model.config.stages import PRESETS
 from model.training import __main__ as command
-from model.training import rehearsal
+from model.training import dry_run
 from model.training.__main__ import main
-from model.training.rehearsal import TEXT, TILES, device_bytes, rehearsal_config, require_memory
+from model.training.dry_run import TEXT, TILES, device_bytes, rehearsal_config, require_memory
 
 
 def test_steps_of_a_preset_run_and_say_how_fast(caplog):
@@ -58,7 +58,7 @@ def test_a_cpu_is_named_where_no_gpu_was_found():
 
 
 def test_memory_of_a_container_counts_where_it_is_less_than_the_machine(monkeypatch, tmp_path):
-    monkeypatch.setattr(rehearsal, "CONTAINER_LIMIT", tmp_path / "memory.max")
+    monkeypatch.setattr(dry_run, "CONTAINER_LIMIT", tmp_path / "memory.max")
     installed = device_bytes(torch.device("cpu"))
     for said, there in (("max", installed), (str(2**20), 2**20), (str(2**60), installed)):
         (tmp_path / "memory.max").write_text(f"{said}\n")

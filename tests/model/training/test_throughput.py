@@ -5,7 +5,7 @@ import pytest
 from model.config.stages import PRESETS, ImageConfig, SftConfig
 from model.cost.flops import forward_flops
 from model.data.step import Seen
-from model.training.speed import WINDOW, Meter, step_flops
+from model.training.throughput import WINDOW, Meter, step_flops
 
 TINY = PRESETS["tiny"]
 CONFIG = SftConfig(images=ImageConfig(mode="single", tile=64, tokens=16), steps=1, batch=2, lr=1e-3, dtype="bf16")
