@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import Engine
 
 from orchestrator.ledger import read
-from tests.synthetic import Sketch, finish, lease, sketch
+from tests.support.synthetic import Sketch, finish, lease, sketch
 
 pytestmark = pytest.mark.browser
 Visit = Callable[[str], Page]

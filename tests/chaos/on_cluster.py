@@ -22,7 +22,7 @@ from orchestrator.ledger import tables as t
 from orchestrator.ledger.verify import verify
 from orchestrator.ray_executor import RayExecutor
 from orchestrator.submit import submit
-from tests.toy import GATE, executions, table, toy_execute, toy_plan, toy_settings
+from tests.support.toy import GATE, executions, table, toy_execute, toy_plan, toy_settings
 
 PREEMPTION = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
 

@@ -13,8 +13,8 @@ import ray
 from ray.cluster_utils import Cluster
 
 from orchestrator.ray_executor import RayExecutor
-from tests.together import of_groups, order_of, plan_of, steps_of, until, workers
-from tests.toy import toy_settings
+from tests.support.together import of_groups, order_of, plan_of, steps_of, until, workers
+from tests.support.toy import toy_settings
 
 
 def be_driver(home: Path, address: str) -> None:

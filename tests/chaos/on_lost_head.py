@@ -14,7 +14,7 @@ from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.verify import verify
 from orchestrator.ray_executor import RayExecutor
 from orchestrator.submit import submit
-from tests.toy import GATE, table, toy_execute, toy_plan, toy_settings
+from tests.support.toy import GATE, table, toy_execute, toy_plan, toy_settings
 
 PATIENCE_S = 150.0
 """Ray gives a lost head a minute; then the driver must be gone by itself."""

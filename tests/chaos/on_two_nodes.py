@@ -24,9 +24,9 @@ from orchestrator.plan import make_plan
 from orchestrator.settings import Settings
 from orchestrator.study import load_study
 from orchestrator.submit import submit
-from tests.ledgers import Server
-from tests.mlflow_server import MlflowServer
-from tests.toy import table
+from tests.support.ledgers import Server
+from tests.support.mlflow_server import MlflowServer
+from tests.support.toy import table
 
 KILL_AT = 20
 """Finished stages after which a node is killed."""

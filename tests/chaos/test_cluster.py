@@ -11,7 +11,7 @@ from orchestrator.driver import drive
 from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.submit import submit
-from tests.toy import table, toy_execute, toy_plan, toy_settings
+from tests.support.toy import table, toy_execute, toy_plan, toy_settings
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 

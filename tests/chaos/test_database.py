@@ -21,8 +21,8 @@ from orchestrator.ledger.write import apply
 from orchestrator.snapshot import Claim, MoveStage
 from orchestrator.states import StageState
 from orchestrator.submit import submit
-from tests.toy import executions, table, toy_execute, toy_plan, toy_settings
-from tests.wire import Wire
+from tests.support.toy import executions, table, toy_execute, toy_plan, toy_settings
+from tests.support.wire import Wire
 
 
 def plan():

@@ -16,7 +16,7 @@ from orchestrator.failpoints import arm as arm_failpoint
 from orchestrator.ledger import open_ledger, read
 from orchestrator.states import TERMINAL_TRIALS
 from tests.chaos.conftest import SCENARIOS, Child, agreed, child, found_in, prepared
-from tests.toy import executions
+from tests.support.toy import executions
 
 ACTS = ("person.before_commit", "person.after_commit")
 """Visited when a person acts, not when a driver drives: `test_a_person_killed_on_the_way` visits them."""

@@ -12,9 +12,9 @@ from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.submit import submit
 from orchestrator.tracking.flusher import Flusher
-from tests.mlflow_server import MlflowServer
-from tests.toy import table, toy_execute, toy_plan, toy_settings
-from tests.wire import Wire
+from tests.support.mlflow_server import MlflowServer
+from tests.support.toy import table, toy_execute, toy_plan, toy_settings
+from tests.support.wire import Wire
 
 pytestmark = pytest.mark.chaos
 

@@ -25,7 +25,7 @@ from orchestrator.snapshot import (
     TrialView,
 )
 from orchestrator.states import AttemptState, StageState, StudyState, TrialState
-from tests.toy import TOY_STAGES, toy_identity, toy_plan, toy_settings
+from tests.support.toy import TOY_STAGES, toy_identity, toy_plan, toy_settings
 
 
 def after(outcome):

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from orchestrator.ledger import open_ledger, read
 from orchestrator.results import Results, study_results
-from tests.synthetic import Sketch, sketch
+from tests.support.synthetic import Sketch, sketch
 
 APP = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"
 

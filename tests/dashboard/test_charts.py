@@ -6,7 +6,7 @@ import pytest
 from dashboard import charts, queries
 from orchestrator.analysis.scores import TOKENS
 from orchestrator.results import Results
-from tests.synthetic import SCIENCE
+from tests.support.synthetic import SCIENCE
 
 Found = Callable[..., Results]
 

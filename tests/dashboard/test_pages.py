@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from orchestrator.ledger import read
-from tests.synthetic import Sketch, lease, sketch
+from tests.support.synthetic import Sketch, lease, sketch
 
 Page = Callable[..., AppTest]
 PAGES = ("overview", "study", "tradeoff", "trials", "health")

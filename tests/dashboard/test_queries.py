@@ -8,8 +8,8 @@ from dashboard import queries, tables, words
 from orchestrator.analysis.scores import TOKENS
 from orchestrator.ledger import read
 from orchestrator.results import Results
-from tests.synthetic import SCIENCE, Sketch, sketch
-from tests.synthetic import lease as synthetic_lease
+from tests.support.synthetic import SCIENCE, Sketch, sketch
+from tests.support.synthetic import lease as synthetic_lease
 
 Found = Callable[..., Results]
 

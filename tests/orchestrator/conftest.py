@@ -1,4 +1,4 @@
-"""Studies written in a test, and a start checkpoint that is always there; empty ledgers come from `tests.ledgers`."""
+"""Studies written in a test, and a start checkpoint that is always there; empty ledgers come from `tests.support.ledgers`."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -13,8 +13,8 @@ from orchestrator.ledger.reach import Engine
 from orchestrator.plan import Plan, make_plan
 from orchestrator.settings import Settings
 from orchestrator.study import Study, load_study
-from tests.ledgers import engine, fresh_ledger, ledger_url, postgres, postgres_url, sqlite_url  # noqa: F401 (fixtures)
-from tests.toy import toy_settings
+from tests.support.ledgers import engine, fresh_ledger, ledger_url, postgres, postgres_url, sqlite_url  # noqa: F401 (fixtures)
+from tests.support.toy import toy_settings
 
 ALPHA = """
 name: written

@@ -7,7 +7,7 @@ from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.verify import verify
 from orchestrator.submit import submit
-from tests.toy import toy_plan
+from tests.support.toy import toy_plan
 
 
 @pytest.fixture

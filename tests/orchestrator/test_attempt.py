@@ -10,7 +10,7 @@ from orchestrator import attempt
 from orchestrator.attempt import failure_of, harvest, kind_of, log_tail, lost, outcome_of, run_attempt, write_result
 from orchestrator.errors import Diverged, NoResources, Stopped
 from orchestrator.states import AttemptState
-from tests.toy import toy_identity
+from tests.support.toy import toy_identity
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from orchestrator.results import study_results
 from orchestrator.schema import Resources
 from orchestrator.study import Budget
 from orchestrator.submit import submit
-from tests.toy import toy_plan
+from tests.support.toy import toy_plan
 
 
 def slowly(order, _report, _should_stop):

@@ -11,7 +11,7 @@ from model.evaluation.local_copies.fingerprint import copy_fingerprint
 from orchestrator.catalogue import DataSets, load_catalogue, no_catalogue
 from orchestrator.errors import StudyError
 from orchestrator.settings import Settings
-from tests import copies, corpora
+from tests.support import copies, corpora
 
 TEXT = """
 kind: catalogue

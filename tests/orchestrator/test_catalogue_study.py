@@ -15,8 +15,8 @@ from orchestrator import driver, worker
 from orchestrator.cli import running
 from orchestrator.cli.main import main
 from orchestrator.executor import InlineExecutor
-from tests import corpora
-from tests.hub_server import COMMIT, HOST, hub_server
+from tests.support import corpora
+from tests.support.hub_server import COMMIT, HOST, hub_server
 
 STUDY = """
 name: own-data

@@ -44,7 +44,7 @@ from orchestrator.states import (
     TrialState,
 )
 from orchestrator.tracking import flusher
-from tests.toy import toy_settings
+from tests.support.toy import toy_settings
 
 SLOTS = 2
 HOUR = 3600.0

@@ -18,7 +18,7 @@ from orchestrator.ledger import lease, load, open_ledger, outbox, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
 from orchestrator.submit import submit
-from tests.toy import executions, table, toy_execute, toy_plan, toy_settings
+from tests.support.toy import executions, table, toy_execute, toy_plan, toy_settings
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import pytest
 
 from orchestrator.executor import InlineExecutor
 from orchestrator.states import AttemptState
-from tests.toy import toy_execute, toy_plan
+from tests.support.toy import toy_execute, toy_plan
 
 
 @pytest.fixture

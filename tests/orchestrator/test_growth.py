@@ -20,7 +20,7 @@ from orchestrator.ledger.verify import verify
 from orchestrator.results import study_results
 from orchestrator.submit import submit
 from tests.orchestrator.conftest import SEARCH
-from tests.toy import toy_settings
+from tests.support.toy import toy_settings
 
 PATH = "sft.mixture.alpha.science"
 

@@ -12,7 +12,7 @@ from orchestrator.ledger import read
 from orchestrator.ledger.rows import Known as KnownRows
 from orchestrator.results import Known, study_results
 from orchestrator.submit import submit
-from tests.toy import toy_execute, toy_plan, toy_settings
+from tests.support.toy import toy_execute, toy_plan, toy_settings
 
 GATHERED = ("arms", "trials", "trial_rows", "stages", "verdict", "counts", "cost", "data", "confounds", "seen", "varies_with_seed")
 """Of results: all but what time alone changes."""

@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 
 from orchestrator.ledger import open_ledger, read
 from orchestrator.progress import Progress, progress
-from tests.synthetic import Sketch, finish, sketch
+from tests.support.synthetic import Sketch, finish, sketch
 
 Shown = Callable[..., Progress]
 

@@ -19,7 +19,7 @@ from orchestrator.search import Observed, propose, propose_from
 from orchestrator.states import AttemptState
 from orchestrator.study import Search
 from orchestrator.submit import submit
-from tests.toy import executions, toy_execute, toy_plan, toy_settings
+from tests.support.toy import executions, toy_execute, toy_plan, toy_settings
 
 WAIT_S = 60.0
 GP = """

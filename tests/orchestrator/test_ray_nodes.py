@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.ray_nodes import Node, has_label, misfit, nodes_of
-from tests.toy import toy_settings
+from tests.support.toy import toy_settings
 
 H100 = {"ray.io/accelerator-type": "H100", "pool": "a"}
 NODES = [Node(name="head", cpus=4, gpus=0, labels={}), Node(name="big", cpus=16, gpus=4, labels=H100)]

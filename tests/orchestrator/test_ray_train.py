@@ -23,8 +23,8 @@ from orchestrator.ledger import tables as t
 from orchestrator.ray_executor import RayExecutor, _Warm
 from orchestrator.states import AttemptState
 from orchestrator.submit import submit
-from tests.together import STEPS, WAIT_S, of_groups, order_of, plan_of, steps_of, until, workers
-from tests.toy import toy_settings
+from tests.support.together import STEPS, WAIT_S, of_groups, order_of, plan_of, steps_of, until, workers
+from tests.support.toy import toy_settings
 
 pytestmark = pytest.mark.timeout(900)
 

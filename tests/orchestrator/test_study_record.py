@@ -9,9 +9,9 @@ from orchestrator.ledger import read
 from orchestrator.plan import make_plan
 from orchestrator.study_record import Records
 from orchestrator.submit import submit
-from tests import corpora
 from tests.orchestrator.conftest import SEARCH
-from tests.toy import toy_settings
+from tests.support import corpora
+from tests.support.toy import toy_settings
 
 CATALOGUE = """
 kind: catalogue

@@ -7,7 +7,7 @@ from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.load import read_snapshot
 from orchestrator.submit import differences, submit
-from tests.toy import toy_plan
+from tests.support.toy import toy_plan
 
 
 def test_the_same_study_submitted_twice_is_one(engine):

@@ -17,7 +17,7 @@ from model.evaluation.local_copies.fingerprint import copy_fingerprint
 from model.training import loop
 from orchestrator import worker
 from orchestrator.identity import stage_identity
-from tests import copies
+from tests.support import copies
 
 IMAGES = ImageConfig(mode="single", tile=64, tokens=16)
 TRAIN = SftConfig(images=IMAGES, steps=2, batch=2, lr=1e-3, optimizer="adamw")

@@ -13,7 +13,7 @@ from orchestrator.driver import Exit, drive
 from orchestrator.ledger import open_ledger
 from orchestrator.ray_executor import RayExecutor
 from orchestrator.submit import submit
-from tests.toy import toy_execute, toy_plan, toy_settings
+from tests.support.toy import toy_execute, toy_plan, toy_settings
 
 SLOTS = 2
 

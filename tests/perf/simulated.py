@@ -20,7 +20,7 @@ from orchestrator.ledger import open_ledger, read
 from orchestrator.snapshot import Finish, Observed, Outcome, Snapshot, StageView, StudyView, TrialView
 from orchestrator.states import TERMINAL_STUDIES, AttemptState, StageState, StudyState, TrialState
 from orchestrator.submit import submit
-from tests.toy import toy_plan, toy_settings
+from tests.support.toy import toy_plan, toy_settings
 
 
 class Pretended:

@@ -17,8 +17,8 @@ from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.ledger import open_ledger, read
 from orchestrator.results import Known, study_results
 from tests.browser.conftest import FLAGS, running_dashboard
-from tests.mlflow_server import MlflowServer
-from tests.synthetic import SCIENCE, Sketch, finish, sketch
+from tests.support.mlflow_server import MlflowServer
+from tests.support.synthetic import SCIENCE, Sketch, finish, sketch
 
 pytestmark = pytest.mark.perf
 

@@ -18,7 +18,7 @@ from model.data.sources.dataset import open_source
 from model.data.tokenizer import load_tokenizer
 from model.training.stage import train_stage
 from model.training.throughput import step_flops
-from tests import corpora
+from tests.support import corpora
 
 pytestmark = pytest.mark.perf
 

@@ -12,7 +12,7 @@ from model.data.encoding import Encoder
 from model.data.tokenizer import SPECIALS, load_tokenizer
 from model.network.mm15 import IGNORED
 from model.samples import Item, Sample, Turn
-from tests.small_models import bytewise
+from tests.support.small_models import bytewise
 
 SINGLE = ImageConfig(mode="single", tile=64, tokens=16)
 STATIC = ImageConfig(mode="static", tile=64, tokens=4, indicator="seps")

@@ -12,7 +12,7 @@ from model.data.loader import Loader, Steps, _Packed
 from model.data.step import Step
 from model.data.tokenizer import load_tokenizer
 from model.network.mm15 import Batch
-from tests import corpora
+from tests.support import corpora
 
 CONFIG = SftConfig(images=ImageConfig(mode="static", tile=64, tokens=16), mixture=SftMixture(alpha=Alpha(general=1, science=0.5)),
                    steps=6, batch=4, lr=1e-3, max_tokens=2048)

@@ -13,7 +13,7 @@ from model.data.mixture import Draw, MixtureDraw, sample_index, shares
 from model.data.sampler import Catalogue, supply
 from model.data.sources.dataset import BrokenSample
 from model.workbench import make_sample
-from tests import corpora
+from tests.support import corpora
 
 MIXTURE = SftMixture(alpha=Alpha(general=1, science=0.5, text_rich=0.25), weights=GroupWeights(text=0.1))
 CATEGORIES = tuple(shares(MIXTURE))

@@ -17,8 +17,8 @@ from model.evaluation.stored_answers import read, rescored
 from model.manifest import CorruptDirectory, publish, verify
 from model.network.mm15 import MM15
 from model.training.loop import Stopped
-from tests.copies import write
-from tests.judge_server import Server
+from tests.support.copies import write
+from tests.support.judge_server import Server
 
 TINY = PRESETS["tiny"]
 CONFIG = EvaluateConfig(images=ImageConfig(mode="single", tile=64, tokens=4), benchmarks=("scene-qa",), num_items=6, batch=4)

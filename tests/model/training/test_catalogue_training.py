@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from model.config.stages import PRESETS, Alpha, DataConfig, GroupWeights, ImageConfig, SftConfig, SftMixture
 from model.training.loop import Stopped
 from model.training.stage import train_stage
-from tests import corpora
+from tests.support import corpora
 
 CONFIG = SftConfig(images=ImageConfig(mode="single", tile=64, tokens=4), steps=6, batch=8, lr=1e-3, optimizer="adamw", checkpoint_every=2,
                    max_tokens=512, mixture=SftMixture(alpha=Alpha(general=1, science=0.5), weights=GroupWeights(text=0.1)))

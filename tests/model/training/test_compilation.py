@@ -14,7 +14,7 @@ from model.training.compilation import prepare
 from model.training.gradients import gradients
 from model.training.parallel import World
 from orchestrator.identity import canonical
-from tests.model.training.gloo import CONFIG, DENSE, MOE
+from tests.support.gloo import CONFIG, DENSE, MOE
 
 ALONE = World(torch.device("cpu"))
 

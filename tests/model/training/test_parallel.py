@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from model.config.stages import Alpha, GroupWeights, SftMixture
 from model.network.mm15 import MM15
-from tests.model.training.gloo import CONFIG, DENSE, KILLED, MOE, SAVED, train_alone, train_together
+from tests.support.gloo import CONFIG, DENSE, KILLED, MOE, SAVED, train_alone, train_together
 
 CASES = {
     "adafactor": (DENSE, CONFIG),

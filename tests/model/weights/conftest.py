@@ -12,7 +12,7 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from tests.small_models import SMALL_TEXT, SMALL_VISION, stirred
+from tests.support.small_models import SMALL_TEXT, SMALL_VISION, stirred
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from model.samples import Item, Sample, Turn
 from model.training.stage import train_stage
 from model.weights.__main__ import main
 from model.weights.assemble import Assembly, assemble
-from tests.small_models import SMALL_TEXT, bytewise, saved, stirred
+from tests.support.small_models import SMALL_TEXT, bytewise, saved, stirred
 
 IMAGES = ImageConfig(mode="dynamic", tile=28, tokens=4, n_min=1, n_max=4, indicator="seps")
 CONNECTOR = ConnectorConfig(hidden=16, depth=1)

@@ -20,7 +20,7 @@ from model.config.stages import DecoderConfig
 from model.data.tokenizer import SPECIALS
 from model.network.language import decoder
 from model.weights.causal import import_decoder
-from tests.small_models import SMALL_TEXT, bytewise, changed, edited, saved, stirred
+from tests.support.small_models import SMALL_TEXT, bytewise, changed, edited, saved, stirred
 
 IDS = torch.tensor([[5, 70, 8, 200, 33]])
 

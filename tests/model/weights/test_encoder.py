@@ -13,7 +13,7 @@ from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel, Sigli
 from model.config.stages import PRESETS
 from model.network.vision import STATISTICS, interpolate_positions
 from model.weights.encoder import import_encoder, read_config
-from tests.small_models import SMALL_VISION, changed, edited, saved, stirred
+from tests.support.small_models import SMALL_VISION, changed, edited, saved, stirred
 
 TILES = torch.randint(0, 256, (2, 3, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 

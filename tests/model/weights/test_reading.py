@@ -9,7 +9,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from model.weights.reading import folder_of, read_tensors
-from tests.hub_server import COMMIT, hub_server
+from tests.support.hub_server import COMMIT, hub_server
 
 
 def two_files(folder, places):

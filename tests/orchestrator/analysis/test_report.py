@@ -6,7 +6,7 @@ from orchestrator.analysis import figures, report
 from orchestrator.ledger import read
 from orchestrator.ledger.known import keep_estimate
 from orchestrator.results import study_results
-from tests.orchestrator import scored
+from tests.support import scored
 
 
 @pytest.fixture

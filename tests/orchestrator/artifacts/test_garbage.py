@@ -12,7 +12,7 @@ from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.known import StageFiles, stage_files
 from orchestrator.submit import submit
-from tests.toy import toy_execute, toy_plan, toy_settings
+from tests.support.toy import toy_execute, toy_plan, toy_settings
 
 STAGE = "ab" * 32
 FOLDER = f"stages/ab/{STAGE}"

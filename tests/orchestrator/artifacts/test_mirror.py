@@ -11,7 +11,7 @@ from orchestrator.artifacts.mirror import Mirror
 from orchestrator.artifacts.object_store import ObjectStore
 from orchestrator.attempt import harvest
 from orchestrator.states import AttemptState
-from tests.toy import toy_execute, toy_identity
+from tests.support.toy import toy_execute, toy_identity
 
 SPEC = {"kind": "sft", "toy": {"steps": 6, "level": 1}, "seed": 0, "parent_id": None}
 

@@ -10,7 +10,7 @@ from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
 from orchestrator.results import study_results
-from tests.synthetic import SCIENCE, Sketch, sketch
+from tests.support.synthetic import SCIENCE, Sketch, sketch
 
 Ablate = Callable[..., Result]
 

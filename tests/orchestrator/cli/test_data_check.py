@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from tests import corpora
+from tests.support import corpora
 
 CATALOGUE = """
 kind: catalogue

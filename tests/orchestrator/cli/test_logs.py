@@ -13,7 +13,7 @@ from orchestrator.cli import logs as command
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
-from tests.synthetic import Sketch, sketch
+from tests.support.synthetic import Sketch, sketch
 
 Ablate = Callable[..., Result]
 

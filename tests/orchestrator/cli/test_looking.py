@@ -7,7 +7,7 @@ from click.testing import Result
 from sqlalchemy import Engine
 
 from orchestrator.ledger import open_ledger
-from tests.synthetic import SCIENCE, Sketch, lease, sketch
+from tests.support.synthetic import SCIENCE, Sketch, lease, sketch
 
 Ablate = Callable[..., Result]
 Document = Callable[..., Any]

@@ -20,7 +20,7 @@ from orchestrator.plan import make_plan
 from orchestrator.results import study_results
 from orchestrator.study import load_study
 from orchestrator.submit import submit
-from tests.toy import toy_settings
+from tests.support.toy import toy_settings
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select, update
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
-from tests.synthetic import Sketch, sketch
+from tests.support.synthetic import Sketch, sketch
 
 Ablate = Callable[..., Result]
 Document = Callable[..., Any]

@@ -7,7 +7,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import open_ledger
 from orchestrator.ledger.known import failed_stages, flops_per_s, live_stages, stage_states, stage_sums
 from orchestrator.ledger.reach import has_ledger, reach
-from tests.synthetic import Sketch, sketch
+from tests.support.synthetic import Sketch, sketch
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from orchestrator.executor import InlineExecutor
 from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.verify import verify
 from orchestrator.submit import submit
-from tests.toy import toy_execute, toy_plan, toy_settings
+from tests.support.toy import toy_execute, toy_plan, toy_settings
 
 
 @pytest.fixture

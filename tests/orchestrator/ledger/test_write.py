@@ -16,7 +16,7 @@ from orchestrator.ledger.write import adopt, apply, note_attempts
 from orchestrator.snapshot import Claim, Finish, MoveStage, MoveStudy, Outcome, Start
 from orchestrator.states import AttemptState, StageState, StudyState
 from orchestrator.submit import submit
-from tests.toy import toy_plan
+from tests.support.toy import toy_plan
 
 
 @pytest.fixture

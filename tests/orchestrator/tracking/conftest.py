@@ -9,7 +9,7 @@ from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.record import Record
 from orchestrator.settings import Settings
 from orchestrator.tracking.flusher import Flusher
-from tests.orchestrator import scored
+from tests.support import scored
 
 AT = 1_700_000_000.0
 

@@ -13,9 +13,9 @@ from orchestrator.ledger.write import finish_trial
 from orchestrator.settings import Settings
 from orchestrator.tracking.flusher import Flusher
 from orchestrator.tracking.sink import Sink
-from tests.mlflow_server import MlflowServer
-from tests.orchestrator import scored
 from tests.orchestrator.tracking.conftest import AT, say
+from tests.support import scored
+from tests.support.mlflow_server import MlflowServer
 
 
 def finish_trials(engine, state="SUCCEEDED"):

@@ -8,7 +8,7 @@ import pytest
 
 from model.config.catalogue import SourceConfig
 from model.data.sources.dataset import BrokenSample, open_source
-from tests import corpora
+from tests.support import corpora
 
 
 def opened(tmp_path, source):

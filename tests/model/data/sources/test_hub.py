@@ -10,8 +10,8 @@ from model.config.catalogue import RemoteConfig, SourceConfig
 from model.data.sources.dataset import BrokenSample, Source, open_source
 from model.data.sources.hub_files import chosen_files
 from model.huggingface import Listing
-from tests import corpora
-from tests.hub_server import COMMIT, HOST, TOKEN, hub_server
+from tests.support import corpora
+from tests.support.hub_server import COMMIT, HOST, TOKEN, hub_server
 
 ALLOWED = RemoteConfig(schemes=("https",), hosts=(HOST,))
 CARD = """---

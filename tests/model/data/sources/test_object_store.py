@@ -16,7 +16,7 @@ from model.data.sampler import Catalogue
 from model.data.sources import dataset, files
 from model.data.sources.dataset import open_source
 from model.data.sources.fingerprints import category_content
-from tests import corpora
+from tests.support import corpora
 
 REMOTE = RemoteConfig(schemes=("s3",), hosts=("bucket",))
 

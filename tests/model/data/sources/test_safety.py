@@ -20,8 +20,8 @@ from model.data.sources import urls
 from model.data.sources.dataset import BrokenSample, open_source
 from model.data.sources.files import expand, inside
 from model.data.sources.urls import check_address, fetch, public_address
-from tests import corpora
-from tests.https import certificate, serving
+from tests.support import corpora
+from tests.support.https import certificate, serving
 
 OPEN = RemoteConfig(schemes=("https", "s3"), hosts=("images.example.org", "bucket"))
 

@@ -11,7 +11,7 @@ from model.evaluation.judge.endpoint import Endpoint, Judge, JudgeFailed
 from model.evaluation.judge.grading import Bench, judge_item, require
 from model.evaluation.metrics import ItemScore
 from model.samples import Item
-from tests.judge_server import Server, said
+from tests.support.judge_server import Server, said
 
 KEY = "sk-do-not-tell-anyone"
 RULES = json.dumps(

@@ -13,7 +13,7 @@ from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.judge.grading import JUDGED
 from model.evaluation.local_copies.items import LocalItems
 from model.evaluation.metrics import score_item
-from tests.copies import ROWS, write
+from tests.support.copies import ROWS, write
 
 PUBLIC = [name for name, each in BENCHMARKS.items() if each.source == "catalogue"]
 HALF, WHOLE = "[0, 0, 500, 1000]", "[500, 0, 1000, 1000]"

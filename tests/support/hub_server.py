@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import yaml
 from huggingface_hub import close_session, constants
 
-from tests.https import certificate, serving
+from tests.support.https import certificate, serving
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HOST = "localhost"
