@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model.config.fields import did_you_mean
-from orchestrator.strict_yaml import Location
-from orchestrator.study import Parameter, Study
+from orchestrator.study.strict_yaml import Location
+from orchestrator.study.study import Parameter, Study
 
 
 @dataclass(frozen=True, slots=True)

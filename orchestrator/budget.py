@@ -17,8 +17,8 @@ from orchestrator.estimate import Estimate, Work, time_left
 from orchestrator.ledger.known import spent_sums, submitted
 from orchestrator.ledger.reach import Engine
 from orchestrator.plan import Plan, Stage
-from orchestrator.schema import Resources
-from orchestrator.study import Budget
+from orchestrator.study.documents import Resources
+from orchestrator.study.study import Budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

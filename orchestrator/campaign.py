@@ -16,7 +16,7 @@ from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
 from orchestrator.results import study_results
-from orchestrator.study import Campaign, Study, load_study
+from orchestrator.study.study import Campaign, Study, load_study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ from orchestrator.results import rule_of
 from orchestrator.search import Observed, needs_torch, propose, propose_from
 from orchestrator.settings import Settings
 from orchestrator.states import TERMINAL_TRIALS
-from orchestrator.study import AddedSeeds, Pruning, Search
+from orchestrator.study.study import AddedSeeds, Pruning, Search
 from orchestrator.study_record import Records, StudyRecord, candidates
 
 MOST_REFUSED = 64

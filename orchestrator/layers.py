@@ -13,8 +13,8 @@ from typing import Any
 
 from model.config.fields import FieldError, did_you_mean
 from orchestrator.errors import StudyError
-from orchestrator.schema import Kind
-from orchestrator.strict_yaml import Location
+from orchestrator.study.documents import Kind
+from orchestrator.study.strict_yaml import Location
 
 Selections = Mapping[str, Mapping[str, Any]]
 """Study -> levels of the arm that its verdict chose."""

@@ -53,10 +53,10 @@ from orchestrator.ledger import read, rows
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import ArmRow, StageRow, StudyRow, TrialRow
 from orchestrator.lmms import Outside, beside
-from orchestrator.schema import Published, load_published
 from orchestrator.sharing import TRAINING
 from orchestrator.states import TrialState
-from orchestrator.study import Study
+from orchestrator.study.documents import Published, load_published
+from orchestrator.study.study import Study
 
 SCHEMA_VERSION = 1
 

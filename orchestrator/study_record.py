@@ -15,7 +15,6 @@ from typing import Any
 
 from orchestrator.analysis import selection
 from orchestrator.analysis.scores import TrialScores, trial_scores
-from orchestrator.catalogue import catalogue_of
 from orchestrator.cost import known_before
 from orchestrator.ledger import read
 from orchestrator.ledger.known import Submitted, submitted
@@ -23,12 +22,13 @@ from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import ArmRow, Known, TrialRow
 from orchestrator.plan import Plan, Planner
 from orchestrator.results import baseline_key
-from orchestrator.schema import read as read_document
 from orchestrator.search import Observed, constraints, observe, violations
 from orchestrator.settings import Settings
 from orchestrator.states import TERMINAL_TRIALS
-from orchestrator.strict_yaml import Document
-from orchestrator.study import Study
+from orchestrator.study.catalogue import catalogue_of
+from orchestrator.study.documents import read as read_document
+from orchestrator.study.strict_yaml import Document
+from orchestrator.study.study import Study
 
 
 @dataclass(slots=True)

@@ -28,12 +28,12 @@ from model.config.stages import (
 )
 from model.evaluation.benchmarks.registry import BENCHMARKS, SUITES
 from model.training.lr_rule import BY_RULE, rate_of
-from orchestrator import library
 from orchestrator.artifacts import start_folder
 from orchestrator.layers import Entry, Layer, Paths, Selections, located, nested, over
-from orchestrator.schema import Recipe, Scale, ScaleModel, load_recipe, load_scale
-from orchestrator.strict_yaml import Location, dump
-from orchestrator.study import Study
+from orchestrator.study import library
+from orchestrator.study.documents import Recipe, Scale, ScaleModel, load_recipe, load_scale
+from orchestrator.study.strict_yaml import Location, dump
+from orchestrator.study.study import Study
 
 STAGES: dict[str, type[TrainConfig]] = {"pretrain": PretrainConfig, "continual": ContinualConfig, "sft": SftConfig}
 """Training stages in their order."""

@@ -18,7 +18,7 @@ from typing import Literal
 
 from orchestrator.analysis import statistics
 from orchestrator.analysis.statistics import Difference, Fit
-from orchestrator.schema import PublishedClaim
+from orchestrator.study.documents import PublishedClaim
 
 Outcome = Literal["supported", "contradicted", "undecided"]
 Expect = Literal[">", "<", "~"]

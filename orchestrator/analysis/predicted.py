@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.analysis.table import ArmResult
-from orchestrator.study import Prediction
+from orchestrator.study.study import Prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.analysis import figures
 from orchestrator.analysis.table import ArmResult, Cell, Delta
-from orchestrator.strict_yaml import dump
+from orchestrator.study.strict_yaml import dump
 
 if TYPE_CHECKING:
     from orchestrator.results import Results

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from orchestrator.analysis import statistics
 from orchestrator.analysis.statistics import Difference, Fit
-from orchestrator.constraint import Constraint
+from orchestrator.study.constraint import Constraint
 
 Kind = Literal["selected", "tied", "underpowered", "infeasible", "incomplete"]
 Prefer = Literal["first", "smallest", "largest"]

@@ -15,7 +15,7 @@ from orchestrator.cli.running import code, followed, update_option
 from orchestrator.cli.store import ledger
 from orchestrator.ledger import read
 from orchestrator.results import Results, study_results
-from orchestrator.study import load_campaign
+from orchestrator.study.study import load_campaign
 
 
 @click.command(epilog=json_document("""

@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from model.data.checking import Checked, check_catalogue, check_workbench
-from orchestrator.catalogue import catalogue_of
 from orchestrator.cli.console import DONE, FAILED, out, plain, print_json
 from orchestrator.cli.options import json_document, json_option
 from orchestrator.settings import Settings
+from orchestrator.study.catalogue import catalogue_of
 
 SHOWN = 10
 """Broken samples of one data set that the table names; --json names all."""

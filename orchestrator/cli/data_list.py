@@ -10,10 +10,10 @@ from rich.table import Table
 from model.config.catalogue import SourceConfig
 from model.config.taxonomy import DatasetEntry, entries
 from model.data.public_datasets import CONFIRMED, LIKELY
-from orchestrator.catalogue import catalogue_of
 from orchestrator.cli.console import out, print_json
 from orchestrator.cli.options import json_document, json_option
 from orchestrator.settings import Settings
+from orchestrator.study.catalogue import catalogue_of
 
 
 @click.command("list", epilog=json_document("""

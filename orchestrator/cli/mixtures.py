@@ -22,8 +22,8 @@ from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.proposed import BASELINE, BEST, verifying_study
 from orchestrator.results import Results, study_results
-from orchestrator.strict_yaml import dump
-from orchestrator.study import load_study
+from orchestrator.study.strict_yaml import dump
+from orchestrator.study.study import load_study
 
 RATIOS, METRICS = "ratios.csv", "metrics.csv"
 DRAWS, CONCENTRATION = 256, 8.0

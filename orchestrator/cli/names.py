@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.study import load_study
+from orchestrator.study.study import load_study
 
 
 def study_name(name_or_path: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from orchestrator import library
+from orchestrator.study import library
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

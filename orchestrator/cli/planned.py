@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from orchestrator.campaign import for_plan, references, selections
-from orchestrator.catalogue import catalogue_of
 from orchestrator.cli.store import existing_ledger
 from orchestrator.plan import Plan, make_plan
 from orchestrator.settings import Settings
-from orchestrator.study import Study, load_study
+from orchestrator.study.catalogue import catalogue_of
+from orchestrator.study.study import Study, load_study
 
 
 def planned(name_or_path: str, scale: str, settings: Settings) -> tuple[Study, Plan]:

@@ -20,7 +20,7 @@ from orchestrator.factors import Factor
 from orchestrator.factors import factors as all_factors
 from orchestrator.plan import Plan
 from orchestrator.settings import Settings
-from orchestrator.study import Budget
+from orchestrator.study.study import Budget
 from orchestrator.trial_config import resolve
 
 

@@ -14,10 +14,10 @@ from orchestrator.ledger import read
 from orchestrator.ledger.known import flops_per_s, stage_states
 from orchestrator.ledger.reach import Engine
 from orchestrator.plan import Plan, Trial
-from orchestrator.schema import Resources, load_scale
 from orchestrator.sharing import Saving, Shared, saving
 from orchestrator.stages import Stage
 from orchestrator.states import StageState
+from orchestrator.study.documents import Resources, load_scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

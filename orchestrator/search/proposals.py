@@ -24,9 +24,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from orchestrator.constraint import Constraint, parse_constraint
 from orchestrator.search.space import Levels, distributions, flat, is_same, levels_of, params_of
-from orchestrator.study import Objective, Search, Study
+from orchestrator.study.constraint import Constraint, parse_constraint
+from orchestrator.study.study import Objective, Search, Study
 
 DRAWS = 64
 """Draws until a proposal is new; a small space may hold nothing new any more."""

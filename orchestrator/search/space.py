@@ -14,7 +14,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from model.data.simplex import shares_of, sticks_of
-from orchestrator.study import Parameter
+from orchestrator.study.study import Parameter
 
 SHARE_DIGITS = 3
 Levels = Mapping[str, Any]

@@ -22,7 +22,7 @@ from orchestrator.ledger import tables as t
 from orchestrator.ledger.verify import verify
 from orchestrator.plan import make_plan
 from orchestrator.settings import Settings
-from orchestrator.study import load_study
+from orchestrator.study.study import load_study
 from orchestrator.submit import submit
 from tests.support.ledgers import Server
 from tests.support.mlflow_server import MlflowServer

@@ -12,7 +12,7 @@ from orchestrator.ledger import open_ledger
 from orchestrator.ledger.reach import Engine
 from orchestrator.plan import Plan, make_plan
 from orchestrator.settings import Settings
-from orchestrator.study import Study, load_study
+from orchestrator.study.study import Study, load_study
 from tests.support.ledgers import engine, fresh_ledger, ledger_url, postgres, postgres_url, sqlite_url  # noqa: F401 (fixtures)
 from tests.support.toy import toy_settings
 

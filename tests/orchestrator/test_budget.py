@@ -21,8 +21,8 @@ from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.known import keep_estimate
 from orchestrator.plan import Planner
 from orchestrator.results import study_results
-from orchestrator.schema import Resources
-from orchestrator.study import Budget
+from orchestrator.study.documents import Resources
+from orchestrator.study.study import Budget
 from orchestrator.submit import submit
 from tests.support.toy import toy_plan
 

@@ -9,7 +9,7 @@ from orchestrator.errors import StudyError
 from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import read
 from orchestrator.plan import make_plan
-from orchestrator.study import load_campaign
+from orchestrator.study.study import load_campaign
 from orchestrator.submit import submit
 
 PATH = "sft.mixture.alpha.science"

@@ -13,8 +13,8 @@ from orchestrator.arms import arm_key
 from orchestrator.errors import StudyError
 from orchestrator.identity import stage_identity
 from orchestrator.plan import Plan, Planner, Wanted, make_plan
-from orchestrator.schema import load_scale
-from orchestrator.study import Study
+from orchestrator.study.documents import load_scale
+from orchestrator.study.study import Study
 
 Write = Callable[..., Study]
 Planned = Callable[..., Plan]

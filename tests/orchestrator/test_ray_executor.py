@@ -17,7 +17,7 @@ from orchestrator.ray_executor import RayExecutor
 from orchestrator.ray_slot import Slot
 from orchestrator.search import Observed, propose, propose_from
 from orchestrator.states import AttemptState
-from orchestrator.study import Search
+from orchestrator.study.study import Search
 from orchestrator.submit import submit
 from tests.support.toy import executions, toy_execute, toy_plan, toy_settings
 

@@ -4,9 +4,9 @@ from functools import partial
 
 import pytest
 
-from orchestrator.catalogue import catalogue_of
 from orchestrator.ledger import read
 from orchestrator.plan import make_plan
+from orchestrator.study.catalogue import catalogue_of
 from orchestrator.study_record import Records
 from orchestrator.submit import submit
 from tests.orchestrator.conftest import SEARCH

@@ -14,8 +14,8 @@ from orchestrator import trial_config
 from orchestrator.errors import StudyError
 from orchestrator.factors import factors
 from orchestrator.plan import Plan, make_plan
-from orchestrator.strict_yaml import parse
-from orchestrator.study import Study, load_study
+from orchestrator.study.strict_yaml import parse
+from orchestrator.study.study import Study, load_study
 from orchestrator.trial_config import resolve
 
 Write = Callable[..., Study]

@@ -24,7 +24,7 @@ from orchestrator.ledger import tables as t
 from orchestrator.plan import Plan, make_plan
 from orchestrator.ray_executor import RayExecutor
 from orchestrator.settings import Settings
-from orchestrator.study import load_study
+from orchestrator.study.study import load_study
 from orchestrator.submit import submit
 
 STUDY = """

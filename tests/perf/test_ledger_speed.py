@@ -13,7 +13,7 @@ from orchestrator.ledger.write import apply
 from orchestrator.plan import make_plan
 from orchestrator.snapshot import Claim, MoveStage
 from orchestrator.states import StageState
-from orchestrator.study import load_study
+from orchestrator.study.study import load_study
 from tests.perf.test_driver_speed import figures
 
 pytestmark = pytest.mark.perf

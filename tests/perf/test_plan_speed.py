@@ -6,7 +6,7 @@ import time
 import pytest
 
 from orchestrator.plan import make_plan
-from orchestrator.study import load_study
+from orchestrator.study.study import load_study
 
 pytestmark = pytest.mark.perf
 

@@ -4,8 +4,8 @@ import pytest
 
 from model.evaluation.averages import averages
 from model.evaluation.benchmarks.registry import BENCHMARKS, SUITES
-from orchestrator import library
-from orchestrator.schema import load_published
+from orchestrator.study import library
+from orchestrator.study.documents import load_published
 
 SPLITTING = ("resolution-and-tokens", "grid-configuration", "indicator-and-overview")
 CATEGORIES = {each.category for each in BENCHMARKS.values()}

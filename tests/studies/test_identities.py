@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import library
 from orchestrator.campaign import references
 from orchestrator.plan import make_plan
-from orchestrator.study import load_study
+from orchestrator.study import library
+from orchestrator.study.study import load_study
 
 RECORDED = Path(__file__).with_name("identities.json")
 SCALES = ("tiny", "mm1.5-3b")

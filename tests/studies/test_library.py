@@ -8,12 +8,12 @@ import torch
 from model.config.stages import PRESETS
 from model.data.mixture import shares
 from model.network.mm15 import MM15
-from orchestrator import library
 from orchestrator.arms import designed_arms
 from orchestrator.campaign import in_order, references
 from orchestrator.plan import Plan, make_plan
-from orchestrator.schema import Published, load_published, load_recipe, load_scale
-from orchestrator.study import Study, load_campaign, load_study
+from orchestrator.study import library
+from orchestrator.study.documents import Published, load_published, load_recipe, load_scale
+from orchestrator.study.study import Study, load_campaign, load_study
 from orchestrator.trial_config import resolve
 
 STUDIES = list(library.names("study"))

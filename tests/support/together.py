@@ -13,8 +13,8 @@ import pytest
 
 from orchestrator import artifacts
 from orchestrator.plan import Plan, make_plan
-from orchestrator.schema import load_scale
-from orchestrator.study import load_study
+from orchestrator.study.documents import load_scale
+from orchestrator.study.study import load_study
 
 WAIT_S = 600.0
 STEPS = 24

@@ -25,10 +25,10 @@ from orchestrator.errors import Diverged, Stopped
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
 from orchestrator.plan import Plan, Stage, Trial
-from orchestrator.schema import read as read_document
 from orchestrator.settings import Settings
-from orchestrator.strict_yaml import Document
-from orchestrator.study import Study
+from orchestrator.study.documents import read as read_document
+from orchestrator.study.strict_yaml import Document
+from orchestrator.study.study import Study
 
 PATH = "sft.mixture.alpha.science"
 GATE = "gate"

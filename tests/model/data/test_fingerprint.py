@@ -43,7 +43,7 @@ def test_a_catalogue_may_name_data_that_the_workbench_lacks():
 
 
 def test_fingerprint_and_taxonomy_need_neither_torch_nor_pillow():
-    code = ("import sys, model.data.fingerprint, model.data.taxonomy;"
+    code = ("import sys, model.data.fingerprint, model.config.taxonomy;"
             "print(sorted({'torch', 'transformers', 'PIL', 'numpy'} & set(sys.modules)))")
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
     assert found.stdout.strip() == "[]"

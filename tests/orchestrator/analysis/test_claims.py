@@ -2,7 +2,7 @@ import pytest
 
 from orchestrator.analysis import claims, statistics
 from orchestrator.analysis.claims import Claim
-from orchestrator.schema import PublishedClaim
+from orchestrator.study.documents import PublishedClaim
 
 NOISE = {"low": [0.1, -0.1, 0.0], "mid": [-0.1, 0.0, 0.1], "high": [0.0, 0.1, -0.1]}
 

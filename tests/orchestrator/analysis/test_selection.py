@@ -2,7 +2,7 @@ import pytest
 
 from orchestrator.analysis import selection
 from orchestrator.analysis.selection import Candidate, Measured, Rule
-from orchestrator.constraint import parse_constraint
+from orchestrator.study.constraint import parse_constraint
 
 ALPHA = "sft.mixture.alpha.science"
 ARMS = [Candidate(key=key, name=f"alpha {key}", levels={ALPHA: float(key)}) for key in ("0", "0.1", "0.5")]

@@ -18,7 +18,7 @@ from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.plan import make_plan
 from orchestrator.results import study_results
-from orchestrator.study import load_study
+from orchestrator.study.study import load_study
 from orchestrator.submit import submit
 from tests.support.toy import toy_settings
 

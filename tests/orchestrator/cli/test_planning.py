@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from orchestrator.study import Study
+from orchestrator.study.study import Study
 
 Ablate = Callable[..., Result]
 

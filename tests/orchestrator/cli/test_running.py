@@ -17,7 +17,7 @@ from orchestrator.attempt import Work, run_attempt
 from orchestrator.cli import running
 from orchestrator.errors import LostLease
 from orchestrator.executor import InlineExecutor
-from orchestrator.study import Study
+from orchestrator.study.study import Study
 
 Ablate = Callable[..., Result]
 

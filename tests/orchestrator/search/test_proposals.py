@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from orchestrator import search
 from orchestrator.search import Observed, space
-from orchestrator.study import Search, Study
+from orchestrator.study.study import Search, Study
 
 ALPHA = "sft.mixture.alpha.science"
 WEIGHTS = "sft.mixture.weights"
@@ -149,7 +149,7 @@ def test_observe_reads_objectives_and_constraints_from_the_study():
 
 
 def test_proposal_by_tpe_imports_no_torch():
-    program = ("import sys, json; from orchestrator import search; from orchestrator.study import Search; "
+    program = ("import sys, json; from orchestrator import search; from orchestrator.study.study import Search; "
                f"spec = Search.model_validate_json('{json.dumps({'trials': 2, 'parameters': ONE})}'); "
                "history = [search.Observed(levels={'" + ALPHA + "': 0.1 * i}, values=(i,)) for i in range(1, 9)]; "
                "assert search.propose(spec, history, seed=0); print('torch' in sys.modules)")

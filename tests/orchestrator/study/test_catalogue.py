@@ -8,9 +8,9 @@ import pytest
 from model.config.stages import DataConfig
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.local_copies.fingerprint import copy_fingerprint
-from orchestrator.catalogue import DataSets, load_catalogue, no_catalogue
 from orchestrator.errors import StudyError
 from orchestrator.settings import Settings
+from orchestrator.study.catalogue import DataSets, load_catalogue, no_catalogue
 from tests.support import copies, corpora
 
 TEXT = """
@@ -164,7 +164,7 @@ def test_a_wrong_copy_is_named_with_its_line(tmp_path, line, message):
 
 
 def test_the_example_of_the_documentation_is_one(tmp_path):
-    document = (Path(__file__).parents[2] / "studies" / "README.md").read_text(encoding="utf-8")
+    document = (Path(__file__).parents[3] / "studies" / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```yaml\n(.*?)```", document, re.DOTALL)
     catalogue, benchmarks = [block for block in blocks if block.startswith(("kind: catalogue", "benchmarks:"))]
     (tmp_path / "catalogue.yaml").write_text(catalogue + benchmarks)

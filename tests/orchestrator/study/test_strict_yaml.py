@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import StudyError
-from orchestrator.strict_yaml import MAX_BYTES, dump, load, parse
+from orchestrator.study.strict_yaml import MAX_BYTES, dump, load, parse
 
 BOMB = "a: &a [1, 1]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(9))
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from model.config.fields import did_you_mean
 from orchestrator.errors import StudyError
-from orchestrator.strict_yaml import Document, load
+from orchestrator.study.strict_yaml import Document, load
 
-ROOT = Path(__file__).resolve().parent.parent / "studies"
+ROOT = Path(__file__).resolve().parents[2] / "studies"
 _FOLDERS = {"recipe": "recipes", "scale": "scales", "published": "published", "campaign": "campaigns"}
 _NOT_STUDIES = {*_FOLDERS.values(), "results"}
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.constraint import parse_constraint
 from orchestrator.errors import StudyError
-from orchestrator.study import Study, load_campaign, load_study
+from orchestrator.study.constraint import parse_constraint
+from orchestrator.study.study import Study, load_campaign, load_study
 
 Write = Callable[..., Study]
 VARY = "vary: {sft.mixture.alpha.science: [0, 0.1, 0.5]}"

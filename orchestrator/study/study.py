@@ -15,9 +15,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from model.config.fields import did_you_mean
-from orchestrator import library
-from orchestrator.constraint import Constraint, parse_constraint
-from orchestrator.schema import ArmName, Changes, Kind, Name, Part, Text, read
+from orchestrator.study import library
+from orchestrator.study.constraint import Constraint, parse_constraint
+from orchestrator.study.documents import ArmName, Changes, Kind, Name, Part, Text, read
 
 MAX_TRIALS = 10_000
 """Arms x seeds of one study; more is a typing error or a search."""

@@ -24,7 +24,7 @@ from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.local_copies.fingerprint import copy_fingerprint
 from orchestrator.errors import StudyError
 from orchestrator.settings import Settings
-from orchestrator.strict_yaml import Document, Location, load
+from orchestrator.study.strict_yaml import Document, Location, load
 
 LoadCatalogue = Callable[[], CatalogueConfig | None]
 """Reads the catalogue when a study needs it."""

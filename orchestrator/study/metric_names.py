@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from model.config.fields import did_you_mean
 from model.evaluation.averages import MMBASE
 from model.evaluation.benchmarks.registry import BENCHMARKS
-from orchestrator.constraint import parse_constraint
 from orchestrator.cost import TOKENS
-from orchestrator.strict_yaml import Location
-from orchestrator.study import Study
+from orchestrator.study.constraint import parse_constraint
+from orchestrator.study.strict_yaml import Location
+from orchestrator.study.study import Study
 
 CATEGORIES = (*MMBASE, "refer_ground", "multi_image", "text_only", "in_context")
 COSTS = (TOKENS,)

@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError
 
 from model.config.fields import did_you_mean
-from orchestrator import library
 from orchestrator.errors import StudyError
-from orchestrator.strict_yaml import Document, Location
+from orchestrator.study import library
+from orchestrator.study.strict_yaml import Document, Location
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 START = r"^(noise|(packaged|operator):[a-z0-9][a-z0-9._-]{0,62})$"

@@ -121,7 +121,7 @@ def with_a_hub(lab, monkeypatch):
 
 def command(*words):
     return subprocess.run([Path(sys.executable).parent / "ablate", *words, "--json"], capture_output=True, text=True,
-                          cwd=Path(__file__).parents[2])
+                          cwd=Path(__file__).parents[3])
 
 
 def test_the_command_itself_runs_it_on_ray_from_json_parquet_tar_and_hub(with_a_hub):

@@ -1,0 +1,1 @@
+"""Documents: study, recipe, scale, campaign and catalogue, from YAML to checked values."""
