@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from orchestrator.analysis.scores import TrialScores
 from orchestrator.ledger.rows import StageRow, StudyRow, TrialRow
-from orchestrator.sharing import Shared, saving
+from orchestrator.plan.sharing import Shared, saving
 
 IMPORT = "import"
 

@@ -32,7 +32,7 @@ from orchestrator.artifacts import LOG, PROGRESS, RESULT, SYSTEM
 from orchestrator.artifacts.mirror import Mirror, SharedFolder, mirror_of
 from orchestrator.errors import Diverged, LostWorker, NoResources, Stopped, WorkerFailed
 from orchestrator.failpoints import arm, failpoint
-from orchestrator.identity import stage_identity
+from orchestrator.plan.identity import stage_identity
 from orchestrator.settings import redact
 from orchestrator.snapshot import Outcome
 from orchestrator.states import LIVE_ATTEMPTS, AttemptState

@@ -12,11 +12,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from orchestrator.cost import TRAINED, published_bytes
-from orchestrator.estimate import Estimate, Work, time_left
 from orchestrator.ledger.known import spent_sums, submitted
 from orchestrator.ledger.reach import Engine
-from orchestrator.plan import Plan, Stage
+from orchestrator.plan.cost import TRAINED, published_bytes
+from orchestrator.plan.estimate import Estimate, Work, time_left
+from orchestrator.plan.plan import Plan, Stage
 from orchestrator.study.documents import Resources
 from orchestrator.study.study import Budget
 

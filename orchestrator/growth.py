@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.analysis import selection, table
-from orchestrator.arms import Arm
 from orchestrator.errors import StudyError
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import TrialRow
-from orchestrator.plan import Plan, Wanted
+from orchestrator.plan.arms import Arm
+from orchestrator.plan.plan import Plan, Wanted
 from orchestrator.results import rule_of
 from orchestrator.search import Observed, needs_torch, propose, propose_from
 from orchestrator.settings import Settings

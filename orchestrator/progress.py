@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator import wording
-from orchestrator.estimate import Estimate, Work, time_left
 from orchestrator.ledger.known import LiveStage, StageSum, live_stages, stage_sums
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import StudyRow
+from orchestrator.plan.estimate import Estimate, Work, time_left
 from orchestrator.states import LIVE_STAGES, TERMINAL_STAGES, TERMINAL_STUDIES, StageState
 
 

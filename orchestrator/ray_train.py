@@ -30,8 +30,8 @@ from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 from orchestrator.artifacts import RESULT
 from orchestrator.attempt import Order, Report, ShouldStop, Work, guarded, logged, run_attempt, watched, write_record
 from orchestrator.errors import WorkerFailed
+from orchestrator.plan.sharing import TRAINING
 from orchestrator.ray_slot import REPORTS
-from orchestrator.sharing import TRAINING
 from orchestrator.states import AttemptState
 
 FOLDER = "workers"

@@ -19,8 +19,8 @@ from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.stored_answers import ITEMS, read, rescored
 from orchestrator.analysis.scores import judge_of, metrics_of, suite_of
 from orchestrator.artifacts import Artifacts
-from orchestrator.identity import VERSIONS
 from orchestrator.ledger.rows import ScoreRow, StageRow, TrialRow
+from orchestrator.plan.identity import VERSIONS
 
 TOLERANCE = 1e-9
 

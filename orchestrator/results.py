@@ -46,14 +46,14 @@ from orchestrator.analysis.scores import TrialScores
 from orchestrator.analysis.selection import Candidate, Rule, Verdict
 from orchestrator.analysis.supplied import Supplied, supplied
 from orchestrator.analysis.table import ArmResult
-from orchestrator.arms import Arm, baseline_of
 from orchestrator.budget import Spent, resources_of, spent
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read, rows
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import ArmRow, StageRow, StudyRow, TrialRow
 from orchestrator.lmms import Outside, beside
-from orchestrator.sharing import TRAINING
+from orchestrator.plan.arms import Arm, baseline_of
+from orchestrator.plan.sharing import TRAINING
 from orchestrator.states import TrialState
 from orchestrator.study.documents import Published, load_published
 from orchestrator.study.study import Study

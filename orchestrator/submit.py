@@ -12,7 +12,7 @@ from orchestrator.failpoints import failpoint
 from orchestrator.ledger.engine import retrying, transaction
 from orchestrator.ledger.enter import enter_study, enter_workers, known_versions, make_newest, renew_prose
 from orchestrator.ledger.reach import Engine
-from orchestrator.plan import Plan
+from orchestrator.plan.plan import Plan
 
 _SHOWN = 12
 """Differences that a message lists."""

@@ -26,7 +26,7 @@ from model.training.stage import train_stage
 from orchestrator.attempt import Order, Report, ShouldStop, StageFunction, Work, run_attempt
 from orchestrator.environment import environment
 from orchestrator.errors import Diverged, LostWorker, NoResources, Stopped
-from orchestrator.identity import CONFIGS
+from orchestrator.plan.identity import CONFIGS
 
 
 def execute(order: Order, report: Report = lambda _: None, should_stop: ShouldStop = lambda: False) -> dict[str, Any]:

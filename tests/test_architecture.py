@@ -80,7 +80,7 @@ DASHBOARD_MAY = (
     "orchestrator.ledger", "orchestrator.analysis", "orchestrator.results", "orchestrator.progress",
     "orchestrator.actions", "orchestrator.settings", "orchestrator.study.study", "orchestrator.study.library",
     "orchestrator.study.documents", "orchestrator.errors", "orchestrator.states", "orchestrator.study.metric_names",
-    "orchestrator.plan", "orchestrator.stages", "orchestrator.cost", "orchestrator.estimate",
+    "orchestrator.plan.plan", "orchestrator.plan.stages", "orchestrator.plan.cost", "orchestrator.plan.estimate",
     "orchestrator.wording",
 )
 INSIDE = {"orchestrator.worker", "orchestrator.ray_train"}  # imported in worker processes alone

@@ -13,8 +13,8 @@ from typing import Any
 
 from model.evaluation.averages import DAGGER, averages
 from model.evaluation.benchmarks.registry import BENCHMARKS
-from orchestrator.cost import TOKENS as TOKENS
 from orchestrator.ledger.rows import ScoreRow, TrialRow
+from orchestrator.plan.cost import TOKENS as TOKENS
 from orchestrator.states import TrialState
 
 AGGREGATES = ("mmbase", "overall")

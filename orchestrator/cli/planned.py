@@ -6,7 +6,7 @@ from functools import partial
 
 from orchestrator.campaign import for_plan, references, selections
 from orchestrator.cli.store import existing_ledger
-from orchestrator.plan import Plan, make_plan
+from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.settings import Settings
 from orchestrator.study.catalogue import catalogue_of
 from orchestrator.study.study import Study, load_study

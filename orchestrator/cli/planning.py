@@ -16,12 +16,12 @@ from orchestrator.cli.planned import planned
 from orchestrator.cli.preview import Preview, document, preview
 from orchestrator.cli.store import existing_ledger
 from orchestrator.cli.tables import limit_name
-from orchestrator.factors import Factor
-from orchestrator.factors import factors as all_factors
-from orchestrator.plan import Plan
+from orchestrator.plan.factors import Factor
+from orchestrator.plan.factors import factors as all_factors
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.trial_config import resolve
 from orchestrator.settings import Settings
 from orchestrator.study.study import Budget
-from orchestrator.trial_config import resolve
 
 
 @click.command(epilog=json_document("""

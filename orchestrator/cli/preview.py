@@ -8,14 +8,14 @@ from typing import Any
 
 from orchestrator.accounts import IMPORT
 from orchestrator.budget import Expected, expected
-from orchestrator.cost import TOKENS, known_before
-from orchestrator.estimate import Estimate, Work, time_left
 from orchestrator.ledger import read
 from orchestrator.ledger.known import flops_per_s, stage_states
 from orchestrator.ledger.reach import Engine
-from orchestrator.plan import Plan, Trial
-from orchestrator.sharing import Saving, Shared, saving
-from orchestrator.stages import Stage
+from orchestrator.plan.cost import TOKENS, known_before
+from orchestrator.plan.estimate import Estimate, Work, time_left
+from orchestrator.plan.plan import Plan, Trial
+from orchestrator.plan.sharing import Saving, Shared, saving
+from orchestrator.plan.stages import Stage
 from orchestrator.states import StageState
 from orchestrator.study.documents import Resources, load_scale
 

@@ -29,7 +29,7 @@ from orchestrator.ledger import read
 from orchestrator.ledger.known import keep_estimate
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import StudyRow
-from orchestrator.plan import Plan
+from orchestrator.plan.plan import Plan
 from orchestrator.progress import progress
 from orchestrator.ray_nodes import misfit, nodes_of
 from orchestrator.results import report_path, study_results

@@ -19,7 +19,7 @@ from orchestrator.ledger import tables as t
 from orchestrator.ledger.lease import ring
 from orchestrator.ledger.record import Record, dump
 from orchestrator.ledger.tables import now_s
-from orchestrator.plan import Arm, Plan, Trial
+from orchestrator.plan.plan import Arm, Plan, Trial
 from orchestrator.states import LIVE_STAGES, REOPENED, StageState, StudyState, TrialState
 
 _GIVEN_UP = (StageState.FAILED, StageState.SKIPPED, StageState.CANCELLED)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from model.config.fields import did_you_mean
 from model.evaluation.averages import MMBASE
 from model.evaluation.benchmarks.registry import BENCHMARKS
-from orchestrator.cost import TOKENS
+from orchestrator.plan.cost import TOKENS
 from orchestrator.study.constraint import parse_constraint
 from orchestrator.study.strict_yaml import Location
 from orchestrator.study.study import Study

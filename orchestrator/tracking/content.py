@@ -22,8 +22,8 @@ from model.data.mixture import shares
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.analysis.scores import metrics_of, suite_of
 from orchestrator.artifacts import PROGRESS, SYSTEM, Artifacts
-from orchestrator.identity import CONFIGS
 from orchestrator.ledger.rows import ScoreRow
+from orchestrator.plan.identity import CONFIGS
 
 STAGES = "stages"
 """The MLflow experiment of all attempts."""

@@ -15,7 +15,7 @@ from orchestrator.failpoints import arm
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.reach import Engine, reach
 from orchestrator.ledger.verify import verify
-from orchestrator.plan import Plan, make_plan
+from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.settings import Settings
 from orchestrator.study.study import load_study
 from orchestrator.submit import submit

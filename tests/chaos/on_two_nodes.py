@@ -20,7 +20,7 @@ from orchestrator.driver import DriverView, drive
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.verify import verify
-from orchestrator.plan import make_plan
+from orchestrator.plan.plan import make_plan
 from orchestrator.settings import Settings
 from orchestrator.study.study import load_study
 from orchestrator.submit import submit

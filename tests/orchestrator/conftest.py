@@ -10,7 +10,7 @@ from model.manifest import publish
 from orchestrator import artifacts
 from orchestrator.ledger import open_ledger
 from orchestrator.ledger.reach import Engine
-from orchestrator.plan import Plan, make_plan
+from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.settings import Settings
 from orchestrator.study.study import Study, load_study
 from tests.support.ledgers import engine, fresh_ledger, ledger_url, postgres, postgres_url, sqlite_url  # noqa: F401 (fixtures)

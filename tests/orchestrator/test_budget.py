@@ -19,7 +19,7 @@ from orchestrator.ledger import read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.known import keep_estimate
-from orchestrator.plan import Planner
+from orchestrator.plan.plan import Planner
 from orchestrator.results import study_results
 from orchestrator.study.documents import Resources
 from orchestrator.study.study import Budget

@@ -8,7 +8,7 @@ from orchestrator.driver import drive
 from orchestrator.errors import StudyError
 from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import read
-from orchestrator.plan import make_plan
+from orchestrator.plan.plan import make_plan
 from orchestrator.study.study import load_campaign
 from orchestrator.submit import submit
 

@@ -8,7 +8,6 @@ import pytest
 
 from model.evaluation.benchmarks.registry import SUITES
 from orchestrator import growth
-from orchestrator.cost import known_before
 from orchestrator.driver import Exit, drive
 from orchestrator.errors import StudyError
 from orchestrator.executor import InlineExecutor
@@ -17,6 +16,7 @@ from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.verify import verify
+from orchestrator.plan.cost import known_before
 from orchestrator.results import study_results
 from orchestrator.submit import submit
 from tests.orchestrator.conftest import SEARCH

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from orchestrator.ledger import read
-from orchestrator.plan import make_plan
+from orchestrator.plan.plan import make_plan
 from orchestrator.study.catalogue import catalogue_of
 from orchestrator.study_record import Records
 from orchestrator.submit import submit

@@ -16,7 +16,7 @@ from model.evaluation.benchmarks.registry import SUITES
 from model.evaluation.local_copies.fingerprint import copy_fingerprint
 from model.training import loop
 from orchestrator import worker
-from orchestrator.identity import stage_identity
+from orchestrator.plan.identity import stage_identity
 from tests.support import copies
 
 IMAGES = ImageConfig(mode="single", tile=64, tokens=16)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from orchestrator.plan import make_plan
+from orchestrator.plan.plan import make_plan
 from orchestrator.study.study import load_study
 
 pytestmark = pytest.mark.perf

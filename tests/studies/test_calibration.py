@@ -13,8 +13,8 @@ from model.evaluation.benchmarks.registry import SUITES
 from model.evaluation.stage import evaluate_stage
 from model.training.stage import train_stage
 from orchestrator.artifacts import start_folder
+from orchestrator.plan.trial_config import resolve
 from orchestrator.study.study import load_study
-from orchestrator.trial_config import resolve
 
 pytestmark = [pytest.mark.calibration, pytest.mark.timeout(3600)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.campaign import references
-from orchestrator.plan import make_plan
+from orchestrator.plan.plan import make_plan
 from orchestrator.study import library
 from orchestrator.study.study import load_study
 

@@ -17,9 +17,9 @@ from typing import Any
 from sqlalchemy import Engine
 
 from model.evaluation.benchmarks.registry import BENCHMARKS
-from orchestrator.arms import arm_key, level_text
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
+from orchestrator.plan.arms import arm_key, level_text
 
 TEN = ("scene-qa", "scene-probe", "form-fields", "chart-values", "science-names", "science-choice", "drawn-sums", "box-name", "name-box",
        "sums-text")

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from orchestrator import artifacts
-from orchestrator.plan import Plan, make_plan
+from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.study.documents import load_scale
 from orchestrator.study.study import load_study
 
@@ -42,7 +42,7 @@ def plan_of(folder: Path, *, workers: int) -> Plan:
     changed = {"train": train, "evaluate": {**scale.evaluate, "num_items": 8},
                "resources": scale.resources.model_copy(update={"workers": workers})}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orchestrator.plan.load_scale", lambda _: scale.model_copy(update=changed))
+        patch.setattr("orchestrator.plan.plan.load_scale", lambda _: scale.model_copy(update=changed))
         return make_plan(load_study(folder / "together.yaml"), "tiny")
 
 

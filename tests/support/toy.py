@@ -19,12 +19,12 @@ from typing import Any
 from pydantic import SecretStr
 
 from model import manifest
-from orchestrator.arms import Arm, named_arm
 from orchestrator.attempt import Order, Report, ShouldStop, Work, run_attempt
 from orchestrator.errors import Diverged, Stopped
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
-from orchestrator.plan import Plan, Stage, Trial
+from orchestrator.plan.arms import Arm, named_arm
+from orchestrator.plan.plan import Plan, Stage, Trial
 from orchestrator.settings import Settings
 from orchestrator.study.documents import read as read_document
 from orchestrator.study.strict_yaml import Document

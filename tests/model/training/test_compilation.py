@@ -13,7 +13,7 @@ from model.network.mm15 import MM15
 from model.training.compilation import prepare
 from model.training.gradients import gradients
 from model.training.parallel import World
-from orchestrator.identity import canonical
+from orchestrator.plan.identity import canonical
 from tests.support.gloo import CONFIG, DENSE, MOE
 
 ALONE = World(torch.device("cpu"))

@@ -5,8 +5,8 @@ import pytest
 from rich.console import Console
 
 from orchestrator.cli.live import Reporter, line
-from orchestrator.estimate import Estimate
 from orchestrator.ledger.rows import StudyRow
+from orchestrator.plan.estimate import Estimate
 from orchestrator.progress import Progress, RunningStage
 
 ROW = StudyRow(study_id="s", name="quickstart", scale="tiny", version=1, state="RUNNING", reason="", spec_hash="", spec={},

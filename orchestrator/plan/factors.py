@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from model.config.fields import to_plain
 from model.config.stages import DataConfig, EvaluateConfig, ImageConfig, ModelConfig
-from orchestrator.trial_config import STAGES
+from orchestrator.plan.trial_config import STAGES
 
 
 @dataclass(frozen=True, slots=True)

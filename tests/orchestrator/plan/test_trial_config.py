@@ -9,14 +9,14 @@ from model.config.architecture import PRESETS, read_shapes
 from model.config.fields import to_plain
 from model.manifest import identity, publish
 from model.training.lr_rule import rate_of
-from orchestrator import plan as plan_module
-from orchestrator import trial_config
 from orchestrator.errors import StudyError
-from orchestrator.factors import factors
-from orchestrator.plan import Plan, make_plan
+from orchestrator.plan import plan as plan_module
+from orchestrator.plan import trial_config
+from orchestrator.plan.factors import factors
+from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.plan.trial_config import resolve
 from orchestrator.study.strict_yaml import parse
 from orchestrator.study.study import Study, load_study
-from orchestrator.trial_config import resolve
 
 Write = Callable[..., Study]
 Planned = Callable[..., Plan]

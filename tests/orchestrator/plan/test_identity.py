@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from model.config import stages as model_config
 from model.config.fields import FieldError, build, to_plain
 from model.config.stages import PRESETS, DataConfig, ImageConfig, PretrainConfig, SftConfig
-from orchestrator import identity as identity_module
-from orchestrator.identity import canonical, digest, digest_but, stage_identity
+from orchestrator.plan import identity as identity_module
+from orchestrator.plan.identity import canonical, digest, digest_but, stage_identity
 
 ALPHA = st.floats(0, 10, allow_nan=False) | st.integers(0, 10)
 

@@ -19,11 +19,11 @@ from model.config.stages import EvaluateConfig
 from model.data.mixture import shares
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.artifacts import OPERATOR, PACKAGED, start_folder
-from orchestrator.cost import evaluation_flops, num_items, training_flops, training_memory
 from orchestrator.errors import StudyError
-from orchestrator.identity import VERSIONS, canonical, digest_but, identity
+from orchestrator.plan.cost import evaluation_flops, num_items, training_flops, training_memory
+from orchestrator.plan.identity import VERSIONS, canonical, digest_but, identity
+from orchestrator.plan.trial_config import STAGES, TrialConfig
 from orchestrator.study.catalogue import DataSets
-from orchestrator.trial_config import STAGES, TrialConfig
 
 
 @dataclass(frozen=True, slots=True)

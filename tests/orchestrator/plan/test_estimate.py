@@ -1,6 +1,6 @@
 import pytest
 
-from orchestrator.estimate import Work, time_left
+from orchestrator.plan.estimate import Work, time_left
 
 
 def left(works: list[Work], *, slots: int = 1, measured: dict[str, float] | None = None) -> tuple[float, bool]:

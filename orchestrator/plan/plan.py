@@ -19,16 +19,16 @@ from typing import Any
 
 from model.config.fields import did_you_mean
 from model.data.mixture import shares
-from orchestrator.arms import Arm, baseline_of, designed_arms, named_arm, probes
-from orchestrator.cost import published_bytes
-from orchestrator.layers import Selections
-from orchestrator.stages import Stage, StageBuilder, plain_of
+from orchestrator.plan.arms import Arm, baseline_of, designed_arms, named_arm, probes
+from orchestrator.plan.cost import published_bytes
+from orchestrator.plan.layers import Selections
+from orchestrator.plan.stages import Stage, StageBuilder, plain_of
+from orchestrator.plan.trial_config import STAGES, Resolver, TrialConfig
 from orchestrator.study import library
 from orchestrator.study.catalogue import DataSets, LoadCatalogue, no_catalogue
 from orchestrator.study.documents import Recipe, load_recipe, load_scale
 from orchestrator.study.metric_names import withheld_notes
 from orchestrator.study.study import Study
-from orchestrator.trial_config import STAGES, Resolver, TrialConfig
 
 _PROSE = ("question", "source", "note", "about", "resources", "budget", "predictions")
 Verdicts = Mapping[str, Mapping[str, str]]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.sharing import Shared, saving
+from orchestrator.plan.sharing import Shared, saving
 
 SHARED = st.builds(Shared, kind=st.sampled_from(["sft", "evaluate"]), uses=st.integers(1, 9), is_known=st.booleans(),
                    seconds=st.floats(0, 1e6))

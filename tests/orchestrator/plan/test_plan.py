@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from model.evaluation.benchmarks.registry import SUITES
 from model.manifest import identity as content_of
 from model.manifest import publish
-from orchestrator.arms import arm_key
 from orchestrator.errors import StudyError
-from orchestrator.identity import stage_identity
-from orchestrator.plan import Plan, Planner, Wanted, make_plan
+from orchestrator.plan.arms import arm_key
+from orchestrator.plan.identity import stage_identity
+from orchestrator.plan.plan import Plan, Planner, Wanted, make_plan
 from orchestrator.study.documents import load_scale
 from orchestrator.study.study import Study
 
@@ -114,7 +114,7 @@ def test_every_id_is_what_the_worker_computes_from_the_spec(planned: Planned) ->
 def test_the_number_of_workers_is_not_part_of_any_id(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
     alone, scale = planned(), load_scale("tiny")
     crowded = scale.model_copy(update={"resources": scale.resources.model_copy(update={"workers": 4})})
-    monkeypatch.setattr("orchestrator.plan.load_scale", lambda _: crowded)
+    monkeypatch.setattr("orchestrator.plan.plan.load_scale", lambda _: crowded)
     together = planned()
     assert list(together.stages) == list(alone.stages)
     assert (alone.workers, together.workers) == (1, 4)
