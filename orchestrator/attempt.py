@@ -33,8 +33,8 @@ from orchestrator.artifacts.mirror import Mirror, SharedFolder, mirror_of
 from orchestrator.errors import Diverged, LostWorker, NoResources, Stopped, WorkerFailed
 from orchestrator.failpoints import arm, failpoint
 from orchestrator.plan.identity import stage_identity
+from orchestrator.scheduler.snapshot import Outcome
 from orchestrator.settings import redact
-from orchestrator.snapshot import Outcome
 from orchestrator.states import LIVE_ATTEMPTS, AttemptState
 from orchestrator.system_metrics import sampled
 

@@ -20,8 +20,8 @@ from orchestrator.artifacts import LOG
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.attempt import Order, harvest, lost
 from orchestrator.executor import Executor
+from orchestrator.scheduler.snapshot import AttemptView, Claim, Outcome, Stop
 from orchestrator.settings import Settings
-from orchestrator.snapshot import AttemptView, Claim, Outcome, Stop
 from orchestrator.states import AttemptState
 
 MakeExecutor = Callable[[Settings], Executor]

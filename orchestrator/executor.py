@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.attempt import Order, Report, ShouldStop, lost, outcome_of
-from orchestrator.snapshot import Outcome
+from orchestrator.scheduler.snapshot import Outcome
 
 Execute = Callable[[Order, Report, ShouldStop], dict[str, Any]]
 """Carry out an order and return its record; `worker.execute` is the real one."""

@@ -24,7 +24,6 @@ from typing import Any
 
 from orchestrator import budget
 from orchestrator.crew import Crew, MakeExecutor
-from orchestrator.decide import decided
 from orchestrator.errors import LedgerAway, LostLease, StaleWrite, StudyError
 from orchestrator.failpoints import failpoint
 from orchestrator.growth import Growth, Step
@@ -35,8 +34,9 @@ from orchestrator.ledger.known import submitted
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.write import adopt, apply, note_attempts
 from orchestrator.process import is_surely_dead, whoami
+from orchestrator.scheduler.decide import decided
+from orchestrator.scheduler.snapshot import Action, Claim, Finish, MoveStudy, Observed, Outcome, Propose, Snapshot, Stop
 from orchestrator.settings import Settings
-from orchestrator.snapshot import Action, Claim, Finish, MoveStudy, Observed, Outcome, Propose, Snapshot, Stop
 from orchestrator.states import LIVE_STUDIES, TERMINAL_STUDIES, AttemptState, StudyState
 
 WAIT_S = 0.5

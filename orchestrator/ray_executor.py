@@ -30,8 +30,8 @@ from orchestrator.attempt import Order, lost, outcome_of
 from orchestrator.executor import Execute
 from orchestrator.ray_cluster import connect, leaving_nodes, remove_orphans
 from orchestrator.ray_slot import CONTROL, group_actor, slot_actor
+from orchestrator.scheduler.snapshot import Outcome
 from orchestrator.settings import Settings
-from orchestrator.snapshot import Outcome
 from orchestrator.states import AttemptState
 
 PROGRESS_EVERY_S = 0.5

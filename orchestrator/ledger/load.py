@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, or_, select
 
 from orchestrator.ledger import tables as t
-from orchestrator.snapshot import AttemptView, PastAttempt, Snapshot, StageView, StudyView, TrialId, TrialView
+from orchestrator.scheduler.snapshot import AttemptView, PastAttempt, Snapshot, StageView, StudyView, TrialId, TrialView
 from orchestrator.states import (
     LIVE_ATTEMPTS,
     TERMINAL_STAGES,

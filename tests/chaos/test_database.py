@@ -18,7 +18,7 @@ from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import fenced, retrying, transaction
 from orchestrator.ledger.verify import verify
 from orchestrator.ledger.write import apply
-from orchestrator.snapshot import Claim, MoveStage
+from orchestrator.scheduler.snapshot import Claim, MoveStage
 from orchestrator.states import StageState
 from orchestrator.submit import submit
 from tests.support.toy import executions, table, toy_execute, toy_plan, toy_settings

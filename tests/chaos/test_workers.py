@@ -10,9 +10,9 @@ from orchestrator import crew as crew_module
 from orchestrator import ray_executor
 from orchestrator.attempt import failure_of, outcome_of, run_attempt
 from orchestrator.crew import Crew
-from orchestrator.decide import decide
 from orchestrator.errors import NoResources
-from orchestrator.snapshot import (
+from orchestrator.scheduler.decide import decide
+from orchestrator.scheduler.snapshot import (
     AttemptView,
     Claim,
     Finish,

@@ -13,7 +13,7 @@ from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import fenced, transaction
 from orchestrator.ledger.lease import acquire
 from orchestrator.ledger.write import adopt, apply, note_attempts
-from orchestrator.snapshot import Claim, Finish, MoveStage, MoveStudy, Outcome, Start
+from orchestrator.scheduler.snapshot import Claim, Finish, MoveStage, MoveStudy, Outcome, Start
 from orchestrator.states import AttemptState, StageState, StudyState
 from orchestrator.submit import submit
 from tests.support.toy import toy_plan

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.decide import decide, is_finite, retry_delay_s
-from orchestrator.snapshot import (
+from orchestrator.scheduler.decide import decide, is_finite, retry_delay_s
+from orchestrator.scheduler.snapshot import (
     AttemptView,
     Claim,
     Finish,

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from orchestrator.snapshot_index import Index
+from orchestrator.scheduler.index import Index
 from orchestrator.states import AttemptState, StageState, StudyState, TrialState
 
 TrialId = tuple[str, str]

@@ -19,8 +19,8 @@ from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 
-from orchestrator.fair_share import shared_out
-from orchestrator.snapshot import (
+from orchestrator.scheduler.fair_share import shared_out
+from orchestrator.scheduler.snapshot import (
     Action,
     Claim,
     Draft,

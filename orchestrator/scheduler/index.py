@@ -23,7 +23,7 @@ from orchestrator.states import (
 )
 
 if TYPE_CHECKING:
-    from orchestrator.snapshot import StageView, StudyView, TrialId, TrialView
+    from orchestrator.scheduler.snapshot import StageView, StudyView, TrialId, TrialView
 
 OPEN_STUDIES = LIVE_STUDIES | {StudyState.PAUSED}
 

@@ -1,9 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.fair_share import shared_out
-from orchestrator.snapshot import StageView, StudyView
-from orchestrator.snapshot_index import place_of
+from orchestrator.scheduler.fair_share import shared_out
+from orchestrator.scheduler.index import place_of
+from orchestrator.scheduler.snapshot import StageView, StudyView
 from orchestrator.states import StageState, StudyState
 
 

@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from orchestrator.decide import decided
 from orchestrator.ledger.outbox import Message
-from orchestrator.snapshot import (
+from orchestrator.scheduler.decide import decided
+from orchestrator.scheduler.index import Index
+from orchestrator.scheduler.snapshot import (
     Claim,
     Finish,
     MoveStage,
@@ -31,7 +32,6 @@ from orchestrator.snapshot import (
     TrialView,
     evolve,
 )
-from orchestrator.snapshot_index import Index
 from orchestrator.states import (
     BUDGETS,
     LIVE_STAGES,

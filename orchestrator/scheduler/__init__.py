@@ -1,0 +1,1 @@
+"""From a snapshot to actions: what starts next, and where. Pure."""
