@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from model import manifest
-from orchestrator.artifacts import LOG, PROGRESS, RESULT, SYSTEM
 from orchestrator.artifacts.mirror import Mirror, SharedFolder, mirror_of
+from orchestrator.artifacts.store import LOG, PROGRESS, RESULT, SYSTEM
 from orchestrator.errors import Diverged, LostWorker, NoResources, Stopped, WorkerFailed
 from orchestrator.failpoints import arm, failpoint
 from orchestrator.plan.identity import stage_identity

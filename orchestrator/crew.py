@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.artifacts import LOG
 from orchestrator.artifacts.opening import artifacts_of
+from orchestrator.artifacts.store import LOG
 from orchestrator.attempt import Order, harvest, lost
 from orchestrator.executor import Executor
 from orchestrator.scheduler.snapshot import AttemptView, Claim, Outcome, Stop

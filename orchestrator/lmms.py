@@ -21,7 +21,7 @@ from typing import Any
 from model.config.fields import build, did_you_mean, to_plain
 from model.config.stages import ImageConfig
 from orchestrator.analysis.scores import TrialScores
-from orchestrator.artifacts import Artifacts
+from orchestrator.artifacts.store import Artifacts
 from orchestrator.errors import StudyError
 from orchestrator.ledger.rows import StageRow, TrialRow
 

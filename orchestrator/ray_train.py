@@ -27,7 +27,7 @@ from ray.train.v2._internal.callbacks import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
-from orchestrator.artifacts import RESULT
+from orchestrator.artifacts.store import RESULT
 from orchestrator.attempt import Order, Report, ShouldStop, Work, guarded, logged, run_attempt, watched, write_record
 from orchestrator.errors import WorkerFailed
 from orchestrator.plan.sharing import TRAINING

@@ -18,7 +18,7 @@ from model.config.scoring import ScoringConfig
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.stored_answers import ITEMS, read, rescored
 from orchestrator.analysis.scores import judge_of, metrics_of, suite_of
-from orchestrator.artifacts import Artifacts
+from orchestrator.artifacts.store import Artifacts
 from orchestrator.ledger.rows import ScoreRow, StageRow, TrialRow
 from orchestrator.plan.identity import VERSIONS
 

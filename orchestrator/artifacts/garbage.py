@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.artifacts import Artifacts
+from orchestrator.artifacts.store import Artifacts
 from orchestrator.ledger.known import StageFiles
 from orchestrator.states import LIVE_ATTEMPTS, StageState
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.artifacts import Artifacts
 from orchestrator.artifacts.object_store import ObjectStore
+from orchestrator.artifacts.store import Artifacts
 from orchestrator.settings import Settings
 
 

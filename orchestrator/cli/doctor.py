@@ -18,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from model.manifest import CorruptDirectory, verify
-from orchestrator.artifacts import packaged
 from orchestrator.artifacts.object_store import ObjectStore
+from orchestrator.artifacts.store import packaged
 from orchestrator.cli.console import DONE, FAILED, out, print_json
 from orchestrator.cli.options import json_document, json_option
 from orchestrator.errors import OrchestratorError

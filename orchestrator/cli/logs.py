@@ -11,8 +11,8 @@ import click
 from rich.text import Text
 
 from orchestrator import wording
-from orchestrator.artifacts import LOG, PROGRESS, Artifacts
 from orchestrator.artifacts.opening import artifacts_of
+from orchestrator.artifacts.store import LOG, PROGRESS, Artifacts
 from orchestrator.attempt import log_tail
 from orchestrator.cli.console import err, out, print_json, state_text
 from orchestrator.cli.names import study_name

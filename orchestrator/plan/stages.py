@@ -18,7 +18,7 @@ from model.config.fields import to_plain
 from model.config.stages import EvaluateConfig
 from model.data.mixture import shares
 from model.evaluation.benchmarks.registry import BENCHMARKS
-from orchestrator.artifacts import OPERATOR, PACKAGED, start_folder
+from orchestrator.artifacts.store import OPERATOR, PACKAGED, start_folder
 from orchestrator.errors import StudyError
 from orchestrator.plan.cost import evaluation_flops, num_items, training_flops, training_memory
 from orchestrator.plan.identity import VERSIONS, canonical, digest_but, identity

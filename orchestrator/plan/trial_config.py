@@ -28,7 +28,7 @@ from model.config.stages import (
 )
 from model.evaluation.benchmarks.registry import BENCHMARKS, SUITES
 from model.training.lr_rule import BY_RULE, rate_of
-from orchestrator.artifacts import start_folder
+from orchestrator.artifacts.store import start_folder
 from orchestrator.plan.layers import Entry, Layer, Paths, Selections, located, nested, over
 from orchestrator.study import library
 from orchestrator.study.documents import Recipe, Scale, ScaleModel, load_recipe, load_scale

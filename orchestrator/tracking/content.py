@@ -21,7 +21,7 @@ from model.config.fields import build
 from model.data.mixture import shares
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.analysis.scores import metrics_of, suite_of
-from orchestrator.artifacts import PROGRESS, SYSTEM, Artifacts
+from orchestrator.artifacts.store import PROGRESS, SYSTEM, Artifacts
 from orchestrator.ledger.rows import ScoreRow
 from orchestrator.plan.identity import CONFIGS
 

@@ -18,7 +18,7 @@ from mlflow.telemetry import set_telemetry_client
 from mlflow.tracking import MlflowClient
 
 from orchestrator.analysis.scores import suite_of
-from orchestrator.artifacts import Artifacts
+from orchestrator.artifacts.store import Artifacts
 from orchestrator.failpoints import failpoint
 from orchestrator.ledger.outbox import Message
 from orchestrator.ledger.reach import Engine

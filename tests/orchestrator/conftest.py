@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from model.manifest import publish
-from orchestrator import artifacts
+from orchestrator.artifacts import store
 from orchestrator.ledger import open_ledger
 from orchestrator.ledger.reach import Engine
 from orchestrator.plan.plan import Plan, make_plan
@@ -75,7 +75,7 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A published directory that stands for every packaged checkpoint."""
     directory = tmp_path / "checkpoint"
     publish(directory, lambda folder: (folder / "weights").write_text("w") and None)
-    monkeypatch.setattr(artifacts, "packaged", lambda _: directory)
+    monkeypatch.setattr(store, "packaged", lambda _: directory)
     return directory
 
 

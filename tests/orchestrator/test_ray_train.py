@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from sqlalchemy import select
 
 from orchestrator import actions, ray_train, worker
-from orchestrator.artifacts import Artifacts
+from orchestrator.artifacts.store import Artifacts
 from orchestrator.attempt import failure_of
 from orchestrator.driver import Exit, drive
 from orchestrator.executor import InlineExecutor

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from model.evaluation.benchmarks.registry import BENCHMARKS
-from orchestrator.artifacts import Artifacts
+from orchestrator.artifacts.store import Artifacts
 from orchestrator.ledger.rows import ScoreRow, StageRow, TrialRow
 from orchestrator.rescore import choices_of, rescore
 

@@ -12,7 +12,7 @@ from model.evaluation.averages import MMBASE, averages
 from model.evaluation.benchmarks.registry import SUITES
 from model.evaluation.stage import evaluate_stage
 from model.training.stage import train_stage
-from orchestrator.artifacts import start_folder
+from orchestrator.artifacts.store import start_folder
 from orchestrator.plan.trial_config import resolve
 from orchestrator.study.study import load_study
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import psutil
 import pytest
 
-from orchestrator import artifacts
+from orchestrator.artifacts import store
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.study.documents import load_scale
 from orchestrator.study.study import load_study
@@ -51,7 +51,7 @@ def order_of(plan: Plan, root: Path, attempt_no: int = 1, *, workers: int) -> di
     stage, = [each for each in plan.stages.values() if each.kind == "sft"]
     folder = root / str(attempt_no)
     return {"attempt_id": f"a{attempt_no}", "attempt_no": attempt_no, "stage_id": stage.stage_id, "kind": "sft", "label": "x",
-            "workers": workers, "spec": json.loads(json.dumps(stage.spec)), "parent": str(artifacts.packaged("tiny")),
+            "workers": workers, "spec": json.loads(json.dumps(stage.spec)), "parent": str(store.packaged("tiny")),
             "attempt_dir": str(folder), "out": str(folder / "out"), "checkpoints": str(root / "checkpoints"), "no_progress_s": WAIT_S}
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.artifacts import Artifacts, packaged
+from orchestrator.artifacts.store import Artifacts, packaged
 from orchestrator.errors import StudyError
 
 STAGE = "ab" * 32

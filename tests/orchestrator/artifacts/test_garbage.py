@@ -3,9 +3,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.artifacts import Artifacts
 from orchestrator.artifacts.garbage import StoredFile, files_here, files_stored, garbage
 from orchestrator.artifacts.object_store import ObjectStore
+from orchestrator.artifacts.store import Artifacts
 from orchestrator.cli.main import main
 from orchestrator.driver import drive
 from orchestrator.executor import InlineExecutor

@@ -8,7 +8,7 @@ import pytest
 from click.testing import Result
 from sqlalchemy import Engine
 
-from orchestrator.artifacts import LOG, PROGRESS, Artifacts
+from orchestrator.artifacts.store import LOG, PROGRESS, Artifacts
 from orchestrator.cli import logs as command
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t

@@ -12,7 +12,8 @@ import pytest
 from click.testing import Result
 
 from model.manifest import publish
-from orchestrator import artifacts, driver
+from orchestrator import driver
+from orchestrator.artifacts import store
 from orchestrator.attempt import Work, run_attempt
 from orchestrator.cli import running
 from orchestrator.errors import LostLease
@@ -58,7 +59,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch, checkpoint: Path) -> Pretended:
     def execute(order: Any, report: Any, should_stop: Any) -> dict[str, Any]:
         return run_attempt(order, functions, report=report, should_stop=should_stop)
 
-    monkeypatch.setattr(artifacts, "packaged", lambda _: checkpoint)
+    monkeypatch.setattr(store, "packaged", lambda _: checkpoint)
     monkeypatch.setattr(running, "drive", functools.partial(driver.drive, executor=lambda _: InlineExecutor(execute)))
     monkeypatch.setenv("ABLATE_MLFLOW_URI", "off")
     return stages

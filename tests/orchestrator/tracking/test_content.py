@@ -1,7 +1,7 @@
 import pytest
 
 from model.evaluation.benchmarks.registry import BENCHMARKS
-from orchestrator.artifacts import Artifacts
+from orchestrator.artifacts.store import Artifacts
 from orchestrator.ledger import outbox, read
 from orchestrator.tracking.content import attempt_content, trial_content
 

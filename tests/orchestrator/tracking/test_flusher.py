@@ -4,7 +4,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from orchestrator.artifacts import Artifacts
+from orchestrator.artifacts.store import Artifacts
 from orchestrator.ledger import outbox, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction

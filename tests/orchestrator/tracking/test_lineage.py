@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from orchestrator.artifacts import Artifacts
+from orchestrator.artifacts.store import Artifacts
 from orchestrator.ledger import read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
