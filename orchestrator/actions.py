@@ -5,7 +5,7 @@ Each act is one transaction with an event that names the actor, and rings the dr
 
 from __future__ import annotations
 
-from orchestrator.ledger import people
+from orchestrator.ledger import actions
 from orchestrator.ledger.reach import Engine
 from orchestrator.states import StudyState
 
@@ -29,7 +29,7 @@ def share(engine: Engine, study_id: str, *, priority: int | None = None, max_slo
     Raises:
         StudyError: there is no such study.
     """
-    return people.share(engine, study_id, priority=priority, max_slots=max_slots, actor=actor)
+    return actions.share(engine, study_id, priority=priority, max_slots=max_slots, actor=actor)
 
 
 def pause(engine: Engine, study_id: str, *, actor: str = OPERATOR) -> StudyState:
@@ -42,7 +42,7 @@ def pause(engine: Engine, study_id: str, *, actor: str = OPERATOR) -> StudyState
         StudyError: there is no such study.
         IllegalTransition: it is over.
     """
-    return people.move_study(engine, study_id, StudyState.PAUSED, actor=actor, reason="operator")
+    return actions.move_study(engine, study_id, StudyState.PAUSED, actor=actor, reason="operator")
 
 
 def resume(engine: Engine, study_id: str, *, actor: str = OPERATOR) -> StudyState:
@@ -50,9 +50,9 @@ def resume(engine: Engine, study_id: str, *, actor: str = OPERATOR) -> StudyStat
 
     Succeeded and diverged stages are results and stay.
     """
-    return people.move_study(engine, study_id, StudyState.QUEUED, actor=actor)
+    return actions.move_study(engine, study_id, StudyState.QUEUED, actor=actor)
 
 
 def cancel(engine: Engine, study_id: str, *, actor: str = OPERATOR) -> StudyState:
     """End a study; stages that another live study needs go on."""
-    return people.move_study(engine, study_id, StudyState.CANCELLED, actor=actor)
+    return actions.move_study(engine, study_id, StudyState.CANCELLED, actor=actor)

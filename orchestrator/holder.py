@@ -27,13 +27,14 @@ from orchestrator.crew import Crew, MakeExecutor
 from orchestrator.errors import LedgerAway, LostLease, StaleWrite, StudyError
 from orchestrator.failpoints import failpoint
 from orchestrator.growth import Growth, Step
-from orchestrator.ledger import lease, load, people, read
+from orchestrator.ledger import actions as people
+from orchestrator.ledger import lease, load_snapshot, read
 from orchestrator.ledger.engine import Fence, fenced, retrying, was_committed
-from orchestrator.ledger.enter import close_growth, enter_plan, refuse_arm, stop_arm
-from orchestrator.ledger.known import submitted
+from orchestrator.ledger.insert import close_growth, enter_plan, refuse_arm, stop_arm
+from orchestrator.ledger.liveness import is_surely_dead, whoami
 from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.summaries import submitted
 from orchestrator.ledger.write import adopt, apply, note_attempts
-from orchestrator.process import is_surely_dead, whoami
 from orchestrator.scheduler.decide import decided
 from orchestrator.scheduler.snapshot import Action, Claim, Finish, MoveStudy, Observed, Outcome, Propose, Snapshot, Stop
 from orchestrator.settings import Settings
@@ -220,14 +221,14 @@ class Driver:
                 adopt(tx, fence)
                 failpoint("takeover.before_commit")
             is_current = self._snapshot is not None and tx.bell == self._bell
-            snapshot = self._snapshot if is_current and self._snapshot else load.read_snapshot(tx.connection)
+            snapshot = self._snapshot if is_current and self._snapshot else load_snapshot.read_snapshot(tx.connection)
             actions, then = decided(snapshot, self._observe(snapshot), tx.now, retry_base_s=settings.retry_base_s,
                                     stop_grace_s=settings.stop_grace_s)
             writes = [action for action in actions if not isinstance(action, Stop | Propose)]
             apply(tx, fence, writes, attempt_ttl_s=settings.attempt_ttl_s,
                   artifact_of=lambda stage_id, no: crew.artifacts.name(crew.artifacts.out_dir(stage_id, no)))
             note_attempts(tx, crew.progress(), crew.known, attempt_ttl_s=settings.attempt_ttl_s)
-            orders = load.orders(tx.connection, [each.stage_id for each in writes if isinstance(each, Claim)])
+            orders = load_snapshot.orders(tx.connection, [each.stage_id for each in writes if isinstance(each, Claim)])
             failpoint("tick.before_commit")
             self._unsure = _Decided(token=token, actions=actions, orders=orders, now=tx.now, bell=tx.bell,
                                    snapshot=then, num_told=len(self._pending))  # unsure until COMMIT says that it was

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator import wording
-from orchestrator.ledger.known import LiveStage, StageSum, live_stages, stage_sums
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import StudyRow
+from orchestrator.ledger.summaries import LiveStage, StageSum, live_stages, stage_sums
 from orchestrator.plan.estimate import Estimate, Work, time_left
 from orchestrator.states import LIVE_STAGES, TERMINAL_STAGES, TERMINAL_STUDIES, StageState
 

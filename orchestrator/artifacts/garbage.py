@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.artifacts.store import Artifacts
-from orchestrator.ledger.known import StageFiles
+from orchestrator.ledger.summaries import StageFiles
 from orchestrator.states import LIVE_ATTEMPTS, StageState
 
 _STAGE = re.compile(r"stages/[0-9a-f]{2}/([0-9a-f]{64})/(?:(checkpoints)/|attempts/(\d+)/(out)/)?")

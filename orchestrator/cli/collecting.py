@@ -11,7 +11,7 @@ from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.cli.console import out, print_json
 from orchestrator.cli.options import json_document, json_option
 from orchestrator.cli.store import ledger
-from orchestrator.ledger.known import stage_files
+from orchestrator.ledger.summaries import stage_files
 
 HOUR_S = 3600.0
 

@@ -19,8 +19,8 @@ from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import StudyRow
+from orchestrator.ledger.submit import differences
 from orchestrator.results import Results, study_results
-from orchestrator.submit import differences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,9 +18,9 @@ from orchestrator.cli.options import json_document, json_option, known_scale_opt
 from orchestrator.cli.store import ledger
 from orchestrator.cli.tables import data_table, print_results
 from orchestrator.ledger import read
-from orchestrator.ledger.known import FailedStage, failed_stages
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import StudyRow
+from orchestrator.ledger.summaries import FailedStage, failed_stages
 from orchestrator.progress import Progress, progress
 from orchestrator.results import study_results
 

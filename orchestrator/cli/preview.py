@@ -9,8 +9,8 @@ from typing import Any
 from orchestrator.accounts import IMPORT
 from orchestrator.budget import Expected, expected
 from orchestrator.ledger import read
-from orchestrator.ledger.known import flops_per_s, stage_states
 from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.summaries import flops_per_s, stage_states
 from orchestrator.plan.cost import TOKENS, known_before
 from orchestrator.plan.estimate import Estimate, Work, time_left
 from orchestrator.plan.plan import Plan, Trial

@@ -26,16 +26,16 @@ from orchestrator.cli.tables import print_results
 from orchestrator.driver import DriverView, Exit, drive
 from orchestrator.errors import OrchestratorError, StudyError
 from orchestrator.ledger import read
-from orchestrator.ledger.known import keep_estimate
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import StudyRow
+from orchestrator.ledger.submit import submit as enter
+from orchestrator.ledger.summaries import keep_estimate
 from orchestrator.plan.plan import Plan
 from orchestrator.progress import progress
 from orchestrator.ray_nodes import misfit, nodes_of
 from orchestrator.results import report_path, study_results
 from orchestrator.settings import Settings, redact
 from orchestrator.states import TERMINAL_STUDIES, StudyState
-from orchestrator.submit import submit as enter
 
 LOOK_EVERY_S = 0.5
 """Seconds between two looks at the ledger while a study runs."""

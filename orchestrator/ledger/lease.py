@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, or_, select
 
 from orchestrator.ledger.engine import Fence, retrying, transaction
-from orchestrator.ledger.record import Record
+from orchestrator.ledger.journal import Record
 from orchestrator.ledger.tables import CLOCK_SLACK_S, driver_lease, now_s
 
 DRIVING, LEFT, FENCED = "DRIVING", "LEFT", "FENCED"

@@ -22,7 +22,7 @@ from sqlalchemy import BindParameter, Connection, Select, Table, Text, Update, b
 from orchestrator.errors import StaleWrite
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import Fence, Fenced
-from orchestrator.ledger.record import Record, dump
+from orchestrator.ledger.journal import Record, dump
 from orchestrator.scheduler.snapshot import Claim, Finish, MoveStage, MoveStudy, MoveTrial, Start, Write
 from orchestrator.states import (
     LIVE_ATTEMPTS,

@@ -14,11 +14,11 @@ from orchestrator.executor import Execute, InlineExecutor
 from orchestrator.failpoints import arm
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.reach import Engine, reach
+from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.settings import Settings
 from orchestrator.study.study import load_study
-from orchestrator.submit import submit
 from tests.support.ledgers import doomed_postgres, fresh_ledger, ledger_url, postgres, postgres_url, sqlite_url  # noqa: F401 (fixtures)
 from tests.support.toy import executions, table, toy_execute, toy_plan, toy_settings
 

@@ -11,9 +11,9 @@ from ray.cluster_utils import Cluster
 
 from orchestrator.driver import drive
 from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
 from orchestrator.ray_executor import RayExecutor
-from orchestrator.submit import submit
 from tests.support.toy import GATE, table, toy_execute, toy_plan, toy_settings
 
 PATIENCE_S = 150.0

@@ -19,11 +19,11 @@ from sqlalchemy import select
 from orchestrator.driver import DriverView, drive
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t
+from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
 from orchestrator.plan.plan import make_plan
 from orchestrator.settings import Settings
 from orchestrator.study.study import load_study
-from orchestrator.submit import submit
 from tests.support.ledgers import Server
 from tests.support.mlflow_server import MlflowServer
 from tests.support.toy import table

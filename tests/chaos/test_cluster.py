@@ -10,7 +10,7 @@ import pytest
 from orchestrator.driver import drive
 from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
-from orchestrator.submit import submit
+from orchestrator.ledger.submit import submit
 from tests.support.toy import table, toy_execute, toy_plan, toy_settings
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]

@@ -13,14 +13,14 @@ from orchestrator import holder
 from orchestrator.driver import Driver, Exit, drive
 from orchestrator.errors import LedgerAway, StaleWrite
 from orchestrator.executor import InlineExecutor
-from orchestrator.ledger import lease, load, open_ledger, read
+from orchestrator.ledger import lease, load_snapshot, open_ledger, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import fenced, retrying, transaction
+from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
 from orchestrator.ledger.write import apply
 from orchestrator.scheduler.snapshot import Claim, MoveStage
 from orchestrator.states import StageState
-from orchestrator.submit import submit
 from tests.support.toy import executions, table, toy_execute, toy_plan, toy_settings
 from tests.support.wire import Wire
 
@@ -279,7 +279,7 @@ def test_a_reader_holds_up_no_driver(tmp_path, ledger_url, engine, undisturbed):
     study_id = submit(engine, plan())
     reader = open_ledger(ledger_url)
     with reader.connect() as connection:
-        before = load.read_snapshot(connection)
+        before = load_snapshot.read_snapshot(connection)
         assert drive(settings, until=study_id, executor=inline) is Exit.FINISHED
         assert len(before.stages) == 5
     assert table(engine, study_id) == undisturbed[0]

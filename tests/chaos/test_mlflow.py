@@ -10,7 +10,7 @@ from orchestrator import driver as driver_module
 from orchestrator.driver import Exit, drive
 from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
-from orchestrator.submit import submit
+from orchestrator.ledger.submit import submit
 from orchestrator.tracking.flusher import Flusher
 from tests.support.mlflow_server import MlflowServer
 from tests.support.toy import table, toy_execute, toy_plan, toy_settings

@@ -18,12 +18,12 @@ from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
-from orchestrator.ledger.known import keep_estimate
+from orchestrator.ledger.submit import submit
+from orchestrator.ledger.summaries import keep_estimate
 from orchestrator.plan.plan import Planner
 from orchestrator.results import study_results
 from orchestrator.study.documents import Resources
 from orchestrator.study.study import Budget
-from orchestrator.submit import submit
 from tests.support.toy import toy_plan
 
 

@@ -8,9 +8,9 @@ from orchestrator.driver import drive
 from orchestrator.errors import StudyError
 from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import read
+from orchestrator.ledger.submit import submit
 from orchestrator.plan.plan import make_plan
 from orchestrator.study.study import load_campaign
-from orchestrator.submit import submit
 
 PATH = "sft.mixture.alpha.science"
 LATER = """

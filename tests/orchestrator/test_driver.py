@@ -14,10 +14,10 @@ from orchestrator.attempt import write_result
 from orchestrator.driver import Driver, Exit, drive
 from orchestrator.errors import LostLease
 from orchestrator.executor import InlineExecutor
-from orchestrator.ledger import lease, load, open_ledger, outbox, read
+from orchestrator.ledger import lease, load_snapshot, open_ledger, outbox, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
-from orchestrator.submit import submit
+from orchestrator.ledger.submit import submit
 from tests.support.toy import executions, table, toy_execute, toy_plan, toy_settings
 
 
@@ -127,7 +127,7 @@ def test_the_picture_in_memory_is_what_the_ledger_says(engine, settings, trouble
     for _ in range(12):
         driver.turn()
         with engine.connect() as connection:
-            told = load.read_snapshot(connection)
+            told = load_snapshot.read_snapshot(connection)
         mine = driver._snapshot
         assert {key: mine.studies[key] for key in told.studies} == told.studies
         assert {key: mine.trials[key] for key in told.trials} == told.trials

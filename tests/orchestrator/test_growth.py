@@ -15,10 +15,10 @@ from orchestrator.growth import Growth
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
+from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
 from orchestrator.plan.cost import known_before
 from orchestrator.results import study_results
-from orchestrator.submit import submit
 from tests.orchestrator.conftest import SEARCH
 from tests.support.toy import toy_settings
 

@@ -12,13 +12,13 @@ from orchestrator.driver import Exit, drive
 from orchestrator.errors import OrchestratorError
 from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger.submit import submit
 from orchestrator.ray_cluster import connect
 from orchestrator.ray_executor import RayExecutor
 from orchestrator.ray_slot import Slot
 from orchestrator.search import Observed, propose, propose_from
 from orchestrator.states import AttemptState
 from orchestrator.study.study import Search
-from orchestrator.submit import submit
 from tests.support.toy import executions, toy_execute, toy_plan, toy_settings
 
 WAIT_S = 60.0

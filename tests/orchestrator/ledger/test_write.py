@@ -8,14 +8,14 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from orchestrator.errors import IllegalTransition, StaleWrite
-from orchestrator.ledger import load, outbox, read
+from orchestrator.ledger import load_snapshot, outbox, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import fenced, transaction
 from orchestrator.ledger.lease import acquire
+from orchestrator.ledger.submit import submit
 from orchestrator.ledger.write import adopt, apply, note_attempts
 from orchestrator.scheduler.snapshot import Claim, Finish, MoveStage, MoveStudy, Outcome, Start
 from orchestrator.states import AttemptState, StageState, StudyState
-from orchestrator.submit import submit
 from tests.support.toy import toy_plan
 
 
@@ -180,7 +180,7 @@ def test_the_first_external_id_of_a_subject_counts(engine):
 
 def test_the_driver_reads_what_it_decides_from(engine, fence, claimed, study_id):
     with engine.connect() as connection:
-        snapshot = load.read_snapshot(connection)
+        snapshot = load_snapshot.read_snapshot(connection)
     assert Counter(stage.state for stage in snapshot.stages.values()) == {"LEASED": 1, "PLANNED": 2}
     assert snapshot.attempts["attempt-1"].stage_id == claimed
     assert [len(trial.stage_ids) for trial in snapshot.trials.values()] == [3]
@@ -190,5 +190,5 @@ def test_an_order_says_what_the_worker_needs(engine, fence, claimed, study_id):
     do(engine, fence, finish(claimed, AttemptState.SUCCEEDED, StageState.SUCCEEDED, result={}))
     child = read.stages(engine, study_id)[1].stage_id
     with engine.connect() as connection:
-        order = load.orders(connection, [child])[child]
+        order = load_snapshot.orders(connection, [child])[child]
     assert (order["kind"], order["artifact"], json.loads(order["spec"])["parent_id"]) == ("sft", f"{claimed}/1", claimed)

@@ -6,7 +6,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from orchestrator.ledger.engine import transaction
-from orchestrator.ledger.record import Record
+from orchestrator.ledger.journal import Record
 from orchestrator.settings import Settings
 from orchestrator.tracking.flusher import Flusher
 from tests.support import scored

@@ -8,7 +8,7 @@ from orchestrator.artifacts.store import Artifacts
 from orchestrator.ledger import outbox, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
-from orchestrator.ledger.record import Record
+from orchestrator.ledger.journal import Record
 from orchestrator.ledger.write import finish_trial
 from orchestrator.settings import Settings
 from orchestrator.tracking.flusher import Flusher

@@ -5,7 +5,7 @@ from mlflow.tracking import MlflowClient
 from orchestrator.cli.main import main
 from orchestrator.errors import LostLease, OrchestratorError
 from orchestrator.ledger import lease, read
-from orchestrator.process import whoami
+from orchestrator.ledger.liveness import whoami
 from orchestrator.settings import Settings
 from orchestrator.tracking.resync import resync
 from tests.orchestrator.tracking.test_flusher import attempt, finish_trials, runs

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from orchestrator.process import is_surely_dead, whoami
+from orchestrator.ledger.liveness import is_surely_dead, whoami
 
 
 def test_this_process_lives():

@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Insert, Select, Table, Update, bindparam, fun
 from sqlalchemy.dialects import postgresql, sqlite
 
 from orchestrator.ledger import tables as t
+from orchestrator.ledger.journal import Record, dump
 from orchestrator.ledger.lease import ring
-from orchestrator.ledger.record import Record, dump
 from orchestrator.ledger.tables import now_s
 from orchestrator.plan.plan import Arm, Plan, Trial
 from orchestrator.states import LIVE_STAGES, REOPENED, StageState, StudyState, TrialState

@@ -5,8 +5,8 @@ import pytest
 
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
-from orchestrator.ledger.load import read_snapshot
-from orchestrator.submit import differences, submit
+from orchestrator.ledger.load_snapshot import read_snapshot
+from orchestrator.ledger.submit import differences, submit
 from tests.support.toy import toy_plan
 
 

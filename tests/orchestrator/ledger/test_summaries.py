@@ -5,8 +5,8 @@ from sqlalchemy import Engine
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import open_ledger
-from orchestrator.ledger.known import failed_stages, flops_per_s, live_stages, stage_states, stage_sums
 from orchestrator.ledger.reach import has_ledger, reach
+from orchestrator.ledger.summaries import failed_stages, flops_per_s, live_stages, stage_states, stage_sums
 from tests.support.synthetic import Sketch, sketch
 
 

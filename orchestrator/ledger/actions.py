@@ -8,9 +8,9 @@ from orchestrator.errors import IllegalTransition, StudyError
 from orchestrator.failpoints import failpoint
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import retrying, transaction
-from orchestrator.ledger.enter import database_now, reopen
+from orchestrator.ledger.insert import database_now, reopen
+from orchestrator.ledger.journal import Record
 from orchestrator.ledger.lease import ring
-from orchestrator.ledger.record import Record
 from orchestrator.ledger.write import finish_trial
 from orchestrator.states import ALLOWED, REOPENED, TERMINAL_TRIALS, StudyState, TrialState
 

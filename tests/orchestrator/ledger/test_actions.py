@@ -5,8 +5,8 @@ from orchestrator.errors import IllegalTransition, StudyError
 from orchestrator.ledger import outbox, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
+from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
-from orchestrator.submit import submit
 from tests.support.toy import toy_plan
 
 
