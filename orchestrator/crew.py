@@ -18,8 +18,8 @@ from typing import Any
 
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.artifacts.store import LOG
-from orchestrator.attempt import Order, harvest, lost
-from orchestrator.executor import Executor
+from orchestrator.execution.attempt import Order, harvest, lost
+from orchestrator.execution.executor import Executor
 from orchestrator.scheduler.snapshot import AttemptView, Claim, Outcome, Stop
 from orchestrator.settings import Settings
 from orchestrator.states import AttemptState

@@ -16,11 +16,11 @@ from types import FrameType
 
 from orchestrator.crew import MakeExecutor
 from orchestrator.errors import LedgerAway, LostLease
+from orchestrator.execution.ray.executor import RayExecutor
 from orchestrator.failpoints import arm
 from orchestrator.holder import Driver, DriverView, Exit
 from orchestrator.ledger.engine import reachable
 from orchestrator.ledger.reach import reach
-from orchestrator.ray_executor import RayExecutor
 from orchestrator.settings import Settings
 from orchestrator.tracking.beside import Tracking
 

@@ -20,8 +20,8 @@ MAY_IMPORT = {"model": {"model"}, "orchestrator": {"orchestrator", "model"}, "da
 
 # vendor -> the files or folders (trailing slash) that may import it
 DOORS: dict[str, tuple[str, ...]] = {
-    "ray": ("orchestrator/ray_executor.py", "orchestrator/ray_cluster.py", "orchestrator/ray_jobs.py", "orchestrator/ray_nodes.py",
-            "orchestrator/ray_slot.py", "orchestrator/ray_train.py"),
+    "ray": ("orchestrator/execution/ray/executor.py", "orchestrator/execution/ray/cluster.py", "orchestrator/execution/ray/jobs.py", "orchestrator/execution/ray/nodes.py",
+            "orchestrator/execution/ray/slot.py", "orchestrator/execution/ray/train.py"),
     "optuna": ("orchestrator/search.py", "orchestrator/search/"),
     "mlflow": ("orchestrator/tracking/",),
     "sqlalchemy": ("orchestrator/ledger/", "orchestrator/tracking/sqlite_store.py"),  # the latter sets up MLflow's connections
@@ -33,11 +33,11 @@ DOORS: dict[str, tuple[str, ...]] = {
     "fsspec": ("orchestrator/artifacts/", "model/data/sources/"),
     "s3fs": ("orchestrator/artifacts/",),
     "botocore": ("orchestrator/artifacts/", "model/data/sources/"),
-    "psutil": ("orchestrator/system_metrics.py",),
-    "pynvml": ("orchestrator/system_metrics.py",),
+    "psutil": ("orchestrator/execution/system_metrics.py",),
+    "pynvml": ("orchestrator/execution/system_metrics.py",),
     "click": ("orchestrator/cli/",),
     "rich": ("orchestrator/cli/",),
-    "torch": ("model/", "orchestrator/worker.py"),  # the worker gives memory back and names what ran out
+    "torch": ("model/", "orchestrator/execution/worker.py"),  # the worker gives memory back and names what ran out
     "safetensors": ("model/",),
     "rapidfuzz": ("model/evaluation/",),
     "requests": ("model/evaluation/judge/endpoint.py",),
@@ -61,17 +61,17 @@ DOORS: dict[str, tuple[str, ...]] = {
 
 # Ray's task body resolves the worker in the worker process, so that driver and command line never import torch.
 # `datasets` takes two seconds to import, which no stage that reads something else should pay.
-DEFERRED = {("orchestrator/ray_slot.py", "orchestrator.worker"), ("orchestrator/ray_slot.py", "orchestrator.ray_train"),
-            ("orchestrator/ray_train.py", "orchestrator.worker"),
+DEFERRED = {("orchestrator/execution/ray/slot.py", "orchestrator.execution.worker"), ("orchestrator/execution/ray/slot.py", "orchestrator.execution.ray.train"),
+            ("orchestrator/execution/ray/train.py", "orchestrator.execution.worker"),
             ("model/data/sources/dataset.py", "model.data.sources.parquet_rows")}
 # click's lazy group: a subcommand's module by a name from its own table.
 DYNAMIC = {"orchestrator/cli/lazy.py"}
 # The worker's border and the outbox's flusher.
-BROAD = {"orchestrator/attempt.py": 1, "orchestrator/tracking/flusher.py": 1}
+BROAD = {"orchestrator/execution/attempt.py": 1, "orchestrator/tracking/flusher.py": 1}
 ENVIRONMENT = {
     "orchestrator/settings.py",      # the one reader
-    "orchestrator/ray_cluster.py",   # what Ray reads from the environment of its children has to be put there
-    "orchestrator/worker.py",        # one device and one number of threads for each process
+    "orchestrator/execution/ray/cluster.py",   # what Ray reads from the environment of its children has to be put there
+    "orchestrator/execution/worker.py",        # one device and one number of threads for each process
 }
 SEEDS = {"model/training/stage.py", "model/training/dry_run.py", "model/weights/assemble.py"}
 
@@ -83,7 +83,7 @@ DASHBOARD_MAY = (
     "orchestrator.plan.plan", "orchestrator.plan.stages", "orchestrator.plan.cost", "orchestrator.plan.estimate",
     "orchestrator.wording",
 )
-INSIDE = {"orchestrator.worker", "orchestrator.ray_train"}  # imported in worker processes alone
+INSIDE = {"orchestrator.execution.worker", "orchestrator.execution.ray.train"}  # imported in worker processes alone
 HEAVY = {"torch", "transformers"}
 
 BANNED_IMPORTS = {"pickle", "cPickle", "joblib", "dill", "cloudpickle", "marshal", "shelve", "skops"}
@@ -297,7 +297,7 @@ def test_files_have_names_that_say_something():
     "orchestrator/cli/data_list.py", "orchestrator/cli/data_check.py",
     "orchestrator/driver.py", "orchestrator/results.py", "orchestrator/search.py",
     "orchestrator/tracking/flusher.py", "orchestrator/tracking/query.py",
-    "orchestrator/ray_executor.py", "dashboard/app.py", "dashboard/queries.py", "dashboard/charts.py"}])
+    "orchestrator/execution/ray/executor.py", "dashboard/app.py", "dashboard/queries.py", "dashboard/charts.py"}])
 def test_importing_it_loads_no_torch(name):
     script = f"import sys, importlib; importlib.import_module({name!r}); print(sorted({{'torch', 'transformers'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -339,7 +339,7 @@ def test_a_violation_is_caught(check, path, source):
 ALLOWED = [
     (wrong_direction, "dashboard/app.py", "from orchestrator.ledger import read\nimport model.config.stages"),
     (wrong_door, "model/network/vision.py", "import torch.nn as nn"),
-    (deferred_import, "orchestrator/ray_slot.py", "def f():\n    from orchestrator.worker import execute"),
+    (deferred_import, "orchestrator/execution/ray/slot.py", "def f():\n    from orchestrator.execution.worker import execute"),
     (banned_call, "model/x.py", "torch.load(path, weights_only=True)\nmodel.eval()\nnp.load(path, allow_pickle=False)"),
     (built_sql, "orchestrator/ledger/read.py", "text('select 1')"),
     (logging_set_up, "model/training/__main__.py", "def main():\n    logging.basicConfig()"),

@@ -18,8 +18,8 @@ from orchestrator.cli.store import ledger
 from orchestrator.driver import Exit
 from orchestrator.driver import drive as drive_ledger
 from orchestrator.errors import StudyError
+from orchestrator.execution.ray.jobs import launch
 from orchestrator.ledger import read
-from orchestrator.ray_jobs import launch
 
 _WORDS = {Exit.FINISHED: "the study is over", Exit.PAUSED: "the study is paused", Exit.STOPPED: "stopped; what ran has saved",
           Exit.FENCED: "another driver took over"}

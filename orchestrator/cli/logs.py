@@ -13,12 +13,12 @@ from rich.text import Text
 from orchestrator import wording
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.artifacts.store import LOG, PROGRESS, Artifacts
-from orchestrator.attempt import log_tail
 from orchestrator.cli.console import err, out, print_json, state_text
 from orchestrator.cli.names import study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.cli.store import ledger
 from orchestrator.errors import StudyError
+from orchestrator.execution.attempt import log_tail
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import AttemptRow

@@ -25,6 +25,7 @@ from orchestrator.cli.store import ledger
 from orchestrator.cli.tables import print_results
 from orchestrator.driver import DriverView, Exit, drive
 from orchestrator.errors import OrchestratorError, StudyError
+from orchestrator.execution.ray.nodes import misfit, nodes_of
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import StudyRow
@@ -32,7 +33,6 @@ from orchestrator.ledger.submit import submit as enter
 from orchestrator.ledger.summaries import keep_estimate
 from orchestrator.plan.plan import Plan
 from orchestrator.progress import progress
-from orchestrator.ray_nodes import misfit, nodes_of
 from orchestrator.results import report_path, study_results
 from orchestrator.settings import Settings, redact
 from orchestrator.states import TERMINAL_STUDIES, StudyState

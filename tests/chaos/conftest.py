@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.driver import Exit, drive
-from orchestrator.executor import Execute, InlineExecutor
+from orchestrator.execution.executor import Execute, InlineExecutor
 from orchestrator.failpoints import arm
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.reach import Engine, reach

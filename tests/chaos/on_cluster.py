@@ -17,11 +17,11 @@ from sqlalchemy import select
 
 from orchestrator import crew
 from orchestrator.driver import DriverView, drive
+from orchestrator.execution.ray.executor import RayExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
-from orchestrator.ray_executor import RayExecutor
 from tests.support.toy import GATE, executions, table, toy_execute, toy_plan, toy_settings
 
 PREEMPTION = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")

@@ -12,7 +12,7 @@ from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
 
-from orchestrator.ray_executor import RayExecutor
+from orchestrator.execution.ray.executor import RayExecutor
 from tests.support.together import of_groups, order_of, plan_of, steps_of, until, workers
 from tests.support.toy import toy_settings
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from ray.cluster_utils import Cluster
 
 from orchestrator.driver import drive
+from orchestrator.execution.ray.executor import RayExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
-from orchestrator.ray_executor import RayExecutor
 from tests.support.toy import GATE, table, toy_execute, toy_plan, toy_settings
 
 PATIENCE_S = 150.0

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from orchestrator.driver import drive
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.submit import submit
 from tests.support.toy import table, toy_execute, toy_plan, toy_settings

@@ -12,7 +12,7 @@ from orchestrator import driver as driver_module
 from orchestrator import holder
 from orchestrator.driver import Driver, Exit, drive
 from orchestrator.errors import LedgerAway, StaleWrite
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import lease, load_snapshot, open_ledger, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import fenced, retrying, transaction

@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 
-from orchestrator.attempt import run_attempt
 from orchestrator.driver import Exit, drive
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution.attempt import run_attempt
+from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.submit import submit
 from tests.support.toy import TOY_STAGES, executions, table, toy_execute, toy_identity, toy_plan, toy_settings

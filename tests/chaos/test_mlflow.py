@@ -8,7 +8,7 @@ from mlflow.tracking import MlflowClient
 
 from orchestrator import driver as driver_module
 from orchestrator.driver import Exit, drive
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.submit import submit
 from orchestrator.tracking.flusher import Flusher

@@ -7,10 +7,10 @@ import pytest
 from ray.exceptions import OutOfMemoryError
 
 from orchestrator import crew as crew_module
-from orchestrator import ray_executor
-from orchestrator.attempt import failure_of, outcome_of, run_attempt
 from orchestrator.crew import Crew
 from orchestrator.errors import NoResources
+from orchestrator.execution.attempt import failure_of, outcome_of, run_attempt
+from orchestrator.execution.ray import executor as ray_executor
 from orchestrator.scheduler.decide import decide
 from orchestrator.scheduler.snapshot import (
     AttemptView,

@@ -8,13 +8,13 @@ import pytest
 
 from model.manifest import publish
 from orchestrator import actions
-from orchestrator.attempt import run_attempt
 from orchestrator.budget import Spent, expected, over, spent
 from orchestrator.cli.preview import preview
 from orchestrator.cli.tables import _cost_lines
 from orchestrator.driver import Exit, drive
 from orchestrator.errors import StudyError
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution.attempt import run_attempt
+from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction

@@ -6,7 +6,7 @@ from orchestrator import campaign
 from orchestrator.campaign import for_plan, in_order, references, selections, taken
 from orchestrator.driver import drive
 from orchestrator.errors import StudyError
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import read
 from orchestrator.ledger.submit import submit
 from orchestrator.plan.plan import make_plan

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import select
 
 from orchestrator import actions
-from orchestrator.attempt import write_result
 from orchestrator.driver import Driver, Exit, drive
 from orchestrator.errors import LostLease
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution.attempt import write_result
+from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import lease, load_snapshot, open_ledger, outbox, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction

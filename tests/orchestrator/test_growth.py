@@ -10,7 +10,7 @@ from model.evaluation.benchmarks.registry import SUITES
 from orchestrator import growth
 from orchestrator.driver import Exit, drive
 from orchestrator.errors import StudyError
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution.executor import InlineExecutor
 from orchestrator.growth import Growth
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t

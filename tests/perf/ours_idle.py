@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 from orchestrator.driver import Exit, drive
+from orchestrator.execution.ray.executor import RayExecutor
 from orchestrator.ledger import open_ledger
 from orchestrator.ledger.submit import submit
-from orchestrator.ray_executor import RayExecutor
 from tests.support.toy import toy_execute, toy_plan, toy_settings
 
 SLOTS = 2

@@ -17,13 +17,13 @@ import mlflow
 from sqlalchemy import func, select
 
 from model.manifest import publish
-from orchestrator.attempt import run_attempt
 from orchestrator.driver import DriverView, drive
+from orchestrator.execution.attempt import run_attempt
+from orchestrator.execution.ray.executor import RayExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.submit import submit
 from orchestrator.plan.plan import Plan, make_plan
-from orchestrator.ray_executor import RayExecutor
 from orchestrator.settings import Settings
 from orchestrator.study.study import load_study
 

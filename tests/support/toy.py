@@ -19,8 +19,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from model import manifest
-from orchestrator.attempt import Order, Report, ShouldStop, Work, run_attempt
 from orchestrator.errors import Diverged, Stopped
+from orchestrator.execution.attempt import Order, Report, ShouldStop, Work, run_attempt
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
 from orchestrator.plan.arms import Arm, named_arm

@@ -8,7 +8,7 @@ from orchestrator.artifacts.object_store import ObjectStore
 from orchestrator.artifacts.store import Artifacts
 from orchestrator.cli.main import main
 from orchestrator.driver import drive
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.summaries import StageFiles, stage_files

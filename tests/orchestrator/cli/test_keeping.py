@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from orchestrator.cli.main import main
 from orchestrator.driver import drive
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import open_ledger
 from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.submit import submit

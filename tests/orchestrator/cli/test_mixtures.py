@@ -14,7 +14,7 @@ from orchestrator.analysis.report import render
 from orchestrator.cli.main import main
 from orchestrator.driver import drive
 from orchestrator.errors import StudyError
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.submit import submit
 from orchestrator.plan.plan import make_plan

@@ -14,10 +14,10 @@ from click.testing import Result
 from model.manifest import publish
 from orchestrator import driver
 from orchestrator.artifacts import store
-from orchestrator.attempt import Work, run_attempt
 from orchestrator.cli import running
 from orchestrator.errors import LostLease
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution.attempt import Work, run_attempt
+from orchestrator.execution.executor import InlineExecutor
 from orchestrator.study.study import Study
 
 Ablate = Callable[..., Result]

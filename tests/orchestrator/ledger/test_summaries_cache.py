@@ -7,7 +7,7 @@ from sqlalchemy import event
 
 from orchestrator import actions
 from orchestrator.driver import Driver
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import read
 from orchestrator.ledger.rows import Known as KnownRows
 from orchestrator.ledger.submit import submit

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from orchestrator.driver import drive
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from orchestrator import driver, worker
+from orchestrator import driver
 from orchestrator.cli import running
 from orchestrator.cli.main import main
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution import worker
+from orchestrator.execution.executor import InlineExecutor
 from tests.support import corpora
 from tests.support.hub_server import COMMIT, HOST, hub_server
 

@@ -13,15 +13,17 @@ from ray.train.v2.api.exceptions import WorkerGroupError
 from safetensors.torch import load_file
 from sqlalchemy import select
 
-from orchestrator import actions, ray_train, worker
+from orchestrator import actions
 from orchestrator.artifacts.store import Artifacts
-from orchestrator.attempt import failure_of
 from orchestrator.driver import Exit, drive
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution import worker
+from orchestrator.execution.attempt import failure_of
+from orchestrator.execution.executor import InlineExecutor
+from orchestrator.execution.ray import train
+from orchestrator.execution.ray.executor import RayExecutor, _Warm
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.submit import submit
-from orchestrator.ray_executor import RayExecutor, _Warm
 from orchestrator.states import AttemptState
 from tests.support.together import STEPS, WAIT_S, of_groups, order_of, plan_of, steps_of, until, workers
 from tests.support.toy import toy_settings
@@ -152,8 +154,8 @@ def test_nothing_is_left_of_a_group_that_was_ended_by_force_and_slots_take_its_p
 def cause(folder, failed, *noted):
     """Return what a group is said to have failed by, where these ranks wrote their failures in this order."""
     for rank, error in noted:
-        ray_train._note(failure_of(error), folder, rank)
-    return ray_train._cause(WorkerGroupError("as Ray has it", failed), folder)
+        train._note(failure_of(error), folder, rank)
+    return train._cause(WorkerGroupError("as Ray has it", failed), folder)
 
 
 def test_the_failure_that_was_written_first_is_the_cause(tmp_path):

@@ -15,7 +15,7 @@ from model.config.stages import PRESETS, DataConfig, EvaluateConfig, ImageConfig
 from model.evaluation.benchmarks.registry import SUITES
 from model.evaluation.local_copies.fingerprint import copy_fingerprint
 from model.training import loop
-from orchestrator import worker
+from orchestrator.execution import worker
 from orchestrator.plan.identity import stage_identity
 from tests.support import copies
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.ray_nodes import Node, has_label, misfit, nodes_of
+from orchestrator.execution.ray.nodes import Node, has_label, misfit, nodes_of
 from tests.support.toy import toy_settings
 
 H100 = {"ray.io/accelerator-type": "H100", "pool": "a"}
@@ -56,7 +56,7 @@ def test_selectors_are_those_of_ray(selector, is_met):
 
 
 def test_without_a_cluster_this_machine_is_the_node(tmp_path, monkeypatch):
-    monkeypatch.setattr("orchestrator.ray_nodes.num_gpus", lambda: 0)
+    monkeypatch.setattr("orchestrator.execution.ray.nodes.num_gpus", lambda: 0)
     settings = toy_settings(tmp_path, gpus_per_slot=1.0, slot_labels={"pool": "a"})
     assert misfit(settings, nodes_of(settings), 1) == ("a slot needs 1 CPU, 1 GPU, label pool=a; the largest of 1 such nodes, "
                                                        "this machine, has 2 CPUs and 0 GPUs")

@@ -10,12 +10,12 @@ import ray
 
 from orchestrator.driver import Exit, drive
 from orchestrator.errors import OrchestratorError
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution.executor import InlineExecutor
+from orchestrator.execution.ray.cluster import connect
+from orchestrator.execution.ray.executor import RayExecutor
+from orchestrator.execution.ray.slot import Slot
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.submit import submit
-from orchestrator.ray_cluster import connect
-from orchestrator.ray_executor import RayExecutor
-from orchestrator.ray_slot import Slot
 from orchestrator.search import Observed, propose, propose_from
 from orchestrator.states import AttemptState
 from orchestrator.study.study import Search

@@ -1,8 +1,8 @@
 import json
 import os
 
+from orchestrator.execution.system_metrics import Probe, sampled
 from orchestrator.settings import visible_gpus
-from orchestrator.system_metrics import Probe, sampled
 
 
 def lines(path):

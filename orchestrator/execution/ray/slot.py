@@ -13,8 +13,8 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from orchestrator.attempt import Order, Report
-from orchestrator.executor import Execute
+from orchestrator.execution.attempt import Order, Report
+from orchestrator.execution.executor import Execute
 
 CONTROL = "control"
 """Concurrency group of what is answered while work is done."""
@@ -49,7 +49,7 @@ class Slot:
 
     def _given(self) -> Execute:
         if self._work is None:
-            from orchestrator.worker import execute
+            from orchestrator.execution.worker import execute
 
             self._work = execute
         return self._work
@@ -88,7 +88,7 @@ class Group(Slot):
             nodes: of each worker.
             gpus: of each worker.
         """
-        from orchestrator.ray_train import execute
+        from orchestrator.execution.ray.train import execute
 
         super().__init__(partial(execute, nodes=nodes, gpus=gpus, listen=self._listen))
         self._hear: Report = self._keep

@@ -26,10 +26,10 @@ from typing import Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
-from orchestrator.attempt import Order, lost, outcome_of
-from orchestrator.executor import Execute
-from orchestrator.ray_cluster import connect, leaving_nodes, remove_orphans
-from orchestrator.ray_slot import CONTROL, group_actor, slot_actor
+from orchestrator.execution.attempt import Order, lost, outcome_of
+from orchestrator.execution.executor import Execute
+from orchestrator.execution.ray.cluster import connect, leaving_nodes, remove_orphans
+from orchestrator.execution.ray.slot import CONTROL, group_actor, slot_actor
 from orchestrator.scheduler.snapshot import Outcome
 from orchestrator.settings import Settings
 from orchestrator.states import AttemptState

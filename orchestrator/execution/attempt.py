@@ -31,12 +31,12 @@ from model import manifest
 from orchestrator.artifacts.mirror import Mirror, SharedFolder, mirror_of
 from orchestrator.artifacts.store import LOG, PROGRESS, RESULT, SYSTEM
 from orchestrator.errors import Diverged, LostWorker, NoResources, Stopped, WorkerFailed
+from orchestrator.execution.system_metrics import sampled
 from orchestrator.failpoints import arm, failpoint
 from orchestrator.plan.identity import stage_identity
 from orchestrator.scheduler.snapshot import Outcome
 from orchestrator.settings import redact
 from orchestrator.states import LIVE_ATTEMPTS, AttemptState
-from orchestrator.system_metrics import sampled
 
 Order = Mapping[str, Any]
 """attempt_id, attempt_no, stage_id, kind, label, spec, parent, attempt_dir, out, checkpoints, root and store (of the

@@ -1,6 +1,6 @@
 import pytest
 
-from orchestrator.executor import InlineExecutor
+from orchestrator.execution.executor import InlineExecutor
 from orchestrator.states import AttemptState
 from tests.support.toy import toy_execute, toy_plan
 

@@ -28,10 +28,20 @@ from ray.train.v2._internal.callbacks.placement_group_callback import PlacementG
 from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
 from orchestrator.artifacts.store import RESULT
-from orchestrator.attempt import Order, Report, ShouldStop, Work, guarded, logged, run_attempt, watched, write_record
 from orchestrator.errors import WorkerFailed
+from orchestrator.execution.attempt import (
+    Order,
+    Report,
+    ShouldStop,
+    Work,
+    guarded,
+    logged,
+    run_attempt,
+    watched,
+    write_record,
+)
+from orchestrator.execution.ray.slot import REPORTS
 from orchestrator.plan.sharing import TRAINING
-from orchestrator.ray_slot import REPORTS
 from orchestrator.states import AttemptState
 
 FOLDER = "workers"
@@ -108,7 +118,7 @@ def _failure(rank: int) -> str:
 
 def _work(given: Mapping[str, Any]) -> None:
     """Be one of the workers: the same stage function as alone finds the others through torch.distributed."""
-    from orchestrator.worker import STAGES
+    from orchestrator.execution.worker import STAGES
 
     order, folder, rank = given["order"], Path(given["folder"]), ray.train.get_context().get_world_rank()
     with logged(folder / f"log-{rank}.txt") as log, watched(log, float(order.get("no_progress_s", 0.0))) as watch:

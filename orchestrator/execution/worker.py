@@ -23,9 +23,9 @@ from model.evaluation.local_copies.fingerprint import copy_fingerprint
 from model.evaluation.stage import Resources, evaluate_stage
 from model.training import loop
 from model.training.stage import train_stage
-from orchestrator.attempt import Order, Report, ShouldStop, StageFunction, Work, run_attempt
-from orchestrator.environment import environment
 from orchestrator.errors import Diverged, LostWorker, NoResources, Stopped
+from orchestrator.execution.attempt import Order, Report, ShouldStop, StageFunction, Work, run_attempt
+from orchestrator.execution.environment import environment
 from orchestrator.plan.identity import CONFIGS
 
 

@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from orchestrator.cli.main import main
+from orchestrator.execution.ray.jobs import environment
 from orchestrator.ledger import open_ledger, read
-from orchestrator.ray_jobs import environment
 from orchestrator.settings import Settings
 
 STUDY = """\

@@ -6,9 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model import manifest
-from orchestrator import attempt
-from orchestrator.attempt import failure_of, harvest, kind_of, log_tail, lost, outcome_of, run_attempt, write_result
 from orchestrator.errors import Diverged, NoResources, Stopped
+from orchestrator.execution import attempt
+from orchestrator.execution.attempt import (
+    failure_of,
+    harvest,
+    kind_of,
+    log_tail,
+    lost,
+    outcome_of,
+    run_attempt,
+    write_result,
+)
 from orchestrator.states import AttemptState
 from tests.support.toy import toy_identity
 

@@ -19,8 +19,8 @@ from ray.util.state import list_nodes
 from ray.util.state.exception import RayStateApiException
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.execution.system_metrics import num_gpus
 from orchestrator.settings import Settings
-from orchestrator.system_metrics import num_gpus
 
 ANSWER_S = 10
 _SEVERAL = re.compile(r"(?P<no>!?)in\((?P<values>[^)]*)\)")

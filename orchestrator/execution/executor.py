@@ -14,7 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
-from orchestrator.attempt import Order, Report, ShouldStop, lost, outcome_of
+from orchestrator.execution.attempt import Order, Report, ShouldStop, lost, outcome_of
 from orchestrator.scheduler.snapshot import Outcome
 
 Execute = Callable[[Order, Report, ShouldStop], dict[str, Any]]

@@ -1,0 +1,1 @@
+"""One attempt: who executes it, what it records, and where it stands."""

@@ -1,0 +1,1 @@
+"""The only door to Ray: cluster, nodes, slots, jobs, groups of workers."""
