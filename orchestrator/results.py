@@ -41,10 +41,10 @@ from orchestrator.accounts import Cost, Counts, cost, counts, varies_with_seed
 from orchestrator.analysis import claims, confounds, pareto, scores, selection, statistics, table
 from orchestrator.analysis.claims import Judgement
 from orchestrator.analysis.confounds import Confound, Executed, Run, Seen
-from orchestrator.analysis.predicted import Predicted, beside_predictions
+from orchestrator.analysis.data_seen import Supplied, supplied
+from orchestrator.analysis.predictions import Predicted, beside_predictions
 from orchestrator.analysis.scores import TrialScores
 from orchestrator.analysis.selection import Candidate, Rule, Verdict
-from orchestrator.analysis.supplied import Supplied, supplied
 from orchestrator.analysis.table import ArmResult
 from orchestrator.budget import Spent, resources_of, spent
 from orchestrator.errors import StudyError

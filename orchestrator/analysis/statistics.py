@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from orchestrator.analysis.layout import Array, layout_of
+from orchestrator.analysis.design import Array, layout_of
 
 CONFIDENCE = 0.95
 POWER = 0.80

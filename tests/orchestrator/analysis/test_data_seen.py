@@ -1,6 +1,6 @@
 """Means over the trials of an arm, by stage and source."""
 
-from orchestrator.analysis.supplied import supplied
+from orchestrator.analysis.data_seen import supplied
 
 
 def row(samples, **more):
