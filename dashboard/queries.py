@@ -18,8 +18,8 @@ from orchestrator.analysis.table import ArmResult, Cell
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import DriverRow, StudyRow
-from orchestrator.progress import Progress, progress
-from orchestrator.results import Known, Results, study_of, study_results
+from orchestrator.results.progress import Progress, progress
+from orchestrator.results.results import Known, Results, study_of, study_results
 
 MOST_ROWS = 40
 """Arms that a panel has rows for."""

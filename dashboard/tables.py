@@ -12,7 +12,7 @@ from orchestrator import wording
 from orchestrator.analysis.scores import TOKENS
 from orchestrator.analysis.table import ArmResult, Cell
 from orchestrator.ledger.rows import DriverRow, EventRow
-from orchestrator.results import Results
+from orchestrator.results.results import Results
 
 _YEAR_S = 365 * 86400.0
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from orchestrator import wording
 from orchestrator.analysis.scores import TOKENS
-from orchestrator.progress import Progress, RunningStage
-from orchestrator.results import Results
+from orchestrator.results.progress import Progress, RunningStage
+from orchestrator.results.results import Results
 
 _TITLES = {"mmbase": "MMBase", "overall": "Mean of all categories", "refer_ground": "Refer & ground", TOKENS: "Tokens per image"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

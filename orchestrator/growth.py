@@ -24,7 +24,7 @@ from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import TrialRow
 from orchestrator.plan.arms import Arm
 from orchestrator.plan.plan import Plan, Wanted
-from orchestrator.results import rule_of
+from orchestrator.results.results import rule_of
 from orchestrator.search import Observed, needs_torch, propose, propose_from
 from orchestrator.settings import Settings
 from orchestrator.states import TERMINAL_TRIALS

@@ -22,7 +22,6 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from orchestrator import budget
 from orchestrator.crew import Crew, MakeExecutor
 from orchestrator.errors import LedgerAway, LostLease, StaleWrite, StudyError
 from orchestrator.failpoints import failpoint
@@ -35,6 +34,7 @@ from orchestrator.ledger.liveness import is_surely_dead, whoami
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.summaries import submitted
 from orchestrator.ledger.write import adopt, apply, note_attempts
+from orchestrator.results import budget
 from orchestrator.scheduler.decide import decided
 from orchestrator.scheduler.snapshot import Action, Claim, Finish, MoveStudy, Observed, Outcome, Propose, Snapshot, Stop
 from orchestrator.settings import Settings

@@ -21,7 +21,7 @@ from orchestrator.ledger.rows import ArmRow, Known, TrialRow
 from orchestrator.ledger.summaries import Submitted, submitted
 from orchestrator.plan.cost import known_before
 from orchestrator.plan.plan import Plan, Planner
-from orchestrator.results import baseline_key
+from orchestrator.results.results import baseline_key
 from orchestrator.search import Observed, constraints, observe, violations
 from orchestrator.settings import Settings
 from orchestrator.states import TERMINAL_TRIALS

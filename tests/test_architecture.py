@@ -77,7 +77,7 @@ SEEDS = {"model/training/stage.py", "model/training/dry_run.py", "model/weights/
 
 # What the dashboard may know of the orchestrator: the read side, pure types, and the one door for its buttons.
 DASHBOARD_MAY = (
-    "orchestrator.ledger", "orchestrator.analysis", "orchestrator.results", "orchestrator.progress",
+    "orchestrator.ledger", "orchestrator.analysis", "orchestrator.results.results", "orchestrator.results.progress",
     "orchestrator.actions", "orchestrator.settings", "orchestrator.study.study", "orchestrator.study.library",
     "orchestrator.study.documents", "orchestrator.errors", "orchestrator.states", "orchestrator.study.metric_names",
     "orchestrator.plan.plan", "orchestrator.plan.stages", "orchestrator.plan.cost", "orchestrator.plan.estimate",
@@ -295,7 +295,7 @@ def test_files_have_names_that_say_something():
 @pytest.mark.parametrize("name", [each.name for each in MODULES if each.path in {
     "orchestrator/cli/main.py", "orchestrator/cli/planning.py", "orchestrator/cli/running.py", "orchestrator/cli/looking.py",
     "orchestrator/cli/data_list.py", "orchestrator/cli/data_check.py",
-    "orchestrator/driver.py", "orchestrator/results.py", "orchestrator/search.py",
+    "orchestrator/driver.py", "orchestrator/results/results.py", "orchestrator/search.py",
     "orchestrator/tracking/flusher.py", "orchestrator/tracking/query.py",
     "orchestrator/execution/ray/executor.py", "dashboard/app.py", "dashboard/queries.py", "dashboard/charts.py"}])
 def test_importing_it_loads_no_torch(name):

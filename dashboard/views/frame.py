@@ -12,7 +12,7 @@ from dashboard import charts, queries
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine, reach
 from orchestrator.ledger.rows import StudyRow
-from orchestrator.results import Results
+from orchestrator.results.results import Results
 from orchestrator.settings import Settings
 from orchestrator.states import TERMINAL_STUDIES
 

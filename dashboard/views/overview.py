@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import queries, words
 from dashboard.views import frame
-from orchestrator.progress import Progress
+from orchestrator.results.progress import Progress
 
 
 def show() -> None:

@@ -10,8 +10,8 @@ from orchestrator import actions
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import read
 from orchestrator.ledger.rows import StudyRow
-from orchestrator.progress import progress
-from orchestrator.results import Results
+from orchestrator.results.progress import progress
+from orchestrator.results.results import Results
 
 _ACTS = {"pause": actions.pause, "resume": actions.resume, "cancel": actions.cancel}
 _SIGNS = {"selected": ":material/check_circle:", "tied": ":material/balance:", "underpowered": ":material/query_stats:",

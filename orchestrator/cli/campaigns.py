@@ -7,14 +7,14 @@ from typing import Any
 import click
 from rich.text import Text
 
-from orchestrator import campaign as campaigns
 from orchestrator.cli.console import DONE, err, out, print_json
 from orchestrator.cli.options import json_document, json_option, scale_option
 from orchestrator.cli.planned import plan_of
 from orchestrator.cli.running import code, followed, update_option
 from orchestrator.cli.store import ledger
 from orchestrator.ledger import read
-from orchestrator.results import Results, study_results
+from orchestrator.results import campaign as campaigns
+from orchestrator.results.results import Results, study_results
 from orchestrator.study.study import load_campaign
 
 

@@ -20,7 +20,7 @@ from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.submit import differences
-from orchestrator.results import Results, study_results
+from orchestrator.results.results import Results, study_results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

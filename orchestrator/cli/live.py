@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.console import err, state_text
-from orchestrator.progress import Progress, RunningStage
+from orchestrator.results.progress import Progress, RunningStage
 
 LINE_EVERY_S = 10.0
 """Seconds between two lines in a log, unless the study's state or its failures change."""

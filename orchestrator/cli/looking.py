@@ -21,8 +21,8 @@ from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.summaries import FailedStage, failed_stages
-from orchestrator.progress import Progress, progress
-from orchestrator.results import study_results
+from orchestrator.results.progress import Progress, progress
+from orchestrator.results.results import study_results
 
 
 @click.command(epilog=json_document("""
@@ -53,7 +53,7 @@ def status(study: str | None, scale: str | None, as_json: bool) -> None:
 
 @click.command(epilog=json_document("""
     {"schema_version", "study", "metrics", "arms", "trials", "verdict", "claims", "published", "data", "counts", "cost",
-     "varies_with_seed", "seed_note"}; the fields are described in orchestrator/results.py"""))
+     "varies_with_seed", "seed_note"}; the fields are described in orchestrator/results/results.py"""))
 @study_argument
 @known_scale_option
 @click.option("--benchmarks", is_flag=True, help="Show every benchmark, not only categories and averages.")

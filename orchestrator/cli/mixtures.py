@@ -21,7 +21,7 @@ from orchestrator.cli.store import ledger
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.proposed import BASELINE, BEST, verifying_study
-from orchestrator.results import Results, study_results
+from orchestrator.results.results import Results, study_results
 from orchestrator.study.strict_yaml import dump
 from orchestrator.study.study import load_study
 

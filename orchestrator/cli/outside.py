@@ -14,8 +14,8 @@ from orchestrator.cli.options import json_document, json_option, known_scale_opt
 from orchestrator.cli.store import ledger
 from orchestrator.cli.tables import print_results
 from orchestrator.ledger import read
-from orchestrator.lmms import MODEL, Outside, model_arguments, read_results, require_known
-from orchestrator.results import Results, study_results
+from orchestrator.results.lmms_eval import MODEL, Outside, model_arguments, read_results, require_known
+from orchestrator.results.results import Results, study_results
 
 
 @click.command("lmms", epilog=json_document("""

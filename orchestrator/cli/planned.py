@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from orchestrator.campaign import for_plan, references, selections
 from orchestrator.cli.store import existing_ledger
 from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.results.campaign import for_plan, references, selections
 from orchestrator.settings import Settings
 from orchestrator.study.catalogue import catalogue_of
 from orchestrator.study.study import Study, load_study

@@ -13,13 +13,13 @@ from orchestrator import wording
 from orchestrator.cli.console import out, print_json
 from orchestrator.cli.options import json_document, json_option, scale_option, study_argument
 from orchestrator.cli.planned import planned
-from orchestrator.cli.preview import Preview, document, preview
 from orchestrator.cli.store import existing_ledger
 from orchestrator.cli.tables import limit_name
 from orchestrator.plan.factors import Factor
 from orchestrator.plan.factors import factors as all_factors
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.trial_config import resolve
+from orchestrator.results.preview import Preview, document, preview
 from orchestrator.settings import Settings
 from orchestrator.study.study import Budget
 

@@ -15,8 +15,8 @@ from orchestrator.cli.options import json_document, json_option, known_scale_opt
 from orchestrator.cli.store import ledger
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
-from orchestrator.rescore import Rescored, choices_of
-from orchestrator.rescore import rescore as score_again
+from orchestrator.results.rescore import Rescored, choices_of
+from orchestrator.results.rescore import rescore as score_again
 
 
 @click.command(epilog=json_document("""

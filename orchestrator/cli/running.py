@@ -20,7 +20,6 @@ from orchestrator.cli.live import Reporter
 from orchestrator.cli.names import study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, scale_option, study_argument
 from orchestrator.cli.planned import planned
-from orchestrator.cli.preview import preview
 from orchestrator.cli.store import ledger
 from orchestrator.cli.tables import print_results
 from orchestrator.driver import DriverView, Exit, drive
@@ -32,8 +31,9 @@ from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.submit import submit as enter
 from orchestrator.ledger.summaries import keep_estimate
 from orchestrator.plan.plan import Plan
-from orchestrator.progress import progress
-from orchestrator.results import report_path, study_results
+from orchestrator.results.preview import preview
+from orchestrator.results.progress import progress
+from orchestrator.results.results import report_path, study_results
 from orchestrator.settings import Settings, redact
 from orchestrator.states import TERMINAL_STUDIES, StudyState
 

@@ -17,7 +17,7 @@ from rich.text import Text
 from orchestrator import wording
 from orchestrator.analysis.scores import OUTSIDE
 from orchestrator.analysis.table import ArmResult
-from orchestrator.results import Results
+from orchestrator.results.results import Results
 
 _TITLES = {"mmbase": "MMBase", "overall": "all", "tokens_per_image": "tokens/image", "refer_ground": "refer & ground"}
 _STYLES = {"selected": "bold green", "tied": "bold yellow", "underpowered": "bold yellow", "infeasible": "bold red"}

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from orchestrator.ledger import open_ledger, read
-from orchestrator.results import Results, study_results
+from orchestrator.results.results import Results, study_results
 from tests.support.synthetic import Sketch, sketch
 
 APP = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"

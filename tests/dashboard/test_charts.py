@@ -5,7 +5,7 @@ import pytest
 
 from dashboard import charts, queries
 from orchestrator.analysis.scores import TOKENS
-from orchestrator.results import Results
+from orchestrator.results.results import Results
 from tests.support.synthetic import SCIENCE
 
 Found = Callable[..., Results]

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from dashboard import queries, tables, words
 from orchestrator.analysis.scores import TOKENS
 from orchestrator.ledger import read
-from orchestrator.results import Results
+from orchestrator.results.results import Results
 from tests.support.synthetic import SCIENCE, Sketch, sketch
 from tests.support.synthetic import lease as synthetic_lease
 

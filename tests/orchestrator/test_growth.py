@@ -18,7 +18,7 @@ from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
 from orchestrator.plan.cost import known_before
-from orchestrator.results import study_results
+from orchestrator.results.results import study_results
 from tests.orchestrator.conftest import SEARCH
 from tests.support.toy import toy_settings
 

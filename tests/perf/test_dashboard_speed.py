@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 from dashboard.views.frame import COLLECT_AFTER
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.ledger import open_ledger, read
-from orchestrator.results import Known, study_results
+from orchestrator.results.results import Known, study_results
 from tests.browser.conftest import FLAGS, running_dashboard
 from tests.support.mlflow_server import MlflowServer
 from tests.support.synthetic import SCIENCE, Sketch, finish, sketch

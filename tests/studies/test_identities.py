@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.campaign import references
 from orchestrator.plan.plan import make_plan
+from orchestrator.results.campaign import references
 from orchestrator.study import library
 from orchestrator.study.study import load_study
 

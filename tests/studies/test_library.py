@@ -8,10 +8,10 @@ import torch
 from model.config.stages import PRESETS
 from model.data.mixture import shares
 from model.network.mm15 import MM15
-from orchestrator.campaign import in_order, references
 from orchestrator.plan.arms import designed_arms
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.trial_config import resolve
+from orchestrator.results.campaign import in_order, references
 from orchestrator.study import library
 from orchestrator.study.documents import Published, load_published, load_recipe, load_scale
 from orchestrator.study.study import Study, load_campaign, load_study

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
-from orchestrator.results import study_results
+from orchestrator.results.results import study_results
 from tests.support.synthetic import SCIENCE, Sketch, sketch
 
 Ablate = Callable[..., Result]

@@ -7,7 +7,7 @@ from rich.console import Console
 from orchestrator.cli.live import Reporter, line
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.plan.estimate import Estimate
-from orchestrator.progress import Progress, RunningStage
+from orchestrator.results.progress import Progress, RunningStage
 
 ROW = StudyRow(study_id="s", name="quickstart", scale="tiny", version=1, state="RUNNING", reason="", spec_hash="", spec={},
               priority=0, max_slots=0,

@@ -10,7 +10,6 @@ from model.config.fields import build
 from model.config.stages import SftMixture
 from model.data.mixture import shares
 from orchestrator.analysis.olmix import from_csv, to_csv
-from orchestrator.analysis.report import render
 from orchestrator.cli.main import main
 from orchestrator.driver import drive
 from orchestrator.errors import StudyError
@@ -18,7 +17,8 @@ from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.submit import submit
 from orchestrator.plan.plan import make_plan
-from orchestrator.results import study_results
+from orchestrator.results.report import render
+from orchestrator.results.results import study_results
 from orchestrator.study.study import load_study
 from tests.support.toy import toy_settings
 

@@ -11,7 +11,7 @@ from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import read
 from orchestrator.ledger.rows import Known as KnownRows
 from orchestrator.ledger.submit import submit
-from orchestrator.results import Known, study_results
+from orchestrator.results.results import Known, study_results
 from tests.support.toy import toy_execute, toy_plan, toy_settings
 
 GATHERED = ("arms", "trials", "trial_rows", "stages", "verdict", "counts", "cost", "data", "confounds", "seen", "varies_with_seed")

@@ -4,7 +4,7 @@ import pytest
 
 from model.evaluation.benchmarks.registry import BENCHMARKS, SUITES
 from orchestrator.ledger import read
-from orchestrator.results import report_path, study_results
+from orchestrator.results.results import report_path, study_results
 from tests.support import scored
 
 THREE_SEEDS = ("seeds: 2", "seeds: 3")

@@ -2,14 +2,14 @@
 
 import pytest
 
-from orchestrator import campaign
-from orchestrator.campaign import for_plan, in_order, references, selections, taken
 from orchestrator.driver import drive
 from orchestrator.errors import StudyError
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import read
 from orchestrator.ledger.submit import submit
 from orchestrator.plan.plan import make_plan
+from orchestrator.results import campaign
+from orchestrator.results.campaign import for_plan, in_order, references, selections, taken
 from orchestrator.study.study import load_campaign
 
 PATH = "sft.mixture.alpha.science"

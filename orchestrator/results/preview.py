@@ -6,8 +6,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.accounts import IMPORT
-from orchestrator.budget import Expected, expected
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.summaries import flops_per_s, stage_states
@@ -16,6 +14,8 @@ from orchestrator.plan.estimate import Estimate, Work, time_left
 from orchestrator.plan.plan import Plan, Trial
 from orchestrator.plan.sharing import Saving, Shared, saving
 from orchestrator.plan.stages import Stage
+from orchestrator.results.budget import Expected, expected
+from orchestrator.results.counts import IMPORT
 from orchestrator.states import StageState
 from orchestrator.study.documents import Resources, load_scale
 

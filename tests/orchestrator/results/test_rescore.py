@@ -8,7 +8,7 @@ import pytest
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.artifacts.store import Artifacts
 from orchestrator.ledger.rows import ScoreRow, StageRow, TrialRow
-from orchestrator.rescore import choices_of, rescore
+from orchestrator.results.rescore import choices_of, rescore
 
 ANSWERS = {
     "docvqa": [

@@ -14,12 +14,12 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-from orchestrator.analysis import figures
 from orchestrator.analysis.table import ArmResult, Cell, Delta
+from orchestrator.results import figures
 from orchestrator.study.strict_yaml import dump
 
 if TYPE_CHECKING:
-    from orchestrator.results import Results
+    from orchestrator.results.results import Results
 
 _TEMPLATE = Path(__file__).with_suffix(".html")
 MISSING = "–"

@@ -2,10 +2,10 @@ import html.parser
 
 import pytest
 
-from orchestrator.analysis import figures, report
 from orchestrator.ledger import read
 from orchestrator.ledger.summaries import keep_estimate
-from orchestrator.results import study_results
+from orchestrator.results import figures, report
+from orchestrator.results.results import study_results
 from tests.support import scored
 
 

@@ -37,7 +37,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.accounts import Cost, Counts, cost, counts, varies_with_seed
 from orchestrator.analysis import claims, confounds, pareto, scores, selection, statistics, table
 from orchestrator.analysis.claims import Judgement
 from orchestrator.analysis.confounds import Confound, Executed, Run, Seen
@@ -46,14 +45,15 @@ from orchestrator.analysis.predictions import Predicted, beside_predictions
 from orchestrator.analysis.scores import TrialScores
 from orchestrator.analysis.selection import Candidate, Rule, Verdict
 from orchestrator.analysis.table import ArmResult
-from orchestrator.budget import Spent, resources_of, spent
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read, rows
 from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.rows import ArmRow, StageRow, StudyRow, TrialRow
-from orchestrator.lmms import Outside, beside
 from orchestrator.plan.arms import Arm, baseline_of
 from orchestrator.plan.sharing import TRAINING
+from orchestrator.results.budget import Spent, resources_of, spent
+from orchestrator.results.counts import Cost, Counts, cost, counts, varies_with_seed
+from orchestrator.results.lmms_eval import Outside, beside
 from orchestrator.states import TrialState
 from orchestrator.study.documents import Published, load_published
 from orchestrator.study.study import Study

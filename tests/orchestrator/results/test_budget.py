@@ -8,8 +8,6 @@ import pytest
 
 from model.manifest import publish
 from orchestrator import actions
-from orchestrator.budget import Spent, expected, over, spent
-from orchestrator.cli.preview import preview
 from orchestrator.cli.tables import _cost_lines
 from orchestrator.driver import Exit, drive
 from orchestrator.errors import StudyError
@@ -21,7 +19,9 @@ from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.summaries import keep_estimate
 from orchestrator.plan.plan import Planner
-from orchestrator.results import study_results
+from orchestrator.results.budget import Spent, expected, over, spent
+from orchestrator.results.preview import preview
+from orchestrator.results.results import study_results
 from orchestrator.study.documents import Resources
 from orchestrator.study.study import Budget
 from tests.support.toy import toy_plan

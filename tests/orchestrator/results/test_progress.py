@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import Engine
 
 from orchestrator.ledger import open_ledger, read
-from orchestrator.progress import Progress, progress
+from orchestrator.results.progress import Progress, progress
 from tests.support.synthetic import Sketch, finish, sketch
 
 Shown = Callable[..., Progress]

@@ -1,0 +1,1 @@
+"""What was found, what it cost, and what is left to do; report, campaign, budget."""
