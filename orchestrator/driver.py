@@ -22,7 +22,7 @@ from orchestrator.holder import Driver, DriverView, Exit
 from orchestrator.ledger.engine import reachable
 from orchestrator.ledger.reach import reach
 from orchestrator.settings import Settings
-from orchestrator.tracking.beside import Tracking
+from orchestrator.tracking.flusher_process import Tracking
 
 __all__ = ["Driver", "DriverView", "Exit", "drive"]
 

@@ -18,7 +18,7 @@ from orchestrator.ledger import outbox, read
 from orchestrator.ledger.outbox import Flushed, Message
 from orchestrator.ledger.reach import Engine
 from orchestrator.settings import OFF, Settings
-from orchestrator.tracking.sink import Sink
+from orchestrator.tracking.mlflow_store import Sink
 
 POLL_S = 0.25
 """Seconds between two looks into the outbox, unless sending what the first one found takes longer."""

@@ -14,8 +14,8 @@ from mlflow.tracking import MlflowClient
 
 from orchestrator.ledger import read
 from orchestrator.ledger.reach import Engine
-from orchestrator.tracking.content import Content, Data
-from orchestrator.tracking.known import Known
+from orchestrator.tracking.payloads import Content, Data
+from orchestrator.tracking.run_ids import Known
 
 _DIGEST = 36
 """Characters of a digest that MLflow keeps."""

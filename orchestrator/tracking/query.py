@@ -17,8 +17,8 @@ from mlflow.tracking import MlflowClient
 
 from orchestrator.errors import OrchestratorError, StudyError
 from orchestrator.settings import OFF, Settings, redact
-from orchestrator.tracking.content import STAGES
-from orchestrator.tracking.sink import client_of
+from orchestrator.tracking.mlflow_store import client_of
+from orchestrator.tracking.payloads import STAGES
 
 EXAMPLE = "metrics.knowledge > 20 and tags.arm = 'science=0.5'"
 _NAMED = re.compile(r"\b(metrics|params|tags)\.(?:`([^`]+)`|\"([^\"]+)\"|([\w./-]+))")

@@ -12,7 +12,7 @@ from orchestrator.ledger.journal import Record
 from orchestrator.ledger.write import finish_trial
 from orchestrator.settings import Settings
 from orchestrator.tracking.flusher import Flusher
-from orchestrator.tracking.sink import Sink
+from orchestrator.tracking.mlflow_store import Sink
 from tests.orchestrator.tracking.conftest import AT, say
 from tests.support import scored
 from tests.support.mlflow_server import MlflowServer

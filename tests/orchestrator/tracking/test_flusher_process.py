@@ -12,14 +12,14 @@ from pydantic import SecretStr
 
 from orchestrator.ledger import read
 from orchestrator.settings import OFF, Settings
-from orchestrator.tracking.beside import Tracking, as_line
+from orchestrator.tracking.flusher_process import Tracking, as_line
 from tests.orchestrator.tracking.test_flusher import runs
 
 DRIVER = """
 import sys
 from orchestrator.ledger import open_ledger
 from orchestrator.settings import Settings
-from orchestrator.tracking.beside import Tracking
+from orchestrator.tracking.flusher_process import Tracking
 
 settings = Settings.load()
 tracking = Tracking(settings, open_ledger(settings.ledger_url))

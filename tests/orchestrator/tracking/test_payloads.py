@@ -3,7 +3,7 @@ import pytest
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.artifacts.store import Artifacts
 from orchestrator.ledger import outbox, read
-from orchestrator.tracking.content import attempt_content, trial_content
+from orchestrator.tracking.payloads import attempt_content, trial_content
 
 
 def scoring_of(content, section):

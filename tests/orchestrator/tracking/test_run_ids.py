@@ -5,7 +5,7 @@ import pytest
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import outbox, read
 from orchestrator.tracking.flusher import Flusher
-from orchestrator.tracking.known import Known
+from orchestrator.tracking.run_ids import Known
 from tests.orchestrator.tracking.test_flusher import attempt, finish_trials, runs
 
 

@@ -26,7 +26,7 @@ STOP_S = 10.0
 """Seconds that it has for the message that it is sending when it is asked to end; what is cut off is said again."""
 LONGEST_PAUSE_S = 60.0
 """Longest pause before one that keeps dying is started again; the first takes a second, each further one twice as long."""
-SERVE = "orchestrator.tracking.serve"
+SERVE = "orchestrator.tracking.__main__"
 log = logging.getLogger(__name__)
 
 

@@ -23,9 +23,9 @@ from orchestrator.failpoints import failpoint
 from orchestrator.ledger.outbox import Message
 from orchestrator.ledger.reach import Engine
 from orchestrator.tracking import sqlite_store
-from orchestrator.tracking.content import STAGES, Content, attempt_content, suite_of_tags, trial_content
-from orchestrator.tracking.known import Known
 from orchestrator.tracking.lineage import Lineage
+from orchestrator.tracking.payloads import STAGES, Content, attempt_content, suite_of_tags, trial_content
+from orchestrator.tracking.run_ids import Known
 
 SQLITE = "sqlite:///"
 MODEL = "m-"
