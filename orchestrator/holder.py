@@ -25,7 +25,6 @@ from typing import Any
 from orchestrator.crew import Crew, MakeExecutor
 from orchestrator.errors import LedgerAway, LostLease, StaleWrite, StudyError
 from orchestrator.failpoints import failpoint
-from orchestrator.growth import Growth, Step
 from orchestrator.ledger import actions as people
 from orchestrator.ledger import lease, load_snapshot, read
 from orchestrator.ledger.engine import Fence, fenced, retrying, was_committed
@@ -37,6 +36,7 @@ from orchestrator.ledger.write import adopt, apply, note_attempts
 from orchestrator.results import budget
 from orchestrator.scheduler.decide import decided
 from orchestrator.scheduler.snapshot import Action, Claim, Finish, MoveStudy, Observed, Outcome, Propose, Snapshot, Stop
+from orchestrator.search.adaptive import Growth, Step
 from orchestrator.settings import Settings
 from orchestrator.states import LIVE_STUDIES, TERMINAL_STUDIES, AttemptState, StudyState
 

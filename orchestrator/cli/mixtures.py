@@ -12,16 +12,16 @@ from model.config.fields import build
 from model.config.stages import ContinualMixture, PretrainMixture, SftMixture
 from model.data.mixture import shares
 from model.data.simplex import sampled
-from orchestrator.analysis import surrogate
-from orchestrator.analysis.olmix import Rows, from_csv, to_csv
 from orchestrator.cli.console import out, print_json
 from orchestrator.cli.names import study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.cli.store import ledger
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
-from orchestrator.proposed import BASELINE, BEST, verifying_study
 from orchestrator.results.results import Results, study_results
+from orchestrator.search import surrogate
+from orchestrator.search.olmix import Rows, from_csv, to_csv
+from orchestrator.search.verification import BASELINE, BEST, verifying_study
 from orchestrator.study.strict_yaml import dump
 from orchestrator.study.study import load_study
 

@@ -9,7 +9,6 @@ from click.testing import CliRunner
 from model.config.fields import build
 from model.config.stages import SftMixture
 from model.data.mixture import shares
-from orchestrator.analysis.olmix import from_csv, to_csv
 from orchestrator.cli.main import main
 from orchestrator.driver import drive
 from orchestrator.errors import StudyError
@@ -19,6 +18,7 @@ from orchestrator.ledger.submit import submit
 from orchestrator.plan.plan import make_plan
 from orchestrator.results.report import render
 from orchestrator.results.results import study_results
+from orchestrator.search.olmix import from_csv, to_csv
 from orchestrator.study.study import load_study
 from tests.support.toy import toy_settings
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.analysis.olmix import from_csv, to_csv
+from orchestrator.search.olmix import from_csv, to_csv
 
 
 def test_rows_have_run_name_and_shares():

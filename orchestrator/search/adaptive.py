@@ -26,10 +26,10 @@ from orchestrator.plan.arms import Arm
 from orchestrator.plan.plan import Plan, Wanted
 from orchestrator.results.results import rule_of
 from orchestrator.search import Observed, needs_torch, propose, propose_from
+from orchestrator.search.history import Records, StudyRecord, candidates
 from orchestrator.settings import Settings
 from orchestrator.states import TERMINAL_TRIALS
 from orchestrator.study.study import AddedSeeds, Pruning, Search
-from orchestrator.study_record import Records, StudyRecord, candidates
 
 MOST_REFUSED = 64
 """Infeasible proposals in a row after which a search ends: its ranges hold nothing feasible that is new."""

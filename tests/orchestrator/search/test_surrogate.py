@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from orchestrator.analysis.surrogate import FORMS, Check, best_check, check, propose
+from orchestrator.search.surrogate import FORMS, Check, best_check, check, propose
 
 RANDOM = np.random.default_rng(0)
 SHARES = RANDOM.dirichlet([2, 2, 2], size=14)

@@ -11,7 +11,7 @@ from typing import Any
 
 from model.config.fields import to_plain
 from model.data.mixture import mixture_of
-from orchestrator.analysis.surrogate import Proposal
+from orchestrator.search.surrogate import Proposal
 
 BASELINE, BEST, PROPOSAL = "baseline", "best so far", "proposal"
 _KEPT = ("recipe", "set", "seeds", "seed_from", "evaluate", "effect")

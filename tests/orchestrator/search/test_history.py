@@ -7,8 +7,8 @@ import pytest
 from orchestrator.ledger import read
 from orchestrator.ledger.submit import submit
 from orchestrator.plan.plan import make_plan
+from orchestrator.search.history import Records
 from orchestrator.study.catalogue import catalogue_of
-from orchestrator.study_record import Records
 from tests.orchestrator.conftest import SEARCH
 from tests.support import corpora
 from tests.support.toy import toy_settings

@@ -7,11 +7,9 @@ from concurrent.futures import Future
 import pytest
 
 from model.evaluation.benchmarks.registry import SUITES
-from orchestrator import growth
 from orchestrator.driver import Exit, drive
 from orchestrator.errors import StudyError
 from orchestrator.execution.executor import InlineExecutor
-from orchestrator.growth import Growth
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
@@ -19,6 +17,8 @@ from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
 from orchestrator.plan.cost import known_before
 from orchestrator.results.results import study_results
+from orchestrator.search import adaptive
+from orchestrator.search.adaptive import Growth
 from tests.orchestrator.conftest import SEARCH
 from tests.support.toy import toy_settings
 
@@ -94,7 +94,7 @@ def test_a_space_without_anything_new_ends_the_search(settings, ledger, planned)
 
 
 def test_what_cannot_be_proposed_pauses_the_study_with_the_reason(settings, ledger, study_id, monkeypatch):
-    monkeypatch.setattr(growth, "propose", lambda *_, **__: {PATH: -1.0})
+    monkeypatch.setattr(adaptive, "propose", lambda *_, **__: {PATH: -1.0})
     assert run(settings, study_id) is Exit.PAUSED
     assert "allowed: 0 to 1000" in read.study(ledger, "searched").reason
 
@@ -190,7 +190,7 @@ def test_refusals_are_the_same_for_the_same_ledger_and_seed(tmp_path, planned):
 
 
 def test_a_search_without_anything_feasible_ends_after_so_many_tries(settings, ledger, planned, monkeypatch):
-    monkeypatch.setattr(growth, "MOST_REFUSED", 5)
+    monkeypatch.setattr(adaptive, "MOST_REFUSED", 5)
     study_id = submit(ledger, planned(("<= 150", "<= 1"), text=GRIDS.replace("SAMPLER", "random")))
     assert run(settings, study_id) is Exit.FINISHED
     assert len(study_results(ledger, read.study(ledger, study_id)).search.refused) == 5
