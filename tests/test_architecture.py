@@ -295,7 +295,7 @@ def test_files_have_names_that_say_something():
 @pytest.mark.parametrize("name", [each.name for each in MODULES if each.path in {
     "orchestrator/cli/main.py", "orchestrator/cli/planning.py", "orchestrator/cli/running.py", "orchestrator/cli/looking.py",
     "orchestrator/cli/data_list.py", "orchestrator/cli/data_check.py",
-    "orchestrator/driver.py", "orchestrator/results/results.py", "orchestrator/search.py",
+    "orchestrator/driver/loop.py", "orchestrator/results/results.py", "orchestrator/search.py",
     "orchestrator/tracking/flusher.py", "orchestrator/tracking/query.py",
     "orchestrator/execution/ray/executor.py", "dashboard/app.py", "dashboard/queries.py", "dashboard/charts.py"}])
 def test_importing_it_loads_no_torch(name):
@@ -309,11 +309,11 @@ def test_importing_it_loads_no_torch(name):
 CAUGHT = [
     (wrong_direction, "model/x.py", "from orchestrator import plan"),
     (wrong_direction, "orchestrator/x.py", "import dashboard.charts"),
-    (wrong_door, "orchestrator/driver.py", "import ray.train"),
+    (wrong_door, "orchestrator/driver/loop.py", "import ray.train"),
     (wrong_door, "dashboard/app.py", "from sqlalchemy import text"),
-    (wrong_door, "orchestrator/driver.py", "def f():\n    import torch"),
-    (deferred_import, "orchestrator/driver.py", "def f():\n    from orchestrator import worker"),
-    (deferred_import, "orchestrator/driver.py", "import importlib\nimportlib.import_module('x')"),
+    (wrong_door, "orchestrator/driver/loop.py", "def f():\n    import torch"),
+    (deferred_import, "orchestrator/driver/loop.py", "def f():\n    from orchestrator import worker"),
+    (deferred_import, "orchestrator/driver/loop.py", "import importlib\nimportlib.import_module('x')"),
     (deferred_import, "orchestrator/ledger/read.py", "from ..errors import StaleWrite"),
     (banned_call, "model/x.py", "import pickle"),
     (banned_call, "model/x.py", "torch.load(path)"),
@@ -324,10 +324,10 @@ CAUGHT = [
     (banned_call, "dashboard/app.py", "st.markdown(name, unsafe_allow_html=True)"),
     (built_sql, "orchestrator/ledger/read.py", "text(f'select {name}')"),
     (built_sql, "orchestrator/ledger/read.py", "sqlalchemy.text('select %s' % name)"),
-    (environment_read, "orchestrator/driver.py", "os.environ.get('HOME')"),
+    (environment_read, "orchestrator/driver/loop.py", "os.environ.get('HOME')"),
     (hidden_seed, "model/network/vision.py", "torch.manual_seed(1)"),
     (logging_set_up, "model/network/vision.py", "import logging\nlogging.basicConfig()"),
-    (beyond_read_side, "dashboard/app.py", "from orchestrator.driver import drive"),
+    (beyond_read_side, "dashboard/app.py", "from orchestrator.driver.loop import drive"),
 ]
 
 

@@ -15,8 +15,8 @@ from orchestrator.cli.options import json_document, json_option, known_scale_opt
 from orchestrator.cli.planned import planned
 from orchestrator.cli.running import entered, update_option
 from orchestrator.cli.store import ledger
-from orchestrator.driver import Exit
-from orchestrator.driver import drive as drive_ledger
+from orchestrator.driver.loop import Exit
+from orchestrator.driver.loop import drive as drive_ledger
 from orchestrator.errors import StudyError
 from orchestrator.execution.ray.jobs import launch
 from orchestrator.ledger import read

@@ -22,7 +22,7 @@ from orchestrator.cli.options import json_document, json_option, known_scale_opt
 from orchestrator.cli.planned import planned
 from orchestrator.cli.store import ledger
 from orchestrator.cli.tables import print_results
-from orchestrator.driver import DriverView, Exit, drive
+from orchestrator.driver.loop import DriverView, Exit, drive
 from orchestrator.errors import OrchestratorError, StudyError
 from orchestrator.execution.ray.nodes import misfit, nodes_of
 from orchestrator.ledger import read

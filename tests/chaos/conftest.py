@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.driver import Exit, drive
+from orchestrator.driver.loop import Exit, drive
 from orchestrator.execution.executor import Execute, InlineExecutor
 from orchestrator.failpoints import arm
 from orchestrator.ledger import open_ledger, read

@@ -15,8 +15,8 @@ from ray.cluster_utils import Cluster
 from ray.core.generated import autoscaler_pb2
 from sqlalchemy import select
 
-from orchestrator import crew
-from orchestrator.driver import DriverView, drive
+from orchestrator.driver import in_flight
+from orchestrator.driver.loop import DriverView, drive
 from orchestrator.execution.ray.executor import RayExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t
@@ -89,7 +89,7 @@ def node_lost(world: World):
 
 def no_node_left(world: World):
     """The last node is lost; the driver waits and says so, and goes on when one joins."""
-    crew.WAITS_S = 1.0
+    in_flight.WAITS_S = 1.0
     troubles = []
 
     def lose(view: DriverView) -> None:

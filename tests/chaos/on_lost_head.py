@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ray.cluster_utils import Cluster
 
-from orchestrator.driver import drive
+from orchestrator.driver.loop import drive
 from orchestrator.execution.ray.executor import RayExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.submit import submit

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from ray.cluster_utils import Cluster
 from sqlalchemy import select
 
-from orchestrator.driver import DriverView, drive
+from orchestrator.driver.loop import DriverView, drive
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.submit import submit

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from orchestrator.driver import drive
+from orchestrator.driver.loop import drive
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.submit import submit

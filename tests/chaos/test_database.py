@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import event
 
-from orchestrator import driver as driver_module
-from orchestrator import holder
-from orchestrator.driver import Driver, Exit, drive
+from orchestrator.driver import driver as holder
+from orchestrator.driver import loop as driver_module
+from orchestrator.driver.loop import Driver, Exit, drive
 from orchestrator.errors import LedgerAway, StaleWrite
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import lease, load_snapshot, open_ledger, read

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from orchestrator.driver import Exit, drive
+from orchestrator.driver.loop import Exit, drive
 from orchestrator.execution.attempt import run_attempt
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read

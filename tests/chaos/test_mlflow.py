@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 from mlflow.tracking import MlflowClient
 
-from orchestrator import driver as driver_module
-from orchestrator.driver import Exit, drive
+from orchestrator.driver import loop as driver_module
+from orchestrator.driver.loop import Exit, drive
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.submit import submit

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from ray.exceptions import OutOfMemoryError
 
-from orchestrator import crew as crew_module
-from orchestrator.crew import Crew
+from orchestrator.driver import in_flight as crew_module
+from orchestrator.driver.in_flight import Crew
 from orchestrator.errors import NoResources
 from orchestrator.execution.attempt import failure_of, outcome_of, run_attempt
 from orchestrator.execution.ray import executor as ray_executor

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from orchestrator.driver import Exit, drive
+from orchestrator.driver.loop import Exit, drive
 from orchestrator.execution.ray.executor import RayExecutor
 from orchestrator.ledger import open_ledger
 from orchestrator.ledger.submit import submit

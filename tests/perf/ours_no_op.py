@@ -17,7 +17,7 @@ import mlflow
 from sqlalchemy import func, select
 
 from model.manifest import publish
-from orchestrator.driver import DriverView, drive
+from orchestrator.driver.loop import DriverView, drive
 from orchestrator.execution.attempt import run_attempt
 from orchestrator.execution.ray.executor import RayExecutor
 from orchestrator.ledger import open_ledger, read

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from orchestrator.driver import Driver
+from orchestrator.driver.loop import Driver
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.submit import submit
 from orchestrator.scheduler.decide import decided

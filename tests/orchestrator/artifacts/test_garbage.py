@@ -7,7 +7,7 @@ from orchestrator.artifacts.garbage import StoredFile, files_here, files_stored,
 from orchestrator.artifacts.object_store import ObjectStore
 from orchestrator.artifacts.store import Artifacts
 from orchestrator.cli.main import main
-from orchestrator.driver import drive
+from orchestrator.driver.loop import drive
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read
 from orchestrator.ledger.submit import submit

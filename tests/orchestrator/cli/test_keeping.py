@@ -5,7 +5,7 @@ from click.testing import CliRunner
 from sqlalchemy import text
 
 from orchestrator.cli.main import main
-from orchestrator.driver import drive
+from orchestrator.driver.loop import drive
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import open_ledger
 from orchestrator.ledger.engine import transaction

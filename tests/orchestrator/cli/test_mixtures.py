@@ -10,7 +10,7 @@ from model.config.fields import build
 from model.config.stages import SftMixture
 from model.data.mixture import shares
 from orchestrator.cli.main import main
-from orchestrator.driver import drive
+from orchestrator.driver.loop import drive
 from orchestrator.errors import StudyError
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read

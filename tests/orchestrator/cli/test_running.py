@@ -12,9 +12,9 @@ import pytest
 from click.testing import Result
 
 from model.manifest import publish
-from orchestrator import driver
 from orchestrator.artifacts import store
 from orchestrator.cli import running
+from orchestrator.driver import loop
 from orchestrator.errors import LostLease
 from orchestrator.execution.attempt import Work, run_attempt
 from orchestrator.execution.executor import InlineExecutor
@@ -60,7 +60,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch, checkpoint: Path) -> Pretended:
         return run_attempt(order, functions, report=report, should_stop=should_stop)
 
     monkeypatch.setattr(store, "packaged", lambda _: checkpoint)
-    monkeypatch.setattr(running, "drive", functools.partial(driver.drive, executor=lambda _: InlineExecutor(execute)))
+    monkeypatch.setattr(running, "drive", functools.partial(loop.drive, executor=lambda _: InlineExecutor(execute)))
     monkeypatch.setenv("ABLATE_MLFLOW_URI", "off")
     return stages
 

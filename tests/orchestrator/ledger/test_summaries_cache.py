@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event
 
 from orchestrator import actions
-from orchestrator.driver import Driver
+from orchestrator.driver.loop import Driver
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import read
 from orchestrator.ledger.rows import Known as KnownRows

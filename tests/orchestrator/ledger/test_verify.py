@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from orchestrator.driver import drive
+from orchestrator.driver.loop import drive
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.submit import submit

@@ -9,7 +9,7 @@ import pytest
 from model.manifest import publish
 from orchestrator import actions
 from orchestrator.cli.tables import _cost_lines
-from orchestrator.driver import Exit, drive
+from orchestrator.driver.loop import Exit, drive
 from orchestrator.errors import StudyError
 from orchestrator.execution.attempt import run_attempt
 from orchestrator.execution.executor import InlineExecutor

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.driver import drive
+from orchestrator.driver.loop import drive
 from orchestrator.errors import StudyError
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import read

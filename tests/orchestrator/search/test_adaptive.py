@@ -7,7 +7,7 @@ from concurrent.futures import Future
 import pytest
 
 from model.evaluation.benchmarks.registry import SUITES
-from orchestrator.driver import Exit, drive
+from orchestrator.driver.loop import Exit, drive
 from orchestrator.errors import StudyError
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import open_ledger, read

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from orchestrator.driver import Exit, drive
+from orchestrator.driver.loop import Exit, drive
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.execution.ray.cluster import connect

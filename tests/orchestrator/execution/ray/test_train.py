@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from orchestrator import actions
 from orchestrator.artifacts.store import Artifacts
-from orchestrator.driver import Exit, drive
+from orchestrator.driver.loop import Exit, drive
 from orchestrator.execution import worker
 from orchestrator.execution.attempt import failure_of
 from orchestrator.execution.executor import InlineExecutor

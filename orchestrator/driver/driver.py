@@ -22,7 +22,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from orchestrator.crew import Crew, MakeExecutor
+from orchestrator.driver.in_flight import Crew, MakeExecutor
 from orchestrator.errors import LedgerAway, LostLease, StaleWrite, StudyError
 from orchestrator.failpoints import failpoint
 from orchestrator.ledger import actions as people

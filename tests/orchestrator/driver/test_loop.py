@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from orchestrator import actions
-from orchestrator.driver import Driver, Exit, drive
+from orchestrator.driver.loop import Driver, Exit, drive
 from orchestrator.errors import LostLease
 from orchestrator.execution.attempt import write_result
 from orchestrator.execution.executor import InlineExecutor

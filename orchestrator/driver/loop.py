@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from orchestrator.crew import MakeExecutor
+from orchestrator.driver.driver import Driver, DriverView, Exit
+from orchestrator.driver.in_flight import MakeExecutor
 from orchestrator.errors import LedgerAway, LostLease
 from orchestrator.execution.ray.executor import RayExecutor
 from orchestrator.failpoints import arm
-from orchestrator.holder import Driver, DriverView, Exit
 from orchestrator.ledger.engine import reachable
 from orchestrator.ledger.reach import reach
 from orchestrator.settings import Settings

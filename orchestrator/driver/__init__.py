@@ -1,0 +1,1 @@
+"""The driver: it holds the lease, decides with the scheduler, and keeps attempts in flight."""
