@@ -1,1 +1,1 @@
-"""Pages that read the ledger; the only acts are pause, resume and cancel, through `orchestrator.actions`."""
+"""Pages that read the ledger; the only acts are pause, resume and cancel, through `orchestrator.ledger.actions`."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.views import frame
+from dashboard.views import shared
 
 # A file of ours: a page's material icon would be fetched from Google's servers to become the tab's.
 st.set_page_config(page_title="Ablate", page_icon=Path(__file__).with_name("icon.svg"), layout="wide")
@@ -17,5 +17,5 @@ page = st.navigation([
     st.Page("views/trials.py", title="Trials", icon=":material/table_rows:", url_path="trials"),
     st.Page("views/health.py", title="Health", icon=":material/monitor_heart:", url_path="health"),
 ])
-frame.choose_study()
+shared.choose_study()
 page.run()

@@ -18,7 +18,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from dashboard.queries import Panel, Point, Trade
-from dashboard.words import title
+from dashboard.text import title
 from orchestrator.analysis.scores import TOKENS
 
 CONFIG = {"displayModeBar": False, "responsive": True}

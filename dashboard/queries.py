@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
-from dashboard.words import title
+from dashboard.text import title
 from orchestrator.analysis.scores import TOKENS
 from orchestrator.analysis.table import ArmResult, Cell
 from orchestrator.ledger import read
-from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import DriverRow, StudyRow
 from orchestrator.results.progress import Progress, progress
 from orchestrator.results.results import Known, Results, study_of, study_results

@@ -74,7 +74,7 @@ class WorkerFailed(OrchestratorError):
     """One of several workers of a stage failed.
 
     Args:
-        failure: the record that it wrote, as `attempt.failure_of` makes it.
+        failure: the record that it wrote, as `execution.record.failure_of` makes it.
     """
 
     def __init__(self, failure: Mapping[str, Any]) -> None:

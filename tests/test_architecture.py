@@ -16,13 +16,25 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("model", "orchestrator", "dashboard")
 
+ORDER = (
+    "dashboard",
+    "orchestrator.cli", "orchestrator.driver", "orchestrator.search", "orchestrator.tracking", "orchestrator.results",
+    "orchestrator.analysis", "orchestrator.execution", "orchestrator.ledger", "orchestrator.scheduler", "orchestrator.plan",
+    "orchestrator.artifacts", "orchestrator.study", "orchestrator.failpoints", "orchestrator.settings", "orchestrator.states",
+    "orchestrator.formatting", "orchestrator.errors",
+    "model.weights", "model.evaluation", "model.training", "model.hf", "model.data", "model.workbench", "model.cost",
+    "model.network", "model.images", "model.samples", "model.config", "model.manifest", "model.huggingface", "model.seeds",
+)
+"""From top to bottom: what stands here may import what stands below it, and nothing above."""
+APART = (("orchestrator.execution", "orchestrator.ledger"), ("orchestrator.analysis", "orchestrator.execution"))
+"""Pairs that do not know each other."""
+
 MAY_IMPORT = {"model": {"model"}, "orchestrator": {"orchestrator", "model"}, "dashboard": {"dashboard", "orchestrator", "model"}}
 
 # vendor -> the files or folders (trailing slash) that may import it
 DOORS: dict[str, tuple[str, ...]] = {
-    "ray": ("orchestrator/execution/ray/executor.py", "orchestrator/execution/ray/cluster.py", "orchestrator/execution/ray/jobs.py", "orchestrator/execution/ray/nodes.py",
-            "orchestrator/execution/ray/slot.py", "orchestrator/execution/ray/train.py"),
-    "optuna": ("orchestrator/search.py", "orchestrator/search/"),
+    "ray": ("orchestrator/execution/ray/",),
+    "optuna": ("orchestrator/search/",),
     "mlflow": ("orchestrator/tracking/",),
     "sqlalchemy": ("orchestrator/ledger/", "orchestrator/tracking/sqlite_store.py"),  # the latter sets up MLflow's connections
     "alembic": ("orchestrator/ledger/",),
@@ -41,33 +53,36 @@ DOORS: dict[str, tuple[str, ...]] = {
     "safetensors": ("model/",),
     "rapidfuzz": ("model/evaluation/",),
     "requests": ("model/evaluation/judge/endpoint.py",),
-    "transformers": ("model/network/attention.py", "model/network/language.py", "model/network/vision.py", "model/network/mm15.py",
-                     "model/weights/", "model/interchange/", "model/data/tokenizer.py", "model/data/encoding.py",
+    "transformers": ("model/network/", "model/weights/", "model/hf/", "model/data/tokenizer.py", "model/data/encoding.py",
                      "model/training/optimizer.py"),
-    "lmms_eval": ("model/evaluation/lmms/",),
-    "accelerate": ("model/evaluation/lmms/",),
+    "lmms_eval": ("model/evaluation/lmms_eval/",),
+    "accelerate": ("model/evaluation/lmms_eval/",),
     "huggingface_hub": ("model/huggingface.py",),
     "tokenizers": ("model/data/tokenizer.py",),
-    "numpy": ("model/", "orchestrator/analysis/", "dashboard/charts.py"),
-    "scipy": ("model/", "orchestrator/analysis/", "dashboard/charts.py"),
-    "PIL": ("model/images/", "model/data/", "model/evaluation/local/", "model/evaluation/lmms/"),
+    "numpy": ("model/", "orchestrator/analysis/", "orchestrator/search/", "orchestrator/results/figures.py", "dashboard/charts.py"),
+    "scipy": ("model/", "orchestrator/analysis/", "orchestrator/search/", "dashboard/charts.py"),
+    "PIL": ("model/images/", "model/samples.py", "model/data/", "model/workbench/", "model/evaluation/local_copies/",
+            "model/evaluation/lmms_eval/"),
     "datasets": ("model/data/sources",),
-    "pyarrow": ("model/evaluation/local/", "model/data/sources"),
+    "pyarrow": ("model/evaluation/local_copies/", "model/data/sources"),
     "webdataset": ("model/data/sources",),
-    "matplotlib": ("orchestrator/analysis/",),
+    "matplotlib": ("orchestrator/results/figures.py",),
     "streamlit": ("dashboard/app.py", "dashboard/views/"),
     "plotly": ("dashboard/charts.py",),
 }
 
 # Ray's task body resolves the worker in the worker process, so that driver and command line never import torch.
 # `datasets` takes two seconds to import, which no stage that reads something else should pay.
-DEFERRED = {("orchestrator/execution/ray/slot.py", "orchestrator.execution.worker"), ("orchestrator/execution/ray/slot.py", "orchestrator.execution.ray.train"),
-            ("orchestrator/execution/ray/train.py", "orchestrator.execution.worker"),
-            ("model/data/sources/dataset.py", "model.data.sources.parquet_rows")}
+DEFERRED = {
+    ("orchestrator/execution/ray/slot.py", "orchestrator.execution.worker"),
+    ("orchestrator/execution/ray/slot.py", "orchestrator.execution.ray.train"),
+    ("orchestrator/execution/ray/train.py", "orchestrator.execution.worker"),
+    ("model/data/sources/dataset.py", "model.data.sources.parquet_rows"),
+}
 # click's lazy group: a subcommand's module by a name from its own table.
 DYNAMIC = {"orchestrator/cli/lazy.py"}
 # The worker's border and the outbox's flusher.
-BROAD = {"orchestrator/execution/attempt.py": 1, "orchestrator/tracking/flusher.py": 1}
+BROAD = {"orchestrator/execution/record.py": 1, "orchestrator/tracking/flusher.py": 1}
 ENVIRONMENT = {
     "orchestrator/settings.py",      # the one reader
     "orchestrator/execution/ray/cluster.py",   # what Ray reads from the environment of its children has to be put there
@@ -77,11 +92,8 @@ SEEDS = {"model/training/stage.py", "model/training/dry_run.py", "model/weights/
 
 # What the dashboard may know of the orchestrator: the read side, pure types, and the one door for its buttons.
 DASHBOARD_MAY = (
-    "orchestrator.ledger", "orchestrator.analysis", "orchestrator.results.results", "orchestrator.results.progress",
-    "orchestrator.actions", "orchestrator.settings", "orchestrator.study.study", "orchestrator.study.library",
-    "orchestrator.study.documents", "orchestrator.errors", "orchestrator.states", "orchestrator.study.metric_names",
-    "orchestrator.plan.plan", "orchestrator.plan.stages", "orchestrator.plan.cost", "orchestrator.plan.estimate",
-    "orchestrator.wording",
+    "orchestrator.ledger", "orchestrator.analysis", "orchestrator.results", "orchestrator.plan", "orchestrator.study",
+    "orchestrator.settings", "orchestrator.errors", "orchestrator.states", "orchestrator.formatting",
 )
 INSIDE = {"orchestrator.execution.worker", "orchestrator.execution.ray.train"}  # imported in worker processes alone
 HEAVY = {"torch", "transformers"}
@@ -160,6 +172,40 @@ def wrong_direction(each: Module) -> list[str]:
     ours = {*PACKAGES, "tests", "studies"}
     return [f"{each.path}:{line}: imports {name}" for line, name in imports(each)
             if name.split(".")[0] in ours and name.split(".")[0] not in allowed]
+
+
+def floor(name: str) -> str:
+    """Return the entry of the order that a module belongs to, an empty text if none."""
+    return next((entry for entry in ORDER if name == entry or name.startswith(entry + ".")), "")
+
+
+def upward(each: Module) -> list[str]:
+    """Find imports, deferred ones too, that do not go down the order; within a package, circles are looked for."""
+    mine = floor(each.name)
+    if not mine:
+        return [] if each.name in PACKAGES else [f"{each.path}: has no place in ORDER"]
+    found = []
+    for line, name in imports(each):
+        other = floor(name)
+        is_up = other and other != mine and ORDER.index(other) < ORDER.index(mine)
+        if is_up or (mine, other) in APART or (other, mine) in APART:
+            found.append(f"{each.path}:{line}: {mine} imports {name}")
+    return found
+
+
+def circles(modules: list[Module]) -> list[str]:
+    """Find modules that import one another, by deferred imports too; `from package import module` counts for the module alone."""
+    names = {each.name for each in modules}
+    graph = {each.name: {name for node in ast.walk(each.tree) for name in _targets(node, names)} - {each.name} for each in modules}
+    while leaves := {name for name, below in graph.items() if not below}:
+        graph = {name: below - leaves for name, below in graph.items() if name not in leaves}
+    return sorted(graph)
+
+
+def _targets(node: ast.AST, names: set[str]) -> set[str]:
+    found = {name for name in imported(node) if name in names}
+    is_submodule = isinstance(node, ast.ImportFrom) and all(f"{node.module}.{alias.name}" in names for alias in node.names)
+    return found - {node.module} if is_submodule else found
 
 
 def wrong_door(each: Module) -> list[str]:
@@ -263,11 +309,16 @@ def tracked() -> list[str]:
 MODULES = product()
 
 
-@pytest.mark.parametrize("check", [wrong_direction, wrong_door, deferred_import, banned_call, built_sql, environment_read, hidden_seed,
+@pytest.mark.parametrize("check", [wrong_direction, upward, wrong_door, deferred_import,
+                                   banned_call, built_sql, environment_read, hidden_seed,
                                    logging_set_up, beyond_read_side])
 def test_no_module_breaks_the_rule(check):
     violations = [violation for each in MODULES for violation in check(each)]
     assert not violations, "\n".join(violations)
+
+
+def test_no_modules_import_one_another():
+    assert circles(MODULES) == []
 
 
 def test_torch_is_reached_through_the_worker_alone():
@@ -292,12 +343,11 @@ def test_files_have_names_that_say_something():
     assert [each.path for each in MODULES if each.path.split("/")[-1] in empty] == []
 
 
-@pytest.mark.parametrize("name", [each.name for each in MODULES if each.path in {
-    "orchestrator/cli/main.py", "orchestrator/cli/planning.py", "orchestrator/cli/running.py", "orchestrator/cli/looking.py",
-    "orchestrator/cli/data_list.py", "orchestrator/cli/data_check.py",
-    "orchestrator/driver/loop.py", "orchestrator/results/results.py", "orchestrator/search.py",
-    "orchestrator/tracking/flusher.py", "orchestrator/tracking/query.py",
-    "orchestrator/execution/ray/executor.py", "dashboard/app.py", "dashboard/queries.py", "dashboard/charts.py"}])
+@pytest.mark.parametrize("name", [
+    "orchestrator.cli.main", "orchestrator.cli.plan", "orchestrator.cli.run", "orchestrator.cli.status", "orchestrator.cli.data_list",
+    "orchestrator.cli.data_check", "orchestrator.driver.loop", "orchestrator.results.results", "orchestrator.search.proposals",
+    "orchestrator.tracking.flusher", "orchestrator.tracking.query", "orchestrator.execution.ray.executor", "dashboard.app",
+    "dashboard.queries", "dashboard.charts"])
 def test_importing_it_loads_no_torch(name):
     script = f"import sys, importlib; importlib.import_module({name!r}); print(sorted({{'torch', 'transformers'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -309,6 +359,10 @@ def test_importing_it_loads_no_torch(name):
 CAUGHT = [
     (wrong_direction, "model/x.py", "from orchestrator import plan"),
     (wrong_direction, "orchestrator/x.py", "import dashboard.charts"),
+    (upward, "orchestrator/ledger/read.py", "from orchestrator.results import budget"),
+    (upward, "orchestrator/plan/x.py", "def f():\n    from orchestrator.driver.loop import drive"),
+    (upward, "orchestrator/execution/x.py", "from orchestrator.ledger import read"),
+    (upward, "model/new/x.py", "import json"),
     (wrong_door, "orchestrator/driver/loop.py", "import ray.train"),
     (wrong_door, "dashboard/app.py", "from sqlalchemy import text"),
     (wrong_door, "orchestrator/driver/loop.py", "def f():\n    import torch"),
@@ -355,6 +409,12 @@ def test_what_is_allowed_passes(check, path, source):
 @pytest.mark.parametrize("caught", ["", " Exception", " (OSError, Exception)", " BaseException as error"])
 def test_a_broad_handler_is_counted(caught):
     assert broad_handlers(module("x.py", f"try: f()\nexcept{caught}: pass")) == 1
+
+
+def test_modules_that_import_one_another_are_found():
+    pair = [module("orchestrator/a.py", "from orchestrator import b"), module("orchestrator/b.py", "def f():\n    import orchestrator.a"),
+            module("orchestrator/c.py", "import orchestrator.a")]
+    assert circles(pair) == ["orchestrator.a", "orchestrator.b", "orchestrator.c"]
 
 
 def test_torch_behind_two_imports_is_found():

@@ -14,8 +14,8 @@ from typing import Any
 from model.evaluation.averages import DAGGER, averages
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.ledger.rows import ScoreRow, TrialRow
-from orchestrator.plan.cost import TOKENS as TOKENS
 from orchestrator.states import TrialState
+from orchestrator.study.metric_names import TOKENS as TOKENS
 
 AGGREGATES = ("mmbase", "overall")
 OUTSIDE = "/"

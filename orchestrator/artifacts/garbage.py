@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.artifacts.store import Artifacts
-from orchestrator.ledger.summaries import StageFiles
 from orchestrator.states import LIVE_ATTEMPTS, StageState
 
 _STAGE = re.compile(r"stages/[0-9a-f]{2}/([0-9a-f]{64})/(?:(checkpoints)/|attempts/(\d+)/(out)/)?")
@@ -39,6 +38,17 @@ class Garbage:
     """Relative to the root."""
     reason: str
     num_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageFiles:
+    """What decides which files of a stage are needed."""
+
+    state: str
+    artifact: str | None
+    """Name of what the accepted attempt made."""
+    attempts: dict[int, str]
+    """Number -> state."""
 
 
 def garbage(files: Iterable[StoredFile], known: Mapping[str, StageFiles], *, grace_s: float) -> list[Garbage]:

@@ -7,13 +7,11 @@ from collections.abc import Callable
 import click
 from rich.text import Text
 
-from orchestrator import actions
 from orchestrator.cli.console import out, print_json, state_text
-from orchestrator.cli.names import study_name
+from orchestrator.cli.context import ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
-from orchestrator.cli.store import ledger
-from orchestrator.ledger import read
-from orchestrator.ledger.reach import Engine
+from orchestrator.ledger import actions, read
+from orchestrator.ledger.engine import Engine
 
 _DOCUMENT = json_document("""
     {"name", "scale", "version", "study_id", "state", "was"}""")

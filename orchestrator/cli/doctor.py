@@ -24,7 +24,7 @@ from orchestrator.cli.console import DONE, FAILED, out, print_json
 from orchestrator.cli.options import json_document, json_option
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import read
-from orchestrator.ledger.reach import reach
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.settings import Settings, redact
 
 LEAST_FREE_GIB = 2.0
@@ -131,7 +131,7 @@ def _store(settings: Settings) -> Check:
 
 def _ledger(settings: Settings) -> Check:
     try:
-        engine = reach(settings.ledger_url)
+        engine = open_ledger(settings.ledger_url)
         driver, num_studies = read.driver(engine), len(read.studies(engine))
     except OrchestratorError as error:
         return Check("ledger", False, redact(str(error).splitlines()[0]), "see ABLATE_HOME and ABLATE_LEDGER_URL")

@@ -10,17 +10,16 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from orchestrator import wording
+from orchestrator import formatting
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.artifacts.store import LOG, PROGRESS, Artifacts
 from orchestrator.cli.console import err, out, print_json, state_text
-from orchestrator.cli.names import study_name
+from orchestrator.cli.context import ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
-from orchestrator.cli.store import ledger
 from orchestrator.errors import StudyError
-from orchestrator.execution.attempt import log_tail
+from orchestrator.execution.record import log_tail
 from orchestrator.ledger import read
-from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import AttemptRow
 from orchestrator.states import LIVE_ATTEMPTS, TERMINAL_STUDIES, AttemptState
 
@@ -86,7 +85,7 @@ def _print(artifacts: Artifacts, each: AttemptRow, lines: int) -> None:
     folder, failure = artifacts.fetch_record(each.stage_id, each.attempt_no), each.failure or {}
     report = {name: value for name, value in _last_report(folder / PROGRESS).items() if name not in ("at", "started")}
     head = Text.assemble((each.label, "bold"), f", attempt {each.attempt_no}: ", state_text(each.state), f"  {folder / LOG}")
-    last = f"last report: {', '.join(f'{name} {wording.number(value)}' for name, value in report.items())}" if report else ""
+    last = f"last report: {', '.join(f'{name} {formatting.number(value)}' for name, value in report.items())}" if report else ""
     for text in (head, last, _tail(artifacts, each, lines), failure.get("traceback", ""), failure.get("message", "")):
         if text:
             out().print(text if isinstance(text, Text) else Text(str(text).rstrip()), soft_wrap=True)

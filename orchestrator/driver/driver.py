@@ -25,17 +25,18 @@ from typing import Any
 from orchestrator.driver.in_flight import Crew, MakeExecutor
 from orchestrator.errors import LedgerAway, LostLease, StaleWrite, StudyError
 from orchestrator.failpoints import failpoint
-from orchestrator.ledger import actions as people
 from orchestrator.ledger import lease, load_snapshot, read
-from orchestrator.ledger.engine import Fence, fenced, retrying, was_committed
+from orchestrator.ledger.actions import move_study
+from orchestrator.ledger.engine import Engine, Fence, fenced, retrying, was_committed
 from orchestrator.ledger.insert import close_growth, enter_plan, refuse_arm, stop_arm
 from orchestrator.ledger.liveness import is_surely_dead, whoami
-from orchestrator.ledger.reach import Engine
 from orchestrator.ledger.summaries import submitted
 from orchestrator.ledger.write import adopt, apply, note_attempts
 from orchestrator.results import budget
+from orchestrator.scheduler.actions import Action, Claim, Finish, MoveStudy, Propose, Stop
 from orchestrator.scheduler.decide import decided
-from orchestrator.scheduler.snapshot import Action, Claim, Finish, MoveStudy, Observed, Outcome, Propose, Snapshot, Stop
+from orchestrator.scheduler.snapshot import Observed, Snapshot
+from orchestrator.scheduler.views import Outcome
 from orchestrator.search.adaptive import Growth, Step
 from orchestrator.settings import Settings
 from orchestrator.states import LIVE_STUDIES, TERMINAL_STUDIES, AttemptState, StudyState
@@ -268,7 +269,7 @@ class Driver:
                 step = self._growth.step(study_id)
             except (StudyError, ValueError) as error:
                 self._snapshot = None
-                people.move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=str(error))
+                move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=str(error))
                 continue
             if step.plan or step.stopped or step.refused or step.is_over:
                 self._snapshot = None
@@ -281,7 +282,7 @@ class Driver:
         spent = self._budgets.over(live)
         for study_id, reason in spent.items():
             self._snapshot = None
-            people.move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=reason)
+            move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=reason)
         return set(spent)
 
     def _enter(self, study_id: str, step: Step) -> None:

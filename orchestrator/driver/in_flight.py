@@ -18,9 +18,11 @@ from typing import Any
 
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.artifacts.store import LOG
-from orchestrator.execution.attempt import Order, harvest, lost
+from orchestrator.execution.attempt import Order
 from orchestrator.execution.executor import Executor
-from orchestrator.scheduler.snapshot import AttemptView, Claim, Outcome, Stop
+from orchestrator.execution.record import harvest, lost
+from orchestrator.scheduler.actions import Claim, Stop
+from orchestrator.scheduler.views import AttemptView, Outcome
 from orchestrator.settings import Settings
 from orchestrator.states import AttemptState
 

@@ -19,8 +19,7 @@ from orchestrator.driver.in_flight import MakeExecutor
 from orchestrator.errors import LedgerAway, LostLease
 from orchestrator.execution.ray.executor import RayExecutor
 from orchestrator.failpoints import arm
-from orchestrator.ledger.engine import reachable
-from orchestrator.ledger.reach import reach
+from orchestrator.ledger.engine import open_ledger, reachable
 from orchestrator.settings import Settings
 from orchestrator.tracking.flusher_process import Tracking
 
@@ -44,7 +43,7 @@ def drive(settings: Settings, *, until: str | None = None, on_tick: Callable[[Dr
         executor: makes the executor when the first stage needs it; None is Ray.
     """
     arm(settings.failpoint)
-    engine = reach(settings.ledger_url)
+    engine = open_ledger(settings.ledger_url)
     driver = Driver(engine, settings, executor or RayExecutor)
     tracking = Tracking(settings, engine)
     with _signals(driver.ask_to_stop) as restore:

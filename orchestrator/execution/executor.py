@@ -14,8 +14,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
-from orchestrator.execution.attempt import Order, Report, ShouldStop, lost, outcome_of
-from orchestrator.scheduler.snapshot import Outcome
+from orchestrator.execution.attempt import Order, Report, ShouldStop
+from orchestrator.execution.record import lost, outcome_of
+from orchestrator.scheduler.views import Outcome
 
 Execute = Callable[[Order, Report, ShouldStop], dict[str, Any]]
 """Carry out an order and return its record; `worker.execute` is the real one."""

@@ -1,4 +1,7 @@
-"""What persons may do to a study: pause, resume, cancel. One transaction each, with event and bell."""
+"""What a person may do to a study: pause, resume, cancel, share. The only door through which command line and dashboard write.
+
+Each is one transaction with an event that names the actor, and rings the driver's bell. Doing it twice is fine.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,34 @@ from orchestrator.ledger.journal import Record
 from orchestrator.ledger.lease import ring
 from orchestrator.ledger.write import finish_trial
 from orchestrator.states import ALLOWED, REOPENED, TERMINAL_TRIALS, StudyState, TrialState
+
+OPERATOR = "operator"
+
+
+def pause(engine: Engine, study_id: str, *, actor: str = OPERATOR) -> StudyState:
+    """Hand out nothing more of the study; what only it needs is stopped at its next checkpoint.
+
+    Returns:
+        the state that it had.
+
+    Raises:
+        StudyError: there is no such study.
+        IllegalTransition: it is over.
+    """
+    return move_study(engine, study_id, StudyState.PAUSED, actor=actor, reason="operator")
+
+
+def resume(engine: Engine, study_id: str, *, actor: str = OPERATOR) -> StudyState:
+    """Let a paused study go on; give one that failed or was cancelled another chance, with fresh budgets.
+
+    Succeeded and diverged stages are results and stay.
+    """
+    return move_study(engine, study_id, StudyState.QUEUED, actor=actor)
+
+
+def cancel(engine: Engine, study_id: str, *, actor: str = OPERATOR) -> StudyState:
+    """End a study; stages that another live study needs go on."""
+    return move_study(engine, study_id, StudyState.CANCELLED, actor=actor)
 
 
 def move_study(engine: Engine, study_id: str, target: StudyState, *, actor: str, reason: str = "") -> StudyState:
@@ -43,8 +74,16 @@ def move_study(engine: Engine, study_id: str, target: StudyState, *, actor: str,
     return source
 
 
-def share(engine: Engine, study_id: str, *, priority: int | None, max_slots: int | None, actor: str) -> tuple[int, int]:
-    """Change a study's claim on the slots; None leaves a part as it is.
+def share(engine: Engine, study_id: str, *, priority: int | None = None, max_slots: int | None = None,
+          actor: str = OPERATOR) -> tuple[int, int]:
+    """Change a study's claim on the slots, while it runs or before.
+
+    Args:
+        engine: the ledger.
+        study_id: of the study.
+        priority: higher goes first; 0 at first. None leaves it.
+        max_slots: most slots that its attempts may hold at once, 0 for no cap. None leaves it.
+        actor: who does it, for the record.
 
     Returns:
         priority and cap that it has now.

@@ -27,7 +27,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
-    Engine,
     bindparam,
     create_engine,
     event,
@@ -36,7 +35,8 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Engine as Engine
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from orchestrator.errors import LedgerAway, LostLease, OrchestratorError
@@ -76,6 +76,33 @@ class Fence:
 
 
 def open_ledger(url: str) -> Engine:
+    """Open a ledger, bringing an older schema up to date; an empty one is made if there is none.
+
+    Raises:
+        OrchestratorError: it cannot be opened: where (without password), and the database's own reason.
+    """
+    try:
+        return _open(url)
+    except (SQLAlchemyError, OSError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise OrchestratorError(f"ledger {_shown(url)}: cannot be opened: {reason}\n"
+                                "hint: see ABLATE_HOME and ABLATE_LEDGER_URL; `ablate doctor` checks them") from error
+
+
+def has_ledger(url: str) -> bool:
+    """Say whether there is a ledger to open; a server is taken to have one."""
+    parsed = make_url(url)
+    return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").is_file()
+
+
+def _shown(url: str) -> str:
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        return "(unreadable URL)"
+
+
+def _open(url: str) -> Engine:
     """Open the ledger at a SQLAlchemy URL, creating or migrating it when needed.
 
     Raises:

@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, or_, select
 
 from orchestrator.ledger import tables as t
-from orchestrator.scheduler.snapshot import AttemptView, PastAttempt, Snapshot, StageView, StudyView, TrialId, TrialView
+from orchestrator.scheduler.snapshot import Snapshot
+from orchestrator.scheduler.views import AttemptView, PastAttempt, StageView, StudyView, TrialId, TrialView
 from orchestrator.states import (
     LIVE_ATTEMPTS,
     TERMINAL_STAGES,

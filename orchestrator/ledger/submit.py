@@ -9,9 +9,8 @@ from typing import Any
 
 from orchestrator.errors import StudyError
 from orchestrator.failpoints import failpoint
-from orchestrator.ledger.engine import retrying, transaction
+from orchestrator.ledger.engine import Engine, retrying, transaction
 from orchestrator.ledger.insert import enter_study, enter_workers, known_versions, make_newest, renew_prose
-from orchestrator.ledger.reach import Engine
 from orchestrator.plan.plan import Plan
 
 _SHOWN = 12

@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, case, func, literal, select
 
+from orchestrator.artifacts.garbage import StageFiles
 from orchestrator.ledger import tables as t
 from orchestrator.states import LIVE_ATTEMPTS, LIVE_STAGES, AttemptState, StageState
 
@@ -73,17 +74,6 @@ class FailedStage:
     attempts_made: int
     failure: dict[str, Any]
     """Kind, message, traceback."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageFiles:
-    """What decides which files of a stage are needed."""
-
-    state: str
-    artifact: str | None
-    """Name of what the accepted attempt made."""
-    attempts: dict[int, str]
-    """Number -> state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from orchestrator.errors import StaleWrite
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import Fence, Fenced
 from orchestrator.ledger.journal import Record, dump
-from orchestrator.scheduler.snapshot import Claim, Finish, MoveStage, MoveStudy, MoveTrial, Start, Write
+from orchestrator.scheduler.actions import Claim, Finish, MoveStage, MoveStudy, MoveTrial, Start, Write
 from orchestrator.states import (
     LIVE_ATTEMPTS,
     TERMINAL_STUDIES,

@@ -15,11 +15,10 @@ from model.config.stages import EvaluateConfig, ImageConfig, ModelConfig, TrainC
 from model.cost.flops import SampleCost, sample_cost
 from model.cost.memory import checkpoint_bytes, training_bytes
 from model.evaluation.benchmarks.registry import BENCHMARKS
+from orchestrator.study.metric_names import TOKENS
 
 TRAINED = ("pretrain", "continual", "sft")
 """Kinds of stage that publish weights."""
-TOKENS = "tokens_per_image"
-"""Metric that a configuration says before anything runs."""
 TEXT_TOKENS = 150
 """Questions and answers of a sample, as in the cost model of the reference sheet."""
 ANSWER_TOKENS = 75

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.summaries import spent_sums, submitted
 from orchestrator.plan.cost import TRAINED, published_bytes
 from orchestrator.plan.estimate import Estimate, Work, time_left

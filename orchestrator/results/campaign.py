@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
-from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.engine import Engine
 from orchestrator.results.results import study_results
 from orchestrator.study.study import Campaign, Study, load_study
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.ledger import read
-from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.summaries import flops_per_s, stage_states
-from orchestrator.plan.cost import TOKENS, known_before
+from orchestrator.plan.cost import known_before
 from orchestrator.plan.estimate import Estimate, Work, time_left
 from orchestrator.plan.plan import Plan, Trial
 from orchestrator.plan.sharing import Saving, Shared, saving
@@ -18,6 +18,7 @@ from orchestrator.results.budget import Expected, expected
 from orchestrator.results.counts import IMPORT
 from orchestrator.states import StageState
 from orchestrator.study.documents import Resources, load_scale
+from orchestrator.study.metric_names import TOKENS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

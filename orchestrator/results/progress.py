@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator import wording
-from orchestrator.ledger.reach import Engine
+from orchestrator import formatting
+from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.summaries import LiveStage, StageSum, live_stages, stage_sums
 from orchestrator.plan.estimate import Estimate, Work, time_left
@@ -59,7 +59,7 @@ class Progress:
     def left_text(self) -> str:
         """The time left in words; a study that still grows knows only that of what is planned so far."""
         about = "" if self.left.is_measured else "about "
-        return f"{about}{wording.duration(self.left.seconds)} left{' for what is planned so far' if self.study.grows else ''}"
+        return f"{about}{formatting.duration(self.left.seconds)} left{' for what is planned so far' if self.study.grows else ''}"
 
     @property
     def is_terminal(self) -> bool:

@@ -47,7 +47,7 @@ from orchestrator.analysis.selection import Candidate, Rule, Verdict
 from orchestrator.analysis.table import ArmResult
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read, rows
-from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import ArmRow, StageRow, StudyRow, TrialRow
 from orchestrator.plan.arms import Arm, baseline_of
 from orchestrator.plan.sharing import TRAINING

@@ -6,7 +6,7 @@
 - A stage wanted by most unfinished trials goes first, since it unblocks most; then the older study, then plan order.
 - A stage of several workers takes a slot for each; no other stage overtakes the one whose turn it is.
 - A stage now running is waited for by every trial that needs it, of whatever study: it is simply not QUEUED.
-- What is looked at is what changed (`snapshot_index`), or 10,000 trials would be walked through for each that ends.
+- What is looked at is what changed (`index`), or 10,000 trials would be walked through for each that ends.
 """
 
 from __future__ import annotations
@@ -19,25 +19,21 @@ from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 
-from orchestrator.scheduler.fair_share import shared_out
-from orchestrator.scheduler.snapshot import (
+from orchestrator.scheduler.actions import (
     Action,
     Claim,
-    Draft,
     Finish,
     MoveStage,
     MoveStudy,
     MoveTrial,
-    Observed,
-    Outcome,
-    PastAttempt,
     Propose,
-    Snapshot,
-    StageView,
     Start,
     Stop,
     Write,
 )
+from orchestrator.scheduler.fair_share import shared_out
+from orchestrator.scheduler.snapshot import Draft, Observed, Snapshot
+from orchestrator.scheduler.views import Outcome, PastAttempt, StageView
 from orchestrator.states import (
     BUDGETS,
     CRASH_LOOP,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 
-from orchestrator.scheduler.snapshot import StageView, StudyView
+from orchestrator.scheduler.views import StageView, StudyView
 
 Queues = Mapping[str, Iterator[StageView]]
 

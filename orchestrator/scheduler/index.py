@@ -9,8 +9,8 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
+from orchestrator.scheduler.views import StageView, StudyView, TrialId, TrialView
 from orchestrator.states import (
     LIVE_STAGES,
     LIVE_STUDIES,
@@ -21,9 +21,6 @@ from orchestrator.states import (
     TrialState,
     trial_state,
 )
-
-if TYPE_CHECKING:
-    from orchestrator.scheduler.snapshot import StageView, StudyView, TrialId, TrialView
 
 OPEN_STUDIES = LIVE_STUDIES | {StudyState.PAUSED}
 

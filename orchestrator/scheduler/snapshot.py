@@ -1,10 +1,10 @@
-"""What the driver knows when it decides, and what it may decide: plain frozen values. Pure.
+"""What the driver knows when it decides. Pure.
 
 - `Snapshot` is the ledger's part: live studies, their trials and stages, live attempts. One driver writes all of it, so
   it need not be read again until a person rings the bell.
 - `Observed` is the world's part: what the executor said since the last decision.
 - `evolve` applies actions to a snapshot exactly as the ledger's write side applies them to the tables; a test compares
-  the two after every step. What follows from a snapshot (`snapshot_index`) is carried along.
+  the two after every step. What follows from a snapshot (`index`) is carried along.
 """
 
 from __future__ import annotations
@@ -13,79 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from orchestrator.scheduler.actions import Claim, Finish, MoveStage, MoveStudy, MoveTrial, Start, Write
 from orchestrator.scheduler.index import Index
-from orchestrator.states import AttemptState, StageState, StudyState, TrialState
-
-TrialId = tuple[str, str]
-"""Study id, trial key."""
-
-
-@dataclass(frozen=True, slots=True)
-class StudyView:
-    """A study that is not over."""
-
-    study_id: str
-    state: StudyState
-    created_at: float
-    grows: bool = False
-    """Whether trials may still be added: arms of a search, seeds where they matter."""
-    parallel: int = 1
-    """Arms that may be open when trials are added."""
-    priority: int = 0
-    """Higher goes first."""
-    max_slots: int = 0
-    """Most slots that its attempts may hold; 0 for no cap."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrialView:
-    """A trial of a study that is not over."""
-
-    study_id: str
-    trial_key: str
-    arm_key: str
-    state: TrialState
-    stage_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PastAttempt:
-    """An attempt that is over, for the budgets."""
-
-    attempt_no: int
-    state: AttemptState
-    is_charged: bool
-    checkpoint_step: int
-
-
-@dataclass(frozen=True, slots=True)
-class StageView:
-    """A stage that some live trial needs, or that is not over."""
-
-    stage_id: str
-    kind: str
-    state: StageState
-    position: int
-    parent_ids: tuple[str, ...] = ()
-    not_before: float = 0.0
-    attempts_made: int = 0
-    charged_from: int = 0
-    past: tuple[PastAttempt, ...] = ()
-    failure_hash: str = ""
-    workers: int = 1
-    """Slots that an attempt of it takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptView:
-    """An attempt that is live by the ledger."""
-
-    attempt_id: str
-    stage_id: str
-    attempt_no: int
-    study_id: str
-    state: AttemptState
-    started_at: float
+from orchestrator.scheduler.views import AttemptView, Outcome, PastAttempt, StageView, StudyView, TrialId, TrialView
+from orchestrator.states import AttemptState, StageState
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,25 +39,6 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an attempt ended, by the executor or by its result file."""
-
-    attempt_id: str
-    state: AttemptState
-    result: Mapping[str, Any] | None = None
-    failure: Mapping[str, Any] | None = None
-    """kind, message, traceback, hash; None on success."""
-    seconds: float = 0.0
-    checkpoint_step: int = 0
-    bytes: int = 0
-    """Size of what it published."""
-    is_charged: bool = True
-    """False when the driver, not the stage, is to blame."""
-    notes: tuple[str, ...] = ()
-    """What the attempt met and got over, such as a corrupt checkpoint."""
-
-
-@dataclass(frozen=True, slots=True)
 class Observed:
     """The world's part."""
 
@@ -143,89 +55,6 @@ class Observed:
     """Why nothing may be handed out for now, though what runs goes on: the disk is full."""
     is_draining: bool = False
     """The driver was asked to leave: hand out nothing, stop everything."""
-
-
-# ---- actions -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """The worker has reported: LEASED becomes RUNNING."""
-
-    attempt_id: str
-    stage_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """An attempt is over; its stage is too, or is queued again."""
-
-    outcome: Outcome
-    stage_id: str
-    attempt_no: int
-    stage_from: StageState
-    stage_to: StageState
-    not_before: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class MoveStage:
-    """A stage becomes ready, skipped or cancelled."""
-
-    stage_id: str
-    source: StageState
-    target: StageState
-
-
-@dataclass(frozen=True, slots=True)
-class MoveTrial:
-    """A trial's derived state changed."""
-
-    study_id: str
-    trial_key: str
-    source: TrialState
-    target: TrialState
-
-
-@dataclass(frozen=True, slots=True)
-class MoveStudy:
-    """A study begins, pauses itself or is over."""
-
-    study_id: str
-    source: StudyState
-    target: StudyState
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A stage is handed to a free slot."""
-
-    attempt_id: str
-    stage_id: str
-    attempt_no: int
-    study_id: str
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Ask an attempt to save and end; `is_kill` if it was asked and did not, or is stalled."""
-
-    attempt_id: str
-    target: AttemptState
-    is_kill: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Propose:
-    """A study that grows has room for more trials."""
-
-    study_id: str
-
-
-Write = Start | Finish | MoveStage | MoveTrial | MoveStudy | Claim
-Action = Write | Stop | Propose
 
 
 def evolve(snapshot: Snapshot, writes: Sequence[Write]) -> Snapshot:

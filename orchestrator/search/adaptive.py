@@ -20,7 +20,7 @@ from typing import Any
 
 from orchestrator.analysis import selection, table
 from orchestrator.errors import StudyError
-from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import TrialRow
 from orchestrator.plan.arms import Arm
 from orchestrator.plan.plan import Plan, Wanted

@@ -16,7 +16,7 @@ from typing import Any
 from orchestrator.analysis import selection
 from orchestrator.analysis.scores import TrialScores, trial_scores
 from orchestrator.ledger import read
-from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import ArmRow, Known, TrialRow
 from orchestrator.ledger.summaries import Submitted, submitted
 from orchestrator.plan.cost import known_before

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from model.config.fields import did_you_mean
 from model.evaluation.averages import MMBASE
 from model.evaluation.benchmarks.registry import BENCHMARKS
-from orchestrator.plan.cost import TOKENS
 from orchestrator.study.constraint import parse_constraint
 from orchestrator.study.strict_yaml import Location
 from orchestrator.study.study import Study
 
 CATEGORIES = (*MMBASE, "refer_ground", "multi_image", "text_only", "in_context")
+TOKENS = "tokens_per_image"
+"""Metric that a configuration says before anything runs."""
 COSTS = (TOKENS,)
 
 

@@ -13,7 +13,7 @@ import sys
 from dataclasses import asdict
 
 from orchestrator.failpoints import arm
-from orchestrator.ledger.reach import reach
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.settings import Settings
 from orchestrator.tracking.flusher import Flusher
 
@@ -29,7 +29,7 @@ def main() -> None:
     arm(settings.failpoint)
     gc.freeze()  # MLflow's modules are here to stay
     gc.set_threshold(COLLECT_AFTER)
-    engine = reach(settings.ledger_url)
+    engine = open_ledger(settings.ledger_url)
     flusher = Flusher(settings, engine)
     flusher.start()
     for line in sys.stdin:

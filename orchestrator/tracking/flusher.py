@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.ledger import outbox, read
+from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.outbox import Flushed, Message
-from orchestrator.ledger.reach import Engine
 from orchestrator.settings import OFF, Settings
 from orchestrator.tracking.mlflow_store import Sink
 

@@ -16,8 +16,8 @@ import time
 from contextlib import suppress
 
 from orchestrator.ledger import read
+from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.outbox import Flushed
-from orchestrator.ledger.reach import Engine
 from orchestrator.settings import OFF, Settings
 
 TURN_S = 1.0

@@ -13,7 +13,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, L
 from mlflow.tracking import MlflowClient
 
 from orchestrator.ledger import read
-from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.engine import Engine
 from orchestrator.tracking.payloads import Content, Data
 from orchestrator.tracking.run_ids import Known
 

@@ -20,8 +20,8 @@ from mlflow.tracking import MlflowClient
 from orchestrator.analysis.scores import suite_of
 from orchestrator.artifacts.store import Artifacts
 from orchestrator.failpoints import failpoint
+from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.outbox import Message
-from orchestrator.ledger.reach import Engine
 from orchestrator.tracking import sqlite_store
 from orchestrator.tracking.lineage import Lineage
 from orchestrator.tracking.payloads import STAGES, Content, attempt_content, suite_of_tags, trial_content

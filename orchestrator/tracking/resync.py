@@ -15,9 +15,9 @@ from mlflow.tracking import MlflowClient
 
 from orchestrator.errors import LostLease, OrchestratorError
 from orchestrator.ledger import outbox, read
+from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.liveness import is_surely_dead
 from orchestrator.ledger.outbox import Flushed
-from orchestrator.ledger.reach import Engine
 from orchestrator.settings import Settings
 from orchestrator.tracking.flusher import Flusher
 from orchestrator.tracking.query import opened

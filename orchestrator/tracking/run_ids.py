@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from orchestrator.ledger import outbox
-from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.engine import Engine
 
 _MOST_REMEMBERED = 10_000
 """Ids kept in memory; beyond, all are asked for again."""

@@ -12,8 +12,8 @@ import pytest
 from orchestrator.driver.loop import Exit, drive
 from orchestrator.execution.executor import Execute, InlineExecutor
 from orchestrator.failpoints import arm
-from orchestrator.ledger import open_ledger, read
-from orchestrator.ledger.reach import Engine, reach
+from orchestrator.ledger import read
+from orchestrator.ledger.engine import Engine, open_ledger
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
 from orchestrator.plan.plan import Plan, make_plan
@@ -73,7 +73,7 @@ def submit_and_drive(settings: Settings, scenario: str) -> None:
     """What the child does: all that `ablate run` does, with toy stages."""
     arm(settings.failpoint)
     chosen = SCENARIOS[scenario]
-    study_id = submit(reach(settings.ledger_url), chosen.plan(settings.home))
+    study_id = submit(open_ledger(settings.ledger_url), chosen.plan(settings.home))
     ended = drive(settings, until=study_id, executor=lambda _: InlineExecutor(chosen.execute))
     os._exit(FENCED if ended is Exit.FENCED else 0)  # at once: what the parent's process would do at its end is not ours
 

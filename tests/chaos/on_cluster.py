@@ -18,8 +18,9 @@ from sqlalchemy import select
 from orchestrator.driver import in_flight
 from orchestrator.driver.loop import DriverView, drive
 from orchestrator.execution.ray.executor import RayExecutor
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
 from orchestrator.ledger import tables as t
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
 from tests.support.toy import GATE, executions, table, toy_execute, toy_plan, toy_settings

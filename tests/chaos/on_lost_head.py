@@ -11,7 +11,8 @@ from ray.cluster_utils import Cluster
 
 from orchestrator.driver.loop import drive
 from orchestrator.execution.ray.executor import RayExecutor
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
 from tests.support.toy import GATE, table, toy_execute, toy_plan, toy_settings

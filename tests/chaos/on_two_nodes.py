@@ -17,8 +17,9 @@ from ray.cluster_utils import Cluster
 from sqlalchemy import select
 
 from orchestrator.driver.loop import DriverView, drive
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
 from orchestrator.ledger import tables as t
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
 from orchestrator.plan.plan import make_plan

@@ -9,7 +9,8 @@ import pytest
 
 from orchestrator.driver.loop import drive
 from orchestrator.execution.executor import InlineExecutor
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
 from tests.support.toy import table, toy_execute, toy_plan, toy_settings
 

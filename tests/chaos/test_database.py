@@ -13,13 +13,13 @@ from orchestrator.driver import loop as driver_module
 from orchestrator.driver.loop import Driver, Exit, drive
 from orchestrator.errors import LedgerAway, StaleWrite
 from orchestrator.execution.executor import InlineExecutor
-from orchestrator.ledger import lease, load_snapshot, open_ledger, read
+from orchestrator.ledger import lease, load_snapshot, read
 from orchestrator.ledger import tables as t
-from orchestrator.ledger.engine import fenced, retrying, transaction
+from orchestrator.ledger.engine import fenced, open_ledger, retrying, transaction
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
 from orchestrator.ledger.write import apply
-from orchestrator.scheduler.snapshot import Claim, MoveStage
+from orchestrator.scheduler.actions import Claim, MoveStage
 from orchestrator.states import StageState
 from tests.support.toy import executions, table, toy_execute, toy_plan, toy_settings
 from tests.support.wire import Wire

@@ -11,7 +11,8 @@ import pytest
 from orchestrator.driver.loop import Exit, drive
 from orchestrator.execution.attempt import run_attempt
 from orchestrator.execution.executor import InlineExecutor
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
 from tests.support.toy import TOY_STAGES, executions, table, toy_execute, toy_identity, toy_plan, toy_settings
 

@@ -9,11 +9,11 @@ from collections import Counter
 
 import pytest
 
-from orchestrator import actions
 from orchestrator.errors import IllegalTransition
 from orchestrator.failpoints import KNOWN, failpoint
 from orchestrator.failpoints import arm as arm_failpoint
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import actions, read
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.states import TERMINAL_TRIALS
 from tests.chaos.conftest import SCENARIOS, Child, agreed, child, found_in, prepared
 from tests.support.toy import executions

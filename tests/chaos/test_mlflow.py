@@ -9,7 +9,8 @@ from mlflow.tracking import MlflowClient
 from orchestrator.driver import loop as driver_module
 from orchestrator.driver.loop import Exit, drive
 from orchestrator.execution.executor import InlineExecutor
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
 from orchestrator.tracking.flusher import Flusher
 from tests.support.mlflow_server import MlflowServer

@@ -6,9 +6,9 @@ from collections import Counter
 import pytest
 from sqlalchemy import select
 
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
 from orchestrator.ledger import tables as t
-from orchestrator.ledger.engine import transaction
+from orchestrator.ledger.engine import open_ledger, transaction
 from orchestrator.states import TERMINAL_STUDIES
 from tests.chaos.conftest import FENCED, Child, child, found_in, prepared
 

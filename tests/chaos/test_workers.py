@@ -9,21 +9,13 @@ from ray.exceptions import OutOfMemoryError
 from orchestrator.driver import in_flight as crew_module
 from orchestrator.driver.in_flight import Crew
 from orchestrator.errors import NoResources
-from orchestrator.execution.attempt import failure_of, outcome_of, run_attempt
+from orchestrator.execution.attempt import run_attempt
 from orchestrator.execution.ray import executor as ray_executor
+from orchestrator.execution.record import failure_of, outcome_of
+from orchestrator.scheduler.actions import Claim, Finish, Stop
 from orchestrator.scheduler.decide import decide
-from orchestrator.scheduler.snapshot import (
-    AttemptView,
-    Claim,
-    Finish,
-    Observed,
-    Outcome,
-    Snapshot,
-    StageView,
-    Stop,
-    StudyView,
-    TrialView,
-)
+from orchestrator.scheduler.snapshot import Observed, Snapshot
+from orchestrator.scheduler.views import AttemptView, Outcome, StageView, StudyView, TrialView
 from orchestrator.states import AttemptState, StageState, StudyState, TrialState
 from tests.support.toy import TOY_STAGES, toy_identity, toy_plan, toy_settings
 

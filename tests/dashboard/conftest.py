@@ -8,7 +8,8 @@ import streamlit as st
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.results.results import Results, study_results
 from tests.support.synthetic import Sketch, sketch
 

@@ -4,7 +4,9 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
-from dashboard import queries, tables, words
+from dashboard import queries
+from dashboard import rows as tables
+from dashboard import text as words
 from orchestrator.analysis.scores import TOKENS
 from orchestrator.ledger import read
 from orchestrator.results.results import Results

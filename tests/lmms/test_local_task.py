@@ -109,7 +109,7 @@ def test_a_task_that_samples_stops_with_the_reason(folder, tmp_path):
 
 
 def test_neither_torchvision_nor_timm_is_imported():
-    words = ("import sys, lmms_eval.__main__, lmms_eval.evaluator, model.evaluation.lmms.adapter\n"
+    words = ("import sys, lmms_eval.__main__, lmms_eval.evaluator, model.evaluation.lmms_eval.adapter\n"
              "print({'torchvision', 'timm'} & {*sys.modules})")
     found = subprocess.run([sys.executable, "-c", words], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
     assert found.stdout.splitlines()[-1] == "set()"

@@ -8,8 +8,7 @@ import pytest
 
 from model.manifest import publish
 from orchestrator.artifacts import store
-from orchestrator.ledger import open_ledger
-from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.engine import Engine, open_ledger
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.settings import Settings
 from orchestrator.study.study import Study, load_study

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.driver.loop import Exit, drive
 from orchestrator.execution.ray.executor import RayExecutor
-from orchestrator.ledger import open_ledger
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
 from tests.support.toy import toy_execute, toy_plan, toy_settings
 

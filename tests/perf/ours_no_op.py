@@ -20,8 +20,9 @@ from model.manifest import publish
 from orchestrator.driver.loop import DriverView, drive
 from orchestrator.execution.attempt import run_attempt
 from orchestrator.execution.ray.executor import RayExecutor
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
 from orchestrator.ledger import tables as t
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.settings import Settings

@@ -15,10 +15,13 @@ from collections import deque
 from pathlib import Path
 
 from orchestrator.driver.loop import Driver
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
+from orchestrator.scheduler.actions import Finish
 from orchestrator.scheduler.decide import decided
-from orchestrator.scheduler.snapshot import Finish, Observed, Outcome, Snapshot, StageView, StudyView, TrialView
+from orchestrator.scheduler.snapshot import Observed, Snapshot
+from orchestrator.scheduler.views import Outcome, StageView, StudyView, TrialView
 from orchestrator.states import TERMINAL_STUDIES, AttemptState, StageState, StudyState, TrialState
 from tests.support.toy import toy_plan, toy_settings
 

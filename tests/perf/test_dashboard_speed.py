@@ -12,9 +12,10 @@ import pytest
 from mlflow.entities import Metric, Param, RunTag
 from playwright.sync_api import sync_playwright
 
-from dashboard.views.frame import COLLECT_AFTER
+from dashboard.views.shared import COLLECT_AFTER
 from model.evaluation.benchmarks.registry import BENCHMARKS
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.results.results import Known, study_results
 from tests.browser.conftest import FLAGS, running_dashboard
 from tests.support.mlflow_server import MlflowServer

@@ -11,7 +11,7 @@ from orchestrator.ledger.lease import acquire
 from orchestrator.ledger.load_snapshot import read_snapshot
 from orchestrator.ledger.write import apply
 from orchestrator.plan.plan import make_plan
-from orchestrator.scheduler.snapshot import Claim, MoveStage
+from orchestrator.scheduler.actions import Claim, MoveStage
 from orchestrator.states import StageState
 from orchestrator.study.study import load_study
 from tests.perf.test_driver_speed import figures

@@ -12,8 +12,7 @@ import psycopg
 import psycopg.sql
 import pytest
 
-from orchestrator.ledger import open_ledger
-from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.engine import Engine, open_ledger
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the wheel warns where XDG_RUNTIME_DIR is unset

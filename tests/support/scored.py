@@ -4,9 +4,9 @@ import json
 
 from sqlalchemy import select
 
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
 from orchestrator.ledger import tables as t
-from orchestrator.ledger.engine import transaction
+from orchestrator.ledger.engine import open_ledger, transaction
 from orchestrator.ledger.insert import enter_study
 
 NOISE = (0.0, 3.0, -2.0)

@@ -22,7 +22,7 @@ from model import manifest
 from orchestrator.errors import Diverged, Stopped
 from orchestrator.execution.attempt import Order, Report, ShouldStop, Work, run_attempt
 from orchestrator.ledger import read
-from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.engine import Engine
 from orchestrator.plan.arms import Arm, named_arm
 from orchestrator.plan.plan import Plan, Stage, Trial
 from orchestrator.settings import Settings

@@ -20,6 +20,10 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 from orchestrator.errors import OrchestratorError
 from orchestrator.settings import Settings
 
+CONTROL = "control"
+"""Concurrency group of what is answered while work is done."""
+REPORTS = "reports"
+"""Concurrency group of a group's reports: one after the other."""
 _OBJECT_STORE_BYTES = 100 * 2**20
 _logger = logging.getLogger(__name__)
 

@@ -26,11 +26,12 @@ from typing import Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
-from orchestrator.execution.attempt import Order, lost, outcome_of
+from orchestrator.execution.attempt import Order
 from orchestrator.execution.executor import Execute
-from orchestrator.execution.ray.cluster import connect, leaving_nodes, remove_orphans
-from orchestrator.execution.ray.slot import CONTROL, group_actor, slot_actor
-from orchestrator.scheduler.snapshot import Outcome
+from orchestrator.execution.ray.cluster import CONTROL, connect, leaving_nodes, remove_orphans
+from orchestrator.execution.ray.slot import group_actor, slot_actor
+from orchestrator.execution.record import lost, outcome_of
+from orchestrator.scheduler.views import Outcome
 from orchestrator.settings import Settings
 from orchestrator.states import AttemptState
 

@@ -15,11 +15,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.execution.attempt import Order, Report
 from orchestrator.execution.executor import Execute
+from orchestrator.execution.ray.cluster import CONTROL, REPORTS
 
-CONTROL = "control"
-"""Concurrency group of what is answered while work is done."""
-REPORTS = "reports"
-"""Concurrency group of a group's reports: one after the other."""
 _TRAIN = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths mean the same as in a slot
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",  # workers import for a while, and the slots that they replace have to go first

@@ -29,18 +29,9 @@ from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
 from orchestrator.artifacts.store import RESULT
 from orchestrator.errors import WorkerFailed
-from orchestrator.execution.attempt import (
-    Order,
-    Report,
-    ShouldStop,
-    Work,
-    guarded,
-    logged,
-    run_attempt,
-    watched,
-    write_record,
-)
-from orchestrator.execution.ray.slot import REPORTS
+from orchestrator.execution.attempt import Order, Report, ShouldStop, Work, logged, run_attempt, watched
+from orchestrator.execution.ray.cluster import REPORTS
+from orchestrator.execution.record import guarded, write_record
 from orchestrator.plan.sharing import TRAINING
 from orchestrator.states import AttemptState
 
@@ -53,7 +44,7 @@ class _Trainer(TorchTrainer):  # type: ignore[misc]  # Ray gives no types
     """Starts its workers alone: no actor for data that Ray does not read, and none that would outlive the driver."""
 
     def _create_default_callbacks(self) -> list[Any]:
-        unwanted = (DatasetsCallback, PlacementGroupCleanerCallback)  # `ray_cluster.remove_orphans` does what the second is for
+        unwanted = (DatasetsCallback, PlacementGroupCleanerCallback)  # `cluster.remove_orphans` does what the second is for
         return [each for each in super()._create_default_callbacks() if not isinstance(each, unwanted)]
 
 

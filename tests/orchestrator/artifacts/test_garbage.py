@@ -3,15 +3,16 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.artifacts.garbage import StoredFile, files_here, files_stored, garbage
+from orchestrator.artifacts.garbage import StageFiles, StoredFile, files_here, files_stored, garbage
 from orchestrator.artifacts.object_store import ObjectStore
 from orchestrator.artifacts.store import Artifacts
 from orchestrator.cli.main import main
 from orchestrator.driver.loop import drive
 from orchestrator.execution.executor import InlineExecutor
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
-from orchestrator.ledger.summaries import StageFiles, stage_files
+from orchestrator.ledger.summaries import stage_files
 from tests.support.toy import toy_execute, toy_plan, toy_settings
 
 STAGE = "ab" * 32

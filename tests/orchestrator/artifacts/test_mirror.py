@@ -9,7 +9,7 @@ from model.manifest import CorruptDirectory
 from orchestrator.artifacts.mirror import Mirror
 from orchestrator.artifacts.object_store import ObjectStore
 from orchestrator.artifacts.store import RESULT, Artifacts
-from orchestrator.execution.attempt import harvest
+from orchestrator.execution.record import harvest
 from orchestrator.states import AttemptState
 from tests.support.toy import toy_execute, toy_identity
 

@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 
 from orchestrator.artifacts.store import LOG, PROGRESS, Artifacts
 from orchestrator.cli import logs as command
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
 from orchestrator.ledger import tables as t
-from orchestrator.ledger.engine import transaction
+from orchestrator.ledger.engine import open_ledger, transaction
 from tests.support.synthetic import Sketch, sketch
 
 Ablate = Callable[..., Result]

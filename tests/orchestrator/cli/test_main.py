@@ -19,7 +19,7 @@ def test_unknown_subcommand_is_bad_input() -> None:
     assert CliRunner().invoke(main, ["plann"]).exit_code == 2
 
 
-@pytest.mark.parametrize("module", ["main", "planning", "looking", "control", "doctor", "data_list"])
+@pytest.mark.parametrize("module", ["main", "plan", "status", "control", "doctor", "data_list"])
 def test_looking_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, orchestrator.cli.{module}; print(*sorted({HEAVY} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,12 +9,11 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from orchestrator import actions
 from orchestrator.driver.loop import Driver, Exit, drive
 from orchestrator.errors import LostLease
-from orchestrator.execution.attempt import write_result
 from orchestrator.execution.executor import InlineExecutor
-from orchestrator.ledger import lease, load_snapshot, open_ledger, outbox, read
+from orchestrator.execution.record import write_result
+from orchestrator.ledger import actions, lease, load_snapshot, open_ledger, outbox, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.submit import submit

@@ -8,16 +8,8 @@ from hypothesis import strategies as st
 from model import manifest
 from orchestrator.errors import Diverged, NoResources, Stopped
 from orchestrator.execution import attempt
-from orchestrator.execution.attempt import (
-    failure_of,
-    harvest,
-    kind_of,
-    log_tail,
-    lost,
-    outcome_of,
-    run_attempt,
-    write_result,
-)
+from orchestrator.execution.attempt import run_attempt
+from orchestrator.execution.record import failure_of, harvest, kind_of, log_tail, lost, outcome_of, write_result
 from orchestrator.states import AttemptState
 from tests.support.toy import toy_identity
 

@@ -1,8 +1,7 @@
 import pytest
 
-from orchestrator import actions
 from orchestrator.errors import IllegalTransition, StudyError
-from orchestrator.ledger import outbox, read
+from orchestrator.ledger import actions, outbox, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.submit import submit

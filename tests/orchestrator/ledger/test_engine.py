@@ -10,8 +10,8 @@ from sqlalchemy import inspect, select, text
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import engine as ledger_engine
-from orchestrator.ledger import lease, open_ledger
-from orchestrator.ledger.engine import transaction
+from orchestrator.ledger import lease
+from orchestrator.ledger.engine import open_ledger, transaction
 from orchestrator.ledger.tables import metadata, now_s
 
 

@@ -4,8 +4,7 @@ import pytest
 from sqlalchemy import Engine
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.ledger import open_ledger
-from orchestrator.ledger.reach import has_ledger, reach
+from orchestrator.ledger.engine import has_ledger, open_ledger
 from orchestrator.ledger.summaries import failed_stages, flops_per_s, live_stages, stage_states, stage_sums
 from tests.support.synthetic import Sketch, sketch
 
@@ -48,10 +47,10 @@ def test_looking_for_a_ledger_makes_none(tmp_path: Path) -> None:
 
 def test_ledger_that_cannot_be_opened_says_where_without_the_password(tmp_path: Path) -> None:
     with pytest.raises(OrchestratorError, match=r"ledger postgresql://me:\*\*\*@127\.0\.0\.1:9/x: cannot be opened"):
-        reach("postgresql://me:secret@127.0.0.1:9/x")
+        open_ledger("postgresql://me:secret@127.0.0.1:9/x")
 
 
 def test_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_bytes(b"not a database at all, but long enough to be looked at" * 20)
     with pytest.raises(OrchestratorError, match="file is not a database"):
-        reach(f"sqlite:///{tmp_path}/ledger.db")
+        open_ledger(f"sqlite:///{tmp_path}/ledger.db")

@@ -5,10 +5,9 @@ from itertools import chain
 import pytest
 from sqlalchemy import event
 
-from orchestrator import actions
 from orchestrator.driver.loop import Driver
 from orchestrator.execution.executor import InlineExecutor
-from orchestrator.ledger import read
+from orchestrator.ledger import actions, read
 from orchestrator.ledger.rows import Known as KnownRows
 from orchestrator.ledger.submit import submit
 from orchestrator.results.results import Known, study_results

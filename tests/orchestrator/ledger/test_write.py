@@ -14,7 +14,8 @@ from orchestrator.ledger.engine import fenced, transaction
 from orchestrator.ledger.lease import acquire
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.write import adopt, apply, note_attempts
-from orchestrator.scheduler.snapshot import Claim, Finish, MoveStage, MoveStudy, Outcome, Start
+from orchestrator.scheduler.actions import Claim, Finish, MoveStage, MoveStudy, Start
+from orchestrator.scheduler.views import Outcome
 from orchestrator.states import AttemptState, StageState, StudyState
 from tests.support.toy import toy_plan
 

@@ -7,13 +7,12 @@ from functools import partial
 import pytest
 
 from model.manifest import publish
-from orchestrator import actions
-from orchestrator.cli.tables import _cost_lines
+from orchestrator.cli.results_table import _cost_lines
 from orchestrator.driver.loop import Exit, drive
 from orchestrator.errors import StudyError
 from orchestrator.execution.attempt import run_attempt
 from orchestrator.execution.executor import InlineExecutor
-from orchestrator.ledger import read
+from orchestrator.ledger import actions, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.submit import submit

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.results.progress import Progress, progress
 from tests.support.synthetic import Sketch, finish, sketch
 

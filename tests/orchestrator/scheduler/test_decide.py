@@ -5,26 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.scheduler.actions import Claim, Finish, MoveStage, MoveStudy, MoveTrial, Propose, Start, Stop
 from orchestrator.scheduler.decide import decide, is_finite, retry_delay_s
-from orchestrator.scheduler.snapshot import (
-    AttemptView,
-    Claim,
-    Finish,
-    MoveStage,
-    MoveStudy,
-    MoveTrial,
-    Observed,
-    Outcome,
-    PastAttempt,
-    Propose,
-    Snapshot,
-    StageView,
-    Start,
-    Stop,
-    StudyView,
-    TrialView,
-    evolve,
-)
+from orchestrator.scheduler.snapshot import Observed, Snapshot, evolve
+from orchestrator.scheduler.views import AttemptView, Outcome, PastAttempt, StageView, StudyView, TrialView
 from orchestrator.states import BUDGETS, CRASH_LOOP, AttemptState, StageState, StudyState, TrialState
 
 A, S = AttemptState, StageState

@@ -15,23 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from orchestrator.ledger.outbox import Message
+from orchestrator.scheduler.actions import Claim, Finish, MoveStage, MoveStudy, Propose, Stop
 from orchestrator.scheduler.decide import decided
 from orchestrator.scheduler.index import Index
-from orchestrator.scheduler.snapshot import (
-    Claim,
-    Finish,
-    MoveStage,
-    MoveStudy,
-    Observed,
-    Outcome,
-    Propose,
-    Snapshot,
-    StageView,
-    Stop,
-    StudyView,
-    TrialView,
-    evolve,
-)
+from orchestrator.scheduler.snapshot import Observed, Snapshot, evolve
+from orchestrator.scheduler.views import Outcome, StageView, StudyView, TrialView
 from orchestrator.states import (
     BUDGETS,
     LIVE_STAGES,

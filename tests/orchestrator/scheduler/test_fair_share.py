@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from orchestrator.scheduler.fair_share import shared_out
 from orchestrator.scheduler.index import place_of
-from orchestrator.scheduler.snapshot import StageView, StudyView
+from orchestrator.scheduler.views import StageView, StudyView
 from orchestrator.states import StageState, StudyState
 
 

@@ -10,9 +10,9 @@ from model.evaluation.benchmarks.registry import SUITES
 from orchestrator.driver.loop import Exit, drive
 from orchestrator.errors import StudyError
 from orchestrator.execution.executor import InlineExecutor
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
 from orchestrator.ledger import tables as t
-from orchestrator.ledger.engine import transaction
+from orchestrator.ledger.engine import open_ledger, transaction
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
 from orchestrator.plan.cost import known_before

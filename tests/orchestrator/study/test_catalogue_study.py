@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.cli import running
+from orchestrator.cli import run
 from orchestrator.cli.main import main
 from orchestrator.driver import loop
 from orchestrator.execution import worker
@@ -56,7 +56,7 @@ def lab(tmp_path, monkeypatch):
     monkeypatch.setenv("ABLATE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ABLATE_CATALOGUE", str(tmp_path / "catalogue.yaml"))
     monkeypatch.setenv("ABLATE_MLFLOW_URI", "off")
-    monkeypatch.setattr(running, "drive", functools.partial(loop.drive, executor=lambda _: InlineExecutor(worker.execute)))
+    monkeypatch.setattr(run, "drive", functools.partial(loop.drive, executor=lambda _: InlineExecutor(worker.execute)))
     return tmp_path
 
 

@@ -17,7 +17,7 @@ from tests.orchestrator.tracking.test_flusher import runs
 
 DRIVER = """
 import sys
-from orchestrator.ledger import open_ledger
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.settings import Settings
 from orchestrator.tracking.flusher_process import Tracking
 

@@ -14,7 +14,8 @@ from orchestrator.execution.executor import InlineExecutor
 from orchestrator.execution.ray.cluster import connect
 from orchestrator.execution.ray.executor import RayExecutor
 from orchestrator.execution.ray.slot import Slot
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
 from orchestrator.search import Observed, propose, propose_from
 from orchestrator.states import AttemptState

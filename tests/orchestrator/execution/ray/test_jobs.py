@@ -16,7 +16,8 @@ from click.testing import CliRunner
 
 from orchestrator.cli.main import main
 from orchestrator.execution.ray.jobs import environment
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.settings import Settings
 
 STUDY = """\

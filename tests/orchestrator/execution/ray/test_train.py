@@ -13,16 +13,16 @@ from ray.train.v2.api.exceptions import WorkerGroupError
 from safetensors.torch import load_file
 from sqlalchemy import select
 
-from orchestrator import actions
 from orchestrator.artifacts.store import Artifacts
 from orchestrator.driver.loop import Exit, drive
 from orchestrator.execution import worker
-from orchestrator.execution.attempt import failure_of
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.execution.ray import train
 from orchestrator.execution.ray.executor import RayExecutor, _Warm
-from orchestrator.ledger import open_ledger, read
+from orchestrator.execution.record import failure_of
+from orchestrator.ledger import actions, read
 from orchestrator.ledger import tables as t
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
 from orchestrator.states import AttemptState
 from tests.support.together import STEPS, WAIT_S, of_groups, order_of, plan_of, steps_of, until, workers

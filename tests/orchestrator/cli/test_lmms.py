@@ -9,9 +9,9 @@ import pytest
 from click.testing import Result
 from sqlalchemy import Engine, select, update
 
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
 from orchestrator.ledger import tables as t
-from orchestrator.ledger.engine import transaction
+from orchestrator.ledger.engine import open_ledger, transaction
 from tests.support.synthetic import Sketch, sketch
 
 Ablate = Callable[..., Result]

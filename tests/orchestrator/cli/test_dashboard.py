@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from orchestrator.cli.dashboard import flags
 from orchestrator.cli.main import main
-from orchestrator.cli.serve import flags
 
 
 def test_settings_become_flags_and_lists_repeat(tmp_path: Path) -> None:

@@ -1,15 +1,32 @@
-"""From a study's name to its plan, the same way for every subcommand."""
+"""What subcommands begin with: the settings, the ledger, a study's name, a study's plan."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from orchestrator.cli.store import existing_ledger
+from orchestrator.ledger.engine import Engine, has_ledger, open_ledger
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.results.campaign import for_plan, references, selections
 from orchestrator.settings import Settings
 from orchestrator.study.catalogue import catalogue_of
 from orchestrator.study.study import Study, load_study
+
+
+def ledger() -> tuple[Settings, Engine]:
+    """Open the ledger that the settings name; an empty one is made if there is none."""
+    settings = Settings.load()
+    return settings, open_ledger(settings.ledger_url)
+
+
+def existing_ledger(settings: Settings) -> Engine | None:
+    """Open the ledger only if there is one: looking at a plan leaves no trace on the disk."""
+    return open_ledger(settings.ledger_url) if has_ledger(settings.ledger_url) else None
+
+
+def study_name(name_or_path: str) -> str:
+    """Return the name under which the ledger keeps a study: of a file its `name`, else what was given."""
+    is_path = name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path
+    return load_study(name_or_path).name if is_path else name_or_path
 
 
 def planned(name_or_path: str, scale: str, settings: Settings) -> tuple[Study, Plan]:

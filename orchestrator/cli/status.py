@@ -10,15 +10,14 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator import wording
+from orchestrator import formatting
 from orchestrator.cli.console import out, plain, print_json, state_text
-from orchestrator.cli.live import screen
-from orchestrator.cli.names import study_name
+from orchestrator.cli.context import ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
-from orchestrator.cli.store import ledger
-from orchestrator.cli.tables import data_table, print_results
+from orchestrator.cli.progress_bar import screen
+from orchestrator.cli.results_table import data_table, print_results
 from orchestrator.ledger import read
-from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.summaries import FailedStage, failed_stages
 from orchestrator.results.progress import Progress, progress
@@ -114,7 +113,7 @@ def _studies_table(shown: list[Progress]) -> Table:
         table.add_column(name, justify="right")
     for each in shown:
         row = each.study
-        left = "" if each.is_terminal else wording.duration(each.left.seconds)
+        left = "" if each.is_terminal else formatting.duration(each.left.seconds)
         table.add_row(row.name, row.scale, str(row.version), _state(row), f"{row.trials_done}/{row.num_trials}",
                       f"{each.done}/{each.total}", str(each.failed or ""), left)
     return table

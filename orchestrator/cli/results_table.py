@@ -14,7 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator import wording
+from orchestrator import formatting
 from orchestrator.analysis.scores import OUTSIDE
 from orchestrator.analysis.table import ArmResult
 from orchestrator.results.results import Results
@@ -87,7 +87,7 @@ def _column(name: str, results: Results, cell: Callable[[ArmResult], str]) -> Co
 def _score_column(results: Results, metric: str) -> Column:
     def cell(arm: ArmResult) -> str:
         found = arm.metrics.get(metric)
-        return wording.score(found.mean, found.half_width) if found else wording.MISSING
+        return formatting.score(found.mean, found.half_width) if found else formatting.MISSING
 
     return _column(title(metric), results, cell)
 
@@ -115,11 +115,11 @@ def _name(results: Results, arm: ArmResult) -> str:
 
 
 def _tokens(arm: ArmResult) -> str:
-    return wording.MISSING if arm.tokens_per_image is None else f"{arm.tokens_per_image:.0f}"
+    return formatting.MISSING if arm.tokens_per_image is None else f"{arm.tokens_per_image:.0f}"
 
 
 def _trained(results: Results, arm: ArmResult) -> str:
-    return f"{results.seen[arm.key].tokens:,.0f}" if arm.key in results.seen else wording.MISSING
+    return f"{results.seen[arm.key].tokens:,.0f}" if arm.key in results.seen else formatting.MISSING
 
 
 def _delta(arm: ArmResult, metric: str) -> str:
@@ -127,7 +127,7 @@ def _delta(arm: ArmResult, metric: str) -> str:
     if cell is None or cell.delta is None:
         return ""
     star = " *" if cell.delta.is_told_apart else "  "
-    return wording.score(cell.delta.value, cell.delta.half_width, sign=True) + star
+    return formatting.score(cell.delta.value, cell.delta.half_width, sign=True) + star
 
 
 def _count(arm: ArmResult) -> str:
@@ -177,19 +177,21 @@ def _cost_lines(results: Results) -> list[str]:
     lines = [f"budget:   {', '.join(f'{limit_name(name)} {value:g}' for name, value in limit.items())}"] if limit else []
     if guess:
         gpus = f", {took.gpu_hours:.3g} GPU-hours (expected {guess['gpu_hours']:.3g})" if guess["gpu_hours"] else ""
-        disk, size = (wording.size(each * 1e9) for each in (took.checkpoint_gb, guess["checkpoint_gb"]))
-        lines.append(f"cost:     {wording.duration(took.hours * 3600)} in attempts (expected {wording.duration(guess['hours'] * 3600)}), "
-                     f"{wording.duration(took.wall_hours * 3600)} since submission (expected {wording.duration(guess['wall_s'])}){gpus}, "
-                     f"{wording.flops(took.flops)} (expected {wording.flops(guess['flops'])}), {disk} of checkpoints (expected {size})")
+        disk, size = (formatting.size(each * 1e9) for each in (took.checkpoint_gb, guess["checkpoint_gb"]))
+        expected, since = formatting.duration(guess["hours"] * 3600), formatting.duration(guess["wall_s"])
+        lines.append(f"cost:     {formatting.duration(took.hours * 3600)} in attempts (expected {expected}), "
+                     f"{formatting.duration(took.wall_hours * 3600)} since submission (expected {since}){gpus}, "
+                     f"{formatting.flops(took.flops)} (expected {formatting.flops(guess['flops'])}), "
+                     f"{disk} of checkpoints (expected {size})")
     return lines
 
 
 def _work(results: Results) -> str:
     counts, cost = results.counts, results.cost
-    elapsed = f"{wording.duration(cost.elapsed_s)} from submission to the end, " if cost.elapsed_s is not None else ""
+    elapsed = f"{formatting.duration(cost.elapsed_s)} from submission to the end, " if cost.elapsed_s is not None else ""
     gpus = f", {cost.gpu_hours_saved:.3g} GPU-hours" if cost.gpu_hours_saved else ""
-    saved = f"; sharing saved {counts.stages_saved} stages, {wording.duration(cost.seconds_saved)}{gpus}" if counts.stages_saved else ""
-    return (f"work:    {elapsed}{wording.duration(cost.seconds)} in stages; {counts.stages_requested} stages asked for, "
+    saved = f"; sharing saved {counts.stages_saved} stages, {formatting.duration(cost.seconds_saved)}{gpus}" if counts.stages_saved else ""
+    return (f"work:    {elapsed}{formatting.duration(cost.seconds)} in stages; {counts.stages_requested} stages asked for, "
             f"{counts.stages_unique} unique, {counts.stages_reused} reused from earlier studies{saved}")
 
 

@@ -10,9 +10,8 @@ from rich.text import Text
 
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.cli.console import err, out, print_json
-from orchestrator.cli.names import study_name
+from orchestrator.cli.context import ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
-from orchestrator.cli.store import ledger
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.results.rescore import Rescored, choices_of

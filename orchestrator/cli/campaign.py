@@ -8,10 +8,9 @@ import click
 from rich.text import Text
 
 from orchestrator.cli.console import DONE, err, out, print_json
+from orchestrator.cli.context import ledger, plan_of
 from orchestrator.cli.options import json_document, json_option, scale_option
-from orchestrator.cli.planned import plan_of
-from orchestrator.cli.running import code, followed, update_option
-from orchestrator.cli.store import ledger
+from orchestrator.cli.run import code, followed, update_option
 from orchestrator.ledger import read
 from orchestrator.results import campaign as campaigns
 from orchestrator.results.results import Results, study_results

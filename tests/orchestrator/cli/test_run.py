@@ -13,7 +13,7 @@ from click.testing import Result
 
 from model.manifest import publish
 from orchestrator.artifacts import store
-from orchestrator.cli import running
+from orchestrator.cli import run
 from orchestrator.driver import loop
 from orchestrator.errors import LostLease
 from orchestrator.execution.attempt import Work, run_attempt
@@ -60,7 +60,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch, checkpoint: Path) -> Pretended:
         return run_attempt(order, functions, report=report, should_stop=should_stop)
 
     monkeypatch.setattr(store, "packaged", lambda _: checkpoint)
-    monkeypatch.setattr(running, "drive", functools.partial(loop.drive, executor=lambda _: InlineExecutor(execute)))
+    monkeypatch.setattr(run, "drive", functools.partial(loop.drive, executor=lambda _: InlineExecutor(execute)))
     monkeypatch.setenv("ABLATE_MLFLOW_URI", "off")
     return stages
 
@@ -125,7 +125,7 @@ def test_lost_lease_says_try_again(ablate: Ablate, study_file: str, monkeypatch:
     def lost(*_: Any, **__: Any) -> None:
         raise LostLease("driver a of epoch 1 was replaced by a newer one; it stops")
 
-    monkeypatch.setattr(running, "drive", lost)
+    monkeypatch.setattr(run, "drive", lost)
     assert ablate("run", study_file).exit_code == 75
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dashboard.queries import Health, Trade, arm_note
-from dashboard.words import clock, interval, safe, state, title
-from orchestrator import wording
+from dashboard.text import clock, interval, safe, state, title
+from orchestrator import formatting
 from orchestrator.analysis.scores import TOKENS
 from orchestrator.analysis.table import ArmResult, Cell
 from orchestrator.ledger.rows import DriverRow, EventRow
@@ -102,8 +102,8 @@ def tiles(results: Results) -> list[tuple[str, str, str]]:
     return [
         ("Trials", f"{counts.trials_done} of {counts.trials}", f"{lost} failed or diverged" if lost else "none failed or diverged"),
         ("Stages", f"{counts.stages_unique} for {counts.stages_requested}", "distinct stages executed for the stages asked for"),
-        ("Compute", wording.duration(cost.seconds), "time in accepted attempts, one after the other"),
-        ("Saved by sharing", wording.duration(max(0.0, cost.seconds_saved)), f"{counts.stages_reused} stages came from earlier studies")]
+        ("Compute", formatting.duration(cost.seconds), "time in accepted attempts, one after the other"),
+        ("Saved by sharing", formatting.duration(max(0.0, cost.seconds_saved)), f"{counts.stages_reused} stages came from earlier studies")]
 
 
 def vital_signs(found: Health) -> list[tuple[str, str, str]]:
@@ -123,5 +123,5 @@ def _lease(driver: DriverRow | None) -> str:
     if driver is None:
         return "never taken"
     if driver.is_live:
-        return wording.duration(driver.expires_in_s)
-    return "given back" if driver.expires_in_s < -_YEAR_S else f"{wording.duration(-driver.expires_in_s)} over"
+        return formatting.duration(driver.expires_in_s)
+    return "given back" if driver.expires_in_s < -_YEAR_S else f"{formatting.duration(-driver.expires_in_s)} over"

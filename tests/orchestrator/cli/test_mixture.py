@@ -13,7 +13,8 @@ from orchestrator.cli.main import main
 from orchestrator.driver.loop import drive
 from orchestrator.errors import StudyError
 from orchestrator.execution.executor import InlineExecutor
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
+from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
 from orchestrator.plan.plan import make_plan
 from orchestrator.results.report import render

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from orchestrator import wording
+from orchestrator import formatting
 
 
 @pytest.mark.parametrize(("seconds", "text"), [
@@ -10,20 +10,20 @@ from orchestrator import wording
     (200_000, "2 d 7 h"), (None, "–"), (math.inf, "–"),
 ])
 def test_duration(seconds: float | None, text: str) -> None:
-    assert wording.duration(seconds) == text
+    assert formatting.duration(seconds) == text
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "–"), (500, "500 FLOP"), (3.2e12, "3.2 TFLOP"), (6.21e20, "621 EFLOP")])
 def test_flops(count: float, text: str) -> None:
-    assert wording.flops(count) == text
+    assert formatting.flops(count) == text
 
 
 @pytest.mark.parametrize(("mean", "half", "text"), [
     (71.23, 1.26, "71.2 ± 1.3"), (71.23, None, "71.2"), (None, None, "–"), (math.nan, 1, "–"),
 ])
 def test_score(mean: float | None, half: float | None, text: str) -> None:
-    assert wording.score(mean, half) == text
+    assert formatting.score(mean, half) == text
 
 
 def test_difference_has_its_sign() -> None:
-    assert wording.score(0.4, 0.2, sign=True) == "+0.4 ± 0.2"
+    assert formatting.score(0.4, 0.2, sign=True) == "+0.4 ± 0.2"

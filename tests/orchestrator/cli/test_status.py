@@ -6,7 +6,7 @@ import pytest
 from click.testing import Result
 from sqlalchemy import Engine
 
-from orchestrator.ledger import open_ledger
+from orchestrator.ledger.engine import open_ledger
 from tests.support.synthetic import SCIENCE, Sketch, lease, sketch
 
 Ablate = Callable[..., Result]

@@ -6,9 +6,9 @@ import pytest
 from click.testing import Result
 from sqlalchemy import Engine
 
-from orchestrator.ledger import open_ledger, read
+from orchestrator.ledger import read
 from orchestrator.ledger import tables as t
-from orchestrator.ledger.engine import transaction
+from orchestrator.ledger.engine import open_ledger, transaction
 from orchestrator.results.results import study_results
 from tests.support.synthetic import SCIENCE, Sketch, sketch
 

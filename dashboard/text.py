@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from orchestrator import wording
+from orchestrator import formatting
 from orchestrator.analysis.scores import TOKENS
 from orchestrator.results.progress import Progress, RunningStage
 from orchestrator.results.results import Results
@@ -67,7 +67,7 @@ def progress_words(shown: Progress) -> str:
     if row.stages_failed:
         parts.append(f"{row.stages_failed} failed, diverged or skipped")
     if shown.is_terminal:
-        parts.append(f"took {wording.duration(row.ended_at - row.created_at)}" if row.ended_at else "over")
+        parts.append(f"took {formatting.duration(row.ended_at - row.created_at)}" if row.ended_at else "over")
     elif row.state != "PAUSED":
         parts.append(shown.left_text)
     return " · ".join(parts)

@@ -13,9 +13,8 @@ from model.config.stages import ContinualMixture, PretrainMixture, SftMixture
 from model.data.mixture import shares
 from model.data.simplex import sampled
 from orchestrator.cli.console import out, print_json
-from orchestrator.cli.names import study_name
+from orchestrator.cli.context import ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
-from orchestrator.cli.store import ledger
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.results.results import Results, study_results

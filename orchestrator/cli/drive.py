@@ -8,18 +8,15 @@ from typing import Any
 import click
 from rich.text import Text
 
-from orchestrator import actions
 from orchestrator.cli.console import DONE, TRY_AGAIN, err, out, print_json, state_text
-from orchestrator.cli.names import study_name
+from orchestrator.cli.context import ledger, planned, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, scale_option, study_argument
-from orchestrator.cli.planned import planned
-from orchestrator.cli.running import entered, update_option
-from orchestrator.cli.store import ledger
+from orchestrator.cli.run import entered, update_option
 from orchestrator.driver.loop import Exit
 from orchestrator.driver.loop import drive as drive_ledger
 from orchestrator.errors import StudyError
 from orchestrator.execution.ray.jobs import launch
-from orchestrator.ledger import read
+from orchestrator.ledger import actions, read
 
 _WORDS = {Exit.FINISHED: "the study is over", Exit.PAUSED: "the study is paused", Exit.STOPPED: "stopped; what ran has saved",
           Exit.FENCED: "another driver took over"}

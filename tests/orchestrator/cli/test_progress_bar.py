@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from orchestrator.cli.live import Reporter, line
+from orchestrator.cli.progress_bar import Reporter, line
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.plan.estimate import Estimate
 from orchestrator.results.progress import Progress, RunningStage

@@ -7,8 +7,7 @@ from sqlalchemy import text
 from orchestrator.cli.main import main
 from orchestrator.driver.loop import drive
 from orchestrator.execution.executor import InlineExecutor
-from orchestrator.ledger import open_ledger
-from orchestrator.ledger.engine import transaction
+from orchestrator.ledger.engine import open_ledger, transaction
 from orchestrator.ledger.submit import submit
 from tests.support.toy import toy_execute, toy_plan, toy_settings
 

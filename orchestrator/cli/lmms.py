@@ -9,10 +9,9 @@ from rich.text import Text
 
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.cli.console import out, print_json
-from orchestrator.cli.names import study_name
+from orchestrator.cli.context import ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
-from orchestrator.cli.store import ledger
-from orchestrator.cli.tables import print_results
+from orchestrator.cli.results_table import print_results
 from orchestrator.ledger import read
 from orchestrator.results.lmms_eval import MODEL, Outside, model_arguments, read_results, require_known
 from orchestrator.results.results import Results, study_results

@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard import charts, queries
 from orchestrator.ledger import read
-from orchestrator.ledger.reach import Engine, reach
+from orchestrator.ledger.engine import Engine, open_ledger
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.results.results import Results
 from orchestrator.settings import Settings
@@ -36,7 +36,7 @@ def settings() -> Settings:
 def engine() -> Engine:
     """Return the one connection pool."""
     gc.set_threshold(COLLECT_AFTER)
-    return reach(settings().ledger_url)
+    return open_ledger(settings().ledger_url)
 
 
 def studies() -> list[StudyRow]:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import click
 from rich.table import Table
 
-from orchestrator import wording
+from orchestrator import formatting
 from orchestrator.cli.console import err, out, print_json, state_text
+from orchestrator.cli.context import ledger
 from orchestrator.cli.options import json_document, json_option
-from orchestrator.cli.store import ledger
 from orchestrator.settings import Settings
 from orchestrator.tracking.query import EXAMPLE, Found, columns_of, search
 from orchestrator.tracking.resync import resync
@@ -77,7 +77,7 @@ def _table(found: list[Found], columns: list[str]) -> Table:
     for each in found:
         started = datetime.fromtimestamp(each.started_at, UTC).strftime("%Y-%m-%d %H:%M")
         table.add_row(each.experiment, each.name, state_text(each.tags.get("state", each.status)), started,
-                      "" if each.seconds is None else wording.duration(each.seconds), *(_cell(each.value(name)) for name in columns))
+                      "" if each.seconds is None else formatting.duration(each.seconds), *(_cell(each.value(name)) for name in columns))
     return table
 
 

@@ -9,12 +9,11 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator import wording
+from orchestrator import formatting
 from orchestrator.cli.console import out, print_json
+from orchestrator.cli.context import existing_ledger, planned
 from orchestrator.cli.options import json_document, json_option, scale_option, study_argument
-from orchestrator.cli.planned import planned
-from orchestrator.cli.store import existing_ledger
-from orchestrator.cli.tables import limit_name
+from orchestrator.cli.results_table import limit_name
 from orchestrator.plan.factors import Factor
 from orchestrator.plan.factors import factors as all_factors
 from orchestrator.plan.plan import Plan
@@ -97,7 +96,7 @@ def factors(contains: str, as_json: bool) -> None:
 
 
 def _default(factor: Factor) -> str:
-    return wording.MISSING if factor.default is None else wording.number(factor.default)
+    return formatting.MISSING if factor.default is None else formatting.number(factor.default)
 
 
 def _resolved(made: Plan, name: str) -> str:
@@ -146,7 +145,7 @@ def _arm_table(shown: Preview) -> Table:
         table.add_column(title, justify="right")
     for arm in shown.arms:
         name = f"{arm.name} (baseline)" if arm.is_baseline else arm.name
-        table.add_row(name, str(arm.num_trials), str(arm.to_run), wording.flops(arm.flops),
+        table.add_row(name, str(arm.num_trials), str(arm.to_run), formatting.flops(arm.flops),
                       f"{arm.tokens_per_image:.0f}")
     return table
 
@@ -158,11 +157,11 @@ def _kind_table(shown: Preview) -> Table:
     totals = (made.num_requested, made.num_unique, shown.num_known, shown.num_to_run)
     for title, total in zip(("asked for", "unique", "in the ledger", "to run"), totals, strict=True):
         table.add_column(title, justify="right", footer=str(total))
-    table.add_column("FLOPs", justify="right", footer=wording.flops(made.flops))
+    table.add_column("FLOPs", justify="right", footer=formatting.flops(made.flops))
     table.add_column("GiB a worker", justify="right")
     for kind in shown.kinds:
         table.add_row(kind.kind, str(kind.requested), str(kind.unique), str(kind.known),
-                      str(kind.unique - kind.known), wording.flops(kind.flops), f"{kind.memory_gib:.2g}" if kind.memory_gib else "")
+                      str(kind.unique - kind.known), formatting.flops(kind.flops), f"{kind.memory_gib:.2g}" if kind.memory_gib else "")
     return table
 
 
@@ -171,7 +170,7 @@ def _saving_sentence(shown: Preview) -> str:
     if not saved.stages:
         return "Sharing saves nothing here: every stage is asked for once."
     gpus = f", {saved.gpu_hours:.3g} GPU-hours" if shown.resources.gpus else ""
-    return f"Sharing saves {saved.stages} of {shown.plan.num_requested} stages: {wording.duration(saved.seconds)} of work{gpus}."
+    return f"Sharing saves {saved.stages} of {shown.plan.num_requested} stages: {formatting.duration(saved.seconds)} of work{gpus}."
 
 
 def _cost_sentence(shown: Preview) -> str:
@@ -179,8 +178,8 @@ def _cost_sentence(shown: Preview) -> str:
     gpus = f", {found.gpu_hours:.3g} GPU-hours" if found.gpu_hours else ""
     all_arms = f", all {study.num_arms} arms included" if study.search else ""
     more = f"; at most {study.most_seeds / len(study.seed_list):.3g} times that with all seeds" if study.num_looks > 1 else ""
-    return (f"Expected cost: {wording.flops(found.flops)}, {wording.duration(found.hours * 3600)} in stages{gpus}, "
-            f"{wording.size(found.checkpoint_gb * 1e9)} of checkpoints, {wording.duration(found.wall_s)} here{all_arms}{more}.")
+    return (f"Expected cost: {formatting.flops(found.flops)}, {formatting.duration(found.hours * 3600)} in stages{gpus}, "
+            f"{formatting.size(found.checkpoint_gb * 1e9)} of checkpoints, {formatting.duration(found.wall_s)} here{all_arms}{more}.")
 
 
 def _budget_sentence(budget: Budget, shown: Preview) -> str:
@@ -199,4 +198,4 @@ def _time_sentence(shown: Preview) -> str:
     each = f" with {gpus / workers:g} GPU{'s' if gpus != workers else ''} each" if gpus else ""
     slots = f"{shown.slots} slot{'s' if shown.slots > 1 else ''}{each}"
     several = f" A training stage takes {workers} of them." if workers > 1 else ""
-    return f"Estimated time: {wording.duration(shown.estimate.seconds)} on {slots} ({basis}).{several}"
+    return f"Estimated time: {formatting.duration(shown.estimate.seconds)} on {slots} ({basis}).{several}"

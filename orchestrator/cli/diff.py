@@ -8,16 +8,15 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator import wording
+from orchestrator import formatting
 from orchestrator.analysis.table import ArmResult
 from orchestrator.cli.console import out, print_json
-from orchestrator.cli.names import study_name
+from orchestrator.cli.context import ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option
-from orchestrator.cli.store import ledger
-from orchestrator.cli.tables import title
+from orchestrator.cli.results_table import title
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
-from orchestrator.ledger.reach import Engine
+from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.submit import differences
 from orchestrator.results.results import Results, study_results
@@ -134,9 +133,9 @@ def _table(pairs: list[Pair], names: list[str]) -> Table:
     for each in pairs:
         table.add_row(each.arm, title(each.metric), _score(each.first, each.first_half_width),
                       _score(each.second, each.second_half_width),
-                      wording.MISSING if each.difference is None else f"{each.difference:+.1f}")
+                      formatting.MISSING if each.difference is None else f"{each.difference:+.1f}")
     return table
 
 
 def _score(mean: float | None, half_width: float | None) -> str:
-    return wording.MISSING if mean is None else wording.score(mean, half_width)
+    return formatting.MISSING if mean is None else formatting.score(mean, half_width)

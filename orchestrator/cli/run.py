@@ -14,19 +14,16 @@ from dataclasses import asdict, dataclass
 import click
 from rich.text import Text
 
-from orchestrator import actions
 from orchestrator.cli.console import DONE, FAILED, TRY_AGAIN, err, out, print_json
-from orchestrator.cli.live import Reporter
-from orchestrator.cli.names import study_name
+from orchestrator.cli.context import ledger, planned, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, scale_option, study_argument
-from orchestrator.cli.planned import planned
-from orchestrator.cli.store import ledger
-from orchestrator.cli.tables import print_results
+from orchestrator.cli.progress_bar import Reporter
+from orchestrator.cli.results_table import print_results
 from orchestrator.driver.loop import DriverView, Exit, drive
 from orchestrator.errors import OrchestratorError, StudyError
 from orchestrator.execution.ray.nodes import misfit, nodes_of
-from orchestrator.ledger import read
-from orchestrator.ledger.reach import Engine
+from orchestrator.ledger import actions, read
+from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.submit import submit as enter
 from orchestrator.ledger.summaries import keep_estimate

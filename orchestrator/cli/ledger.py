@@ -6,8 +6,8 @@ import click
 from rich.text import Text
 
 from orchestrator.cli.console import DONE, FAILED, out, print_json
+from orchestrator.cli.context import existing_ledger
 from orchestrator.cli.options import json_document, json_option
-from orchestrator.cli.store import existing_ledger
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger.verify import verify as verified
 from orchestrator.settings import Settings, redact

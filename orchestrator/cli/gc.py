@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 from rich.table import Table
 
-from orchestrator import wording
+from orchestrator import formatting
 from orchestrator.artifacts.garbage import Garbage, files_here, files_stored, garbage, remove_here, remove_stored
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.cli.console import out, print_json
+from orchestrator.cli.context import ledger
 from orchestrator.cli.options import json_document, json_option
-from orchestrator.cli.store import ledger
 from orchestrator.ledger.summaries import stage_files
 
 HOUR_S = 3600.0
@@ -44,8 +44,8 @@ def _print(found: list[tuple[str, Garbage]], *, is_removed: bool) -> None:
         table.add_column(name, justify="right" if name in ("folders", "size") else "left")
     for where, reason in sorted({(where, each.reason) for where, each in found}):
         mine = [each.num_bytes for place, each in found if (place, each.reason) == (where, reason)]
-        table.add_row(where, reason, str(len(mine)), wording.size(sum(mine)))
+        table.add_row(where, reason, str(len(mine)), formatting.size(sum(mine)))
     if found:
         out().print(table)
-    total = wording.size(sum(each.num_bytes for _, each in found))
+    total = formatting.size(sum(each.num_bytes for _, each in found))
     out().print(f"{total} removed" if is_removed else f"{total} would be removed; --yes removes it" if found else "nothing to remove")
