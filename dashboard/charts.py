@@ -17,7 +17,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dashboard.queries import Panel, Point, Trade
+from dashboard.queries import Panel, Point, TradeoffPoint
 from dashboard.text import title
 from orchestrator.analysis.scores import TOKENS
 
@@ -226,7 +226,7 @@ def panel_words(panel: Panel) -> str:
 # ---- trade-off -----------------------------------------------------------------------------------------------------
 
 
-def trade_figure(trades: Sequence[Trade], x: str, y: str, *, study_id: str, colours: Palette = LIGHT) -> go.Figure:
+def trade_figure(trades: Sequence[TradeoffPoint], x: str, y: str, *, study_id: str, colours: Palette = LIGHT) -> go.Figure:
     """Draw arms by cost and score; the front is joined, the dominated are quiet."""
     figure = go.Figure(layout=_layout(f"{study_id}/{x}/{y}", colours, height=460))
     front = sorted((trade for trade in trades if trade.is_front), key=lambda trade: trade.x)
@@ -244,7 +244,7 @@ def trade_figure(trades: Sequence[Trade], x: str, y: str, *, study_id: str, colo
     return figure
 
 
-def _arms(trades: Sequence[Trade], name: str, look: tuple[str, str, str], colours: Palette) -> go.Scatter:
+def _arms(trades: Sequence[TradeoffPoint], name: str, look: tuple[str, str, str], colours: Palette) -> go.Scatter:
     colour, symbol, place = look
     words = [f"<b>{_escaped(trade.name)}</b><br>{trade.x:.1f} → {trade.y:.1f}, n={trade.n}" for trade in trades]
     return go.Scatter(
@@ -260,7 +260,7 @@ def _bars(half_widths: Sequence[float | None], colour: str) -> dict[str, Any]:
     return {"type": "data", "array": [half or 0 for half in half_widths], "color": colour, "thickness": 1, "width": 3}
 
 
-def trade_words(trades: Sequence[Trade], x: str, y: str) -> str:
+def trade_words(trades: Sequence[TradeoffPoint], x: str, y: str) -> str:
     """Say which arms are on the front."""
     front = ", ".join(trade.name for trade in trades if trade.is_front)
     return f"{title(y)} against {title(x)} for {len(trades)} arms; on the front: {front}." if trades else "No scores yet."

@@ -19,7 +19,7 @@ from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import DriverRow, StudyRow
 from orchestrator.results.progress import Progress, progress
-from orchestrator.results.results import Known, Results, study_of, study_results
+from orchestrator.results.results import Results, ResultsCache, study_of, study_results
 
 MOST_ROWS = 40
 """Arms that a panel has rows for."""
@@ -81,7 +81,7 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trade:
+class TradeoffPoint:
     """One arm in the plane of a cost and a score."""
 
     key: str
@@ -115,7 +115,7 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Act:
+class OperatorAction:
     """What a person may do to a study now."""
 
     name: str
@@ -126,16 +126,16 @@ class Act:
 
 
 _ACTS = {
-    "pause": Act(name="pause", label="Pause", icon=":material/pause:", consequence="Running stages save a checkpoint and stop."),
-    "resume": Act(name="resume", label="Resume", icon=":material/play_arrow:",
+    "pause": OperatorAction(name="pause", label="Pause", icon=":material/pause:", consequence="Running stages save a checkpoint and stop."),
+    "resume": OperatorAction(name="resume", label="Resume", icon=":material/play_arrow:",
                   consequence="Failed and cancelled stages get another chance; a driver must be running."),
-    "cancel": Act(name="cancel", label="Cancel", icon=":material/cancel:",
+    "cancel": OperatorAction(name="cancel", label="Cancel", icon=":material/cancel:",
                   consequence="Open trials end; what is finished stays, and it can be resumed.")}
 _POSSIBLE = {"QUEUED": ("pause", "cancel"), "RUNNING": ("pause", "cancel"), "PAUSED": ("resume", "cancel"), "FAILED": ("resume",),
              "COMPLETED_WITH_FAILURES": ("resume",), "CANCELLED": ("resume",)}
 
 
-def acts(row: StudyRow) -> list[Act]:
+def allowed_actions(row: StudyRow) -> list[OperatorAction]:
     """Return what the state allows."""
     return [_ACTS[name] for name in _POSSIBLE.get(row.state, ())]
 
@@ -168,7 +168,7 @@ class Watched:
     def __init__(self, engine: Engine, study_id: str) -> None:
         """Look at nothing yet."""
         self._engine, self._study_id = engine, study_id
-        self._known, self._lock = Known(), Lock()
+        self._known, self._lock = ResultsCache(), Lock()
         self._newest = self._version = -1
         self._results: Results | None = None
 
@@ -295,7 +295,7 @@ def costs(results: Results) -> list[str]:
     return ([TOKENS] if differs else []) + others
 
 
-def trades(results: Results, x: str, y: str) -> list[Trade]:
+def trades(results: Results, x: str, y: str) -> list[TradeoffPoint]:
     """Place each arm with both numbers; fewer tokens are better, more of anything else is better."""
     found = []
     for arm in results.arms:
@@ -304,7 +304,7 @@ def trades(results: Results, x: str, y: str) -> list[Trade]:
             found.append((arm, across, up))
     sign = -1.0 if x == TOKENS else 1.0
     spots = [(sign * across[0], up[0]) for _, across, up in found]
-    return [Trade(key=arm.key, name=arm.name, x=across[0], x_half_width=across[1], y=up[0], y_half_width=up[1],
+    return [TradeoffPoint(key=arm.key, name=arm.name, x=across[0], x_half_width=across[1], y=up[0], y_half_width=up[1],
                   n=arm.metrics[y].n if y in arm.metrics else arm.num_scored, is_front=_is_front(spot, spots),
                   is_chosen=arm.key == results.verdict.chosen, is_baseline=arm.is_baseline)
             for (arm, across, up), spot in zip(found, spots, strict=True)]

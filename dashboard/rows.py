@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from dashboard.queries import Health, Trade, arm_note
+from dashboard.queries import Health, TradeoffPoint, arm_note
 from dashboard.text import clock, interval, safe, state, title
 from orchestrator import formatting
 from orchestrator.analysis.scores import TOKENS
@@ -87,7 +87,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else round(value, 1)
 
 
-def trade_rows(found: Sequence[Trade], x: str, y: str) -> list[dict[str, Any]]:
+def trade_rows(found: Sequence[TradeoffPoint], x: str, y: str) -> list[dict[str, Any]]:
     """Return the arms of the front first, with both numbers."""
     marks = {(True, True): "front, chosen", (True, False): "front", (False, True): "chosen", (False, False): ""}
     return [{"arm": safe(trade.name), title(x): round(trade.x) if x == TOKENS else interval(trade.x, trade.x_half_width),

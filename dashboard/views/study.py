@@ -24,20 +24,20 @@ def head(row: StudyRow) -> None:
     version = f" · version {row.version}" if row.version > 1 else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"{text.badge(row.state)} &nbsp; scale {row.scale}{version}", width="content")
-        for act in queries.acts(row):
+        for act in queries.allowed_actions(row):
             if st.button(act.label, icon=act.icon, key=f"act-{act.name}", type="tertiary"):
                 confirm(row, act)
 
 
 @st.dialog("Are you sure?")
-def confirm(row: StudyRow, act: queries.Act) -> None:
+def confirm(row: StudyRow, act: queries.OperatorAction) -> None:
     """Do nothing before a person said yes."""
     st.markdown(f"{act.label} **{text.plain_markdown(row.name)}** at scale {row.scale}? {act.consequence}")
-    if st.button(f"Yes, {act.label.lower()}", key="confirmed", type="primary", on_click=perform, args=(row, act)):
+    if st.button(f"Yes, {act.label.lower()}", key="confirmed", type="primary", on_click=perform_action, args=(row, act)):
         st.rerun()
 
 
-def perform(row: StudyRow, act: queries.Act) -> None:
+def perform_action(row: StudyRow, act: queries.OperatorAction) -> None:
     """Act through the one door; what it refuses is told on the page."""
     try:
         _ACTS[act.name](shared.engine(), row.study_id, actor="dashboard")
@@ -45,7 +45,7 @@ def perform(row: StudyRow, act: queries.Act) -> None:
         st.toast(text.plain_markdown(str(error)), icon=":material/error:")
 
 
-def strip() -> None:
+def state_strip() -> None:
     """Show counts, and a line for each running stage."""
     row = shared.chosen()
     shown = progress(shared.engine(), row, slots=shared.settings().slots)
@@ -66,7 +66,7 @@ def _ended(*, was_live: bool) -> None:
         st.rerun()
 
 
-def answer() -> None:
+def verdict_box() -> None:
     """Show verdict, panels and table."""
     row = shared.chosen()
     results = shared.results(row)
@@ -116,7 +116,7 @@ def _numbers(results: Results) -> None:
         column.metric(label, value, help=help_text, border=True)
 
 
-def history(row: StudyRow) -> None:
+def event_history(row: StudyRow) -> None:
     """Show what happened, newest first."""
     events = read.events(shared.engine(), row.study_id, 200)
     with st.expander(f"History ({text.shown_of(len(events), 200)})"):
@@ -125,7 +125,7 @@ def history(row: StudyRow) -> None:
 
 study = shared.chosen()
 head(study)
-shared.repeating(strip, every=shared.live(study, shared.FAST_S), key="strip")
-shared.repeating(answer, every=shared.live(study, shared.SLOW_S), key="answer")
+shared.repeating(state_strip, every=shared.live(study, shared.FAST_S), key="strip")
+shared.repeating(verdict_box, every=shared.live(study, shared.SLOW_S), key="answer")
 _numbers(shared.results(study))
-history(study)
+event_history(study)

@@ -171,9 +171,9 @@ class TrainConfig:
 
     images: ImageConfig
     steps: int
-    """Optimiser steps; 0 leaves the stage out."""
+    """Optimizer steps; 0 leaves the stage out."""
     batch: int
-    """Samples of one optimiser step, over all workers."""
+    """Samples of one optimizer step, over all workers."""
     lr: float
     """Peak learning rate."""
     warmup_steps: int = 0

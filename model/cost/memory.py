@@ -21,7 +21,7 @@ def _at(config: ModelConfig, tile: int) -> tuple[ModelConfig, int]:
 
 
 def state_bytes(config: ModelConfig, train: TrainConfig) -> int:
-    """Return what a stage holds beside activations, over all workers: fp32 weights, their gradients, the optimiser's state.
+    """Return what a stage holds beside activations, over all workers: fp32 weights, their gradients, the optimizer's state.
 
     Adafactor keeps a row and a column of each matrix, which is left out; AdamW keeps two values a weight.
     """

@@ -73,7 +73,7 @@ class Encoder:
         Raises:
             ValueError: the sequence is longer than `max_tokens`.
         """
-        builder = _Builder(self, sample.images)
+        builder = _SequenceBuilder(self, sample.images)
         for turn in sample.turns:
             if turn.question:
                 builder.prompt(turn.question)
@@ -93,7 +93,7 @@ class Encoder:
         markers = question.count(IMAGE) + sum(turn.question.count(IMAGE) for turn in turns)
         if markers != len(images):
             raise ValueError(f"{name}: {markers} image markers but {len(images)} images")
-        builder = _Builder(self, images)
+        builder = _SequenceBuilder(self, images)
         for turn in turns:
             if turn.question:
                 builder.prompt(turn.question)
@@ -108,7 +108,7 @@ class Encoder:
         ids: list[int] = backend.encode(text, add_special_tokens=False).ids
         return ids
 
-    def _finish(self, builder: _Builder, name: str) -> Encoded:
+    def _finish(self, builder: _SequenceBuilder, name: str) -> Encoded:
         if len(builder.ids) > self.max_tokens:
             raise ValueError(f"{name}: {len(builder.ids)} tokens; allowed: {self.max_tokens} (max_tokens){builder.cut(self.max_tokens)}")
         if builder.next_image != len(builder.images):
@@ -153,7 +153,7 @@ class Encoder:
         return Batch(ids, labels, segments > 0, stacked, self.id[IMAGE_TOKEN], segments, places)
 
 
-class _Builder:
+class _SequenceBuilder:
     """Grows one sequence; `targets` are the ids that carry loss, IGNORED elsewhere."""
 
     def __init__(self, encoder: Encoder, images: tuple[Image.Image, ...]) -> None:

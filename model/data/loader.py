@@ -24,8 +24,8 @@ from torch.utils.data import DataLoader, Dataset
 from model.config.stages import DataConfig, StageConfig
 from model.data.encoding import Encoder
 from model.data.mixture import MixtureDraw, shares
-from model.data.sampler import Supply, supply
-from model.data.step import Seen, Step, lay_out
+from model.data.sampler import SampleSource, sample_source
+from model.data.step import Step, TokensSeen, to_batches
 from model.network.mm15 import Batch
 
 AHEAD = 1
@@ -43,15 +43,15 @@ class Steps:
     part: tuple[int, int] = (0, 1)
     """Which samples of a step are made, the i-th of every n: those of worker i of n."""
 
-    def opened(self, samples: Supply | None = None) -> Callable[[int], Step]:
-        """Return the function from an optimiser step's number to what it trains on."""
+    def opened(self, samples: SampleSource | None = None) -> Callable[[int], Step]:
+        """Return the function from an optimizer step's number to what it trains on."""
         drawing = MixtureDraw(self.config.mixture, batch=self.config.batch, seed=self.seed)
-        found = samples or supply(self.data, shares(self.config.mixture), seed=self.seed)
+        found = samples or sample_source(self.data, shares(self.config.mixture), seed=self.seed)
         first, every = self.part
 
         def step(number: int) -> Step:
             encoded = [self.encoder.sample(found.sample(draw)) for draw in drawing.batch(number)[first::every]]
-            return lay_out(self.encoder, encoded, self.config)
+            return to_batches(self.encoder, encoded, self.config)
 
         return step
 
@@ -123,7 +123,7 @@ class _Packed:
     shapes: list[tuple[int, int, int]]
     """Rows, positions and tiles of each batch."""
     image_id: int
-    seen: tuple[Seen, ...]
+    seen: tuple[TokensSeen, ...]
 
     @classmethod
     def of(cls, step: Step) -> _Packed:

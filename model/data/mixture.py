@@ -97,7 +97,7 @@ class MixtureDraw:
         self._jump(0)
 
     def batch(self, step: int) -> list[Draw]:
-        """Return the draws of optimiser step `step`; counts do not depend on the seed, the order within a batch does."""
+        """Return the draws of optimizer step `step`; counts do not depend on the seed, the order within a batch does."""
         self._move_to(step * self.batch_size)
         draws = [self._next() for _ in range(self.batch_size)]
         order = hashlib.sha256(f"{self.seed}/order/{step}".encode()).digest()

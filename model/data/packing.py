@@ -1,6 +1,6 @@
 """Several samples in one row: which samples share a row, so that few positions are empty. Torch-free, pure.
 
-- The samples of one optimiser step are packed among themselves, and all of them are used in that step: mixture shares are
+- The samples of one optimizer step are packed among themselves, and all of them are used in that step: mixture shares are
   those of the draws, a resumed step packs as it did before, and there is nothing to save.
 - A sample is never cut. One that does not fit into a row by itself is an error with both numbers.
 - Best fit, longest first (at most 11/9 of the fewest rows; within a few per cent of them on samples of mixed length).

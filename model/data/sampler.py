@@ -17,7 +17,7 @@ from model.config.stages import DataConfig
 from model.config.taxonomy import EQUAL_SHARES
 from model.data.mixture import Draw, sample_index
 from model.data.shuffle import running_totals, shuffled, union
-from model.data.sources.dataset import BrokenSample, Source, open_source
+from model.data.sources.dataset import BrokenSample, Source, open_dataset
 from model.samples import Sample
 from model.workbench import make_sample
 
@@ -25,7 +25,7 @@ MOST_REPLACED = 20
 """Broken samples in a row after which a data set counts as unusable."""
 
 
-class Supply(Protocol):
+class SampleSource(Protocol):
     """What turns draws into samples."""
 
     def sample(self, draw: Draw) -> Sample:
@@ -70,7 +70,7 @@ class Workbench:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SampleLocation:
     """Where the sample of a draw lies."""
 
     source: Source
@@ -94,20 +94,20 @@ class Catalogue:
             found = config.of(category)
             if not found:
                 raise ValueError(f"catalogue {config.name!r} has no data set of category {category!r}")
-            self._sources[category] = [open_source(each, config) for each in found]
+            self._sources[category] = [open_dataset(each, config) for each in found]
         self._ends = {category: running_totals([len(each) for each in sources]) for category, sources in self._sources.items()}
 
-    def place(self, draw: Draw) -> Place:
+    def place(self, draw: Draw) -> SampleLocation:
         """Say which sample a draw takes, without opening it."""
         sources, key = self._sources[draw.category], f"{self._seed}/{draw.category}"
         if draw.category in EQUAL_SHARES:
             k, which = divmod(draw.k, len(sources))
             row, number = shuffled(k, size=len(sources[which]), key=f"{key}/{sources[which].config.name}")
-            return Place(sources[which], row, number)
+            return SampleLocation(sources[which], row, number)
         ends = self._ends[draw.category]
         index, number = shuffled(draw.k, size=ends[-1], key=key)
         which, row = union(index, ends)
-        return Place(sources[which], row, number)
+        return SampleLocation(sources[which], row, number)
 
     def sample(self, draw: Draw) -> Sample:
         """Open the sample of a draw; where the data set declares that some may be broken, another one stands in for it.
@@ -147,7 +147,7 @@ class Catalogue:
                 for sources in self._sources.values() for each in sources if each.config.broken}
 
 
-def supply(data: DataConfig, categories: Iterable[str], *, seed: int) -> Supply:
+def sample_source(data: DataConfig, categories: Iterable[str], *, seed: int) -> SampleSource:
     """Return the supply of a stage.
 
     Args:

@@ -1,4 +1,4 @@
-"""What an optimiser step trains on: its samples laid out in batches, and what is known of each sample without its tokens."""
+"""What an optimizer step trains on: its samples laid out in batches, and what is known of each sample without its tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from model.data.packing import pack
 from model.network.mm15 import Batch
 
 
-class Seen(NamedTuple):
+class TokensSeen(NamedTuple):
     """What is known of a sample everywhere; its tokens are with the worker that trains on it."""
 
     name: str
@@ -28,21 +28,21 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One worker's part of an optimiser step."""
+    """One worker's part of an optimizer step."""
 
     batches: tuple[Batch, ...]
     """What the model passes, one after the other."""
-    seen: tuple[Seen, ...]
+    seen: tuple[TokensSeen, ...]
     """The samples, in the order in which they were drawn."""
 
 
-def lay_out(encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig) -> Step:
+def to_batches(encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig) -> Step:
     """Lay out the samples of a step: each in its own row, or packed, `micro_batch` rows at a time.
 
     Raises:
         ValueError: a sample does not fit into a packed row.
     """
-    seen = (Seen(each.name, each.source, each.replaces, len(each.ids), each.num_supervised, each.num_tiles) for each in encoded)
+    seen = (TokensSeen(each.name, each.source, each.replaces, len(each.ids), each.num_supervised, each.num_tiles) for each in encoded)
     return Step(tuple((_packed if config.pack else _apart)(encoder, encoded, config)), tuple(seen))
 
 

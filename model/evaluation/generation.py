@@ -48,7 +48,7 @@ class _Ready(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Answerer:
+class Generator:
     """A model ready to answer."""
 
     model: MM15
@@ -66,7 +66,7 @@ class Answerer:
         """
         return self._in_windows(items, count, self.encoder.item, self._generate)
 
-    def weigh(self, items: Iterator[Item], count: int) -> list[Answered]:
+    def likelihood(self, items: Iterator[Item], count: int) -> list[Answered]:
         """Say how many bits the model needs for each item's text, its reference.
 
         Raises:

@@ -23,9 +23,9 @@ from model.data.tokenizer import load_tokenizer
 from model.evaluation.benchmark_scores import limited, total
 from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.benchmarks.registry import BENCHMARKS
-from model.evaluation.generation import Answered, Answerer, mean_tokens
+from model.evaluation.generation import Answered, Generator, mean_tokens
 from model.evaluation.judge.endpoint import Endpoint, Judge
-from model.evaluation.judge.grading import Bench, judge_item, require
+from model.evaluation.judge.grading import JudgeSession, judge_item, require
 from model.evaluation.judge.workbench_notes import TOLD
 from model.evaluation.local_copies.items import LocalItems
 from model.evaluation.metrics import ItemScore, score_item
@@ -49,7 +49,7 @@ class Items(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
+class EvaluationInputs:
     """What the operator provides; none of it is named by a study."""
 
     local: Path | None = None
@@ -59,7 +59,7 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Work:
+class _Evaluation:
     """What there is to answer."""
 
     items: Items
@@ -73,7 +73,7 @@ class _Work:
 
 def evaluate_stage(*, benchmark: str, config: EvaluateConfig, data: DataConfig, checkpoint: Path, out: Path,
                    report: Callable[[dict[str, Any]], None], should_stop: Callable[[], bool],
-                   resources: Resources = Resources()) -> dict[str, Any]:
+                   resources: EvaluationInputs = EvaluationInputs()) -> dict[str, Any]:
     """Evaluate one benchmark and publish the answers as `out`/items.jsonl.
 
     Args:
@@ -103,11 +103,11 @@ def evaluate_stage(*, benchmark: str, config: EvaluateConfig, data: DataConfig, 
     work = _work(spec, config, data, resources)
     told = {"judge": config.scoring.judge, "judge_prompt": require(spec, work.materials)} if spec.needs_judge else {}
     verify(checkpoint)
-    answerer = _answerer(spec, config, checkpoint, report, should_stop)
-    say = answerer.weigh if spec.metric == "likelihood" else answerer.answer
+    generator = _answerer(spec, config, checkpoint, report, should_stop)
+    say = generator.likelihood if spec.metric == "likelihood" else generator.answer
     answered = say(work.open(), len(work.chosen))
-    bench = Bench(judge, config.scoring, work.materials) if judge else None
-    scores = [_score(spec, each, config, bench) for each in answered]
+    session = JudgeSession(judge, config.scoring, work.materials) if judge else None
+    scores = [_score(spec, each, config, session) for each in answered]
     found = total(spec, [each.item for each in answered], scores, config.scoring, is_limited=work.is_limited)
     if found.score is None:
         raise ValueError(f"{spec.name}: the judge {config.scoring.judge} gave no readable reply to any of {len(answered)} answers")
@@ -123,7 +123,7 @@ def _spec(name: str) -> Benchmark:
     return BENCHMARKS[name]
 
 
-def _judge(spec: Benchmark, config: EvaluateConfig, resources: Resources) -> Judge | None:
+def _judge(spec: Benchmark, config: EvaluateConfig, resources: EvaluationInputs) -> Judge | None:
     if not spec.needs_judge:
         return None
     if not config.scoring.judge:
@@ -133,17 +133,17 @@ def _judge(spec: Benchmark, config: EvaluateConfig, resources: Resources) -> Jud
     return Judge(resources.endpoint, config.scoring.judge)
 
 
-def _work(spec: Benchmark, config: EvaluateConfig, data: DataConfig, resources: Resources) -> _Work:
+def _work(spec: Benchmark, config: EvaluateConfig, data: DataConfig, resources: EvaluationInputs) -> _Evaluation:
     if spec.source == "workbench":
         count = min(config.num_items or spec.num_items, spec.num_items)
         count -= count % 2 if spec.total == "mme" else 0  # its items are the two questions of an image
-        return _Work(items=_Made(spec, data.seed), chosen=list(range(count)), is_limited=count < spec.num_items,
+        return _Evaluation(items=_Made(spec, data.seed), chosen=list(range(count)), is_limited=count < spec.num_items,
                      materials=TOLD.get(spec.metric, {}))
     if resources.local is None:
         raise ValueError(f"benchmark {spec.name!r} reads a local copy, and no catalogue names one; allowed: a folder with {spec.layout}")
     items = LocalItems(spec, resources.local)
     chosen = limited(spec, [items.meta(index) for index in range(len(items))], config.num_items)
-    return _Work(items=items, chosen=chosen, is_limited=bool(config.num_items), materials=items.materials())
+    return _Evaluation(items=items, chosen=chosen, is_limited=bool(config.num_items), materials=items.materials())
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,20 +161,20 @@ class _Made:
 
 
 def _answerer(spec: Benchmark, config: EvaluateConfig, checkpoint: Path, report: Callable[[dict[str, Any]], None],
-              should_stop: Callable[[], bool]) -> Answerer:
+              should_stop: Callable[[], bool]) -> Generator:
     model = MM15.from_pretrained(checkpoint, tile=config.images.tile).eval()
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     encoder = Encoder(load_tokenizer(checkpoint), config.images, max_tokens=model.config.decoder.context)
-    return Answerer(model, encoder, config, spec.max_new_tokens, report, should_stop)
+    return Generator(model, encoder, config, spec.max_new_tokens, report, should_stop)
 
 
-def _score(spec: Benchmark, answered: Answered, config: EvaluateConfig, bench: Bench | None) -> ItemScore:
-    if bench is not None:
-        return judge_item(spec, answered.item, answered.prediction, bench)
+def _score(spec: Benchmark, answered: Answered, config: EvaluateConfig, session: JudgeSession | None) -> ItemScore:
+    if session is not None:
+        return judge_item(spec, answered.item, answered.prediction, session)
     return score_item(spec.metric, answered.prediction, answered.item, config.scoring)
 
 
-def _write(folder: Path, work: _Work, answered: list[Answered], scores: list[ItemScore]) -> None:
+def _write(folder: Path, work: _Evaluation, answered: list[Answered], scores: list[ItemScore]) -> None:
     write(folder / ITEMS, [Answer(each.item, each.prediction, score) for each, score in zip(answered, scores, strict=True)])
     if work.materials:
         (folder / MATERIALS).write_text(json.dumps(dict(work.materials), ensure_ascii=False), encoding="utf-8")

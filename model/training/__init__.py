@@ -1,1 +1,1 @@
-"""Optimisers, the loop, checkpoints, one training stage."""
+"""Optimizers, the loop, checkpoints, one training stage."""

@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     what.add_argument("stage", type=Path, nargs="?", help="JSON file of the stage")
     what.add_argument("--preset", choices=sorted(PRESETS), help="rehearse this model instead")
     parser.add_argument("--out", type=Path, help="directory to publish the checkpoint of a stage as")
-    parser.add_argument("--steps", type=int, default=20, help="optimiser steps of a rehearsal")
+    parser.add_argument("--steps", type=int, default=20, help="optimizer steps of a rehearsal")
     parser.add_argument("--batch", type=int, default=SAMPLES, help="samples of a step of a rehearsal")
     parser.add_argument("--dtype", choices=["fp32", "bf16"], help="compute type of a rehearsal; fp32 for small presets, else bf16")
     parser.add_argument("--recompute", action="store_true", help="recompute blocks in the backward pass of a rehearsal")

@@ -1,4 +1,4 @@
-"""Checkpoints to resume from: weights, optimiser, random state, position in the data. Safetensors and JSON, no pickle.
+"""Checkpoints to resume from: weights, optimizer, random state, position in the data. Safetensors and JSON, no pickle.
 
 - A checkpoint is a directory `step_00000120-<token>`, published by `model.manifest`: it is whole or it is not there.
 - Each worker writes the parts that it holds, by `torch.distributed.checkpoint`, and any number of workers reads them again. The
@@ -25,23 +25,23 @@ from torch.distributed.checkpoint.state_dict_saver import save as save_parts
 
 from model.manifest import CorruptDirectory, publish, verify
 from model.network.strict_loading import aliases
-from model.training.optimizer import blank_state
-from model.training.parallel import World
+from model.training.optimizer import empty_state
+from model.training.parallel import Workers
 
 KEPT = 2
 STATE = "state.json"
 RANDOM = "random.torch"
 
 
-def save(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *, step: int, extra: dict[str, Any], workers: World) -> None:
-    """Publish a checkpoint after optimiser step `step`; `extra` is JSON kept with it. Every worker must save."""
-    states = {name: optimiser.state[weight] for name, weight in _trained(model, optimiser).items() if weight in optimiser.state}
+def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, step: int, extra: dict[str, Any], workers: Workers) -> None:
+    """Publish a checkpoint after optimizer step `step`; `extra` is JSON kept with it. Every worker must save."""
+    states = {name: optimizer.state[weight] for name, weight in _trained(model, optimizer).items() if weight in optimizer.state}
     tensors = _weights(model) | {_key(name, part): value for name, state in states.items() for part, value in state.items()
                                  if isinstance(value, Tensor)}
     numbers = {name: {part: value for part, value in state.items() if not isinstance(value, Tensor)} for name, state in states.items()}
 
     def write(directory: Path) -> None:
-        shared = Path(workers.told(str(directory)))
+        shared = Path(workers.broadcast(str(directory)))
         own = {RANDOM: torch.get_rng_state()} if workers.is_first else {}
         writer = HuggingFaceStorageWriter(str(shared), save_distributed=True)
         save_parts({**tensors, **own}, storage_writer=writer, no_dist=workers.mesh is None)
@@ -54,17 +54,17 @@ def save(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *, st
             shutil.rmtree(old)
     else:
         write(folder)
-    workers.told(None)  # nobody goes on before it is published
+    workers.broadcast(None)  # nobody goes on before it is published
 
 
-def resume(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *, workers: World,
+def resume(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, workers: Workers,
            on_corrupt: Callable[[str], None]) -> tuple[int, dict[str, Any]]:
     """Load the newest checkpoint that verifies, whatever number of workers wrote it. Every worker must ask.
 
     Args:
         folder: where `save` put them; may not exist.
         model: receives the weights.
-        optimiser: receives its state.
+        optimizer: receives its state.
         workers: who reads together.
         on_corrupt: told, at the first worker, about each checkpoint that is skipped.
 
@@ -74,7 +74,7 @@ def resume(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *, 
     Raises:
         ValueError: the checkpoint holds other weights than the model.
     """
-    chosen = workers.told(_newest(folder, on_corrupt) if workers.is_first else "")
+    chosen = workers.broadcast(_newest(folder, on_corrupt) if workers.is_first else "")
     if not chosen:
         return 0, {}
     directory = Path(chosen)
@@ -84,11 +84,11 @@ def resume(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *, 
     tensors: dict[str, Tensor] = _weights(model) | {RANDOM: torch.get_rng_state()}
     if tensors.keys() - kept:
         raise ValueError(f"{directory}: {', '.join(sorted(tensors.keys() - kept)[:5])} missing; it is of another model or release")
-    for name, weight in _trained(model, optimiser).items():
+    for name, weight in _trained(model, optimizer).items():
         if name not in state["optimiser"]:  # it never had a gradient
             continue
-        optimiser.state[weight] = blank_state(optimiser, weight) | state["optimiser"][name]
-        tensors |= {_key(name, part): value for part, value in optimiser.state[weight].items() if isinstance(value, Tensor)}
+        optimizer.state[weight] = empty_state(optimizer, weight) | state["optimiser"][name]
+        tensors |= {_key(name, part): value for part, value in optimizer.state[weight].items() if isinstance(value, Tensor)}
     load(tensors, storage_reader=reader, no_dist=workers.mesh is None)
     torch.set_rng_state(tensors[RANDOM])
     return int(state["step"]), state["extra"]
@@ -111,9 +111,9 @@ def _weights(model: nn.Module) -> dict[str, Tensor]:
     return {f"model.{name}": tensor.detach() for name, tensor in model.state_dict().items() if name not in again}
 
 
-def _trained(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the weights that the optimiser moves, by name."""
-    moved = {id(weight) for group in optimiser.param_groups for weight in group["params"]}
+def _trained(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the weights that the optimizer moves, by name."""
+    moved = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
     return {name: weight for name, weight in model.named_parameters() if id(weight) in moved}
 
 

@@ -20,7 +20,7 @@ from model.config.stages import ImageConfig, ModelConfig, SftConfig
 from model.cost.flops import at_tile
 from model.cost.memory import state_bytes
 from model.data.encoding import IMAGE_TOKEN, Encoded, Encoder
-from model.data.step import lay_out
+from model.data.step import to_batches
 from model.data.tokenizer import load_tokenizer
 from model.network.mm15 import IGNORED, MM15
 from model.seeds import stream_seed
@@ -59,7 +59,7 @@ def rehearse(model_config: ModelConfig, config: SftConfig, *, report: Report) ->
         what `train` returns.
 
     Raises:
-        ValueError: the device cannot hold the weights with their gradients and the optimiser's state.
+        ValueError: the device cannot hold the weights with their gradients and the optimizer's state.
     """
     torch.set_num_threads(config.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -72,7 +72,7 @@ def rehearse(model_config: ModelConfig, config: SftConfig, *, report: Report) ->
     prepare(model, config)
     encoder = Encoder(load_tokenizer(), config.images, max_tokens=config.max_tokens)
     with tempfile.TemporaryDirectory() as folder:
-        return train(model, lambda step: lay_out(encoder, _made_up(encoder, config, step), config), config, folder=Path(folder),
+        return train(model, lambda step: to_batches(encoder, _made_up(encoder, config, step), config), config, folder=Path(folder),
                      report=report, should_stop=lambda: False, tally=Tally())
 
 
@@ -93,7 +93,7 @@ def require_memory(needed: int, there: int, device: torch.device) -> None:
     """
     if needed > there:
         why = "" if device.type == "cuda" else f"; no CUDA device was found (torch {torch.__version__})"
-        raise ValueError(f"weights, gradients and optimiser state take {needed / 2**30:.1f} GiB, and {device.type} has {there / 2**30:.1f} "
+        raise ValueError(f"weights, gradients and optimizer state take {needed / 2**30:.1f} GiB, and {device.type} has {there / 2**30:.1f} "
                          f"GiB{why}\nhint: a smaller preset, or several GPUs (a study at this scale)")
 
 

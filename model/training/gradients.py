@@ -1,4 +1,4 @@
-"""The gradients of one optimiser step, over all micro-batches and workers.
+"""The gradients of one optimizer step, over all micro-batches and workers.
 
 - The loss is the sum over supervised tokens divided by their number in the whole batch, whatever the micro-batch and whoever works.
 - Every worker makes as many passes as the one with most of them: one that has nothing left passes a single padded position, which
@@ -17,13 +17,13 @@ from torch import Tensor
 
 from model.config.stages import TrainConfig
 from model.network.mm15 import IGNORED, MM15, Batch
-from model.training.parallel import World
+from model.training.parallel import Workers
 from model.training.router_losses import choices, router_losses, weighted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Losses:
-    """Of one optimiser step, over the whole batch."""
+    """Of one optimizer step, over the whole batch."""
 
     loss: float
     """Cross-entropy in nats per supervised token."""
@@ -43,7 +43,7 @@ class Losses:
         return {"load_balance": self.load_balance, "router_z": self.router_z}
 
 
-def gradients(model: MM15, batches: Sequence[Batch], config: TrainConfig, workers: World) -> Losses:
+def gradients(model: MM15, batches: Sequence[Batch], config: TrainConfig, workers: Workers) -> Losses:
     """Add the gradients of the step to the model's weights.
 
     Args:
@@ -55,12 +55,12 @@ def gradients(model: MM15, batches: Sequence[Batch], config: TrainConfig, worker
     Raises:
         ValueError: nothing in the batch carries loss.
     """
-    supervised, tokens, positions = workers.sums(sum(int((batch.labels_BT != IGNORED).sum()) for batch in batches),
+    supervised, tokens, positions = workers.sum_scalars(sum(int((batch.labels_BT != IGNORED).sum()) for batch in batches),
                                                  sum(int(batch.mask_BT.sum()) for batch in batches),
                                                  sum(batch.mask_BT.numel() for batch in batches))
     if not supervised:
         raise ValueError(f"no token of the step's {int(tokens)} carries loss")
-    (passes,) = workers.largest(len(batches))
+    (passes,) = workers.max_scalars(len(batches))
     filled = [*batches, *[_idle(model)] * (int(passes) - len(batches))]
     counts = _choices(model, filled, config, workers) if model.config.decoder.experts and len(filled) > 1 else None
     totals = torch.zeros(3, dtype=torch.float64, device=workers.device)
@@ -72,24 +72,24 @@ def gradients(model: MM15, batches: Sequence[Batch], config: TrainConfig, worker
             loss = loss + weighted(parts[1], parts[2]) if len(parts) > 1 else loss
         loss.backward()
         totals[: len(parts)] += torch.stack([part.detach().double() for part in parts])
-    nats, balance, z = workers.sums(*totals.tolist())
+    nats, balance, z = workers.sum_scalars(*totals.tolist())
     routed = {"load_balance": balance, "router_z": z} if model.config.decoder.experts else {}
     return Losses(loss=nats / supervised, supervised=int(supervised), tokens=int(tokens), positions=int(positions), **routed)
 
 
-def _losses(model: MM15, batch: Batch, counts: Tensor | None, config: TrainConfig, workers: World, *, tokens: float) -> list[Tensor]:
+def _losses(model: MM15, batch: Batch, counts: Tensor | None, config: TrainConfig, workers: Workers, *, tokens: float) -> list[Tensor]:
     """Return the summed cross-entropy, and of a model with experts the parts of the routers' losses."""
     nats = model(batch, tokens=config.images.tokens)
     if not model.config.decoder.experts:
         return [nats]
     logits = model.router_logits
     if counts is None:
-        counts = workers.summed(choices(logits, batch.mask_BT, per_token=model.config.decoder.experts_per_token))
+        counts = workers.all_reduce(choices(logits, batch.mask_BT, per_token=model.config.decoder.experts_per_token))
     return [nats, *router_losses(logits, batch.mask_BT, counts, tokens=tokens)]
 
 
 @torch.no_grad()
-def _choices(model: MM15, batches: Sequence[Batch], config: TrainConfig, workers: World) -> Tensor:
+def _choices(model: MM15, batches: Sequence[Batch], config: TrainConfig, workers: Workers) -> Tensor:
     """Count the routers' choices over the global batch, without gradients."""
     total: Tensor | None = None
     for batch in batches:
@@ -99,10 +99,10 @@ def _choices(model: MM15, batches: Sequence[Batch], config: TrainConfig, workers
         counts = choices(model.router_logits, placed.mask_BT, per_token=model.config.decoder.experts_per_token)
         total = counts if total is None else total + counts
     assert total is not None
-    return workers.summed(total)
+    return workers.all_reduce(total)
 
 
-def _compute(config: TrainConfig, workers: World) -> torch.autocast | nullcontext[None]:
+def _compute(config: TrainConfig, workers: Workers) -> torch.autocast | nullcontext[None]:
     return torch.autocast(workers.device.type, torch.bfloat16) if config.dtype == "bf16" else nullcontext()
 
 

@@ -1,7 +1,7 @@
 """The one training loop.
 
 - The loss is the sum over supervised tokens divided by their number in the whole batch, however it is split or packed.
-- A non-finite loss or gradient stops before the optimiser moves: divergence is a result, not a crash.
+- A non-finite loss or gradient stops before the optimizer moves: divergence is a result, not a crash.
 - Stop and resume equals straight through, bit for bit on a CPU: data come from (seed, step) alone, the rest is in the checkpoint.
 """
 
@@ -19,13 +19,14 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from model.config.stages import TrainConfig
-from model.data.step import Seen, Step
+from model.data.step import Step, TokensSeen
 from model.network.attention import use_packed_attention
 from model.network.mm15 import MM15
 from model.training import checkpoints
 from model.training.gradients import gradients
-from model.training.optimizer import learning_rate, optimiser
-from model.training.parallel import World
+from model.training.optimizer import make_optimizer
+from model.training.parallel import Workers
+from model.training.schedule import learning_rate
 from model.training.tally import Tally
 from model.training.throughput import Meter, step_flops
 
@@ -34,7 +35,7 @@ HISTORY = 50
 
 Report = Callable[[dict[str, Any]], None]
 StepOf = Callable[[int], Step]
-"""From the number of an optimiser step to this worker's part of it."""
+"""From the number of an optimizer step to this worker's part of it."""
 
 
 class Diverged(ValueError):
@@ -51,12 +52,12 @@ class Stopped(Exception):  # noqa: N818 - an event, not an error
 
 
 def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, report: Report, should_stop: Callable[[], bool],
-          tally: Tally, workers: World | None = None) -> dict[str, Any]:
+          tally: Tally, workers: Workers | None = None) -> dict[str, Any]:
     """Train from the newest checkpoint in `folder`, or from the start.
 
     Args:
         model: on its device, spread over the workers if there are several.
-        step_of: this worker's part of an optimiser step.
+        step_of: this worker's part of an optimizer step.
         config: of the stage.
         folder: of checkpoints to resume from.
         report: told every step.
@@ -76,7 +77,7 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
     device = next(model.parameters()).device
     if config.pack:
         use_packed_attention(model.decoder, device)
-    workers, movement = workers or World(device), optimiser(model, config)
+    workers, movement = workers or Workers(device), make_optimizer(model, config)
     first, totals = checkpoints.resume(folder, model, movement, workers=workers, on_corrupt=lambda text: report({"corrupt": text}))
     tally.restore(totals.pop("tally", tally.state()))
     totals = totals or {"samples": 0, "tokens": 0, "supervised": 0, "loss": math.nan}
@@ -91,13 +92,13 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         checkpoints.save(folder, model, movement, step=steps_done, extra=extra, workers=workers)
 
     for step in range(first, config.steps):
-        if any(workers.sums(workers.is_first and should_stop())):
+        if any(workers.sum_scalars(workers.is_first and should_stop())):
             keep(step)
             raise Stopped(f"stopped before step {step} of {config.steps}")
         asked = time.monotonic()
         ours = step_of(step)
         waited = time.monotonic() - asked
-        everything = workers.all_of(list(ours.seen))
+        everything = workers.all_gather(list(ours.seen))
         tally.add(everything)
         for group in movement.param_groups:
             group["lr"] = learning_rate(step, config)
@@ -112,7 +113,7 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
                   "supervised": totals["supervised"] + found.supervised, "loss": losses[-1]}
         tokens, positions = tokens + found.tokens, positions + found.positions
         done = step + 1
-        flops, = workers.sums(step_flops(model.config, config, ours.seen))
+        flops, = workers.sum_scalars(step_flops(model.config, config, ours.seen))
         report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": norm, **totals, **found.of_routers,
                 "filled": found.tokens / found.positions, **meter.step(len(everything), flops, waited=waited),
                 "peak_memory_gib": _peak_memory(device)})
@@ -142,7 +143,7 @@ def _clip(model: MM15, largest: float) -> float:
     return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
 
-def _check(losses: Sequence[float], what: str, value: float, step: int, samples: Sequence[Seen]) -> None:
+def _check(losses: Sequence[float], what: str, value: float, step: int, samples: Sequence[TokensSeen]) -> None:
     if not math.isfinite(value):
         raise Diverged({"what": what, "step": step, "value": str(value), "losses": list(losses),
                         "samples": [each.name for each in samples]})

@@ -27,7 +27,7 @@ def mm1_learning_rate(num_parameters: float) -> float:
     return float(f"{math.exp(-0.4214 * math.log(num_parameters) - 0.5535):.2e}")
 
 
-def rate_of(config: DecoderConfig) -> float:
+def lr_of(config: DecoderConfig) -> float:
     """Return the rate of a decoder; of experts, those that one token passes count."""
     embeddings = config.vocabulary * config.width * (1 if config.tied else 2)
     return mm1_learning_rate(decoder_parameters(config, active=True) - embeddings)

@@ -1,4 +1,4 @@
-"""Optimisers and the learning-rate schedule.
+"""The optimizers.
 
 - Adafactor (arXiv:1804.04235) in the form transformers uses with `scale_parameter=False, relative_step=False`: the rate is the
   RMS of the update. `torch.optim.Adafactor` scales by the parameter's RMS as well and moves weights some 50 times less at
@@ -149,26 +149,16 @@ def _blank(weight: Tensor) -> dict[str, Any]:
     return {"step": 0, "rows": rows, "cols": torch.zeros_like(start.select(-2, 0), dtype=torch.float32)}
 
 
-def optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Build the optimiser; AdamW has betas 0.9 and 0.95."""
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """Build the optimizer; AdamW has betas 0.9 and 0.95."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     if config.optimizer == "adafactor":
         return Adafactor(weights, lr=config.lr, weight_decay=config.weight_decay)
     return torch.optim.AdamW(weights, lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay, foreach=True)
 
 
-def blank_state(movement: torch.optim.Optimizer, weight: Tensor) -> dict[str, Any]:
-    """Return what the optimiser keeps of a parameter, as it is before the first step: to be filled from a checkpoint."""
-    if isinstance(movement, Adafactor):
+def empty_state(optimizer: torch.optim.Optimizer, weight: Tensor) -> dict[str, Any]:
+    """Return what the optimizer keeps of a parameter, as it is before the first step: to be filled from a checkpoint."""
+    if isinstance(optimizer, Adafactor):
         return _blank(weight)
     return {"step": torch.tensor(0.0), "exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight)}
-
-
-def learning_rate(step: int, config: TrainConfig) -> float:
-    """Return the rate of optimiser step `step`, counted from 0: linear warm-up, then cosine to `final_lr` x peak."""
-    if step < config.warmup_steps:
-        return config.lr * (step + 1) / config.warmup_steps
-    if config.schedule == "constant":
-        return config.lr
-    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
-    return config.lr * (config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * progress)))

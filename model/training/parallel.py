@@ -1,6 +1,6 @@
 """Several workers on one stage: who they are, what they tell one another, and how a model is spread over them.
 
-- FSDP2 (`fully_shard`), block by block: each worker holds a part of every fp32 weight, of its gradient and of the optimiser's
+- FSDP2 (`fully_shard`), block by block: each worker holds a part of every fp32 weight, of its gradient and of the optimizer's
   state; a block is gathered when it is needed and dropped again. Blocks travel and compute in bf16 where the stage says so; what is
   outside of blocks (embeddings, connector, last norm) stays fp32 under the same autocast as on one worker.
 - A stage is the same on one worker and on many, to rounding: every sum that the loss needs is taken over all workers, gradients
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Workers:
     """The workers of a stage, as one of them sees them."""
 
     device: torch.device
@@ -43,22 +43,22 @@ class World:
         """Whether this worker speaks for all: it reports, and publishes."""
         return self.rank == 0
 
-    def sums(self, *values: float) -> list[float]:
+    def sum_scalars(self, *values: float) -> list[float]:
         """Return each value summed over the workers."""
         return self._reduced(values, dist.ReduceOp.SUM)
 
-    def largest(self, *values: float) -> list[float]:
+    def max_scalars(self, *values: float) -> list[float]:
         """Return the largest of each value over the workers."""
         return self._reduced(values, dist.ReduceOp.MAX)
 
-    def summed(self, tensor: Tensor) -> Tensor:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
         """Return a tensor summed over the workers; carries no gradient."""
         total = tensor.detach().clone()
         if self.mesh is not None:
             dist.all_reduce(total, group=self.mesh.get_group())
         return total
 
-    def told(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """Return what the first worker passes; the others' values are ignored. Also a point that all must reach."""
         if self.mesh is None:
             return value
@@ -67,7 +67,7 @@ class World:
         said: T = box[0]
         return said
 
-    def all_of(self, items: list[T]) -> list[T]:
+    def all_gather(self, items: list[T]) -> list[T]:
         """Return the items of all workers in the order of the whole, of which each holds every n-th."""
         if self.mesh is None:
             return items
@@ -85,16 +85,16 @@ class World:
         return found
 
 
-def joined() -> World:
+def init_workers() -> Workers:
     """Return the workers that this process was started with: itself alone, unless torch.distributed is up."""
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     if not dist.is_initialized() or dist.get_world_size() == 1:
-        return World(device)
+        return Workers(device)
     mesh = init_device_mesh(device.type, (dist.get_world_size(),), mesh_dim_names=("workers",))
-    return World(device, dist.get_rank(), dist.get_world_size(), mesh)
+    return Workers(device, dist.get_rank(), dist.get_world_size(), mesh)
 
 
-def spread(model: MM15, workers: World, config: TrainConfig) -> MM15:
+def shard(model: MM15, workers: Workers, config: TrainConfig) -> MM15:
     """Move the model to the worker's device, and spread it over the workers if there are several. Changes the model in place."""
     if workers.mesh is None:
         return model.to(workers.device)
@@ -111,7 +111,7 @@ def spread(model: MM15, workers: World, config: TrainConfig) -> MM15:
     return model
 
 
-def gathered(model: MM15, workers: World) -> MM15:
+def full_model(model: MM15, workers: Workers) -> MM15:
     """Return the model whole: itself, or at the first worker one with the weights of all on its CPU. Every worker must ask."""
     if workers.mesh is None:
         return model

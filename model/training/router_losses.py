@@ -2,7 +2,7 @@
 
 - Load balance: experts x sum over experts of (share of the choices that fall on it) x (mean probability it is given), per MoE layer,
   the mean over layers; 1 where all experts are used alike. z: mean square of the logsumexp of a router's logits.
-- Neither is a sum over samples: the shares are those of all tokens of the optimiser step, of every micro-batch and worker, or one
+- Neither is a sum over samples: the shares are those of all tokens of the optimizer step, of every micro-batch and worker, or one
   worker and two would learn something else. Padding has no part in them.
 - The shares carry no gradient. Where one pass holds a worker's whole share they are known before its backward pass; where it takes
   several, a pass without gradients counts first.

@@ -14,7 +14,7 @@ from model.config.stages import DataConfig, ModelConfig, StageConfig
 from model.data.encoding import Encoder
 from model.data.loader import Loader, Steps
 from model.data.mixture import MixtureDraw, shares
-from model.data.sampler import Supply, supply
+from model.data.sampler import SampleSource, sample_source
 from model.data.tokenizer import load_tokenizer
 from model.hf.saving import save_whole
 from model.manifest import publish, verify
@@ -22,7 +22,7 @@ from model.network.mm15 import MM15
 from model.seeds import stream_seed
 from model.training.compilation import prepare
 from model.training.loop import Report, StepOf, train
-from model.training.parallel import gathered, joined, spread
+from model.training.parallel import full_model, init_workers, shard
 from model.training.tally import Tally
 
 
@@ -53,27 +53,28 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
     model = _model(model_config, start, tile=config.images.tile, seed=seed)
     tokenizer = load_tokenizer(start)
     encoder = Encoder(tokenizer, config.images, max_tokens=config.max_tokens)
-    workers = joined()
+    workers = init_workers()
     prepare(model, config)
-    spread(model, workers, config)
-    samples = supply(data, shares(config.mixture), seed=seed)
+    shard(model, workers, config)
+    samples = sample_source(data, shares(config.mixture), seed=seed)
     tally = Tally(samples.most_broken())
     steps = Steps(config=config, data=data, encoder=encoder, seed=seed, part=(workers.rank, workers.size))
     with _prepared(steps, samples) as step_of:
         result = train(model, step_of, config, folder=checkpoints, report=report if workers.is_first else _unheard,
                        should_stop=should_stop, tally=tally, workers=workers)
-    whole = gathered(model, workers)
+    whole = full_model(model, workers)
 
     def write(directory: Path) -> None:
         save_whole(directory, whole, tokenizer, config.images, max_tokens=config.max_tokens)
 
     meta = {"stage": config.kind, "steps": config.steps, "torch": torch.__version__, "workers": workers.size}
-    identity = workers.told(publish(out, write, meta=meta) if workers.is_first else "")
+    identity = workers.broadcast(publish(out, write, meta=meta) if workers.is_first else "")
     sources = tally.report(samples.asked(_asked(config)), samples.sizes())
-    return {**result, "drawn": drawn(config, seed), "sources": sources, "checkpoint_identity": identity, "workers": workers.size}
+    return {**result, "drawn": counts_by_category(config, seed), "sources": sources, "checkpoint_identity": identity,
+            "workers": workers.size}
 
 
-def drawn(config: StageConfig, seed: int) -> dict[str, int]:
+def counts_by_category(config: StageConfig, seed: int) -> dict[str, int]:
     """Count the samples that the stage takes from each category."""
     return MixtureDraw(config.mixture, batch=config.batch, seed=seed).counts(config.steps)
 
@@ -99,7 +100,7 @@ def _unheard(progress: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _prepared(steps: Steps, samples: Supply) -> Iterator[StepOf]:
+def _prepared(steps: Steps, samples: SampleSource) -> Iterator[StepOf]:
     """Return what prepares the stage's steps: this process, or loaders that end with the block."""
     if not steps.config.loaders:
         yield steps.opened(samples)

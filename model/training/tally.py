@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from model.data.step import Seen
+from model.data.step import TokensSeen
 
 SHOWN = 20
 """Broken samples that a report names; all are counted."""
@@ -23,7 +23,7 @@ class Tally:
         self._counts: dict[str, list[int]] = {}
         self._broken: dict[str, list[str]] = {}
 
-    def add(self, sequences: Iterable[Seen]) -> None:
+    def add(self, sequences: Iterable[TokensSeen]) -> None:
         """Count the sequences of a batch.
 
         Raises:

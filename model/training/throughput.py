@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from model.config.stages import ModelConfig, TrainConfig
 from model.cost.flops import Flops, connector_flops, decoder_flops, vision_flops
-from model.data.step import Seen
+from model.data.step import TokensSeen
 
 PEAK_BF16 = {
     "NVIDIA H100 80GB HBM3": 989e12, "NVIDIA H200": 989e12, "NVIDIA H100 PCIe": 756e12,
@@ -27,7 +27,7 @@ WINDOW = 10
 """Steps that the rate is taken over."""
 
 
-def step_flops(model: ModelConfig, config: TrainConfig, samples: Iterable[Seen]) -> float:
+def step_flops(model: ModelConfig, config: TrainConfig, samples: Iterable[TokensSeen]) -> float:
     """Count the model FLOPs of training on these samples, forward and backward."""
     tile = vision_flops(model.vision), connector_flops(model, tokens=config.images.tokens)
     tiles, decoder = 0, 0.0

@@ -73,7 +73,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class ClaimResult:
     """What our scores say about a claim."""
 
     claim: Claim
@@ -118,7 +118,7 @@ def published_claim(claim: PublishedClaim, arms: Sequence[str]) -> Claim:
     return Claim(claim_id=claim.id, statement=claim.statement, comparisons=tuple(comparisons))
 
 
-def judge(claim: Claim, fits: Mapping[str, Fit]) -> Judgement:
+def judge(claim: Claim, fits: Mapping[str, Fit]) -> ClaimResult:
     """Test a claim on fitted scores.
 
     Args:
@@ -134,7 +134,7 @@ def judge(claim: Claim, fits: Mapping[str, Fit]) -> Judgement:
         outcome = "contradicted"
     elif outcomes and all(each == "supported" for each in outcomes):
         outcome = "supported"
-    return Judgement(claim=claim, outcome=outcome, sentence=_sentence(outcome, findings), findings=findings)
+    return ClaimResult(claim=claim, outcome=outcome, sentence=_sentence(outcome, findings), findings=findings)
 
 
 def _differences(claim: Claim, fits: Mapping[str, Fit]) -> dict[int, Difference]:

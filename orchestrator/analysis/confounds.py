@@ -49,7 +49,7 @@ class Confound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class SampleInfo:
     """What an arm was trained on, a mean over its seeds; of the stages that are finished."""
 
     samples: float
@@ -72,7 +72,7 @@ def confounds(runs: Sequence[Run], names: Mapping[str, str], factors: Iterable[s
     return tuple(_told(what, values, names) for what, values in found if len(set(values.values())) > 1)
 
 
-def seen(runs: Sequence[Run]) -> dict[str, Seen]:
+def seen(runs: Sequence[Run]) -> dict[str, SampleInfo]:
     """Return arm -> samples and tokens of its training stages; arms that trained nothing are left out."""
     by_arm: dict[str, list[Run]] = {}
     for run in runs:
@@ -83,7 +83,7 @@ def seen(runs: Sequence[Run]) -> dict[str, Seen]:
         totals = {name: sum(float(each.result.get(name) or 0) for run in mine for each in run.stages if each.kind in STAGES) / len(mine)
                   for name in ("samples", "tokens", "supervised")}
         if totals["samples"]:
-            found[arm] = Seen(**totals)
+            found[arm] = SampleInfo(**totals)
     return found
 
 

@@ -10,7 +10,7 @@ _COUNTS = ("asked", "samples", "tokens", "supervised", "broken")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Supplied:
+class DataSeen:
     """One source in one training stage of an arm, as means over the arm's trials."""
 
     arm_key: str
@@ -35,7 +35,7 @@ class Supplied:
 
 
 def supplied(trials: Sequence[tuple[str, Sequence[str]]],
-             stages: Mapping[str, tuple[str, Mapping[str, Any] | None]]) -> tuple[Supplied, ...]:
+             stages: Mapping[str, tuple[str, Mapping[str, Any] | None]]) -> tuple[DataSeen, ...]:
     """Return what the arms were trained on, in the order of trials, stages and sources.
 
     Args:
@@ -51,10 +51,10 @@ def supplied(trials: Sequence[tuple[str, Sequence[str]]],
     return tuple(_mean(*key, *zip(*rows, strict=True)) for key, rows in found.items())
 
 
-def _mean(arm_key: str, kind: str, source: str, rows: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]]) -> Supplied:
+def _mean(arm_key: str, kind: str, source: str, rows: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]]) -> DataSeen:
     mean = {name: sum(row.get(name, 0) for row in rows) / len(rows) for name in _COUNTS}
     passes = sum(row["passes"] for row in rows) / len(rows) if "passes" in rows[0] else None
-    return Supplied(arm_key=arm_key, kind=kind, source=source, passes=passes, filled=_share(results, "filled"),
+    return DataSeen(arm_key=arm_key, kind=kind, source=source, passes=passes, filled=_share(results, "filled"),
                     data_wait=_share(results, "data_wait"), num_trials=len(rows), **mean)
 
 

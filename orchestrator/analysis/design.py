@@ -18,7 +18,7 @@ Pattern = tuple[tuple[str, tuple[int, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Design:
     """What depends only on which arm has which seeds: the same for all metrics of most studies."""
 
     pattern: Pattern
@@ -33,12 +33,12 @@ class Layout:
 
 
 @functools.lru_cache(maxsize=16)
-def layout_of(pattern: Pattern) -> Layout:
+def layout_of(pattern: Pattern) -> Design:
     """Lay out the arm + seed model; every arm has at least one seed."""
     components = _components(pattern)
     design = _design(pattern, components)
     inverse = np.asarray(np.linalg.inv(design.T @ design), dtype=np.float64)
-    return Layout(pattern=pattern, design=design, inverse=inverse, components=components, df=design.shape[0] - design.shape[1])
+    return Design(pattern=pattern, design=design, inverse=inverse, components=components, df=design.shape[0] - design.shape[1])
 
 
 def _components(pattern: Pattern) -> dict[str, int]:

@@ -42,7 +42,7 @@ class Predicted:
         return f"{basis}; measured {self.measured:.1f}{spread} (n={self.n}), {self.measured - self.predicted:+.1f}"
 
 
-def beside_predictions(predictions: Mapping[str, Prediction], arms: Sequence[ArmResult]) -> tuple[Predicted, ...]:
+def with_measurements(predictions: Mapping[str, Prediction], arms: Sequence[ArmResult]) -> tuple[Predicted, ...]:
     """Put each prediction beside the mean of its arm.
 
     Args:

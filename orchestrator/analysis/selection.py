@@ -51,7 +51,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class ArmLevels:
     """One arm, as the rule sees it."""
 
     key: str
@@ -60,7 +60,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class TrialMeasurement:
     """One trial, as the rule sees it."""
 
     arm: str
@@ -86,7 +86,7 @@ class Verdict:
     num_missing: int = 0
 
 
-def select(rule: Rule, arms: Sequence[Candidate], trials: Sequence[Measured]) -> Verdict:
+def select(rule: Rule, arms: Sequence[ArmLevels], trials: Sequence[TrialMeasurement]) -> Verdict:
     """Apply the rule.
 
     Args:
@@ -103,7 +103,7 @@ def select(rule: Rule, arms: Sequence[Candidate], trials: Sequence[Measured]) ->
     return replace(verdict, num_diverged=len(trials) - len(counted), num_missing=len(missing))
 
 
-def _decide(rule: Rule, arms: Sequence[Candidate], counted: Sequence[Measured], trials: Sequence[Measured]) -> Verdict:
+def _decide(rule: Rule, arms: Sequence[ArmLevels], counted: Sequence[TrialMeasurement], trials: Sequence[TrialMeasurement]) -> Verdict:
     fits = {metric: statistics.fit(values_of(counted, metric), looks=rule.looks) for metric in rule.metrics}
     known = [arm for arm in arms if arm.key in fits[rule.objective].means]
     num_diverged = len(trials) - len(counted)
@@ -117,7 +117,7 @@ def _decide(rule: Rule, arms: Sequence[Candidate], counted: Sequence[Measured], 
     return replace(verdict, sentence=verdict.sentence + _aside(num_diverged))
 
 
-def values_of(trials: Sequence[Measured], metric: str) -> dict[str, dict[int, float]]:
+def values_of(trials: Sequence[TrialMeasurement], metric: str) -> dict[str, dict[int, float]]:
     """Return arm -> seed -> score of the trials that have one and did not diverge."""
     values: dict[str, dict[int, float]] = {}
     for each in trials:
@@ -126,7 +126,7 @@ def values_of(trials: Sequence[Measured], metric: str) -> dict[str, dict[int, fl
     return values
 
 
-def _choose(rule: Rule, fitted: Fit, feasible: Sequence[Candidate]) -> Verdict:
+def _choose(rule: Rule, fitted: Fit, feasible: Sequence[ArmLevels]) -> Verdict:
     sign = 1 if rule.is_maximized else -1
     best = max(feasible, key=lambda arm: sign * fitted.means[arm.key].value)
     against = statistics.against_all(fitted, best.key)
@@ -142,7 +142,7 @@ def _choose(rule: Rule, fitted: Fit, feasible: Sequence[Candidate]) -> Verdict:
                    tied=tuple(arm.key for arm in tied), feasible=tuple(arm.key for arm in feasible))
 
 
-def preferred(prefer: Prefer, arms: Sequence[Candidate]) -> Candidate:
+def preferred(prefer: Prefer, arms: Sequence[ArmLevels]) -> ArmLevels:
     """Choose by the size of the levels, factor by factor; by position where a level is not a number."""
     numbers = [[value for value in arm.levels.values() if _is_number(value)] for arm in arms]
     is_numeric = all(own and len(own) == len(arm.levels) for arm, own in zip(arms, numbers, strict=True))
@@ -185,7 +185,7 @@ def _num_seeds(rule: Rule, fitted: Fit, rivals: Sequence[Difference]) -> int | N
 # ---- the sentence --------------------------------------------------------------------------------------------------
 
 
-def _selected(rule: Rule, best: Candidate, others: Sequence[Difference], feasible: Sequence[Candidate]) -> str:
+def _selected(rule: Rule, best: ArmLevels, others: Sequence[Difference], feasible: Sequence[ArmLevels]) -> str:
     if not others:
         return f"{best.name} is selected: it is the only feasible arm."
     nearest = min(others, key=lambda each: abs(each.value))
@@ -196,7 +196,7 @@ def _selected(rule: Rule, best: Candidate, others: Sequence[Difference], feasibl
             f"(95 %{f' over {rule.looks} looks' if rule.looks > 1 else ''}, Holm-corrected, n={nearest.n}).")
 
 
-def _undecided(rule: Rule, kind: Kind, tied: Sequence[Candidate], chosen: Candidate, rivals: Sequence[Difference],
+def _undecided(rule: Rule, kind: Kind, tied: Sequence[ArmLevels], chosen: ArmLevels, rivals: Sequence[Difference],
                num_seeds: int | None) -> str:
     names = ", ".join(arm.name for arm in tied[:NAMED])
     names += f" and {len(tied) - NAMED} other arms" if len(tied) > NAMED else ""
@@ -215,13 +215,13 @@ def _undecided(rule: Rule, kind: Kind, tied: Sequence[Candidate], chosen: Candid
     return opening if seen is None else f"{opening} To settle a difference of {seen:.1f}, {seeds} would be needed."
 
 
-def _infeasible(rule: Rule, fits: Mapping[str, Fit], nearest: Candidate) -> str:
+def _infeasible(rule: Rule, fits: Mapping[str, Fit], nearest: ArmLevels) -> str:
     rules = " and ".join(each.text for each in rule.subject_to)
     missed = _worst_violation(rule, fits, nearest.key)
     return f"No arm meets {rules}; the nearest, {nearest.name}, misses it by {missed:.1f} points."
 
 
-def _incomplete(rule: Rule, missing: Sequence[Measured], trials: Sequence[Measured]) -> Verdict:
+def _incomplete(rule: Rule, missing: Sequence[TrialMeasurement], trials: Sequence[TrialMeasurement]) -> Verdict:
     lacking = [metric for metric in rule.metrics if any(metric not in each.metrics for each in missing)]
     sentence = f"No verdict yet: {len(missing)} of {len(trials)} trials lack {', '.join(lacking)}."
     if not trials:

@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.analysis import statistics
 from orchestrator.analysis.scores import TOKENS, TrialScores
-from orchestrator.analysis.selection import Candidate, Measured, values_of
+from orchestrator.analysis.selection import ArmLevels, TrialMeasurement, values_of
 from orchestrator.analysis.statistics import Fit
 from orchestrator.states import TrialState
 
@@ -61,18 +61,18 @@ class ArmResult:
     """Metric -> why it has no number."""
 
 
-def fits_of(trials: Sequence[Measured], metrics: Iterable[str], *, looks: int = 1) -> dict[str, Fit]:
+def fits_of(trials: Sequence[TrialMeasurement], metrics: Iterable[str], *, looks: int = 1) -> dict[str, Fit]:
     """Fit the pooled model of each metric."""
     return {metric: statistics.fit(values_of(trials, metric), looks=looks) for metric in metrics}
 
 
-def measured(trials: Iterable[TrialScores]) -> list[Measured]:
+def measured(trials: Iterable[TrialScores]) -> list[TrialMeasurement]:
     """Return trials as the selection rule sees them."""
-    return [Measured(arm=each.arm_key, seed=each.seed, metrics=each.metrics, is_diverged=each.is_diverged)
+    return [TrialMeasurement(arm=each.arm_key, seed=each.seed, metrics=each.metrics, is_diverged=each.is_diverged)
             for each in trials]
 
 
-def arm_results(arms: Sequence[Candidate], trials: Sequence[TrialScores], fits: Mapping[str, Fit],
+def arm_results(arms: Sequence[ArmLevels], trials: Sequence[TrialScores], fits: Mapping[str, Fit],
                 baseline: str | None) -> list[ArmResult]:
     """Return one row for each arm, in the order of the study."""
     deltas = {metric: statistics.to_baseline(fitted, baseline or "") for metric, fitted in fits.items()}
@@ -83,7 +83,7 @@ def arm_results(arms: Sequence[Candidate], trials: Sequence[TrialScores], fits: 
             for arm in arms]
 
 
-def _arm(arm: Candidate, trials: Sequence[TrialScores], fits: Mapping[str, Fit],
+def _arm(arm: ArmLevels, trials: Sequence[TrialScores], fits: Mapping[str, Fit],
          deltas: Mapping[str, statistics.Difference | None], baseline: str | None) -> ArmResult:
     cells = {metric: _cell(metric, fitted.means[arm.key], trials, deltas[metric])
              for metric, fitted in fits.items() if arm.key in fitted.means}

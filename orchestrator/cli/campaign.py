@@ -8,9 +8,9 @@ import click
 from rich.text import Text
 
 from orchestrator.cli.console import DONE, err, out, print_json
-from orchestrator.cli.context import ledger, plan_of
+from orchestrator.cli.context import ledger, plan_study
 from orchestrator.cli.options import json_document, json_option, scale_option
-from orchestrator.cli.run import code, followed, update_option
+from orchestrator.cli.run import exit_code, run_to_end, update_option
 from orchestrator.ledger import read
 from orchestrator.results import campaign as campaigns
 from orchestrator.results.results import Results, study_results
@@ -31,16 +31,16 @@ def campaign(ctx: click.Context, campaign: str, scale: str, update: bool, as_jso
     CAMPAIGN is the path of a campaign file, or its name.
     """
     loaded = load_campaign(campaign)
-    ordered = campaigns.in_order(loaded)
+    ordered = campaigns.sorted_studies(loaded)
     settings, engine = ledger()
     found: list[Results] = []
     status = DONE
     for number, study in enumerate(ordered, 1):
         err().print(f"{loaded.name}: study {number} of {len(ordered)}, {study.name}")
-        plan = plan_of(study, scale, settings)
-        study_id, ended = followed(settings, engine, plan, update=update)
+        plan = plan_study(study, scale, settings)
+        study_id, ended = run_to_end(settings, engine, plan, update=update)
         row = read.study(engine, study_id)
-        status = code(row, ended)
+        status = exit_code(row, ended)
         found.append(study_results(engine, row))
         if not as_json:
             out().print(Text.assemble((f"{study.name}: ", "bold"), found[-1].verdict.kind, f"  {found[-1].verdict.sentence}"))
@@ -53,7 +53,7 @@ def campaign(ctx: click.Context, campaign: str, scale: str, update: bool, as_jso
 
 
 def _document(found: Results) -> dict[str, Any]:
-    took = {name: {"kind": each.kind, "levels": dict(each.levels)} for name, each in campaigns.taken(found.study.spec).items()}
+    took = {name: {"kind": each.kind, "levels": dict(each.levels)} for name, each in campaigns.chosen_in(found.study.spec).items()}
     chosen = found.verdict.chosen
     return {"name": found.study.name, "study_id": found.study.study_id, "state": found.study.state, "took": took,
             "chosen": found.arm(chosen).levels if chosen else None, "verdict": found.to_json()["verdict"]}

@@ -6,7 +6,7 @@ from functools import partial
 
 from orchestrator.ledger.engine import Engine, has_ledger, open_ledger
 from orchestrator.plan.plan import Plan, make_plan
-from orchestrator.results.campaign import for_plan, references, selections
+from orchestrator.results.campaign import plan_arguments, required_studies, selections
 from orchestrator.settings import Settings
 from orchestrator.study.catalogue import catalogue_of
 from orchestrator.study.study import Study, load_study
@@ -29,14 +29,14 @@ def study_name(name_or_path: str) -> str:
     return load_study(name_or_path).name if is_path else name_or_path
 
 
-def planned(name_or_path: str, scale: str, settings: Settings) -> tuple[Study, Plan]:
+def load_plan(name_or_path: str, scale: str, settings: Settings) -> tuple[Study, Plan]:
     """Load a study and plan it; `operator:NAME` checkpoints lie in the home's folder `checkpoints`, data where its catalogue says."""
     study = load_study(name_or_path)
-    return study, plan_of(study, scale, settings)
+    return study, plan_study(study, scale, settings)
 
 
-def plan_of(study: Study, scale: str, settings: Settings) -> Plan:
+def plan_study(study: Study, scale: str, settings: Settings) -> Plan:
     """Plan a study; values `from_selection` come from the verdicts in the ledger."""
-    chosen = selections(existing_ledger(settings), study, scale) if references(study) else {}
+    chosen = selections(existing_ledger(settings), study, scale) if required_studies(study) else {}
     return make_plan(study, scale, checkpoints=settings.home / "checkpoints", catalogue=partial(catalogue_of, settings),
-                     **for_plan(chosen))
+                     **plan_arguments(chosen))

@@ -33,7 +33,7 @@ TINY = "packaged:tiny"
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Finding:
     """One thing that was looked at."""
 
     name: str
@@ -58,7 +58,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     ctx.exit(DONE if is_ok else FAILED)
 
 
-def examine(settings: Settings) -> Iterator[Check]:
+def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything a study needs, cheapest first."""
     yield _python()
     yield from _packages()
@@ -73,20 +73,20 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _chromium()
 
 
-def _python() -> Check:
+def _python() -> Finding:
     found = ".".join(map(str, sys.version_info[:3]))
-    return Check("python", sys.version_info >= (3, 11), found, "install Python 3.11 or newer")
+    return Finding("python", sys.version_info >= (3, 11), found, "install Python 3.11 or newer")
 
 
-def _packages() -> Iterator[Check]:
+def _packages() -> Iterator[Finding]:
     try:
         requirements = [Requirement(text) for text in importlib.metadata.requires("ablate") or ()]
     except importlib.metadata.PackageNotFoundError:
-        yield Check("packages", False, "ablate itself is not installed", "make setup")
+        yield Finding("packages", False, "ablate itself is not installed", "make setup")
         return
     wrong = [problem for each in requirements if not each.marker and (problem := _package_problem(each))]
     core = ", ".join(f"{name} {_version(name)}" for name in ("torch", "ray", "mlflow", "streamlit"))
-    yield Check("packages", not wrong, "; ".join(wrong) or core, "make setup")
+    yield Finding("packages", not wrong, "; ".join(wrong) or core, "make setup")
 
 
 def _package_problem(requirement: Requirement) -> str:
@@ -105,76 +105,77 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _home(settings: Settings) -> Check:
+def _home(settings: Settings) -> Finding:
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=settings.home):
-            return Check("home", True, str(settings.home))
+            return Finding("home", True, str(settings.home))
     except OSError as error:
-        return Check("home", False, f"{settings.home}: {error.strerror}", "set ABLATE_HOME to a folder you may write to")
+        return Finding("home", False, f"{settings.home}: {error.strerror}", "set ABLATE_HOME to a folder you may write to")
 
 
-def _disk(settings: Settings) -> Check:
+def _disk(settings: Settings) -> Finding:
     folder = next(path for path in (settings.artifacts, *settings.artifacts.parents) if path.exists())
     free_gib = shutil.disk_usage(folder).free / 2**30
-    return Check("disk", free_gib >= LEAST_FREE_GIB, f"{free_gib:.0f} GiB free at {folder}",
+    return Finding("disk", free_gib >= LEAST_FREE_GIB, f"{free_gib:.0f} GiB free at {folder}",
                  f"free at least {LEAST_FREE_GIB:.0f} GiB, or set ABLATE_ARTIFACTS to a larger disk")
 
 
-def _store(settings: Settings) -> Check:
+def _store(settings: Settings) -> Finding:
     try:
         ObjectStore(settings.artifact_store).has("doctor")
     except OrchestratorError as error:
-        return Check("artifact store", False, redact(str(error).splitlines()[0]), "see ABLATE_ARTIFACTS, and the credentials that it needs")
-    return Check("artifact store", True, f"{settings.artifact_store} answers")
+        return Finding("artifact store", False, redact(str(error).splitlines()[0]),
+                       "see ABLATE_ARTIFACTS, and the credentials that it needs")
+    return Finding("artifact store", True, f"{settings.artifact_store} answers")
 
 
-def _ledger(settings: Settings) -> Check:
+def _ledger(settings: Settings) -> Finding:
     try:
         engine = open_ledger(settings.ledger_url)
         driver, num_studies = read.driver(engine), len(read.studies(engine))
     except OrchestratorError as error:
-        return Check("ledger", False, redact(str(error).splitlines()[0]), "see ABLATE_HOME and ABLATE_LEDGER_URL")
+        return Finding("ledger", False, redact(str(error).splitlines()[0]), "see ABLATE_HOME and ABLATE_LEDGER_URL")
     lead = "a driver is running" if driver and driver.is_live else "no driver is running"
-    return Check("ledger", True, f"{num_studies} studies, {lead}")
+    return Finding("ledger", True, f"{num_studies} studies, {lead}")
 
 
-def _mlflow(settings: Settings) -> Check:
+def _mlflow(settings: Settings) -> Finding:
     uri = settings.mlflow_uri
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https"):
-        return Check("mlflow", True, "off" if uri == "off" else redact(uri))
+        return Finding("mlflow", True, "off" if uri == "off" else redact(uri))
     address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
     try:
         socket.create_connection(address, timeout=3).close()
     except OSError as error:
-        return Check("mlflow", False, f"{redact(uri)} does not answer: {error}",
+        return Finding("mlflow", False, f"{redact(uri)} does not answer: {error}",
                      "start the server or set ABLATE_MLFLOW_URI; nothing is lost meanwhile, the outbox waits")
-    return Check("mlflow", True, f"{redact(uri)} answers")
+    return Finding("mlflow", True, f"{redact(uri)} answers")
 
 
-def _checkpoint() -> Check:
+def _checkpoint() -> Finding:
     try:
         directory = packaged(TINY)
         verify(directory)
     except (CorruptDirectory, OrchestratorError) as error:
-        return Check("checkpoint", False, str(error).splitlines()[0], "restore model/checkpoints/tiny from the repository")
-    return Check("checkpoint", True, f"{TINY} is whole")
+        return Finding("checkpoint", False, str(error).splitlines()[0], "restore model/checkpoints/tiny from the repository")
+    return Finding("checkpoint", True, f"{TINY} is whole")
 
 
-def _ray(settings: Settings) -> Check:
+def _ray(settings: Settings) -> Finding:
     is_there = importlib.util.find_spec("ray") is not None
     cluster = settings.ray_address or "a local cluster is started when needed"
-    return Check("ray", is_there, f"{cluster}; {settings.slots} slots" if is_there else "cannot be imported", "make setup")
+    return Finding("ray", is_there, f"{cluster}; {settings.slots} slots" if is_there else "cannot be imported", "make setup")
 
 
-def _chromium() -> Check:
+def _chromium() -> Finding:
     path = shutil.which("chromium")
-    return Check("chromium", True, path or "not found (optional: only the browser tests need it)",
+    return Finding("chromium", True, path or "not found (optional: only the browser tests need it)",
                  "" if path else "apt-get install chromium")
 
 
-def _print(checks: list[Check]) -> None:
+def _print(checks: list[Finding]) -> None:
     table = Table.grid(padding=(0, 2))
     for check in checks:
         mark = Text("ok", style="green") if check.is_ok else Text("problem", style="bold red")

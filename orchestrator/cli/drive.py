@@ -9,9 +9,9 @@ import click
 from rich.text import Text
 
 from orchestrator.cli.console import DONE, TRY_AGAIN, err, out, print_json, state_text
-from orchestrator.cli.context import ledger, planned, study_name
+from orchestrator.cli.context import ledger, load_plan, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, scale_option, study_argument
-from orchestrator.cli.run import entered, update_option
+from orchestrator.cli.run import submitted, update_option
 from orchestrator.driver.loop import Exit
 from orchestrator.driver.loop import drive as drive_ledger
 from orchestrator.errors import StudyError
@@ -47,11 +47,11 @@ def submit(study: str, scale: str, update: bool, priority: int | None, max_slots
     Submitting again changes nothing but priority and cap, and finds the driver that is there.
     """
     settings, engine = ledger()
-    made = planned(study, scale, settings)[1]
+    made = load_plan(study, scale, settings)[1]
     if max_slots and made.workers > max_slots:
         raise StudyError(made.study.name, 0, f"--max-slots {max_slots}; its training stages take {made.workers} slots each",
                          f"allowed: 0 (no cap), or at least {made.workers}")
-    row, _ = entered(settings, engine, made, update=update)
+    row, _ = submitted(settings, engine, made, update=update)
     now = actions.share(engine, row.study_id, priority=priority, max_slots=max_slots)
     ray_job = launch(settings, row.study_id) if settings.ray_jobs else None
     driver = read.driver(engine)

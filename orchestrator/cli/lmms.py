@@ -13,7 +13,7 @@ from orchestrator.cli.context import ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.cli.results_table import print_results
 from orchestrator.ledger import read
-from orchestrator.results.lmms_eval import MODEL, Outside, model_arguments, read_results, require_known
+from orchestrator.results.lmms_eval import MODEL, LmmsEvalFile, model_arguments, read_results, require_known
 from orchestrator.results.results import Results, study_results
 
 
@@ -68,5 +68,5 @@ def _sources(results: Results) -> None:
         out().print(Text(hint, style="yellow"))
 
 
-def _small(file: Outside) -> list[str]:
+def _small(file: LmmsEvalFile) -> list[str]:
     return [name for name, value in file.values.items() if value is not None and name not in file.is_share and abs(value) <= 1]

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from orchestrator import formatting
 from orchestrator.cli.console import out, print_json
-from orchestrator.cli.context import existing_ledger, planned
+from orchestrator.cli.context import existing_ledger, load_plan
 from orchestrator.cli.options import json_document, json_option, scale_option, study_argument
 from orchestrator.cli.results_table import limit_name
 from orchestrator.plan.factors import Factor
@@ -33,7 +33,7 @@ def validate(study: str, scale: str, as_json: bool) -> None:
 
     A study that cannot be used prints path, line, problem and hint on standard error, exit code 2.
     """
-    loaded, made = planned(study, scale, Settings.load())
+    loaded, made = load_plan(study, scale, Settings.load())
     if as_json:
         print_json({"study": loaded.name, "scale": scale, "path": loaded.path, "spec_hash": made.spec_hash,
                     "is_valid": True, "num_arms": loaded.num_arms,
@@ -63,7 +63,7 @@ def validate(study: str, scale: str, as_json: bool) -> None:
 def plan(study: str, scale: str, as_json: bool, arm: str | None) -> None:
     """Show arms, trials, stages, cost and time before anything runs."""
     settings = Settings.load()
-    _, made = planned(study, scale, settings)
+    _, made = load_plan(study, scale, settings)
     if arm is not None:
         click.echo(_resolved(made, arm))
         return

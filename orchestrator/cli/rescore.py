@@ -14,7 +14,7 @@ from orchestrator.cli.context import ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
-from orchestrator.results.rescore import Rescored, choices_of
+from orchestrator.results.rescore import RescoredStudy, choices_of
 from orchestrator.results.rescore import rescore as score_again
 
 
@@ -51,7 +51,7 @@ def _choices(sets: tuple[str, ...]) -> dict[str, object]:
         raise StudyError("--set", 0, str(error)) from error
 
 
-def _print(found: Rescored) -> None:
+def _print(found: RescoredStudy) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
     table.add_column("evaluation")
     for name in ("accepted", "now"):

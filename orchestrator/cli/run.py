@@ -15,7 +15,7 @@ import click
 from rich.text import Text
 
 from orchestrator.cli.console import DONE, FAILED, TRY_AGAIN, err, out, print_json
-from orchestrator.cli.context import ledger, planned, study_name
+from orchestrator.cli.context import ledger, load_plan, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, scale_option, study_argument
 from orchestrator.cli.progress_bar import Reporter
 from orchestrator.cli.results_table import print_results
@@ -56,13 +56,13 @@ def run(ctx: click.Context, study: str, scale: str, update: bool, as_json: bool)
     Ctrl+C lets running stages save a checkpoint; `ablate run` again goes on from there.
     """
     settings, engine = ledger()
-    study_id, ended = followed(settings, engine, planned(study, scale, settings)[1], update=update)
+    study_id, ended = run_to_end(settings, engine, load_plan(study, scale, settings)[1], update=update)
     _conclude(ctx, settings, engine, study_id, ended, as_json=as_json)
 
 
-def followed(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[str, Exit]:
+def run_to_end(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[str, Exit]:
     """Enter a planned study, drive or watch it to its end, and return its id and how it ended."""
-    row, begun = entered(settings, engine, plan, update=update)
+    row, begun = submitted(settings, engine, plan, update=update)
     if begun == StudyState.COMPLETED:
         err().print(f"{row.name}: nothing to do, all {row.stages_total} stages are in the ledger already")
         return row.study_id, Exit.FINISHED
@@ -118,7 +118,7 @@ class _Look:
         return StudyState(row.state)
 
 
-def entered(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[StudyRow, StudyState]:
+def submitted(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[StudyRow, StudyState]:
     """Enter the study, open it again if it had stopped; return its row and the state it was found in."""
     _refuse_what_never_fits(settings, plan)
     study_id = enter(engine, plan, update=update, slots=settings.slots)
@@ -168,7 +168,7 @@ def _conclude(ctx: click.Context, settings: Settings, engine: Engine, study_id: 
     _tell(row, ended)
     if ended is Exit.FINISHED and not as_json:
         _point(settings, row)
-    ctx.exit(code(row, ended))
+    ctx.exit(exit_code(row, ended))
 
 
 def _tell(row: StudyRow, ended: Exit) -> None:
@@ -197,7 +197,7 @@ def _point(settings: Settings, row: StudyRow) -> None:
         out().print(Text.assemble((f"{name + ':':<13}", "bold"), text), soft_wrap=True)
 
 
-def code(row: StudyRow, ended: Exit) -> int:
+def exit_code(row: StudyRow, ended: Exit) -> int:
     """Return the exit code of how a study ended."""
     if ended is not Exit.FINISHED:
         return TRY_AGAIN

@@ -1,4 +1,4 @@
-"""The holder of the ledger's lease: its picture of the ledger, its crew, and one round of driving them.
+"""The holder of the ledger's lease: its picture of the ledger, its attempts in flight, and one round of driving them.
 
 - One fenced transaction a tick holds all its writes; orders go to the executor only after the commit.
 - Its picture of the ledger stays in memory, since nobody else writes it; it is read again when a person rang the bell,
@@ -22,22 +22,22 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from orchestrator.driver.in_flight import Crew, MakeExecutor
+from orchestrator.driver.in_flight import InFlight, MakeExecutor
 from orchestrator.errors import LedgerAway, LostLease, StaleWrite, StudyError
 from orchestrator.failpoints import failpoint
 from orchestrator.ledger import lease, load_snapshot, read
 from orchestrator.ledger.actions import move_study
 from orchestrator.ledger.engine import Engine, Fence, fenced, retrying, was_committed
-from orchestrator.ledger.insert import close_growth, enter_plan, refuse_arm, stop_arm
-from orchestrator.ledger.liveness import is_surely_dead, whoami
+from orchestrator.ledger.insert import close_growth, insert_plan, refuse_arm, stop_arm
+from orchestrator.ledger.liveness import is_surely_dead, process_identity
 from orchestrator.ledger.summaries import submitted
-from orchestrator.ledger.write import adopt, apply, note_attempts
+from orchestrator.ledger.write import apply, record_progress, take_over
 from orchestrator.results import budget
-from orchestrator.scheduler.actions import Action, Claim, Finish, MoveStudy, Propose, Stop
+from orchestrator.scheduler.actions import Action, Assign, Finish, MoveStudy, Propose, Stop
 from orchestrator.scheduler.decide import decided
 from orchestrator.scheduler.snapshot import Observed, Snapshot
 from orchestrator.scheduler.views import Outcome
-from orchestrator.search.adaptive import Growth, Step
+from orchestrator.search.adaptive import AdaptiveStudies, NextTrials
 from orchestrator.settings import Settings
 from orchestrator.states import LIVE_STUDIES, TERMINAL_STUDIES, AttemptState, StudyState
 
@@ -96,14 +96,14 @@ class _Decided:
 
 
 class Driver:
-    """Holds the lease, the picture of the ledger and the crew; `turn` is one round of the loop."""
+    """Holds the lease, the picture of the ledger and the attempts in flight; `one_round` is one round of the loop."""
 
-    def __init__(self, engine: Engine, settings: Settings, make: MakeExecutor, *, crew: Crew | None = None) -> None:
+    def __init__(self, engine: Engine, settings: Settings, make: MakeExecutor, *, in_flight: InFlight | None = None) -> None:
         """Decide nothing yet."""
         self._engine, self._settings = engine, settings
-        self._crew = crew or Crew(settings, make)
-        self._growth = Growth(engine, settings, self._crew.call)
-        self._budgets = budget.Watch(engine)
+        self._in_flight = in_flight or InFlight(settings, make)
+        self._adaptive = AdaptiveStudies(engine, settings, self._in_flight.call)
+        self._budgets = budget.BudgetWatch(engine)
         self._driver_id = uuid.uuid4().hex
         self._fence: Fence | None = None
         self._is_adopted = False
@@ -128,13 +128,13 @@ class Driver:
         dead = holder.driver_id if holder and is_surely_dead(holder.holder) else ""
         if holder and holder.is_live and not dead:
             return False
-        self._fence = lease.acquire(self._engine, self._driver_id, ttl_s=self._settings.lease_ttl_s, holder=whoami(),
+        self._fence = lease.acquire(self._engine, self._driver_id, ttl_s=self._settings.lease_ttl_s, holder=process_identity(),
                                     dead=dead)
         failpoint("lease.after_acquire")
         self.was_driver = self._fence is not None
         return self.was_driver
 
-    def turn(self) -> None:
+    def one_round(self) -> None:
         """Wait for something to happen, at most a moment, and deal with it."""
         if self._fence is None:
             self._wake.wait(WAIT_S)
@@ -142,9 +142,9 @@ class Driver:
         if self._snapshot is not None and not self._pending:
             self._wait(self._is_rung)
         if self._is_due():
-            self.tick()
+            self.decide_and_apply()
 
-    def tick(self) -> list[Action]:
+    def decide_and_apply(self) -> list[Action]:
         """Decide and perform once.
 
         Raises:
@@ -169,7 +169,7 @@ class Driver:
         self._propose([action.study_id for action in decided.actions if isinstance(action, Propose) and action.study_id not in paused])
         return decided.actions
 
-    def wait_out(self, error: LedgerAway) -> None:
+    def wait_for_ledger(self, error: LedgerAway) -> None:
         """Hear from the workers while the ledger is away.
 
         Raises:
@@ -181,14 +181,14 @@ class Driver:
             _logger.warning("%s", error)
         self._trouble = str(error).splitlines()[0]
         if self._is_draining or now - self._away_since >= self._settings.ledger_patience_s:
-            self._pending += self._crew.save_all()
+            self._pending += self._in_flight.save_all()
             raise error
         self._wait()
 
     def _wait(self, is_rung: Callable[[], bool] = lambda: False) -> None:
         """Wait for the workers, or while nothing runs for a person, at most a moment."""
-        if self._crew.is_busy:
-            self._pending += self._crew.poll(WAIT_S)
+        if self._in_flight.is_busy:
+            self._pending += self._in_flight.poll(WAIT_S)
             return
         until = time.monotonic() + WAIT_S
         while time.monotonic() < until and not self._wake.wait(LOOK_S):
@@ -203,23 +203,23 @@ class Driver:
         """Say whether a tick could change anything; looks into the ledger only if nothing else says so."""
         if self._snapshot is None or self._pending or self._is_draining:
             return True
-        beat_s = BEAT_S if self._crew.is_busy or self._growth.is_waiting else min(self._settings.lease_ttl_s / 3, 5.0)
+        beat_s = BEAT_S if self._in_flight.is_busy or self._adaptive.is_waiting else min(self._settings.lease_ttl_s / 3, 5.0)
         has_waiting = bool(self._snapshot.index.queued)
         if time.monotonic() - self._beat_at >= (min(beat_s, WAIT_S) if has_waiting and self._has_room() else beat_s):
             return True
         return self._is_rung()
 
     def _has_room(self) -> bool:
-        return len(self._crew.known) < self._settings.slots
+        return len(self._in_flight.known) < self._settings.slots
 
     def _transact(self) -> _Decided:
         fence, unsure, self._unsure = self._held(), self._unsure, None
         if unsure is not None and was_committed(self._engine, fence, unsure.token):
             return unsure
-        settings, crew, token = self._settings, self._crew, uuid.uuid4().hex
+        settings, in_flight, token = self._settings, self._in_flight, uuid.uuid4().hex
         with fenced(self._engine, fence, token) as tx:
             if not self._is_adopted:
-                adopt(tx, fence)
+                take_over(tx, fence)
                 failpoint("takeover.before_commit")
             is_current = self._snapshot is not None and tx.bell == self._bell
             snapshot = self._snapshot if is_current and self._snapshot else load_snapshot.read_snapshot(tx.connection)
@@ -227,9 +227,9 @@ class Driver:
                                     stop_grace_s=settings.stop_grace_s)
             writes = [action for action in actions if not isinstance(action, Stop | Propose)]
             apply(tx, fence, writes, attempt_ttl_s=settings.attempt_ttl_s,
-                  artifact_of=lambda stage_id, no: crew.artifacts.name(crew.artifacts.out_dir(stage_id, no)))
-            note_attempts(tx, crew.progress(), crew.known, attempt_ttl_s=settings.attempt_ttl_s)
-            orders = load_snapshot.orders(tx.connection, [each.stage_id for each in writes if isinstance(each, Claim)])
+                  artifact_of=lambda stage_id, no: in_flight.artifacts.name(in_flight.artifacts.out_dir(stage_id, no)))
+            record_progress(tx, in_flight.progress(), in_flight.known, attempt_ttl_s=settings.attempt_ttl_s)
+            orders = load_snapshot.orders(tx.connection, [each.stage_id for each in writes if isinstance(each, Assign)])
             failpoint("tick.before_commit")
             self._unsure = _Decided(token=token, actions=actions, orders=orders, now=tx.now, bell=tx.bell,
                                    snapshot=then, num_told=len(self._pending))  # unsure until COMMIT says that it was
@@ -237,26 +237,26 @@ class Driver:
         return decision
 
     def _observe(self, snapshot: Snapshot) -> Observed:
-        crew = self._crew
+        in_flight = self._in_flight
         told = {outcome.attempt_id for outcome in self._pending}
         strangers = [each for each in snapshot.attempts.values()
-                     if each.attempt_id not in crew.known and each.attempt_id not in told]
-        outcomes = [*self._pending, *crew.left_behind(strangers)]
-        self._trouble = crew.hold()
+                     if each.attempt_id not in in_flight.known and each.attempt_id not in told]
+        outcomes = [*self._pending, *in_flight.recover_orphans(strangers)]
+        self._trouble = in_flight.blocking_reason()
         return Observed(epoch=self._held().epoch, slots=self._settings.slots, outcomes=tuple(outcomes),
-                        started=frozenset(crew.progress()), stalled=crew.stalled(), stopping=dict(crew.stopping),
+                        started=frozenset(in_flight.progress()), stalled=in_flight.stalled(), stopping=dict(in_flight.stopping),
                         hold=self._trouble, is_draining=self._is_draining)
 
     def _perform(self, action: Action, orders: dict[str, dict[str, Any]], now: float) -> None:
         match action:
-            case Claim():
+            case Assign():
                 failpoint("submit.before_handover")
-                self._crew.hand_over(action, orders[action.stage_id])
+                self._in_flight.submit(action, orders[action.stage_id])
                 failpoint("submit.after_handover")
             case Stop():
-                self._crew.stop(action, now)
+                self._in_flight.stop(action, now)
             case Finish() if action.outcome.state is AttemptState.SUCCEEDED:
-                self._crew.artifacts.drop_checkpoints(action.stage_id)
+                self._in_flight.artifacts.drop_checkpoints(action.stage_id)
             case MoveStudy() if action.target in TERMINAL_STUDIES:
                 failpoint("study.finished")
             case _:
@@ -266,7 +266,7 @@ class Driver:
         """Enter what studies grow by; what cannot be added pauses its study, with the reason."""
         for study_id in study_ids:
             try:
-                step = self._growth.step(study_id)
+                step = self._adaptive.step(study_id)
             except (StudyError, ValueError) as error:
                 self._snapshot = None
                 move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=str(error))
@@ -285,14 +285,14 @@ class Driver:
             move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=reason)
         return set(spent)
 
-    def _enter(self, study_id: str, step: Step) -> None:
+    def _enter(self, study_id: str, step: NextTrials) -> None:
         with fenced(self._engine, self._held()) as tx:
             for arm_key, why in step.stopped.items():
                 stop_arm(tx.connection, study_id, arm_key, why, actor="search")
             if step.refused is not None:
                 refuse_arm(tx.connection, study_id, *step.refused, actor="search")
             if step.plan is not None:
-                enter_plan(tx.connection, step.plan, study_id, actor="growth")
+                insert_plan(tx.connection, step.plan, study_id, actor="growth")
             if step.is_over:
                 close_growth(tx.connection, study_id)
             failpoint("propose.before_commit")
@@ -317,9 +317,9 @@ class Driver:
     @property
     def is_drained(self) -> bool:
         """Whether it may leave: nothing runs, nothing waits to be written."""
-        return self._is_draining and not self._crew.is_busy and not self._pending
+        return self._is_draining and not self._in_flight.is_busy and not self._pending
 
-    def reached(self, study_id: str | None) -> Exit | None:
+    def exit_of(self, study_id: str | None) -> Exit | None:
         """Say whether the awaited study is over, or cannot go on without a person."""
         if study_id is None:
             return None
@@ -333,12 +333,12 @@ class Driver:
     def view(self) -> DriverView:
         """Return what `on_tick` is told."""
         return DriverView(is_driver=self._fence is not None, is_draining=self._is_draining,
-                          num_live=len(self._crew.known), slots=self._settings.slots, progress=self._crew.progress(),
-                          trouble=self._trouble or self._crew.waits())
+                          num_live=len(self._in_flight.known), slots=self._settings.slots, progress=self._in_flight.progress(),
+                          trouble=self._trouble or self._in_flight.waiting_note())
 
     def close(self) -> None:
         """End what runs and give the lease back; while the ledger is away, let it run out."""
-        self._crew.close()
+        self._in_flight.close()
         failpoint("close.before_release")
         if self._fence is not None:
             with suppress(LedgerAway):

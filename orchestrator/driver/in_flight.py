@@ -20,8 +20,8 @@ from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.artifacts.store import LOG
 from orchestrator.execution.attempt import Order
 from orchestrator.execution.executor import Executor
-from orchestrator.execution.record import harvest, lost
-from orchestrator.scheduler.actions import Claim, Stop
+from orchestrator.execution.record import lost, read_result
+from orchestrator.scheduler.actions import Assign, Stop
 from orchestrator.scheduler.views import AttemptView, Outcome
 from orchestrator.settings import Settings
 from orchestrator.states import AttemptState
@@ -32,7 +32,7 @@ WAITS_S = 20.0
 _POLL_S = 0.5
 
 
-class Crew:
+class InFlight:
     """All attempts that this driver handed over and has not heard the end of."""
 
     def __init__(self, settings: Settings, make: MakeExecutor, clock: Callable[[], float] = time.monotonic) -> None:
@@ -57,7 +57,7 @@ class Crew:
         """Attempts that are out."""
         return frozenset(self._orders)
 
-    def hand_over(self, claim: Claim, stage: Mapping[str, Any]) -> None:
+    def submit(self, claim: Assign, stage: Mapping[str, Any]) -> None:
         """Send an order to the executor.
 
         Args:
@@ -147,14 +147,14 @@ class Crew:
             outcomes += self.poll(_POLL_S)
         return outcomes
 
-    def waits(self) -> str:
+    def waiting_note(self) -> str:
         """Say for how many orders no slot has been up for a while, "" if there is none."""
         number, since = self._waits
         if number == 0 or self._clock() - since < WAITS_S:
             return ""
         return f"{number} of {self._settings.slots} slots are not up: no machine has room, or their processes still start"
 
-    def hold(self) -> str:
+    def blocking_reason(self) -> str:
         """Say why nothing may be handed out now, "" if all is well: a stage that starts on a full disk is lost work."""
         root = self.artifacts.root
         while not root.exists():
@@ -165,12 +165,12 @@ class Crew:
         return (f"{free_gib:.1f} GiB are free at {root}, ABLATE_MIN_FREE_GIB asks for {self._settings.min_free_gib:g}: "
                 "no stage is started until there is room")
 
-    def left_behind(self, attempts: Iterable[AttemptView]) -> list[Outcome]:
+    def recover_orphans(self, attempts: Iterable[AttemptView]) -> list[Outcome]:
         """Return what attempts left on disk that are live by the ledger, but not ours: a result, or nothing."""
         found = []
         for each in attempts:
             folder = self.artifacts.fetch_record(each.stage_id, each.attempt_no)
-            outcome = harvest(folder, each.attempt_id, each.attempt_no)
+            outcome = read_result(folder, each.attempt_id, each.attempt_no)
             outcome = outcome or lost(each.attempt_id, "the driver that started it is gone", folder, is_charged=False)
             found.append(self._with_step(outcome, each.stage_id))
         return found

@@ -21,7 +21,7 @@ from orchestrator.execution.ray.executor import RayExecutor
 from orchestrator.failpoints import arm
 from orchestrator.ledger.engine import open_ledger, reachable
 from orchestrator.settings import Settings
-from orchestrator.tracking.flusher_process import Tracking
+from orchestrator.tracking.flusher_process import FlusherProcess
 
 __all__ = ["Driver", "DriverView", "Exit", "drive"]
 
@@ -45,7 +45,7 @@ def drive(settings: Settings, *, until: str | None = None, on_tick: Callable[[Dr
     arm(settings.failpoint)
     engine = open_ledger(settings.ledger_url)
     driver = Driver(engine, settings, executor or RayExecutor)
-    tracking = Tracking(settings, engine)
+    tracking = FlusherProcess(settings, engine)
     with _signals(driver.ask_to_stop) as restore:
         try:
             return _loop(driver, tracking, until, on_tick, restore)
@@ -61,14 +61,14 @@ def drive(settings: Settings, *, until: str | None = None, on_tick: Callable[[Dr
             engine.dispose()
 
 
-def _loop(driver: Driver, tracking: Tracking, until: str | None, on_tick: Callable[[DriverView], None] | None,
+def _loop(driver: Driver, tracking: FlusherProcess, until: str | None, on_tick: Callable[[DriverView], None] | None,
           restore: Callable[[], None]) -> Exit:
     while True:
         try:
             with reachable():
                 ended = _round(driver, tracking, until, on_tick)
         except LedgerAway as error:
-            driver.wait_out(error)
+            driver.wait_for_ledger(error)
             ended = None
             with suppress(LedgerAway), reachable():  # who watches hears of the trouble, though there is nothing to read
                 _show(driver, on_tick)
@@ -77,13 +77,13 @@ def _loop(driver: Driver, tracking: Tracking, until: str | None, on_tick: Callab
             return ended
 
 
-def _round(driver: Driver, tracking: Tracking, until: str | None, on_tick: Callable[[DriverView], None] | None) -> Exit | None:
+def _round(driver: Driver, tracking: FlusherProcess, until: str | None, on_tick: Callable[[DriverView], None] | None) -> Exit | None:
     driver.acquire()
     if driver.was_driver:
-        tracking.tend()
-    driver.turn()
+        tracking.keep_alive()
+    driver.one_round()
     _show(driver, on_tick)
-    reached = driver.reached(until)
+    reached = driver.exit_of(until)
     if reached is not None:
         driver.drain()
     return (reached or Exit.STOPPED) if driver.is_drained else None

@@ -25,8 +25,8 @@ from typing import Any, TextIO
 from model import manifest
 from orchestrator.artifacts.mirror import Mirror, SharedFolder, mirror_of
 from orchestrator.artifacts.store import LOG, PROGRESS, RESULT, SYSTEM
-from orchestrator.execution.record import guarded, peak_rss_mib, write_result
-from orchestrator.execution.system_metrics import sampled
+from orchestrator.execution.record import peak_rss_mib, run_catching, write_result
+from orchestrator.execution.system_metrics import sample_system_metrics
 from orchestrator.failpoints import arm, failpoint
 from orchestrator.plan.identity import stage_identity
 from orchestrator.states import AttemptState
@@ -41,7 +41,7 @@ _STACKS_AT = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class StageJob:
     """What a stage function is given."""
 
     kind: str
@@ -58,7 +58,7 @@ class Work:
     """Where a judge is reached (url, key_file, cache); none is named by a study."""
 
 
-StageFunction = Callable[[Work], dict[str, Any]]
+StageFunction = Callable[[StageJob], dict[str, Any]]
 
 
 @dataclass(slots=True)
@@ -95,12 +95,12 @@ def run_attempt(order: Order, stages: Mapping[str, StageFunction], *, report: Re
     folder = Path(order["attempt_dir"])
     folder.mkdir(parents=True, exist_ok=True)
     began, mirror = time.monotonic(), mirror_of(str(order.get("root", "")), str(order.get("store", "")))
-    with ((folder / PROGRESS).open("a", buffering=1) as file, logged(folder / LOG) as log, sampled(folder / SYSTEM),
-          watched(log, float(order.get("no_progress_s", 0.0))) as watch):
+    with ((folder / PROGRESS).open("a", buffering=1) as file, redirect_output(folder / LOG) as log, sample_system_metrics(folder / SYSTEM),
+          dump_stacks_before_stall(log, float(order.get("no_progress_s", 0.0))) as watch):
         journal = _Journal(file, report, watch)
         journal({"started": True})
         failpoint("attempt.started")
-        result, failure = guarded(lambda: _execute(order, stages, journal, should_stop, identify, mirror))
+        result, failure = run_catching(lambda: _execute(order, stages, journal, should_stop, identify, mirror))
     record = {
         "attempt_id": order["attempt_id"], "attempt_no": order["attempt_no"], "stage_id": order["stage_id"],
         "state": failure["kind"] if failure else str(AttemptState.SUCCEEDED), "result": result, "failure": failure,
@@ -125,7 +125,7 @@ def _execute(order: Order, stages: Mapping[str, StageFunction], report: Report, 
     if parent is not None:
         mirror.fetch(parent)
     out = Path(order["out"])
-    work = Work(kind=kind, spec=spec, parent=parent, out=out, checkpoints=Path(order["checkpoints"]), report=report,
+    work = StageJob(kind=kind, spec=spec, parent=parent, out=out, checkpoints=Path(order["checkpoints"]), report=report,
                 should_stop=should_stop, judge=order.get("judge"))
     mirror.restore(work.checkpoints)
     with mirror.copying(work.checkpoints):
@@ -141,7 +141,7 @@ def published_bytes(folder: Path) -> int:
 
 
 @contextlib.contextmanager
-def watched(log: TextIO, no_progress_s: float) -> Iterator[Callable[[], None]]:
+def dump_stacks_before_stall(log: TextIO, no_progress_s: float) -> Iterator[Callable[[], None]]:
     """Write all stacks to the log shortly before the attempt counts as stalled; yields what to call at each report."""
     if no_progress_s <= 0:
         yield lambda: None
@@ -153,7 +153,7 @@ def watched(log: TextIO, no_progress_s: float) -> Iterator[Callable[[], None]]:
 
 
 @contextlib.contextmanager
-def logged(path: Path) -> Iterator[TextIO]:
+def redirect_output(path: Path) -> Iterator[TextIO]:
     """Send what the attempt logs and prints to its own file."""
     with path.open("a", buffering=1) as file:
         handler = logging.StreamHandler(file)

@@ -26,7 +26,7 @@ from orchestrator.states import LIVE_ATTEMPTS, AttemptState
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def guarded(work: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+def run_catching(work: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """Return the result of work, or the record of its failure."""
     try:
         return work(), None
@@ -99,7 +99,7 @@ def outcome_of(record: Mapping[str, Any]) -> Outcome:
                    failure=record["failure"], seconds=record["seconds"], bytes=record.get("bytes", 0), notes=tuple(record.get("notes", ())))
 
 
-def harvest(folder: Path, attempt_id: str, attempt_no: int) -> Outcome | None:
+def read_result(folder: Path, attempt_id: str, attempt_no: int) -> Outcome | None:
     """Return what an attempt left behind, None if there is nothing with its token."""
     try:
         record = json.loads((folder / RESULT).read_text())

@@ -25,7 +25,7 @@ _MEGABYTE = 1e6
 
 
 @contextmanager
-def sampled(path: Path, every_s: float = EVERY_S) -> Iterator[None]:
+def sample_system_metrics(path: Path, every_s: float = EVERY_S) -> Iterator[None]:
     """Append a sample a line to `path` while the body runs, and one at its end."""
     ended, probe = threading.Event(), Probe()
     thread = threading.Thread(target=_loop, args=(path, probe, every_s, ended), name="system-metrics", daemon=True)

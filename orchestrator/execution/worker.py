@@ -20,11 +20,11 @@ from model.data.fingerprint import data_fingerprint
 from model.data.mixture import shares
 from model.evaluation.judge.endpoint import Endpoint
 from model.evaluation.local_copies.fingerprint import copy_fingerprint
-from model.evaluation.stage import Resources, evaluate_stage
+from model.evaluation.stage import EvaluationInputs, evaluate_stage
 from model.training import loop
 from model.training.stage import train_stage
 from orchestrator.errors import Diverged, LostWorker, NoResources, Stopped
-from orchestrator.execution.attempt import Order, Report, ShouldStop, StageFunction, Work, run_attempt
+from orchestrator.execution.attempt import Order, Report, ShouldStop, StageFunction, StageJob, run_attempt
 from orchestrator.execution.environment import environment
 from orchestrator.plan.identity import CONFIGS
 
@@ -44,11 +44,11 @@ def release() -> None:
         torch.cuda.empty_cache()
 
 
-def _train(work: Work) -> dict[str, Any]:
+def _train(work: StageJob) -> dict[str, Any]:
     spec = work.spec
     config, data = build(CONFIGS[work.kind], spec["config"], "config"), build(DataConfig, spec["data"], "data")
     _check_data(data, config, spec["data_fingerprint"])
-    with _mapped():
+    with _map_torch_errors():
         result = train_stage(
             config=config, model_config=build(ModelConfig, spec["model"], "model"), data=data,
             seed=spec["seed"], start=work.parent, checkpoints=work.checkpoints, out=work.out, report=work.report,
@@ -60,16 +60,16 @@ def _environment() -> dict[str, str]:
     return environment(torch.cuda.get_device_name() if torch.cuda.is_available() else "")
 
 
-def _evaluate(work: Work) -> dict[str, Any]:
+def _evaluate(work: StageJob) -> dict[str, Any]:
     if work.parent is None:
         raise ValueError("evaluate needs a checkpoint; its stage has no parent")
     spec = work.spec
     data = build(DataConfig, spec["data"], "data")
-    with _mapped():
+    with _map_torch_errors():
         result = evaluate_stage(
             benchmark=spec["benchmark"], config=build(CONFIGS["evaluate"], spec["config"], "config"), data=data,
             checkpoint=work.parent, out=work.out, report=work.report, should_stop=work.should_stop,
-            resources=Resources(local=_copy(data, spec), endpoint=_endpoint(work.judge)))
+            resources=EvaluationInputs(local=_copy(data, spec), endpoint=_endpoint(work.judge)))
     return {**result, "environment": _environment()}
 
 
@@ -102,7 +102,7 @@ def _check_data(data: DataConfig, config: Any, expected: str) -> None:
 
 
 @contextmanager
-def _mapped() -> Iterator[None]:
+def _map_torch_errors() -> Iterator[None]:
     try:
         yield
     except loop.Diverged as error:

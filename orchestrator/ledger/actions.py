@@ -12,8 +12,8 @@ from orchestrator.failpoints import failpoint
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import retrying, transaction
 from orchestrator.ledger.insert import database_now, reopen
-from orchestrator.ledger.journal import Record
-from orchestrator.ledger.lease import ring
+from orchestrator.ledger.journal import Journal
+from orchestrator.ledger.lease import notify
 from orchestrator.ledger.write import finish_trial
 from orchestrator.states import ALLOWED, REOPENED, TERMINAL_TRIALS, StudyState, TrialState
 
@@ -100,10 +100,10 @@ def share(engine: Engine, study_id: str, *, priority: int | None = None, max_slo
             now = (row.priority if priority is None else priority, row.max_slots if max_slots is None else max_slots)
             if now != (row.priority, row.max_slots):
                 connection.execute(t.studies.update().where(t.studies.c.study_id == study_id).values(priority=now[0], max_slots=now[1]))
-                record = Record(connection, now=database_now(connection), actor=actor)
+                record = Journal(connection, now=database_now(connection), actor=actor)
                 record.event("share", study_id, "", "", study_id=study_id, detail={"priority": now[0], "max_slots": now[1]})
                 record.flush()
-                ring(connection)
+                notify(connection)
             return now
 
     return retrying(attempt)
@@ -114,7 +114,7 @@ def _move(connection: Connection, study_id: str, source: StudyState, target: Stu
     allowed = ALLOWED[StudyState].get(source, frozenset())
     if target not in allowed and REOPENED[StudyState].get(source) is not target:
         raise IllegalTransition(f"study {study_id} is {source}; it cannot become {target}")
-    record = Record(connection, now=database_now(connection), actor=actor)
+    record = Journal(connection, now=database_now(connection), actor=actor)
     connection.execute(t.studies.update().where(t.studies.c.study_id == study_id)
                        .values(state=str(target), reason=reason, ended_at=None))
     record.event("study", study_id, source, target, study_id=study_id, detail={"reason": reason})
@@ -123,10 +123,10 @@ def _move(connection: Connection, study_id: str, source: StudyState, target: Stu
     if target is StudyState.QUEUED:
         _reopen_trials(connection, record, study_id)
     record.flush()
-    ring(connection)
+    notify(connection)
 
 
-def _cancel_trials(connection: Connection, record: Record, study_id: str) -> None:
+def _cancel_trials(connection: Connection, record: Journal, study_id: str) -> None:
     """End the open trials; the driver then stops the stages that nobody else needs."""
     trials = t.trials.c
     query = (select(trials.trial_key, trials.state)
@@ -138,7 +138,7 @@ def _cancel_trials(connection: Connection, record: Record, study_id: str) -> Non
         finish_trial(connection, record, study_id, row.trial_key, str(TrialState.CANCELLED))
 
 
-def _reopen_trials(connection: Connection, record: Record, study_id: str) -> None:
+def _reopen_trials(connection: Connection, record: Journal, study_id: str) -> None:
     """Open trials that did not succeed, and their stages that were given up; a diverged stage stays a result.
 
     A study that was paused as poisoned has failed stages in trials that have not ended yet: those open as well, or it would

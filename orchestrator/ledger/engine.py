@@ -56,7 +56,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Fenced:
+class FencedTransaction:
     """An open transaction of the driver, with what its first statement learnt."""
 
     connection: Connection
@@ -131,7 +131,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def fenced(engine: Engine, fence: Fence, token: str = "") -> Iterator[Fenced]:
+def fenced(engine: Engine, fence: Fence, token: str = "") -> Iterator[FencedTransaction]:
     """Open a transaction that commits only while the fence is the newest; also extends the driver's lease.
 
     Args:
@@ -147,7 +147,7 @@ def fenced(engine: Engine, fence: Fence, token: str = "") -> Iterator[Fenced]:
                                                 "fence_token": token}).one_or_none()
         if row is None:
             raise LostLease(f"driver {fence.driver_id} of epoch {fence.epoch} was replaced by a newer one; it stops")
-        yield Fenced(connection, row.lease_expires_at - fence.ttl_s, row.bell)
+        yield FencedTransaction(connection, row.lease_expires_at - fence.ttl_s, row.bell)
 
 
 def was_committed(engine: Engine, fence: Fence, token: str) -> bool:

@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Insert, Select, Table, Update, bindparam, fun
 from sqlalchemy.dialects import postgresql, sqlite
 
 from orchestrator.ledger import tables as t
-from orchestrator.ledger.journal import Record, dump
-from orchestrator.ledger.lease import ring
+from orchestrator.ledger.journal import Journal, dump
+from orchestrator.ledger.lease import notify
 from orchestrator.ledger.tables import now_s
 from orchestrator.plan.plan import Arm, Plan, Trial
 from orchestrator.states import LIVE_STAGES, REOPENED, StageState, StudyState, TrialState
@@ -43,7 +43,7 @@ def renew_prose(connection: Connection, plan: Plan, study_id: str) -> None:
     spec = dump(plan.spec)
     changed = connection.execute(t.studies.update().where(t.studies.c.study_id == study_id, t.studies.c.spec != spec).values(spec=spec))
     if changed.rowcount:
-        ring(connection)
+        notify(connection)
 
 
 def enter_study(connection: Connection, plan: Plan, study_id: str, version: int, *, actor: str) -> bool:
@@ -55,16 +55,16 @@ def enter_study(connection: Connection, plan: Plan, study_id: str, version: int,
         "requested_stages": 0, "grows": plan.study.grows,
         "parallel": plan.study.search.parallel if plan.study.search else 1, "created_at": now}])
     if inserted:
-        record = Record(connection, now=now, actor=actor)
+        record = Journal(connection, now=now, actor=actor)
         record.event("study", study_id, "", StudyState.QUEUED, study_id=study_id, detail={"version": version})
         record.flush()
-        enter_plan(connection, plan, study_id, actor=actor)
+        insert_plan(connection, plan, study_id, actor=actor)
     return bool(inserted)
 
 
-def enter_plan(connection: Connection, plan: Plan, study_id: str, *, actor: str) -> None:
+def insert_plan(connection: Connection, plan: Plan, study_id: str, *, actor: str) -> None:
     """Enter the arms, trials and stages of a plan into a study that is there; what is known stays as it is."""
-    record = Record(connection, now=database_now(connection), actor=actor)
+    record = Journal(connection, now=database_now(connection), actor=actor)
     known = set(connection.execute(select(t.trials.c.trial_key).where(t.trials.c.study_id == study_id)).scalars())
     trials = [trial for trial in plan.trials if trial.key not in known]
     _insert_arms(connection, study_id, plan.arms)
@@ -81,7 +81,7 @@ def enter_plan(connection: Connection, plan: Plan, study_id: str, *, actor: str)
                        .values(requested_stages=t.studies.c.requested_stages + requested))
     _announce(connection, record, plan, study_id, trials)
     record.flush()
-    ring(connection)
+    notify(connection)
 
 
 def _insert_arms(connection: Connection, study_id: str, arms: Sequence[Arm], *, stopped: str | None = None) -> None:
@@ -92,7 +92,7 @@ def _insert_arms(connection: Connection, study_id: str, arms: Sequence[Arm], *, 
          "stopped": stopped} for i, arm in enumerate(arms)])
 
 
-def _announce(connection: Connection, record: Record, plan: Plan, study_id: str, trials: list[Trial]) -> None:
+def _announce(connection: Connection, record: Journal, plan: Plan, study_id: str, trials: list[Trial]) -> None:
     study = connection.execute(select(t.studies).where(t.studies.c.study_id == study_id)).one()
     arms = {arm.key: arm for arm in plan.arms}
     for trial in trials:
@@ -105,7 +105,7 @@ def _announce(connection: Connection, record: Record, plan: Plan, study_id: str,
 
 def stop_arm(connection: Connection, study_id: str, arm_key: str, why: dict[str, Any], *, actor: str) -> None:
     """Write down that a search gave an arm up early, and why."""
-    record = Record(connection, now=database_now(connection), actor=actor)
+    record = Journal(connection, now=database_now(connection), actor=actor)
     mine = (t.arms.c.study_id == study_id) & (t.arms.c.arm_key == arm_key) & t.arms.c.stopped.is_(None)
     if connection.execute(t.arms.update().where(mine).values(stopped=dump(why))).rowcount:
         record.event("arm", arm_key, "", "STOPPED", study_id=study_id, detail=why)
@@ -114,7 +114,7 @@ def stop_arm(connection: Connection, study_id: str, arm_key: str, why: dict[str,
 
 def refuse_arm(connection: Connection, study_id: str, arm: Arm, why: dict[str, Any], *, actor: str) -> None:
     """Write down an arm that is never trained, since it misses a constraint before that, and why."""
-    record = Record(connection, now=database_now(connection), actor=actor)
+    record = Journal(connection, now=database_now(connection), actor=actor)
     _insert_arms(connection, study_id, [arm], stopped=dump({"rung": 0, **why}))
     record.event("arm", arm.key, "", "INFEASIBLE", study_id=study_id, detail=why)
     record.flush()
@@ -123,7 +123,7 @@ def refuse_arm(connection: Connection, study_id: str, arm: Arm, why: dict[str, A
 def close_growth(connection: Connection, study_id: str) -> None:
     """Let a study end with the trials that it has."""
     connection.execute(t.studies.update().where(t.studies.c.study_id == study_id).values(grows=False))
-    ring(connection)
+    notify(connection)
 
 
 def database_now(connection: Connection) -> float:
@@ -131,7 +131,7 @@ def database_now(connection: Connection) -> float:
     return float(connection.execute(_now()).scalar_one())
 
 
-def reopen(connection: Connection, record: Record, stage_ids: list[str]) -> None:
+def reopen(connection: Connection, record: Journal, stage_ids: list[str]) -> None:
     """Open stages that were given up, forgiving their attempts; results stay as they are."""
     for some in t.chunks(stage_ids):
         for row in connection.execute(_given_up(), {"stage_ids": some}).all():
@@ -141,7 +141,7 @@ def reopen(connection: Connection, record: Record, stage_ids: list[str]) -> None
             record.event("stage", row.stage_id, row.state, target)
 
 
-def _enter_stages(connection: Connection, plan: Plan, record: Record) -> None:
+def _enter_stages(connection: Connection, plan: Plan, record: Journal) -> None:
     now = database_now(connection)
     rows = []
     for stage in plan.stages.values():
@@ -170,7 +170,7 @@ def enter_workers(connection: Connection, plan: Plan) -> None:
             bound = {"stage_ids": some, "new_workers": workers}
             changed += connection.execute(_asking_for(), bound).rowcount
     if changed:
-        ring(connection)
+        notify(connection)
 
 
 def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:

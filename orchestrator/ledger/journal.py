@@ -29,7 +29,7 @@ from sqlalchemy import Connection, Select, bindparam, func, select
 from orchestrator.ledger import tables as t
 
 
-class Record:
+class Journal:
     """Collects what happened in one transaction."""
 
     def __init__(self, connection: Connection, *, now: float, actor: str) -> None:

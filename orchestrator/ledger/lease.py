@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, or_, select
 
 from orchestrator.ledger.engine import Fence, retrying, transaction
-from orchestrator.ledger.journal import Record
+from orchestrator.ledger.journal import Journal
 from orchestrator.ledger.tables import CLOCK_SLACK_S, driver_lease, now_s
 
 DRIVING, LEFT, FENCED = "DRIVING", "LEFT", "FENCED"
@@ -48,7 +48,7 @@ def acquire(engine: Engine, driver_id: str, *, ttl_s: float, holder: dict[str, A
                 .returning(driver_lease.c.epoch, driver_lease.c.lease_expires_at)).one_or_none()
             if taken is None:
                 return None
-            record = Record(connection, now=taken.lease_expires_at - ttl_s, actor=f"driver {driver_id}")
+            record = Journal(connection, now=taken.lease_expires_at - ttl_s, actor=f"driver {driver_id}")
             if before.driver_id not in ("", driver_id) and before.lease_expires_at != _GIVEN_BACK:
                 record.event("driver", before.driver_id, DRIVING, FENCED)
             record.event("driver", driver_id, "", DRIVING, detail={"epoch": taken.epoch})
@@ -73,7 +73,7 @@ def release(engine: Engine, fence: Fence) -> None:
             given = connection.execute(driver_lease.update().where(mine, driver_lease.c.lease_expires_at != _GIVEN_BACK)
                                        .values(lease_expires_at=_GIVEN_BACK).returning(now_s())).scalar_one_or_none()
             if given is not None:
-                record = Record(connection, now=given, actor=f"driver {fence.driver_id}")
+                record = Journal(connection, now=given, actor=f"driver {fence.driver_id}")
                 record.event("driver", fence.driver_id, DRIVING, LEFT)
                 record.flush()
 
@@ -86,6 +86,6 @@ def is_newest(engine: Engine, fence: Fence) -> bool:
         return connection.execute(select(driver_lease.c.epoch)).scalar() == fence.epoch
 
 
-def ring(connection: Connection) -> None:
+def notify(connection: Connection) -> None:
     """Tell the driver that a person changed something."""
     connection.execute(driver_lease.update().where(_ROW).values(bell=driver_lease.c.bell + 1))

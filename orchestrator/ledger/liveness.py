@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 
-def whoami() -> dict[str, Any]:
+def process_identity() -> dict[str, Any]:
     """Return what identifies this process on this host; a process id alone may be reused."""
     return {"host": platform.node(), "boot": _boot(), "pid": os.getpid(), "began": _began(os.getpid())}
 
 
 def is_surely_dead(holder: dict[str, Any]) -> bool:
     """Say whether that process ran here and is gone; of other hosts nothing is known."""
-    mine = whoami()
+    mine = process_identity()
     if not holder or any(holder.get(name) != mine[name] for name in ("host", "boot")) or not holder["boot"]:
         return False
     return _began(int(holder["pid"])) != str(holder["began"])

@@ -35,8 +35,8 @@ from orchestrator.ledger.rows import (
     AttemptRow,
     DriverRow,
     EventRow,
-    Known,
     Plain,
+    RowCache,
     ScoreRow,
     StageRow,
     StudyRow,
@@ -78,7 +78,7 @@ def arms(engine: Engine, study_id: str) -> list[ArmRow]:
                 for row in connection.execute(_arms(), {"study_id": study_id})]
 
 
-def trials(engine: Engine, study_id: str, known: Known | None = None) -> list[TrialRow]:
+def trials(engine: Engine, study_id: str, known: RowCache | None = None) -> list[TrialRow]:
     """Return the trials of a study in the order of the plan.
 
     Args:
@@ -87,7 +87,7 @@ def trials(engine: Engine, study_id: str, known: Known | None = None) -> list[Tr
         known: of this study, from earlier looks; configuration and stages of a trial never change.
     """
     links, query = _trials()
-    known = Known() if known is None else known
+    known = RowCache() if known is None else known
     with engine.connect() as connection:
         rows = connection.execute(query, {"study_id": study_id}).all()
         known.links.update(_links(connection, links, study_id, [row.trial_key for row in rows if row.trial_key not in known.links]))
@@ -96,7 +96,7 @@ def trials(engine: Engine, study_id: str, known: Known | None = None) -> list[Tr
                      rung=row.rung, stopped=_json(row.stopped), stage_ids=known.links[row.trial_key]) for row in rows]
 
 
-def stages(engine: Engine, study_id: str, known: Known | None = None) -> list[StageRow]:
+def stages(engine: Engine, study_id: str, known: RowCache | None = None) -> list[StageRow]:
     """Return the distinct stages that a study needs, parents before children.
 
     Args:
@@ -104,7 +104,7 @@ def stages(engine: Engine, study_id: str, known: Known | None = None) -> list[St
         study_id: of the study.
         known: of this study, from `trials` and earlier looks; stages that had their result are not read again.
     """
-    known = Known() if known is None else known
+    known = RowCache() if known is None else known
     with engine.connect() as connection:
         found = {row.stage_id: row for row in _stages(connection, study_id, _changed(connection, known) if known.stages else None)}
     if found.keys() <= known.stages.keys():
@@ -193,7 +193,7 @@ def _links(connection: Connection, query: Select[Any], study_id: str, trial_keys
     return {key: tuple(stage_ids) for key, stage_ids in found.items()}
 
 
-def _changed(connection: Connection, known: Known) -> list[str]:
+def _changed(connection: Connection, known: RowCache) -> list[str]:
     """Return the stages that may not be as they are known: every attempt counts itself, and only a live one reports in between."""
     needed = set(chain.from_iterable(known.links.values()))
     changed = list(needed - known.stages.keys())

@@ -111,7 +111,7 @@ class StageRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class RowCache:
     """What was read of a study before, for whoever looks at it many times: the read side adds to it, and reads nothing final again."""
 
     configs: dict[str, Plain] = field(default_factory=dict)

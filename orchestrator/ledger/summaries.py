@@ -25,7 +25,7 @@ _IMPORT = literal("import")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Submitted:
+class StudyHead:
     """A study as it was submitted, with its state now."""
 
     study_id: str
@@ -77,7 +77,7 @@ class FailedStage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spendings:
+class AttemptTotals:
     """What attempts made for a study took, by kind of stage."""
 
     seconds: dict[str, float]
@@ -89,7 +89,7 @@ class Spendings:
     """By formula, of all kinds."""
 
 
-def submitted(engine: Engine, study_id: str) -> Submitted:
+def submitted(engine: Engine, study_id: str) -> StudyHead:
     """Return the study of that id.
 
     Raises:
@@ -97,7 +97,7 @@ def submitted(engine: Engine, study_id: str) -> Submitted:
     """
     with engine.connect() as connection:
         row = connection.execute(_submitted(), {"study_id": study_id}).one()
-    return Submitted(**{**row._mapping, "spec": json.loads(row.spec)})
+    return StudyHead(**{**row._mapping, "spec": json.loads(row.spec)})
 
 
 @cache
@@ -161,7 +161,7 @@ def stage_states(engine: Engine, stage_ids: Sequence[str]) -> dict[str, str]:
     return states
 
 
-def spent_sums(engine: Engine, study_id: str) -> Spendings:
+def spent_sums(engine: Engine, study_id: str) -> AttemptTotals:
     """Add up all attempts made for a study, running ones up to now."""
     a, s = t.attempts.c, t.studies.c
     took = func.sum(func.coalesce(a.ended_at, t.now_s()) - a.started_at).label("seconds")
@@ -171,7 +171,7 @@ def spent_sums(engine: Engine, study_id: str) -> Spendings:
     wall = select(func.coalesce(s.ended_at, t.now_s()) - s.created_at).where(s.study_id == study_id)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
-        return Spendings(seconds={row.kind: float(row.seconds) for row in rows}, bytes={row.kind: int(row.bytes) for row in rows},
+        return AttemptTotals(seconds={row.kind: float(row.seconds) for row in rows}, bytes={row.kind: int(row.bytes) for row in rows},
                          wall_s=float(connection.execute(wall).scalar_one()),
                          flops=math.fsum(row.flops for row in rows) + _flops_of_parts(connection, study_id))
 

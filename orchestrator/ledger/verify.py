@@ -40,7 +40,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class LedgerDifference:
     """One thing that does not add up."""
 
     entity: str
@@ -54,7 +54,7 @@ class Verified:
 
     num_events: int
     num_rows: int
-    differences: tuple[Difference, ...]
+    differences: tuple[LedgerDifference, ...]
 
 
 def verify(engine: Engine) -> Verified:
@@ -70,10 +70,10 @@ def verify(engine: Engine) -> Verified:
 # ---- events against rows -------------------------------------------------------------------------------------------
 
 
-def _replay(connection: Connection) -> tuple[dict[Key, str], int, list[Difference]]:
+def _replay(connection: Connection) -> tuple[dict[Key, str], int, list[LedgerDifference]]:
     """Follow every entity through its events; return where each ended, and where a step is missing or not allowed."""
     ends: dict[Key, str] = {}
-    broken: list[Difference] = []
+    broken: list[LedgerDifference] = []
     number = 0
     for event in connection.execution_options(yield_per=1000).execute(select(t.events).order_by(t.events.c.id)):
         number += 1
@@ -112,7 +112,7 @@ def _rows(connection: Connection) -> Iterator[tuple[Key, str]]:
         yield ("attempt", attempt.attempt_id), attempt.state
 
 
-def _projections(replayed: dict[Key, str], rows: dict[Key, str]) -> Iterator[Difference]:
+def _projections(replayed: dict[Key, str], rows: dict[Key, str]) -> Iterator[LedgerDifference]:
     for key, state in rows.items():
         told = replayed.get(key, _BORN[key[0]])
         if told != state:
@@ -124,7 +124,7 @@ def _projections(replayed: dict[Key, str], rows: dict[Key, str]) -> Iterator[Dif
 # ---- rows against the promises -------------------------------------------------------------------------------------
 
 
-def _attempts(connection: Connection) -> Iterator[Difference]:
+def _attempts(connection: Connection) -> Iterator[LedgerDifference]:
     attempts: dict[str, list[Any]] = defaultdict(list)
     c = t.attempts.c
     columns = (c.stage_id, c.attempt_id, c.attempt_no, c.state, c.is_charged, c.lease_expires_at, c.epoch)
@@ -158,7 +158,7 @@ def _of_stage(stage: Any, attempts: list[Any]) -> Iterator[str]:
             yield f"has {number} charged attempts that ended {state}; its budget is {budget} retries"
 
 
-def _trials(connection: Connection) -> Iterator[Difference]:
+def _trials(connection: Connection) -> Iterator[LedgerDifference]:
     links, trials = t.trial_stages.c, t.trials.c
     query = (select(trials.study_id, trials.trial_key, links.stage_id, t.stages.c.state)
              .join(t.trial_stages, (links.study_id == trials.study_id) & (links.trial_key == trials.trial_key))
@@ -168,7 +168,7 @@ def _trials(connection: Connection) -> Iterator[Difference]:
         yield _at(("trial", f"{row.study_id}/{row.trial_key}"), f"succeeded, but its stage {row.stage_id[:12]} is {row.state}")
 
 
-def _scores(connection: Connection) -> Iterator[Difference]:
+def _scores(connection: Connection) -> Iterator[LedgerDifference]:
     scored = set(connection.execute(select(t.scores.c.stage_id)).scalars())
     query = select(t.stages.c.stage_id).where(t.stages.c.kind == "evaluate", t.stages.c.state == StageState.SUCCEEDED)
     done = set(connection.execute(query).scalars())
@@ -176,7 +176,7 @@ def _scores(connection: Connection) -> Iterator[Difference]:
         yield _at(("stage", stage_id), "has a score without success" if stage_id in scored else "succeeded without a score")
 
 
-def _outbox(connection: Connection) -> Iterator[Difference]:
+def _outbox(connection: Connection) -> Iterator[LedgerDifference]:
     """Each subject's messages are numbered 1, 2, 3; an attempt's are its start and, once it is over, its end."""
     c = t.tracking_outbox.c
     query = select(c.subject, func.count().label("n"), func.min(c.seq).label("low"), func.max(c.seq).label("high"))
@@ -192,5 +192,5 @@ def _outbox(connection: Connection) -> Iterator[Difference]:
                                                    f"for tracking; expected {expected}")
 
 
-def _at(key: Key, what: str) -> Difference:
-    return Difference(entity=key[0], entity_id=key[1], what=what)
+def _at(key: Key, what: str) -> LedgerDifference:
+    return LedgerDifference(entity=key[0], entity_id=key[1], what=what)

@@ -21,9 +21,9 @@ from sqlalchemy import BindParameter, Connection, Select, Table, Text, Update, b
 
 from orchestrator.errors import StaleWrite
 from orchestrator.ledger import tables as t
-from orchestrator.ledger.engine import Fence, Fenced
-from orchestrator.ledger.journal import Record, dump
-from orchestrator.scheduler.actions import Claim, Finish, MoveStage, MoveStudy, MoveTrial, Start, Write
+from orchestrator.ledger.engine import Fence, FencedTransaction
+from orchestrator.ledger.journal import Journal, dump
+from orchestrator.scheduler.actions import Assign, Finish, MoveStage, MoveStudy, MoveTrial, Start, Write
 from orchestrator.states import (
     LIVE_ATTEMPTS,
     TERMINAL_STUDIES,
@@ -34,7 +34,7 @@ from orchestrator.states import (
 )
 
 
-def apply(tx: Fenced, fence: Fence, writes: Sequence[Write], *, attempt_ttl_s: float,
+def apply(tx: FencedTransaction, fence: Fence, writes: Sequence[Write], *, attempt_ttl_s: float,
           artifact_of: Callable[[str, int], str]) -> None:
     """Perform the driver's writes, all or none.
 
@@ -48,14 +48,14 @@ def apply(tx: Fenced, fence: Fence, writes: Sequence[Write], *, attempt_ttl_s: f
     Raises:
         StaleWrite: a row was not in the state that the decision was made from; the transaction must be given up.
     """
-    described = _described(tx.connection, [write.stage_id for write in writes if isinstance(write, Claim | Finish)])
+    described = _described(tx.connection, [write.stage_id for write in writes if isinstance(write, Assign | Finish)])
     writer = _Writer(tx, fence, attempt_ttl_s, artifact_of, described)
     for write in writes:
         writer.do(write)
     writer.record.flush()
 
 
-def note_attempts(tx: Fenced, progress: Mapping[str, dict[str, Any]], alive: Iterable[str], *,
+def record_progress(tx: FencedTransaction, progress: Mapping[str, dict[str, Any]], alive: Iterable[str], *,
                   attempt_ttl_s: float) -> None:
     """Extend the leases of the attempts that are alive, and keep their last report for those who watch."""
     bound = [{"key_attempt_id": attempt_id, "new_lease_expires_at": tx.now + attempt_ttl_s,
@@ -67,14 +67,14 @@ def note_attempts(tx: Fenced, progress: Mapping[str, dict[str, Any]], alive: Ite
 class _Writer:
     """One transaction's writes and their record."""
 
-    def __init__(self, tx: Fenced, fence: Fence, attempt_ttl_s: float, artifact_of: Callable[[str, int], str],
+    def __init__(self, tx: FencedTransaction, fence: Fence, attempt_ttl_s: float, artifact_of: Callable[[str, int], str],
                  described: Mapping[str, dict[str, Any]]) -> None:
         self._tx, self._fence, self._ttl_s, self._artifact_of = tx, fence, attempt_ttl_s, artifact_of
         self._described = described
-        self.record = Record(tx.connection, now=tx.now, actor=f"driver {fence.driver_id}")
+        self.record = Journal(tx.connection, now=tx.now, actor=f"driver {fence.driver_id}")
         self._verbs: dict[type, Callable[[Any], None]] = {
             Start: self._start, Finish: self._finish, MoveStage: self._move_stage, MoveTrial: self._move_trial,
-            MoveStudy: self._move_study, Claim: self._claim,
+            MoveStudy: self._move_study, Assign: self._claim,
         }
 
     def do(self, write: Write) -> None:
@@ -160,7 +160,7 @@ class _Writer:
         self.record.event("study", write.study_id, write.source, write.target, study_id=write.study_id,
                           detail={"reason": write.reason})
 
-    def _claim(self, write: Claim) -> None:
+    def _claim(self, write: Assign) -> None:
         self._move(t.stages, {"stage_id": write.stage_id}, StageState.QUEUED, StageState.LEASED,
                    attempts_made=write.attempt_no)
         self._tx.connection.execute(t.attempts.insert(), {
@@ -178,13 +178,13 @@ class _Writer:
             "study_id": write.study_id, **stage})
 
 
-def adopt(tx: Fenced, fence: Fence) -> None:
+def take_over(tx: FencedTransaction, fence: Fence) -> None:
     """Make the live attempts of an older driver ours, so that we may end them: harvest, or give them up."""
     tx.connection.execute(t.attempts.update().where(t.attempts.c.state.in_(LIVE_ATTEMPTS))
                           .values(epoch=fence.epoch, driver_id=fence.driver_id))
 
 
-def finish_trial(connection: Connection, record: Record, study_id: str, trial_key: str, state: str) -> None:
+def finish_trial(connection: Connection, record: Journal, study_id: str, trial_key: str, state: str) -> None:
     """Tell tracking how a trial ended and what it scored."""
     linked, scored = _results_of_trial()
     mine = {"study_id": study_id, "trial_key": trial_key}

@@ -61,7 +61,7 @@ def published_bytes(spec: Mapping[str, Any]) -> int:
     return checkpoint_bytes(build(ModelConfig, spec["model"], "model")) if spec.get("kind") in TRAINED and "model" in spec else 0
 
 
-def known_before(config: Mapping[str, Any]) -> dict[str, float]:
+def metrics_of_config(config: Mapping[str, Any]) -> dict[str, float]:
     """Return the metrics that a trial's configuration says before anything runs, by name.
 
     Image tokens are those of an image of typical size, as `ablate plan` shows them; what a benchmark's own images take is

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class TimedStage:
     """One stage, or several of a kind, as far as their time goes."""
 
     kind: str
@@ -39,7 +39,7 @@ class Estimate:
     """False where the declared rate stood in for a kind of stage that never ran here."""
 
 
-def rates(works: Iterable[Work]) -> dict[str, float]:
+def rates(works: Iterable[TimedStage]) -> dict[str, float]:
     """Return FLOPs per second reached by finished stages, for each kind that has any."""
     flops: dict[str, float] = defaultdict(float)
     seconds: dict[str, float] = defaultdict(float)
@@ -50,7 +50,7 @@ def rates(works: Iterable[Work]) -> dict[str, float]:
     return {kind: flops[kind] / seconds[kind] for kind in flops}
 
 
-def time_left(works: Sequence[Work], *, slots: int, declared: float, measured: Mapping[str, float]) -> Estimate:
+def time_left(works: Sequence[TimedStage], *, slots: int, declared: float, measured: Mapping[str, float]) -> Estimate:
     """Estimate when all of `works` will be finished.
 
     Args:
@@ -68,5 +68,5 @@ def time_left(works: Sequence[Work], *, slots: int, declared: float, measured: M
     return Estimate(seconds=seconds, is_measured=all(work.kind in known for work in left))
 
 
-def _left(work: Work) -> float:
+def _left(work: TimedStage) -> float:
     return 1 - min(max(work.fraction, 0.0), 1.0)

@@ -13,7 +13,7 @@ from typing import Any
 
 from model.config.fields import FieldError, did_you_mean
 from orchestrator.errors import StudyError
-from orchestrator.study.documents import Kind
+from orchestrator.study.documents import Document
 from orchestrator.study.strict_yaml import Location
 
 Selections = Mapping[str, Mapping[str, Any]]
@@ -25,7 +25,7 @@ class Entry:
     """A value and where it was written."""
 
     value: Any
-    file: Kind
+    file: Document
     location: Location
 
 
@@ -43,7 +43,7 @@ class Paths:
     """First parts of all paths, those of absent stages included."""
     selections: Selections
 
-    def add(self, layer: Layer, file: Kind, path: str, value: Any, location: Location) -> None:
+    def add(self, layer: Layer, file: Document, path: str, value: Any, location: Location) -> None:
         """Add a value, or all values of a mapping, to a layer.
 
         Raises:
@@ -63,7 +63,7 @@ class Paths:
         else:
             _put(layer, path, Entry(value, file, location))
 
-    def _check(self, file: Kind, path: str, location: Location) -> None:
+    def _check(self, file: Document, path: str, location: Location) -> None:
         root = path.partition(".")[0]
         if root not in self.roots:
             raise file.error(location, f"{root!r} begins no path", did_you_mean(root, self.roots))
@@ -74,7 +74,7 @@ class Paths:
         if path == "data.catalogue" or path.startswith("data.catalogue."):
             raise file.error(location, "files are the operator's to name", "the catalogue is a file of its own: ABLATE_CATALOGUE")
 
-    def _selected(self, file: Kind, path: str, value: Mapping[str, Any], location: Location) -> Any:
+    def _selected(self, file: Document, path: str, value: Mapping[str, Any], location: Location) -> Any:
         study = value["from_selection"]
         if set(value) != {"from_selection"} or not isinstance(study, str):
             raise file.error(location, "allowed: {from_selection: STUDY}")

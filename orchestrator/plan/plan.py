@@ -33,7 +33,7 @@ from orchestrator.study.study import Study
 _PROSE = ("question", "source", "note", "about", "resources", "budget", "predictions")
 Verdicts = Mapping[str, Mapping[str, str]]
 """Study -> kind and sentence of its verdict, and its id."""
-__all__ = ["Arm", "Plan", "Stage", "Trial", "Planner", "Wanted", "make_plan"]
+__all__ = ["Arm", "Plan", "Stage", "Trial", "Planner", "TrialRequest", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def make_plan(study: Study, scale_name: str, *, selections: Selections | None = 
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TrialRequest:
     """Trials of one arm that a study grows by."""
 
     levels: Mapping[str, Any]
@@ -155,7 +155,7 @@ class Planner:
         """Whether files of the operator went in, which may change: its catalogue, or its checkpoints."""
         return self._data_sets.is_read or any((config.start or "").startswith("operator:") for config in self._configs)
 
-    def plan(self, wanted: Iterable[Wanted] | None) -> Plan:
+    def plan(self, wanted: Iterable[TrialRequest] | None) -> Plan:
         """Plan these trials, with their seeds where they enter in the whole study; None: those that the study writes."""
         asked = self._written() if wanted is None else [self._known(each) for each in wanted]
         builder = StageBuilder(self._seed_enters, self._checkpoints, self._data_sets, workers=self._scale.resources.workers)
@@ -183,7 +183,7 @@ class Planner:
                  for rung in range(1, 1 + len(_rungs(self._study)))]
         return [*rungs, *((arm, config, self._study.seed_list, 0) for arm, config in self._designed)]
 
-    def _known(self, wanted: Wanted) -> _Asked:
+    def _known(self, wanted: TrialRequest) -> _Asked:
         arm = named_arm(wanted.levels)
         arm, config = next((pair for pair in self._designed if pair[0].key == arm.key), (arm, None))
         return arm, config or self._resolve(arm), wanted.seeds, wanted.rung

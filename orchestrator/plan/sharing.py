@@ -13,7 +13,7 @@ from typing import NamedTuple
 TRAINING = frozenset({"pretrain", "continual", "sft"})
 
 
-class Shared(NamedTuple):
+class StageUse(NamedTuple):
     """One distinct stage."""
 
     kind: str
@@ -34,7 +34,7 @@ class Saving:
     gpu_hours: float
 
 
-def saving(stages: Iterable[Shared], *, gpus: float, workers: int) -> Saving:
+def saving(stages: Iterable[StageUse], *, gpus: float, workers: int) -> Saving:
     """Add up what sharing saves.
 
     Args:

@@ -27,7 +27,7 @@ from model.config.stages import (
     TrainConfig,
 )
 from model.evaluation.benchmarks.registry import BENCHMARKS, SUITES
-from model.training.lr_rule import BY_RULE, rate_of
+from model.training.lr_rule import BY_RULE, lr_of
 from orchestrator.artifacts.store import start_folder
 from orchestrator.plan.layers import Entry, Layer, Paths, Selections, located, nested, over
 from orchestrator.study import library
@@ -248,7 +248,7 @@ def _rated(kind: str, entries: Layer, model: ModelConfig) -> Layer:
     entry = entries.get(f"{kind}.lr")
     if entry is None or entry.value != BY_RULE:
         return entries
-    return over(entries, {f"{kind}.lr": Entry(rate_of(model.decoder), entry.file, entry.location)})
+    return over(entries, {f"{kind}.lr": Entry(lr_of(model.decoder), entry.file, entry.location)})
 
 
 def _images_of(groups: dict[str, Layer], *, last: str) -> Layer:

@@ -15,7 +15,7 @@ from typing import Any
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.summaries import spent_sums, submitted
 from orchestrator.plan.cost import TRAINED, published_bytes
-from orchestrator.plan.estimate import Estimate, Work, time_left
+from orchestrator.plan.estimate import Estimate, TimedStage, time_left
 from orchestrator.plan.plan import Plan, Stage
 from orchestrator.study.documents import Resources
 from orchestrator.study.study import Budget
@@ -82,7 +82,7 @@ def _of_kind(stages: Collection[Stage], kind: str) -> float:
 
 
 def _wall(stages: Collection[Stage], resources: Resources, measured: Mapping[str, float], slots: int) -> Estimate:
-    works = [Work(kind=stage.kind, flops=stage.flops, workers=stage.workers) for stage in stages]
+    works = [TimedStage(kind=stage.kind, flops=stage.flops, workers=stage.workers) for stage in stages]
     return time_left(works, slots=slots, declared=resources.flops_per_s, measured=measured)
 
 
@@ -104,7 +104,7 @@ def over(budget: Budget, now: Spent) -> str:
     return ""
 
 
-class Watch:
+class BudgetWatch:
     """Looks whether running studies are within their budgets."""
 
     def __init__(self, engine: Engine) -> None:

@@ -31,7 +31,7 @@ class Selection:
     study_id: str
 
 
-def references(study: Study) -> tuple[str, ...]:
+def required_studies(study: Study) -> tuple[str, ...]:
     """Return the studies whose verdict this one needs, in the order of the file."""
     return tuple(dict.fromkeys(_references(study.plain())))
 
@@ -47,14 +47,14 @@ def _references(value: Any) -> Iterator[str]:
             yield from _references(item)
 
 
-def in_order(campaign: Campaign) -> list[Study]:
+def sorted_studies(campaign: Campaign) -> list[Study]:
     """Return a campaign's studies, each after those that it takes values from; else in the order of the file.
 
     Raises:
         StudyError: a study that is not there, or two that wait for each other.
     """
     studies = {name: load_study(name) for name in campaign.studies}
-    graph = {name: [each for each in references(study) if each in studies] for name, study in studies.items()}
+    graph = {name: [each for each in required_studies(study) if each in studies] for name, study in studies.items()}
     try:
         return [studies[name] for name in TopologicalSorter(graph).static_order()]
     except CycleError as error:
@@ -67,7 +67,7 @@ def selections(engine: Engine | None, study: Study, scale: str) -> dict[str, Sel
     Raises:
         StudyError: a study was not run at this scale, is not over, or chose nothing.
     """
-    return {name: _selection(engine, study, name, scale) for name in references(study)}
+    return {name: _selection(engine, study, name, scale) for name in required_studies(study)}
 
 
 def _selection(engine: Engine | None, study: Study, name: str, scale: str) -> Selection:
@@ -87,13 +87,13 @@ def _selection(engine: Engine | None, study: Study, name: str, scale: str) -> Se
                      study_id=row.study_id)
 
 
-def taken(spec: Mapping[str, Any]) -> dict[str, Selection]:
+def chosen_in(spec: Mapping[str, Any]) -> dict[str, Selection]:
     """Return the verdicts that a submitted study was planned with."""
     found = spec.get("verdicts", {})
     return {name: Selection(levels=levels, **found[name]) for name, levels in spec.get("selections", {}).items()}
 
 
-def for_plan(chosen: Mapping[str, Selection]) -> dict[str, Any]:
+def plan_arguments(chosen: Mapping[str, Selection]) -> dict[str, Any]:
     """Return verdicts as `make_plan` takes them: the levels, which make the contents, apart from the words."""
     return {"selections": {name: dict(each.levels) for name, each in chosen.items()},
             "verdicts": {name: {"kind": each.kind, "sentence": each.sentence, "study_id": each.study_id} for name, each in chosen.items()}}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from orchestrator.analysis.scores import TrialScores
 from orchestrator.ledger.rows import StageRow, StudyRow, TrialRow
-from orchestrator.plan.sharing import Shared, saving
+from orchestrator.plan.sharing import StageUse, saving
 
 IMPORT = "import"
 
@@ -71,7 +71,7 @@ def cost(row: StudyRow, trials: Sequence[TrialRow], stages: Sequence[StageRow]) 
     uses = Counter(stage_id for trial in trials for stage_id in trial.stage_ids)
     own = [(stage, _is_reused(row, stage)) for stage in stages if stage.kind != IMPORT]
     resources = row.spec["scale"].get("resources", {})
-    saved = saving((Shared(kind=stage.kind, uses=uses[stage.stage_id], is_known=is_known, seconds=stage.seconds or 0.0)
+    saved = saving((StageUse(kind=stage.kind, uses=uses[stage.stage_id], is_known=is_known, seconds=stage.seconds or 0.0)
                     for stage, is_known in own if is_known or uses[stage.stage_id] != 1),  # of the others nothing is saved
                    gpus=resources.get("gpus", 0), workers=resources.get("workers", 1))
     return Cost(seconds=sum(stage.seconds or 0.0 for stage, is_known in own if not is_known), seconds_saved=saved.seconds,

@@ -34,7 +34,7 @@ NO_METRICS = re.compile(r"alias|samples|.*_stderr(_clt|_clustered)?,.*| ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outside:
+class LmmsEvalFile:
     """One file of results: what was evaluated, and what came out."""
 
     path: str
@@ -55,16 +55,16 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beside:
+class Matched:
     """Results of lmms-eval that were matched to trials."""
 
     trials: list[TrialScores]
     """With the metrics from outside among the others."""
-    sources: tuple[tuple[Outside, tuple[str, ...]], ...]
+    sources: tuple[tuple[LmmsEvalFile, tuple[str, ...]], ...]
     """Each file, and the trials that it belongs to."""
 
 
-def read_results(path: Path, shares: Collection[str] = ()) -> Outside:
+def read_results(path: Path, shares: Collection[str] = ()) -> LmmsEvalFile:
     """Read a `*_results.json` of lmms-eval.
 
     Args:
@@ -86,12 +86,12 @@ def read_results(path: Path, shares: Collection[str] = ()) -> Outside:
     images = to_plain(build(ImageConfig, {name: value for name, value in given.items() if name in IMAGES}, f"{path}: model_args"))
     values = _values(document["results"])
     scaled = {name: value * 100 if name in shares and value is not None else value for name, value in values.items()}
-    return Outside(path=str(path), stage_id=stages[-1], artifact=folder.rstrip("/"), images=images, values=scaled,
+    return LmmsEvalFile(path=str(path), stage_id=stages[-1], artifact=folder.rstrip("/"), images=images, values=scaled,
                    is_share=tuple(name for name in values if name in shares), limited=_limited(document.get("n-samples", {})),
                    version=str(document.get("lmms_eval_version", "")), date=str(document.get("date", "")))
 
 
-def beside(trials: Sequence[TrialRow], stages: Sequence[StageRow], scores: Sequence[TrialScores], files: Sequence[Outside]) -> Beside:
+def match(trials: Sequence[TrialRow], stages: Sequence[StageRow], scores: Sequence[TrialScores], files: Sequence[LmmsEvalFile]) -> Matched:
     """Put results from outside beside the trials' own.
 
     Raises:
@@ -104,7 +104,7 @@ def beside(trials: Sequence[TrialRow], stages: Sequence[StageRow], scores: Seque
         for key in keys:
             _add(found[key], file)
         sources.append((file, keys))
-    return Beside(trials=[_with(each, found[each.trial_key]) for each in scores], sources=tuple(sources))
+    return Matched(trials=[_with(each, found[each.trial_key]) for each in scores], sources=tuple(sources))
 
 
 def model_arguments(trials: Sequence[TrialRow], stages: Sequence[StageRow], artifacts: Artifacts) -> dict[str, list[str]]:
@@ -165,7 +165,7 @@ def _parent(trial: TrialRow, stages: Mapping[str, StageRow]) -> str:
     return next((stages[each].parent_id or "" for each in trial.stage_ids if each in stages and stages[each].kind == "evaluate"), "")
 
 
-def _trials_of(file: Outside, trials: Sequence[TrialRow], stages: Mapping[str, StageRow]) -> tuple[str, ...]:
+def _trials_of(file: LmmsEvalFile, trials: Sequence[TrialRow], stages: Mapping[str, StageRow]) -> tuple[str, ...]:
     mine = [trial for trial in trials if _parent(trial, stages) == file.stage_id]
     if not mine:
         raise StudyError(file.path, 0, f"its checkpoint is of stage {file.stage_id[:12]}, which no trial of this study evaluates")
@@ -181,7 +181,7 @@ def _trials_of(file: Outside, trials: Sequence[TrialRow], stages: Mapping[str, S
     return fitting
 
 
-def _add(found: dict[str, tuple[float | None, str]], file: Outside) -> None:
+def _add(found: dict[str, tuple[float | None, str]], file: LmmsEvalFile) -> None:
     for name, value in file.values.items():
         known = found.setdefault(name, (value, file.path))
         if known[0] != value:
@@ -196,7 +196,7 @@ def _with(scores: TrialScores, found: Mapping[str, tuple[float | None, str]]) ->
     return dataclasses.replace(scores, metrics=scores.metrics | numbers, withheld=scores.withheld | missing)
 
 
-def require_known(shares: Collection[str], files: Sequence[Outside]) -> None:
+def require_known(shares: Collection[str], files: Sequence[LmmsEvalFile]) -> None:
     """Refuse shares that no file has.
 
     Raises:

@@ -9,10 +9,10 @@ from typing import Any
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.summaries import flops_per_s, stage_states
-from orchestrator.plan.cost import known_before
-from orchestrator.plan.estimate import Estimate, Work, time_left
+from orchestrator.plan.cost import metrics_of_config
+from orchestrator.plan.estimate import Estimate, TimedStage, time_left
 from orchestrator.plan.plan import Plan, Trial
-from orchestrator.plan.sharing import Saving, Shared, saving
+from orchestrator.plan.sharing import Saving, StageUse, saving
 from orchestrator.plan.stages import Stage
 from orchestrator.results.budget import Expected, expected
 from orchestrator.results.counts import IMPORT
@@ -39,7 +39,7 @@ class KindRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArmRow:
+class ArmCost:
     """One arm."""
 
     key: str
@@ -60,7 +60,7 @@ class Preview:
     """A plan, priced."""
 
     plan: Plan
-    arms: tuple[ArmRow, ...]
+    arms: tuple[ArmCost, ...]
     kinds: tuple[KindRow, ...]
     states: dict[str, str]
     """State in the ledger of each stage that it holds."""
@@ -88,7 +88,7 @@ def preview(plan: Plan, engine: Engine | None, *, slots: int) -> Preview:
     states = stage_states(engine, list(plan.stages)) if engine else {}
     measured = flops_per_s(engine) if engine else {}
     resources = load_scale(plan.scale).resources
-    works = [Work(kind=stage.kind, flops=stage.flops, is_done=_is_done(stage, states), workers=stage.workers)
+    works = [TimedStage(kind=stage.kind, flops=stage.flops, is_done=_is_done(stage, states), workers=stage.workers)
              for stage in plan.stages.values() if stage.kind != IMPORT]
     return Preview(
         plan=plan, arms=_arms(plan, states), kinds=_kinds(plan, states), states=states, slots=slots,
@@ -134,7 +134,7 @@ def _is_done(stage: Stage, states: dict[str, str]) -> bool:
 def _saving(plan: Plan, states: dict[str, str], measured: dict[str, float], resources: Resources) -> Saving:
     uses = Counter(stage_id for trial in plan.trials for stage_id in trial.stage_ids)
     return saving(
-        (Shared(kind=stage.kind, uses=uses[stage.stage_id], is_known=_is_done(stage, states),
+        (StageUse(kind=stage.kind, uses=uses[stage.stage_id], is_known=_is_done(stage, states),
                 seconds=stage.flops / measured.get(stage.kind, resources.flops_per_s))
          for stage in plan.stages.values() if stage.kind != IMPORT), gpus=resources.gpus, workers=resources.workers)
 
@@ -150,7 +150,7 @@ def _kinds(plan: Plan, states: dict[str, str]) -> tuple[KindRow, ...]:
     return tuple(rows)
 
 
-def _arms(plan: Plan, states: dict[str, str]) -> tuple[ArmRow, ...]:
+def _arms(plan: Plan, states: dict[str, str]) -> tuple[ArmCost, ...]:
     of_arm: dict[str, list[Trial]] = {arm.key: [] for arm in plan.arms}
     for trial in plan.trials:
         of_arm[trial.arm_key].append(trial)
@@ -159,9 +159,9 @@ def _arms(plan: Plan, states: dict[str, str]) -> tuple[ArmRow, ...]:
         mine = of_arm[arm.key]
         ids = dict.fromkeys(stage_id for trial in mine for stage_id in trial.stage_ids)
         stages = [plan.stages[stage_id] for stage_id in ids if plan.stages[stage_id].kind != IMPORT]
-        rows.append(ArmRow(
+        rows.append(ArmCost(
             key=arm.key, name=arm.name, levels=arm.levels, is_baseline=arm.key == plan.baseline_key,
             num_trials=len(mine), to_run=sum(not _is_done(stage, states) for stage in stages),
-            flops=sum(stage.flops for stage in stages), tokens_per_image=known_before(mine[0].config)[TOKENS]))
+            flops=sum(stage.flops for stage in stages), tokens_per_image=metrics_of_config(mine[0].config)[TOKENS]))
     return tuple(rows)
 

@@ -14,7 +14,7 @@ from orchestrator import formatting
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.summaries import LiveStage, StageSum, live_stages, stage_sums
-from orchestrator.plan.estimate import Estimate, Work, time_left
+from orchestrator.plan.estimate import Estimate, TimedStage, time_left
 from orchestrator.states import LIVE_STAGES, TERMINAL_STAGES, TERMINAL_STUDIES, StageState
 
 
@@ -83,7 +83,7 @@ def counted(study: StudyRow, sums: Sequence[StageSum], live: Sequence[LiveStage]
     declared = float(study.spec.get("scale", {}).get("resources", {}).get("flops_per_s", 1e10))
     running = tuple(_running(stage) for stage in live)
     works = [*(_work(each) for each in sums if each.state not in LIVE_STAGES),
-             *(Work(kind=stage.kind, flops=stage.flops, fraction=shown.fraction, workers=stage.workers)
+             *(TimedStage(kind=stage.kind, flops=stage.flops, fraction=shown.fraction, workers=stage.workers)
                for stage, shown in zip(live, running, strict=True))]
     return Progress(
         study=study, total=sum(each.number for each in sums), running=running,
@@ -92,9 +92,9 @@ def counted(study: StudyRow, sums: Sequence[StageSum], live: Sequence[LiveStage]
         left=time_left(works, slots=slots, declared=declared, measured={}))
 
 
-def _work(each: StageSum) -> Work:
+def _work(each: StageSum) -> TimedStage:
     is_measured = each.state == StageState.SUCCEEDED
-    return Work(kind=each.kind, flops=each.flops, largest_flops=each.largest_flops, is_done=each.state in TERMINAL_STAGES,
+    return TimedStage(kind=each.kind, flops=each.flops, largest_flops=each.largest_flops, is_done=each.state in TERMINAL_STAGES,
                 seconds=each.seconds if is_measured else None, workers=each.workers)
 
 

@@ -26,7 +26,7 @@ TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Again:
+class RescoredBenchmark:
     """One benchmark of one checkpoint, scored again."""
 
     stage_id: str
@@ -47,10 +47,10 @@ class Again:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rescored:
+class RescoredStudy:
     """A study, scored again."""
 
-    benchmarks: tuple[Again, ...]
+    benchmarks: tuple[RescoredBenchmark, ...]
     trials: dict[str, dict[str, float]]
     """Trial -> metric -> value, from the new scores."""
     withheld: dict[str, dict[str, str]]
@@ -73,7 +73,7 @@ def choices_of(values: Mapping[str, str]) -> dict[str, Any]:
 
 
 def rescore(trials: Iterable[TrialRow], stages: Iterable[StageRow], rows: Iterable[ScoreRow], artifacts: Artifacts,
-            choices: Mapping[str, Any]) -> Rescored:
+            choices: Mapping[str, Any]) -> RescoredStudy:
     """Score a study again.
 
     Args:
@@ -96,15 +96,15 @@ def rescore(trials: Iterable[TrialRow], stages: Iterable[StageRow], rows: Iterab
         evaluate = trial.config["evaluate"]
         evaluate = evaluate | {"scoring": evaluate.get("scoring", {}) | dict(choices)}
         metrics[trial.trial_key], withheld[trial.trial_key] = metrics_of(suite_of(evaluate), mine, has_judge=bool(judge_of(evaluate)))
-    return Rescored(benchmarks=tuple(each for each, _ in again.values()), trials=metrics, withheld=withheld)
+    return RescoredStudy(benchmarks=tuple(each for each, _ in again.values()), trials=metrics, withheld=withheld)
 
 
-def _again(stage: StageRow, row: ScoreRow, artifacts: Artifacts, choices: Mapping[str, Any]) -> tuple[Again, bool]:
+def _again(stage: StageRow, row: ScoreRow, artifacts: Artifacts, choices: Mapping[str, Any]) -> tuple[RescoredBenchmark, bool]:
     spec, config = BENCHMARKS[row.benchmark], stage.spec["config"]
     kept = build(ScoringConfig, config.get("scoring", {}) | dict(choices), "scoring").only(spec.choices)
     answers = read(artifacts.fetched(stage.artifact or "") / ITEMS, row.benchmark)
     found = rescored(spec, answers, kept, is_limited=bool(config.get("num_items")))
     version = f"{VERSIONS['evaluate']}.{spec.version}"
-    again = Again(stage_id=stage.stage_id, label=stage.label, benchmark=row.benchmark, accepted=row.value, score=found.score,
+    again = RescoredBenchmark(stage_id=stage.stage_id, label=stage.label, benchmark=row.benchmark, accepted=row.value, score=found.score,
                   details=found.details, has_new_version=stage.spec.get("version", version) != version)
     return again, found.is_complete

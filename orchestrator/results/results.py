@@ -38,12 +38,12 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.analysis import claims, confounds, pareto, scores, selection, statistics, table
-from orchestrator.analysis.claims import Judgement
-from orchestrator.analysis.confounds import Confound, Executed, Run, Seen
-from orchestrator.analysis.data_seen import Supplied, supplied
-from orchestrator.analysis.predictions import Predicted, beside_predictions
+from orchestrator.analysis.claims import ClaimResult
+from orchestrator.analysis.confounds import Confound, Executed, Run, SampleInfo
+from orchestrator.analysis.data_seen import DataSeen, supplied
+from orchestrator.analysis.predictions import Predicted, with_measurements
 from orchestrator.analysis.scores import TrialScores
-from orchestrator.analysis.selection import Candidate, Rule, Verdict
+from orchestrator.analysis.selection import ArmLevels, Rule, Verdict
 from orchestrator.analysis.table import ArmResult
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read, rows
@@ -53,7 +53,7 @@ from orchestrator.plan.arms import Arm, baseline_of
 from orchestrator.plan.sharing import TRAINING
 from orchestrator.results.budget import Spent, resources_of, spent
 from orchestrator.results.counts import Cost, Counts, cost, counts, varies_with_seed
-from orchestrator.results.lmms_eval import Outside, beside
+from orchestrator.results.lmms_eval import LmmsEvalFile, match
 from orchestrator.states import TrialState
 from orchestrator.study.documents import Published, load_published
 from orchestrator.study.study import Study
@@ -118,22 +118,22 @@ class Results:
     trial_rows: tuple[TrialRow, ...]
     stages: tuple[StageRow, ...]
     verdict: Verdict
-    claims: tuple[Judgement, ...]
+    claims: tuple[ClaimResult, ...]
     published: PublishedScores | None
     search: SearchFound | None
     confounds: tuple[Confound, ...]
     """What differs between arms and is no factor."""
-    seen: dict[str, Seen]
+    seen: dict[str, SampleInfo]
     """Arm key -> what it was trained on."""
     looks: int
     """Looks at the scores that the study allows itself while seeds are added; 1 if their number is fixed."""
-    data: tuple[Supplied, ...]
+    data: tuple[DataSeen, ...]
     counts: Counts
     cost: Cost
     spent: Spent
     """By all attempts made for this study; `study.estimate` is what was expected."""
     varies_with_seed: tuple[str, ...]
-    outside: tuple[tuple[Outside, tuple[str, ...]], ...] = ()
+    outside: tuple[tuple[LmmsEvalFile, tuple[str, ...]], ...] = ()
     """Results of lmms-eval that stand beside the study's own, each with the trials that it belongs to."""
     predictions: tuple[Predicted, ...] = ()
     """What a surrogate expected of arms, beside what they reached."""
@@ -186,15 +186,15 @@ class Results:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ResultsCache:
     """What is known of a study from earlier looks, and need not be gathered again."""
 
-    rows: rows.Known = field(default_factory=rows.Known)
+    rows: rows.RowCache = field(default_factory=rows.RowCache)
     scores: dict[str, TrialScores] = field(default_factory=dict)
     """Of trials that succeeded, which is final."""
 
 
-def study_results(engine: Engine, row: StudyRow, outside: Sequence[Outside] = (), known: Known | None = None) -> Results:
+def study_results(engine: Engine, row: StudyRow, outside: Sequence[LmmsEvalFile] = (), known: ResultsCache | None = None) -> Results:
     """Gather everything about a study, finished or not.
 
     Args:
@@ -206,10 +206,10 @@ def study_results(engine: Engine, row: StudyRow, outside: Sequence[Outside] = ()
     Raises:
         StudyError: a result from outside fits no trial.
     """
-    known = known or Known()
+    known = known or ResultsCache()
     all_rows, stages = read.trials(engine, row.study_id, known.rows), read.stages(engine, row.study_id, known.rows)
     trial_rows = [each for each in all_rows if each.rung == 0]
-    joined = beside(trial_rows, stages, _scored(engine, row.study_id, trial_rows, known.scores), outside)
+    joined = match(trial_rows, stages, _scored(engine, row.study_id, trial_rows, known.scores), outside)
     trials = joined.trials
     study = study_of(row)
     arms = arms_of(trial_rows)
@@ -225,7 +225,7 @@ def study_results(engine: Engine, row: StudyRow, outside: Sequence[Outside] = ()
     return Results(
         study=row, question=study.question, source=study.source, objective=study.select.maximize, rule=rule_text(study),
         recipe=study.recipe, seeds=study.seed_list, baseline=baseline, metrics=tuple(_metric(name, rule) for name in names),
-        arms=shown, predictions=beside_predictions(study.predictions, shown), trials=tuple(trials),
+        arms=shown, predictions=with_measurements(study.predictions, shown), trials=tuple(trials),
         trial_rows=tuple(trial_rows), stages=tuple(stages), verdict=verdict,
         claims=_judged(published, arms, measured),
         published=None if published is None else _by_key(published, arms),
@@ -251,13 +251,13 @@ def study_of(row: StudyRow) -> Study:
     return Study.model_validate_json(json.dumps(row.spec["study"]))
 
 
-def arms_of(rows: Sequence[TrialRow]) -> list[Candidate]:
+def arms_of(rows: Sequence[TrialRow]) -> list[ArmLevels]:
     """Return the distinct arms in the order of the trials."""
-    unique = {row.arm_key: Candidate(key=row.arm_key, name=row.arm_name, levels=row.levels) for row in rows}
+    unique = {row.arm_key: ArmLevels(key=row.arm_key, name=row.arm_name, levels=row.levels) for row in rows}
     return list(unique.values())
 
 
-def baseline_key(study: Study, arms: Sequence[Candidate]) -> str | None:
+def baseline_key(study: Study, arms: Sequence[ArmLevels]) -> str | None:
     """Return the key of the arm that differences are taken against."""
     if study.search is not None:
         return next((arm.key for arm in arms if arm.name == "baseline"), None)
@@ -285,13 +285,13 @@ def _runs(trials: Sequence[TrialRow], stages: Sequence[StageRow]) -> list[Run]:
                 stages=[done[stage_id] for stage_id in row.stage_ids if stage_id in done]) for row in trials]
 
 
-def _confounds(study: Study, runs: Sequence[Run], arms: Sequence[Candidate]) -> tuple[Confound, ...]:
+def _confounds(study: Study, runs: Sequence[Run], arms: Sequence[ArmLevels]) -> tuple[Confound, ...]:
     found = confounds.confounds(runs, {arm.key: arm.name for arm in arms}, _factors(study, arms))
     is_planned = study.num_looks > 1  # seeds added where they matter differ between arms by design; the seed note says so
     return tuple(each for each in found if not (is_planned and each.what == "seeds"))
 
 
-def _factors(study: Study, arms: Sequence[Candidate]) -> set[str]:
+def _factors(study: Study, arms: Sequence[ArmLevels]) -> set[str]:
     return {path for arm in arms for path in arm.levels} | set(study.vary or ()) | set(study.search.parameters if study.search else ())
 
 
@@ -324,8 +324,8 @@ def _published(study: Study) -> Published | None:
         return None
 
 
-def _judged(published: Published | None, arms: Sequence[Candidate],
-            measured: Sequence[selection.Measured]) -> tuple[Judgement, ...]:
+def _judged(published: Published | None, arms: Sequence[ArmLevels],
+            measured: Sequence[selection.TrialMeasurement]) -> tuple[ClaimResult, ...]:
     if published is None:
         return ()
     names = {arm.key: arm.name for arm in arms}
@@ -336,7 +336,7 @@ def _judged(published: Published | None, arms: Sequence[Candidate],
     return tuple(claims.judge(claim, fits) for claim in found)
 
 
-def _by_key(published: Published, arms: Sequence[Candidate]) -> PublishedScores:
+def _by_key(published: Published, arms: Sequence[ArmLevels]) -> PublishedScores:
     keys = {arm.name: arm.key for arm in arms}
     return PublishedScores(title=published.title, source=published.source, chosen=keys.get(published.chosen or ""),
                            scores={keys[row.arm]: dict(row.scores) for row in published.rows if row.arm in keys})

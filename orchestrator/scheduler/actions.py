@@ -58,7 +58,7 @@ class MoveStudy:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Assign:
     """A stage is handed to a free slot."""
 
     attempt_id: str
@@ -84,5 +84,5 @@ class Propose:
     study_id: str
 
 
-Write = Start | Finish | MoveStage | MoveTrial | MoveStudy | Claim
+Write = Start | Finish | MoveStage | MoveTrial | MoveStudy | Assign
 Action = Write | Stop | Propose

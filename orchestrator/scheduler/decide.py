@@ -21,7 +21,7 @@ from itertools import takewhile
 
 from orchestrator.scheduler.actions import (
     Action,
-    Claim,
+    Assign,
     Finish,
     MoveStage,
     MoveStudy,
@@ -31,8 +31,8 @@ from orchestrator.scheduler.actions import (
     Stop,
     Write,
 )
-from orchestrator.scheduler.fair_share import shared_out
-from orchestrator.scheduler.snapshot import Draft, Observed, Snapshot
+from orchestrator.scheduler.fair_share import assign_slots
+from orchestrator.scheduler.snapshot import NextSnapshot, Observed, Snapshot
 from orchestrator.scheduler.views import Outcome, PastAttempt, StageView
 from orchestrator.states import (
     BUDGETS,
@@ -66,7 +66,7 @@ def decided(snapshot: Snapshot, observed: Observed, now: float, *, retry_base_s:
         retry_base_s: wait before the first retry of a stage.
         stop_grace_s: seconds that an attempt asked to stop has to save its work.
     """
-    work = _Work(snapshot, observed, now)
+    work = _Decision(snapshot, observed, now)
     work.do(_finishes(work, retry_base_s))
     work.do(_starts(work))
     while work.draft.index.due:  # what is skipped makes its children moot
@@ -88,11 +88,11 @@ def retry_delay_s(num_failed: int, *, base_s: float) -> float:
     return min(LONGEST_WAIT_S, base_s * 2.0 ** min(num_failed - 1, 30))
 
 
-class _Work:
+class _Decision:
     """A snapshot that moves on as actions are decided."""
 
     def __init__(self, snapshot: Snapshot, observed: Observed, now: float) -> None:
-        self.draft, self.observed, self.now = Draft(snapshot), observed, now
+        self.draft, self.observed, self.now = NextSnapshot(snapshot), observed, now
         self.actions: list[Action] = []
 
     def do(self, writes: Sequence[Write]) -> None:
@@ -103,7 +103,7 @@ class _Work:
 # ---- what ended, what started --------------------------------------------------------------------------------------
 
 
-def _finishes(work: _Work, retry_base_s: float) -> list[Write]:
+def _finishes(work: _Decision, retry_base_s: float) -> list[Write]:
     wanted = work.draft.index.wanted_open
     found: list[Write] = []
     # Told twice before it was written, the first counts.
@@ -184,7 +184,7 @@ def is_finite(value: object) -> bool:
     return all(is_finite(item) for item in value) if isinstance(value, list | tuple) else True
 
 
-def _starts(work: _Work) -> list[Write]:
+def _starts(work: _Decision) -> list[Write]:
     attempts = (work.draft.attempts.get(attempt_id) for attempt_id in sorted(work.observed.started))
     return [Start(each.attempt_id, each.stage_id) for each in attempts if each and each.state is AttemptState.LEASED]
 
@@ -192,19 +192,19 @@ def _starts(work: _Work) -> list[Write]:
 # ---- what became ready or moot, trials, studies --------------------------------------------------------------------
 
 
-def _readiness(work: _Work) -> list[Write]:
+def _readiness(work: _Decision) -> list[Write]:
     """Queue stages whose parents are done, skip those whose parents failed, cancel those that nobody wants."""
     stages, index = work.draft.stages, work.draft.index
     due = sorted((stages[stage_id] for stage_id in index.due), key=lambda stage: (stage.position, stage.stage_id))
     return [MoveStage(stage.stage_id, stage.state, index.readied(stage.stage_id)) for stage in due]
 
 
-def _trials(work: _Work) -> list[Write]:
+def _trials(work: _Decision) -> list[Write]:
     trials, index = work.draft.trials, work.draft.index
     return [MoveTrial(*trial_id, trials[trial_id].state, index.derived(trial_id)) for trial_id in sorted(index.moved)]
 
 
-def _studies(work: _Work) -> list[Write]:
+def _studies(work: _Decision) -> list[Write]:
     draft, poisoned = work.draft, _poisoned(work)
     found: list[Write] = []
     for study in draft.studies.values():
@@ -222,7 +222,7 @@ def _studies(work: _Work) -> list[Write]:
     return found
 
 
-def _poisoned(work: _Work) -> dict[str, str]:
+def _poisoned(work: _Decision) -> dict[str, str]:
     """Return the studies of which several stages fail in the same way, and the reason for which they are paused."""
     hashes: dict[str, Counter[str]] = defaultdict(Counter)
     for stage_id in work.draft.index.failed:
@@ -236,7 +236,7 @@ def _poisoned(work: _Work) -> dict[str, str]:
 # ---- whom to stop, what to hand out --------------------------------------------------------------------------------
 
 
-def _stops(work: _Work, stop_grace_s: float) -> list[Stop]:
+def _stops(work: _Decision, stop_grace_s: float) -> list[Stop]:
     wanted = work.draft.index.wanted_live
     found = []
     for attempt in work.draft.attempts.values():
@@ -250,7 +250,7 @@ def _stops(work: _Work, stop_grace_s: float) -> list[Stop]:
     return found
 
 
-def _claims(work: _Work) -> list[Write]:
+def _claims(work: _Decision) -> list[Write]:
     num_free = work.observed.slots - _num_taken(work)
     if num_free <= 0:
         return []
@@ -259,11 +259,11 @@ def _claims(work: _Work) -> list[Write]:
     for attempt in draft.attempts.values():
         in_use[attempt.study_id] += draft.stages[attempt.stage_id].workers
     live = {study_id: study for study_id, study in draft.studies.items() if study.state in LIVE_STUDIES}
-    found = shared_out(partial(_ready, work), draft.index.wanting, live, in_use, num_free=num_free)
+    found = assign_slots(partial(_ready, work), draft.index.wanting, live, in_use, num_free=num_free)
     return [_claim(work, stage, study_id) for stage, study_id in found]
 
 
-def _ready(work: _Work) -> Iterator[StageView]:
+def _ready(work: _Decision) -> Iterator[StageView]:
     """Return what could be handed out, in its order; what cannot fit here must not hold back the others."""
     for *_, stage_id in work.draft.index.ready:
         stage = work.draft.stages[stage_id]
@@ -271,7 +271,7 @@ def _ready(work: _Work) -> Iterator[StageView]:
             yield stage
 
 
-def _num_taken(work: _Work) -> int:
+def _num_taken(work: _Decision) -> int:
     """Count the slots of all live attempts."""
     return sum(work.draft.stages[attempt.stage_id].workers for attempt in work.draft.attempts.values())
 
@@ -281,13 +281,13 @@ def _is_time(stage: StageView, now: float) -> bool:
     return not now < stage.not_before <= now + LONGEST_WAIT_S
 
 
-def _claim(work: _Work, stage: StageView, study_id: str) -> Claim:
+def _claim(work: _Decision, stage: StageView, study_id: str) -> Assign:
     attempt_no = stage.attempts_made + 1
     name = f"{stage.stage_id}/{attempt_no}/{work.observed.epoch}"
-    return Claim(uuid.uuid5(uuid.NAMESPACE_OID, name).hex, stage.stage_id, attempt_no, study_id, work.now)
+    return Assign(uuid.uuid5(uuid.NAMESPACE_OID, name).hex, stage.stage_id, attempt_no, study_id, work.now)
 
 
-def _proposals(work: _Work) -> list[Propose]:
+def _proposals(work: _Decision) -> list[Propose]:
     if work.observed.slots <= _num_taken(work):
         return []
     found = []

@@ -16,7 +16,7 @@ from orchestrator.scheduler.views import StageView, StudyView
 Queues = Mapping[str, Iterator[StageView]]
 
 
-def shared_out(ready: Callable[[], Iterator[StageView]], wanters: Callable[[str], Iterable[str]], studies: Mapping[str, StudyView],
+def assign_slots(ready: Callable[[], Iterator[StageView]], wanters: Callable[[str], Iterable[str]], studies: Mapping[str, StudyView],
                in_use: Mapping[str, int], *, num_free: int) -> list[tuple[StageView, str]]:
     """Return the stages to hand out now, each with the study on whose share it goes.
 

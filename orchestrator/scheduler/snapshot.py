@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from orchestrator.scheduler.actions import Claim, Finish, MoveStage, MoveStudy, MoveTrial, Start, Write
+from orchestrator.scheduler.actions import Assign, Finish, MoveStage, MoveStudy, MoveTrial, Start, Write
 from orchestrator.scheduler.index import Index
 from orchestrator.scheduler.views import AttemptView, Outcome, PastAttempt, StageView, StudyView, TrialId, TrialView
 from orchestrator.states import AttemptState, StageState
@@ -59,12 +59,12 @@ class Observed:
 
 def evolve(snapshot: Snapshot, writes: Sequence[Write]) -> Snapshot:
     """Return the snapshot after these writes, which the ledger accepted."""
-    draft = Draft(snapshot)
+    draft = NextSnapshot(snapshot)
     draft.apply(writes)
     return draft.snapshot()
 
 
-class Draft:
+class NextSnapshot:
     """A copy of a snapshot that writes are applied to, one after the other."""
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -90,12 +90,12 @@ class Draft:
         self.index.stage_changed(stage_id)
 
 
-def _start(draft: Draft, write: Start) -> None:
+def _start(draft: NextSnapshot, write: Start) -> None:
     draft.attempts[write.attempt_id] = replace(draft.attempts[write.attempt_id], state=AttemptState.RUNNING)
     draft.change_stage(write.stage_id, state=StageState.RUNNING)
 
 
-def _finish(draft: Draft, write: Finish) -> None:
+def _finish(draft: NextSnapshot, write: Finish) -> None:
     outcome = write.outcome
     past = PastAttempt(write.attempt_no, outcome.state, outcome.is_charged, outcome.checkpoint_step)
     failure_hash = str((outcome.failure or {}).get("hash", ""))
@@ -104,27 +104,27 @@ def _finish(draft: Draft, write: Finish) -> None:
     del draft.attempts[outcome.attempt_id]
 
 
-def _move_stage(draft: Draft, write: MoveStage) -> None:
+def _move_stage(draft: NextSnapshot, write: MoveStage) -> None:
     draft.change_stage(write.stage_id, state=write.target)
 
 
-def _move_trial(draft: Draft, write: MoveTrial) -> None:
+def _move_trial(draft: NextSnapshot, write: MoveTrial) -> None:
     key = (write.study_id, write.trial_key)
     draft.trials[key] = replace(draft.trials[key], state=write.target)
     draft.index.trial_changed(key)
 
 
-def _move_study(draft: Draft, write: MoveStudy) -> None:
+def _move_study(draft: NextSnapshot, write: MoveStudy) -> None:
     before = draft.studies[write.study_id].state
     draft.studies[write.study_id] = replace(draft.studies[write.study_id], state=write.target)
     draft.index.study_changed(write.study_id, before)
 
 
-def _claim(draft: Draft, write: Claim) -> None:
+def _claim(draft: NextSnapshot, write: Assign) -> None:
     draft.attempts[write.attempt_id] = AttemptView(write.attempt_id, write.stage_id, write.attempt_no, write.study_id,
                                                    AttemptState.LEASED, write.at)
     draft.change_stage(write.stage_id, state=StageState.LEASED, attempts_made=write.attempt_no)
 
 
 _APPLY: dict[type, Any] = {Start: _start, Finish: _finish, MoveStage: _move_stage, MoveTrial: _move_trial,
-                           MoveStudy: _move_study, Claim: _claim}
+                           MoveStudy: _move_study, Assign: _claim}

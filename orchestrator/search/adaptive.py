@@ -23,10 +23,10 @@ from orchestrator.errors import StudyError
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import TrialRow
 from orchestrator.plan.arms import Arm
-from orchestrator.plan.plan import Plan, Wanted
+from orchestrator.plan.plan import Plan, TrialRequest
 from orchestrator.results.results import rule_of
-from orchestrator.search import Observed, needs_torch, propose, propose_from
-from orchestrator.search.history import Records, StudyRecord, candidates
+from orchestrator.search import ObservedTrial, needs_torch, propose, propose_from
+from orchestrator.search.history import Histories, StudyHistory, candidates
 from orchestrator.settings import Settings
 from orchestrator.states import TERMINAL_TRIALS
 from orchestrator.study.study import AddedSeeds, Pruning, Search
@@ -38,7 +38,7 @@ Call = Callable[..., "Future[Any]"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class NextTrials:
     """What to do now."""
 
     plan: Plan | None = None
@@ -51,12 +51,12 @@ class Step:
     """Whether nothing will be added any more."""
 
 
-class Growth:
+class AdaptiveStudies:
     """Finds the next step of any study; decides from its record alone, and keeps only proposals that are being made."""
 
     def __init__(self, engine: Engine, settings: Settings, call: Call) -> None:
         """Remember where to read, and who makes proposals that need torch."""
-        self._records, self._call = Records(engine, settings), call
+        self._records, self._call = Histories(engine, settings), call
         self._asked: dict[str, tuple[str, Future[Any]]] = {}
 
     @property
@@ -64,7 +64,7 @@ class Growth:
         """Whether a proposal is being made elsewhere."""
         return bool(self._asked)
 
-    def step(self, study_id: str) -> Step:
+    def step(self, study_id: str) -> NextTrials:
         """Return what a study does next; an empty step means: not yet.
 
         Raises:
@@ -76,35 +76,35 @@ class Growth:
             self._records.forget(study_id)
         return step
 
-    def _next(self, record: StudyRecord) -> Step:
+    def _next(self, record: StudyHistory) -> NextTrials:
         if not record.study.grows:
             raise StudyError(record.row.name, 0, "the study has nothing to add: no search, and a fixed number of seeds")
         stopped, going_on = _judged(record)
         if going_on:
-            return Step(plan=self._planned(record, going_on), stopped=stopped)
+            return NextTrials(plan=self._planned(record, going_on), stopped=stopped)
         if record.study.search is not None and record.num_proposed < record.study.search.trials:
             return self._proposal(record, record.study.search, stopped)
         if stopped or record.is_open:
-            return Step(stopped=stopped)
+            return NextTrials(stopped=stopped)
         more = seeds_to_add(record)
-        return Step(plan=self._planned(record, more)) if more else Step(is_over=True)
+        return NextTrials(plan=self._planned(record, more)) if more else NextTrials(is_over=True)
 
-    def _proposal(self, record: StudyRecord, search: Search, stopped: Mapping[str, dict[str, Any]]) -> Step:
+    def _proposal(self, record: StudyHistory, search: Search, stopped: Mapping[str, dict[str, Any]]) -> NextTrials:
         history = record.history(stopped)
         if needs_torch(search):
             levels = self._elsewhere(record, search, history)
             if levels is None:
-                return Step(stopped=stopped)
+                return NextTrials(stopped=stopped)
         else:
             levels = [propose(search, history, seed=search.seed)]
         if levels[0] is None or record.num_refused_last >= MOST_REFUSED:
-            return Step(stopped=stopped, is_over=not record.is_open)
-        first = Wanted(levels[0], record.study.seed_list[:1], 1) if search.prune else Wanted(levels[0], record.study.seed_list)
+            return NextTrials(stopped=stopped, is_over=not record.is_open)
+        first = TrialRequest(levels[0], record.study.seed_list[:1], 1) if search.prune else TrialRequest(levels[0], record.study.seed_list)
         plan = self._planned(record, [first])
-        why = record.missed_before(plan)
-        return Step(refused=(plan.arms[0], why), stopped=stopped) if why else Step(plan=plan, stopped=stopped)
+        why = record.infeasible_by(plan)
+        return NextTrials(refused=(plan.arms[0], why), stopped=stopped) if why else NextTrials(plan=plan, stopped=stopped)
 
-    def _elsewhere(self, record: StudyRecord, search: Search, history: list[Observed]) -> list[dict[str, Any] | None] | None:
+    def _elsewhere(self, record: StudyHistory, search: Search, history: list[ObservedTrial]) -> list[dict[str, Any] | None] | None:
         """Return the proposal in a list once it is there; one made from an older record is thrown away."""
         state, study_id = repr(history), record.row.study_id
         asked = self._asked.get(study_id)
@@ -120,7 +120,7 @@ class Growth:
             raise StudyError(record.row.name, 0, f"no proposal by {search.sampler}: {error}")
         return [asked[1].result()]
 
-    def _planned(self, record: StudyRecord, wanted: Sequence[Wanted]) -> Plan:
+    def _planned(self, record: StudyHistory, wanted: Sequence[TrialRequest]) -> Plan:
         row, plan = record.row, self._records.planner(record).plan(wanted)
         if plan.spec_hash != row.spec_hash:
             raise StudyError(row.name, 0, f"recipe {record.study.recipe} or scale {row.scale} changed since the study was "
@@ -131,11 +131,11 @@ class Growth:
 # ---- rungs ---------------------------------------------------------------------------------------------------------
 
 
-def _judged(record: StudyRecord) -> tuple[dict[str, dict[str, Any]], list[Wanted]]:
+def _judged(record: StudyHistory) -> tuple[dict[str, dict[str, Any]], list[TrialRequest]]:
     """Judge the arms that wait at a rung: why each is stopped, or what it goes on with."""
     prune = record.study.search.prune if record.study.search else None
     stopped: dict[str, dict[str, Any]] = {}
-    going_on: list[Wanted] = []
+    going_on: list[TrialRequest] = []
     for arm_key, rung in _waiting(record) if prune else ():
         why = _why_stopped(record, prune, arm_key, rung) if prune else None
         levels = next(arm.levels for arm in record.arms if arm.key == arm_key)
@@ -143,13 +143,13 @@ def _judged(record: StudyRecord) -> tuple[dict[str, dict[str, Any]], list[Wanted
         if why is not None:
             stopped[arm_key] = why
         elif is_last:
-            going_on.append(Wanted(levels, record.study.seed_list))
+            going_on.append(TrialRequest(levels, record.study.seed_list))
         else:
-            going_on.append(Wanted(levels, record.study.seed_list[:1], rung + 1))
+            going_on.append(TrialRequest(levels, record.study.seed_list[:1], rung + 1))
     return stopped, going_on
 
 
-def _waiting(record: StudyRecord) -> list[tuple[str, int]]:
+def _waiting(record: StudyHistory) -> list[tuple[str, int]]:
     """Return the arms whose newest rung is over and that were not judged there, with the rung."""
     rungs: dict[str, list[TrialRow]] = {}
     for row in record.rows:
@@ -159,7 +159,7 @@ def _waiting(record: StudyRecord) -> list[tuple[str, int]]:
             if all(row.rung > 0 and row.state in TERMINAL_TRIALS for row in mine)]
 
 
-def _why_stopped(record: StudyRecord, prune: Pruning, arm_key: str, rung: int) -> dict[str, Any] | None:
+def _why_stopped(record: StudyHistory, prune: Pruning, arm_key: str, rung: int) -> dict[str, Any] | None:
     """Return why an arm is given up at a rung, None if it goes on."""
     signs = [1.0 if way == "maximize" else -1.0 for _, way in record.study.objectives]
     own = record.observed(arm_key, rung)
@@ -177,7 +177,7 @@ def _why_stopped(record: StudyRecord, prune: Pruning, arm_key: str, rung: int) -
             "reason": f"rank {rank} of {len(measured)} arms after {prune.rungs[rung - 1]:g} of the steps; the first {allowed} go on"}
 
 
-def _is_better(a: Observed, b: Observed, signs: Sequence[float]) -> bool:
+def _is_better(a: ObservedTrial, b: ObservedTrial, signs: Sequence[float]) -> bool:
     """Say whether `a` beats `b`: by less violation, else by domination (with one objective: by more of it)."""
     missed_a, missed_b = (sum(max(0.0, each) for each in observed.violations) for observed in (a, b))
     if missed_a != missed_b:
@@ -189,7 +189,7 @@ def _is_better(a: Observed, b: Observed, signs: Sequence[float]) -> bool:
 # ---- seeds where they matter ---------------------------------------------------------------------------------------
 
 
-def seeds_to_add(record: StudyRecord) -> list[Wanted]:
+def seeds_to_add(record: StudyHistory) -> list[TrialRequest]:
     """Return further seeds for the arms that the rule cannot yet tell apart; nothing once it can, or at the cap."""
     seeds = record.study.seeds
     if not isinstance(seeds, AddedSeeds):
@@ -204,6 +204,6 @@ def seeds_to_add(record: StudyRecord) -> list[Wanted]:
         have = sum(each.arm_key == arm.key for each in whole)
         if arm.key in verdict.tied and have < seeds.most:
             more = next(count for count in seeds.rounds if count > have)
-            found.append(Wanted(arm.levels, tuple(range(have, more))))
+            found.append(TrialRequest(arm.levels, tuple(range(have, more))))
     return found
 

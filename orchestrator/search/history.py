@@ -17,48 +17,48 @@ from orchestrator.analysis import selection
 from orchestrator.analysis.scores import TrialScores, trial_scores
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
-from orchestrator.ledger.rows import ArmRow, Known, TrialRow
-from orchestrator.ledger.summaries import Submitted, submitted
-from orchestrator.plan.cost import known_before
+from orchestrator.ledger.rows import ArmRow, RowCache, TrialRow
+from orchestrator.ledger.summaries import StudyHead, submitted
+from orchestrator.plan.cost import metrics_of_config
 from orchestrator.plan.plan import Plan, Planner
 from orchestrator.results.results import baseline_key
-from orchestrator.search import Observed, constraints, observe, violations
+from orchestrator.search import ObservedTrial, constraints, observe, violations
 from orchestrator.settings import Settings
 from orchestrator.states import TERMINAL_TRIALS
 from orchestrator.study.catalogue import catalogue_of
 from orchestrator.study.documents import read as read_document
-from orchestrator.study.strict_yaml import Document
+from orchestrator.study.strict_yaml import ParsedYaml
 from orchestrator.study.study import Study
 
 
 @dataclass(slots=True)
-class _Kept:
+class _Cached:
     """What is known of a study whatever its trials do."""
 
     spec: dict[str, Any]
     study: Study
     planner: Planner | None = None
-    known: Known = field(default_factory=Known)
+    known: RowCache = field(default_factory=RowCache)
 
 
-class Records:
+class Histories:
     """Reads the records of studies that grow."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         """Remember where to read."""
         self._engine, self._settings = engine, settings
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[str, _Cached] = {}
 
-    def read(self, study_id: str) -> StudyRecord:
+    def read(self, study_id: str) -> StudyHistory:
         """Return a study's record as it is now."""
         row = submitted(self._engine, study_id)
         kept = self._kept.get(study_id)
         if kept is None or kept.spec != row.spec:
-            study = read_document(Study, Document(row.name, row.spec["study"], {}))
-            kept = self._kept[study_id] = _Kept(row.spec, study)
-        return StudyRecord(self._engine, row, kept.study, kept.known)
+            study = read_document(Study, ParsedYaml(row.name, row.spec["study"], {}))
+            kept = self._kept[study_id] = _Cached(row.spec, study)
+        return StudyHistory(self._engine, row, kept.study, kept.known)
 
-    def planner(self, record: StudyRecord) -> Planner:
+    def planner(self, record: StudyHistory) -> Planner:
         """Return who plans what the study grows by."""
         kept, row = self._kept[record.row.study_id], record.row
         if kept.planner is not None:
@@ -73,10 +73,10 @@ class Records:
         self._kept.pop(study_id, None)
 
 
-class StudyRecord:
+class StudyHistory:
     """A study's arms, trials and scores, as the ledger has them now."""
 
-    def __init__(self, engine: Engine, row: Submitted, study: Study, known: Known) -> None:
+    def __init__(self, engine: Engine, row: StudyHead, study: Study, known: RowCache) -> None:
         """Read it, but for what is known from before."""
         self.row, self.study = row, study
         self.rows: list[TrialRow] = read.trials(engine, row.study_id, known)
@@ -99,10 +99,10 @@ class StudyRecord:
         """How many proposals in a row, up to the last one, missed a constraint before training."""
         return sum(1 for _ in takewhile(lambda arm: arm.is_refused, reversed(self.arms)))
 
-    def missed_before(self, plan: Plan) -> dict[str, Any] | None:
+    def infeasible_by(self, plan: Plan) -> dict[str, Any] | None:
         """Return which constraint the plan's arm misses by what is known before training, None if it misses none."""
-        known = known_before(plan.trials[0].config)
-        baseline = next((known_before(row.config) for row in self.rows if row.arm_key == self.baseline), {})
+        known = metrics_of_config(plan.trials[0].config)
+        baseline = next((metrics_of_config(row.config) for row in self.rows if row.arm_key == self.baseline), {})
         for each in constraints(self.study):
             if each.is_known(known, baseline) and not each.is_met(known[each.metric], baseline):
                 value = known[each.metric]
@@ -119,20 +119,20 @@ class StudyRecord:
             return {}
         return _means([each.metrics for _, each in mine])
 
-    def observed(self, arm_key: str, rung: int = 0) -> Observed:
+    def observed(self, arm_key: str, rung: int = 0) -> ObservedTrial:
         """Return what a search learns from an arm at a rung."""
         levels = next(arm.levels for arm in self.arms if arm.key == arm_key)
         baseline = self.means(self.baseline, rung) if self.baseline else {}
         return observe(self.study, levels, self.means(arm_key, rung), baseline)
 
-    def history(self, stopped: Mapping[str, dict[str, Any]]) -> list[Observed]:
+    def history(self, stopped: Mapping[str, dict[str, Any]]) -> list[ObservedTrial]:
         """Return all arms in the order of their proposal; those just stopped as stopped."""
         reasons = {row.arm_key: row.stopped for row in self.rows if row.stopped} | dict(stopped)
         found = []
         for arm in self.arms:
             if arm.is_refused:
                 missed = tuple((arm.stopped or {})["violations"])
-                found.append(Observed(levels=arm.levels, values=None, violations=missed, is_refused=True))
+                found.append(ObservedTrial(levels=arm.levels, values=None, violations=missed, is_refused=True))
                 continue
             why = reasons.get(arm.key)
             each = self.observed(arm.key, why["rung"] if why else 0)
@@ -140,9 +140,9 @@ class StudyRecord:
         return found
 
 
-def candidates(arms: Iterable[ArmRow]) -> list[selection.Candidate]:
+def candidates(arms: Iterable[ArmRow]) -> list[selection.ArmLevels]:
     """Return the arms as a rule knows them."""
-    return [selection.Candidate(key=arm.key, name=arm.name, levels=arm.levels) for arm in arms]
+    return [selection.ArmLevels(key=arm.key, name=arm.name, levels=arm.levels) for arm in arms]
 
 
 def _means(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -33,7 +33,7 @@ DRAWS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class ObservedTrial:
     """One arm of the record."""
 
     levels: Levels
@@ -48,7 +48,7 @@ class Observed:
     """Whether it missed a constraint before anything was trained: it has `violations` and will never have values."""
 
 
-def observe(study: Study, levels: Levels, means: Mapping[str, float], baseline: Mapping[str, float]) -> Observed:
+def observe(study: Study, levels: Levels, means: Mapping[str, float], baseline: Mapping[str, float]) -> ObservedTrial:
     """Turn an arm's means into what a search learns from it.
 
     Args:
@@ -62,7 +62,7 @@ def observe(study: Study, levels: Levels, means: Mapping[str, float], baseline: 
     """
     goals = study.objectives
     known = all(name in means for name, _ in goals)
-    return Observed(levels=levels, values=tuple(means[name] for name, _ in goals) if known else None,
+    return ObservedTrial(levels=levels, values=tuple(means[name] for name, _ in goals) if known else None,
                     violations=violations(study, means, baseline) if known else ())
 
 
@@ -80,12 +80,12 @@ def needs_torch(search: Search) -> bool:
     return search.sampler == "gp"
 
 
-def propose_from(search: str, history: Sequence[Observed], seed: int) -> dict[str, Any] | None:
+def propose_from(search: str, history: Sequence[ObservedTrial], seed: int) -> dict[str, Any] | None:
     """Propose as `propose` does, from a search as JSON: what another process is asked."""
     return propose(Search.model_validate_json(search), history, seed=seed)
 
 
-def propose(search: Search, history: Sequence[Observed], *, seed: int) -> dict[str, Any] | None:
+def propose(search: Search, history: Sequence[ObservedTrial], *, seed: int) -> dict[str, Any] | None:
     """Return the levels of the next arm.
 
     Args:
@@ -133,7 +133,7 @@ def _directions(objectives: Sequence[Objective]) -> list[str]:
     return ["maximize" if each.maximize else "minimize" for each in objectives] or ["maximize"]
 
 
-def _check(history: Iterable[Observed], num_objectives: int) -> None:
+def _check(history: Iterable[ObservedTrial], num_objectives: int) -> None:
     for each in history:
         if each.values is not None and len(each.values) != num_objectives:
             raise ValueError(f"arm {dict(each.levels)} has {len(each.values)} values; allowed: {num_objectives}")
@@ -142,7 +142,7 @@ def _check(history: Iterable[Observed], num_objectives: int) -> None:
                 raise ValueError(f"arm {dict(each.levels)} has the score {value}; allowed: a finite number")
 
 
-def _record(search: Search, history: Iterable[Observed], space: Mapping[str, BaseDistribution]) -> Iterable[FrozenTrial]:
+def _record(search: Search, history: Iterable[ObservedTrial], space: Mapping[str, BaseDistribution]) -> Iterable[FrozenTrial]:
     generation_of, worst = _Generations(), _worst(search, history)
     for each in history:
         params = params_of(search.parameters, flat(each.levels))
@@ -159,21 +159,21 @@ def _record(search: Search, history: Iterable[Observed], space: Mapping[str, Bas
             constraints=_constraints_of(each))
 
 
-def _stopped(each: Observed, params: dict[str, Any], space: Mapping[str, BaseDistribution]) -> FrozenTrial:
+def _stopped(each: ObservedTrial, params: dict[str, Any], space: Mapping[str, BaseDistribution]) -> FrozenTrial:
     """Return a pruned trial; Optuna knows intermediate values of one objective only."""
     known = {each.stopped_at or 0: each.values[0]} if each.values and len(each.values) == 1 else {}
     return optuna.trial.create_trial(state=TrialState.PRUNED, params=params, distributions=dict(space),
                                      intermediate_values=known, constraints=_constraints_of(each))
 
 
-def _worst(search: Search, history: Iterable[Observed]) -> tuple[float, ...]:
+def _worst(search: Search, history: Iterable[ObservedTrial]) -> tuple[float, ...]:
     """Return the worst value of each objective so far, 0 if there is none."""
     ways = _directions(search.objectives)
     known = [each.values for each in history if each.values is not None] or [(0.0,) * len(ways)]
     return tuple((min if way == "maximize" else max)(column) for way, column in zip(ways, zip(*known, strict=True), strict=True))
 
 
-def _constraints_of(each: Observed) -> dict[str, float]:
+def _constraints_of(each: ObservedTrial) -> dict[str, float]:
     return {f"constraint {i}": value for i, value in enumerate(each.violations)}
 
 

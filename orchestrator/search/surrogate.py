@@ -32,7 +32,7 @@ Predict = Callable[[Array], Array]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class SurrogateCheck:
     """How well a form predicts arms that it has not seen."""
 
     form: Form
@@ -59,7 +59,7 @@ class Proposal:
     correlation: float
 
 
-def check(form: Form, ratios: Mapping[str, Mapping[str, float]], values: Mapping[str, float]) -> Check:
+def check(form: Form, ratios: Mapping[str, Mapping[str, float]], values: Mapping[str, float]) -> SurrogateCheck:
     """Predict each arm from the others.
 
     Args:
@@ -74,16 +74,16 @@ def check(form: Form, ratios: Mapping[str, Mapping[str, float]], values: Mapping
     predicted = np.array([_fit(form, np.delete(shares, i, 0), np.delete(measured, i))(shares[i:i + 1])[0] for i in range(len(arms))])
     is_flat = np.ptp(predicted) < 1e-12 or np.ptp(measured) < 1e-12
     correlation = 0.0 if is_flat else float(stats.spearmanr(predicted, measured).statistic)
-    return Check(form=form, correlation=correlation, error=float(np.sqrt(np.mean((predicted - measured) ** 2))),
+    return SurrogateCheck(form=form, correlation=correlation, error=float(np.sqrt(np.mean((predicted - measured) ** 2))),
                  predicted=dict(zip(arms, map(float, predicted), strict=True)))
 
 
-def best_check(ratios: Mapping[str, Mapping[str, float]], values: Mapping[str, float]) -> list[Check]:
+def best_check(ratios: Mapping[str, Mapping[str, float]], values: Mapping[str, float]) -> list[SurrogateCheck]:
     """Return the checks of all forms, the best first."""
     return sorted((check(form, ratios, values) for form in FORMS), key=lambda each: (-each.correlation, each.error))
 
 
-def propose(checked: Check, ratios: Mapping[str, Mapping[str, float]], values: Mapping[str, float],
+def propose(checked: SurrogateCheck, ratios: Mapping[str, Mapping[str, float]], values: Mapping[str, float],
             candidates: Sequence[Mapping[str, float]], *, is_maximized: bool = True) -> Proposal | None:
     """Return the candidate with the best prediction; None if the form is not trusted.
 

@@ -24,7 +24,7 @@ from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.local_copies.fingerprint import copy_fingerprint
 from orchestrator.errors import StudyError
 from orchestrator.settings import Settings
-from orchestrator.study.strict_yaml import Document, Location, load
+from orchestrator.study.strict_yaml import Location, ParsedYaml, load
 
 LoadCatalogue = Callable[[], CatalogueConfig | None]
 """Reads the catalogue when a study needs it."""
@@ -67,7 +67,7 @@ def load_catalogue(path: Path, *, cache: Path) -> CatalogueConfig:
     return CatalogueConfig(name=values["name"], sources=sources, remote=remote, cache=str(cache.absolute()), benchmarks=copies)
 
 
-def _copies(document: Document, folder: Path) -> Iterable[CopyConfig]:
+def _copies(document: ParsedYaml, folder: Path) -> Iterable[CopyConfig]:
     public = [name for name, each in BENCHMARKS.items() if each.source == "catalogue"]
     for name, place in _mapping(document, document.values.get("benchmarks", {}), ("benchmarks",)).items():
         if name not in public:
@@ -77,7 +77,7 @@ def _copies(document: Document, folder: Path) -> Iterable[CopyConfig]:
         yield CopyConfig(name=name, folder=str(folder / place))
 
 
-def _sources(document: Document, folder: Path) -> Iterable[SourceConfig]:
+def _sources(document: ParsedYaml, folder: Path) -> Iterable[SourceConfig]:
     for category, sets in _mapping(document, document.values.get("datasets"), ("datasets",)).items():
         if category not in CATEGORIES:
             raise document.error(("datasets", category), "no such category", did_you_mean(category, CATEGORIES))
@@ -88,13 +88,13 @@ def _sources(document: Document, folder: Path) -> Iterable[SourceConfig]:
             yield _built(document, SourceConfig, _placed(plain, folder) | {"category": category, "name": name}, location)
 
 
-def _mapping(document: Document, value: Any, location: Location) -> dict[str, Any]:
+def _mapping(document: ParsedYaml, value: Any, location: Location) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise document.error(location, f"{value!r} is not a mapping")
     return value
 
 
-def _check_name(document: Document, location: Location, *, is_own: Any) -> None:
+def _check_name(document: ParsedYaml, location: Location, *, is_own: Any) -> None:
     category, name = str(location[1]), str(location[2])
     known = [each for stage in DATASETS.values() for each in stage.get(category, {})]
     if is_own is not True and name not in known:
@@ -116,7 +116,7 @@ def _path(value: Any, folder: Path) -> Any:
     return value if not isinstance(value, str) or is_remote(value) else str(folder / value)
 
 
-def _built(document: Document, cls: type[Any], plain: Any, location: Location) -> Any:
+def _built(document: ParsedYaml, cls: type[Any], plain: Any, location: Location) -> Any:
     try:
         return build(cls, plain)
     except FieldError as error:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraint
 from model.config.fields import did_you_mean
 from orchestrator.errors import StudyError
 from orchestrator.study import library
-from orchestrator.study.strict_yaml import Document, Location
+from orchestrator.study.strict_yaml import Location, ParsedYaml
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 START = r"^(noise|(packaged|operator):[a-z0-9][a-z0-9._-]{0,62})$"
@@ -29,20 +29,20 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 ArmName = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 Changes = dict[str, Any]
 """Dotted path -> value; a mapping as value stands for the paths below it."""
-K = TypeVar("K", bound="Kind")
+K = TypeVar("K", bound="Document")
 
 
-class Part(BaseModel):
+class StrictModel(BaseModel):
     """What all parts of a document share: nothing unknown, nothing converted, nothing changed later."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class Kind(Part):
+class Document(StrictModel):
     """A whole document."""
 
     name: Name
-    _document: Document = PrivateAttr()
+    _document: ParsedYaml = PrivateAttr()
 
     @property
     def path(self) -> str:
@@ -61,7 +61,7 @@ class Kind(Part):
 # ---- recipe, scale, published --------------------------------------------------------------------------------------
 
 
-class Recipe(Kind):
+class Recipe(Document):
     """Training stages in order, in terms that hold at every scale."""
 
     kind: Literal["recipe"]
@@ -74,7 +74,7 @@ class Recipe(Kind):
     evaluate: Changes = {}
 
 
-class ScaleModel(Part):
+class ScaleModel(StrictModel):
     """A model of a scale and where its weights come from."""
 
     preset: Name
@@ -83,7 +83,7 @@ class ScaleModel(Part):
     """`noise`, `packaged:NAME` in model/checkpoints, or `operator:NAME` in the operator's folder of checkpoints."""
 
 
-class Resources(Part):
+class Resources(StrictModel):
     """What one stage needs, and how fast it is there: never part of a result."""
 
     workers: Annotated[int, Field(ge=1)] = 1
@@ -94,7 +94,7 @@ class Resources(Part):
     flops_per_s: Annotated[float, Field(gt=0)]
 
 
-class Scale(Kind):
+class Scale(Document):
     """What recipes run on, and what their symbolic levels mean there."""
 
     kind: Literal["scale"]
@@ -117,7 +117,7 @@ class Scale(Kind):
 Trust = Literal["deck", "secondary", "computed", "not verified"]
 
 
-class PublishedRow(Part):
+class PublishedRow(StrictModel):
     """What the paper measured for one arm."""
 
     arm: ArmName
@@ -127,7 +127,7 @@ class PublishedRow(Part):
     flags: tuple[Text, ...] = ()
 
 
-class Comparison(Part):
+class ClaimedComparison(StrictModel):
     """`a` is expected above (`>`), below (`<`) or within `tolerance` of (`~`) `b`; both are arms."""
 
     metric: Name
@@ -139,7 +139,7 @@ class Comparison(Part):
     tolerance: float | None = None
 
 
-class Gain(Part):
+class Gain(StrictModel):
     """The gain from `low` to `high` of the first pair is larger than that of the second; pairs are [high, low]."""
 
     metric: Name
@@ -147,28 +147,28 @@ class Gain(Part):
     smaller: tuple[ArmName, ArmName]
 
 
-class Optimum(Part):
+class Optimum(StrictModel):
     """The best arm by a metric."""
 
     metric: Name
     arm: ArmName
 
 
-class PublishedClaim(Part):
+class PublishedClaim(StrictModel):
     """A published statement and the tests that bear on it."""
 
     id: Text
     kind: Literal["ordering", "sign", "optimum", "flat"]
     trust: Trust
     statement: Text
-    compare: tuple[Comparison, ...] = ()
+    compare: tuple[ClaimedComparison, ...] = ()
     gains: tuple[Gain, ...] = ()
     optimum: Optimum | None = None
     table_support: Literal["holds", "partly", "contradicted", "not_testable_from_published_rows"]
     note: Text | None = None
 
 
-class Published(Kind):
+class Published(Document):
     """The paper's numbers and statements for one study."""
 
     kind: Literal["published"]
@@ -199,7 +199,7 @@ def load_published(name: str) -> Published:
     return read(Published, library.find("published", name))
 
 
-def read(cls: type[K], document: Document) -> K:
+def read(cls: type[K], document: ParsedYaml) -> K:
     """Check a document against its schema.
 
     Raises:
@@ -221,7 +221,7 @@ _PLAIN_WORDS = {
 }
 
 
-def _as_study_error(cls: type[Kind], document: Document, problem: Any) -> StudyError:
+def _as_study_error(cls: type[Document], document: ParsedYaml, problem: Any) -> StudyError:
     location = _in_document(document, problem["loc"])
     if problem["type"] == "missing":
         return document.error((*location, problem["loc"][-1]), "missing; it is required")
@@ -239,7 +239,7 @@ def _as_study_error(cls: type[Kind], document: Document, problem: Any) -> StudyE
     return document.error(location, shown + _PLAIN_WORDS.get(problem["type"], message))
 
 
-def _in_document(document: Document, loc: tuple[str | int, ...]) -> Location:
+def _in_document(document: ParsedYaml, loc: tuple[str | int, ...]) -> Location:
     """Drop the parts that pydantic adds for unions."""
     location: Location = ()
     for part in loc:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from model.config.fields import did_you_mean
 from orchestrator.errors import StudyError
-from orchestrator.study.strict_yaml import Document, load
+from orchestrator.study.strict_yaml import ParsedYaml, load
 
 ROOT = Path(__file__).resolve().parents[2] / "studies"
 _FOLDERS = {"recipe": "recipes", "scale": "scales", "published": "published", "campaign": "campaigns"}
@@ -26,7 +26,7 @@ def names(kind: str) -> dict[str, Path]:
     return {path.stem: path for path in files if path.relative_to(ROOT).parts[0] not in _NOT_STUDIES}
 
 
-def find(kind: str, name_or_path: str | Path) -> Document:
+def find(kind: str, name_or_path: str | Path) -> ParsedYaml:
     """Read the document of that name, or the file if a path is given.
 
     Raises:

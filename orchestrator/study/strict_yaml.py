@@ -42,7 +42,7 @@ _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class ParsedYaml:
     """The plain values of a file and where each of them stands."""
 
     path: str
@@ -68,7 +68,7 @@ def dotted(location: Location) -> str:
     return text
 
 
-def load(path: Path) -> Document:
+def load(path: Path) -> ParsedYaml:
     """Read a YAML file.
 
     Raises:
@@ -93,7 +93,7 @@ def _read(path: Path) -> bytes:
         os.close(descriptor)
 
 
-def parse(data: bytes, path: str) -> Document:
+def parse(data: bytes, path: str) -> ParsedYaml:
     """Read YAML from bytes; `path` is for messages.
 
     Raises:
@@ -107,7 +107,7 @@ def parse(data: bytes, path: str) -> Document:
         line = data.count(b"\n", 0, error.start) + 1
         raise StudyError(path, line, f"byte {error.start} is not UTF-8") from error
     try:
-        return _Builder(path, yaml.parse(text, Loader=_PARSER)).document()
+        return _TreeBuilder(path, yaml.parse(text, Loader=_PARSER)).document()
     except yaml.YAMLError as error:
         raise _syntax_error(path, error) from error
     except (ValueError, OverflowError) as error:
@@ -140,20 +140,20 @@ _Plain.add_representer(list, _Plain.represent_short_list)
 _Plain.add_representer(str, _Plain.represent_text)
 
 
-class _Builder:
+class _TreeBuilder:
     """Turn events into values, recursing no deeper than `MAX_DEPTH`."""
 
     def __init__(self, path: str, events: Iterator[Any]) -> None:
         self._path, self._events, self._num_nodes = path, events, 0
         self._lines: dict[Location, tuple[int, int]] = {}
 
-    def document(self) -> Document:
+    def document(self) -> ParsedYaml:
         start = self._skip_to_content()
         values = self._node(start, ())
         self._expect_end()
         if not isinstance(values, dict):
             self._refuse(start, "the document is not a mapping; allowed: fields such as `name: ...`")
-        return Document(self._path, values, self._lines)
+        return ParsedYaml(self._path, values, self._lines)
 
     def _skip_to_content(self) -> Any:
         for event in self._events:

@@ -17,12 +17,12 @@ from pydantic import Field, model_validator
 from model.config.fields import did_you_mean
 from orchestrator.study import library
 from orchestrator.study.constraint import Constraint, parse_constraint
-from orchestrator.study.documents import ArmName, Changes, Kind, Name, Part, Text, read
+from orchestrator.study.documents import ArmName, Changes, Document, Name, StrictModel, Text, read
 
 MAX_TRIALS = 10_000
 """Arms x seeds of one study; more is a typing error or a search."""
 
-class Evaluate(Part):
+class Evaluate(StrictModel):
     """What is measured; left out, the scale's suite."""
 
     suite: Name | None = None
@@ -30,7 +30,7 @@ class Evaluate(Part):
     """Instead of a suite: benchmarks by name."""
 
 
-class Select(Part):
+class Select(StrictModel):
     """How the answer is read from the scores."""
 
     maximize: Name
@@ -46,7 +46,7 @@ class Select(Part):
         return tuple(parse_constraint(text) for text in self.subject_to)
 
 
-class GridRange(Part):
+class GridRange(StrictModel):
     """A range of tile counts: both ends are searched, with n_min <= n_max."""
 
     n_min: tuple[int, int]
@@ -60,7 +60,7 @@ class GridRange(Part):
         return self
 
 
-class Parameter(Part):
+class Parameter(StrictModel):
     """One searched factor: exactly one of the fields below."""
 
     uniform: Annotated[tuple[float, float] | None, Field(alias="float")] = None
@@ -90,7 +90,7 @@ class Parameter(Part):
         return self
 
 
-class Objective(Part):
+class Objective(StrictModel):
     """One direction of a search."""
 
     maximize: Name | None = None
@@ -103,7 +103,7 @@ class Objective(Part):
         return self
 
 
-class Pruning(Part):
+class Pruning(StrictModel):
     """Train every arm for a part of its steps first, and in full only if it is among the best of those."""
 
     rungs: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1, max_length=5)]
@@ -120,7 +120,7 @@ class Pruning(Part):
         return self
 
 
-class AddedSeeds(Part):
+class AddedSeeds(StrictModel):
     """Start with few seeds; add to the arms that the rule cannot yet tell apart, doubling their number each time."""
 
     first: Annotated[int, Field(ge=2, le=1000)]
@@ -141,7 +141,7 @@ class AddedSeeds(Part):
         return self
 
 
-class Search(Part):
+class Search(StrictModel):
     """An adaptive study: arms are proposed from the scores of earlier ones."""
 
     sampler: Literal["tpe", "gp", "nsga2", "nsga3", "qmc", "random"] = "tpe"
@@ -159,7 +159,7 @@ class Search(Part):
     prune: Pruning | None = None
 
 
-class Budget(Part):
+class Budget(StrictModel):
     """What the study may cost at most: refused if the plan expects more, paused when that much is spent."""
 
     hours: Annotated[float, Field(gt=0)] | None = None
@@ -179,7 +179,7 @@ class Budget(Part):
         return self
 
 
-class Prediction(Part):
+class Prediction(StrictModel):
     """What a mixture surrogate expected of an arm when it proposed it."""
 
     metric: Name
@@ -192,7 +192,7 @@ class Prediction(Part):
     """Study that these arms are of."""
 
 
-class Study(Kind):
+class Study(Document):
     """One question."""
 
     kind: Literal["study"] = "study"
@@ -234,7 +234,7 @@ class Study(Kind):
 
     @property
     def objectives(self) -> tuple[tuple[str, str], ...]:
-        """Metric and direction (`maximize`, `minimize`) of what a search optimises; what `select` maximises if it names nothing."""
+        """Metric and direction (`maximize`, `minimize`) of what a search optimizes; what `select` maximises if it names nothing."""
         named = self.search.objectives if self.search else ()
         found = tuple((each.maximize or each.minimize or "", "maximize" if each.maximize else "minimize") for each in named)
         return found or ((self.select.maximize, "maximize"),)
@@ -252,7 +252,7 @@ class Study(Kind):
         return len(self.arms) if self.arms else math.prod(len(levels) for levels in (self.vary or {}).values())
 
 
-class Campaign(Kind):
+class Campaign(Document):
     """Studies in dependency order: later ones take values from the verdicts of earlier ones."""
 
     kind: Literal["campaign"]

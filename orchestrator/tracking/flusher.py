@@ -18,7 +18,7 @@ from orchestrator.ledger import outbox, read
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.outbox import Flushed, Message
 from orchestrator.settings import OFF, Settings
-from orchestrator.tracking.mlflow_store import Sink
+from orchestrator.tracking.mlflow_store import MlflowStore
 
 POLL_S = 0.25
 """Seconds between two looks into the outbox, unless sending what the first one found takes longer."""
@@ -36,7 +36,7 @@ class Flusher:
         """Remember where to send; nothing is opened before `start` or `flush_all`."""
         self._uri, self._engine = settings.mlflow_uri, engine
         self._artifacts = artifacts_of(settings)
-        self._sink: Sink | None = None
+        self._store: MlflowStore | None = None
         self._thread: threading.Thread | None = None
         self._stop, self._wake, self._turned = threading.Event(), threading.Event(), threading.Event()
         self._num_failures, self._num_refused, self._error = 0, 0, ""
@@ -96,29 +96,29 @@ class Flusher:
         return POLL_S
 
     def _send(self) -> None:
-        messages = outbox.pending(self._engine, limit=BACKLOG if self._sink is None else 2000)
+        messages = outbox.pending(self._engine, limit=BACKLOG if self._store is None else 2000)
         if not messages:
             return
-        if self._sink is None:
+        if self._store is None:
             # What waits before our first message may have been half sent by a process that died.
-            self._sink = Sink(self._uri, self._engine, self._artifacts, doubtful_until=messages[-1].message_id)
+            self._store = MlflowStore(self._uri, self._engine, self._artifacts, doubtful_until=messages[-1].message_id)
         by_subject: dict[str, list[Message]] = {}
         for message in messages:
             by_subject.setdefault(message.subject, []).append(message)
         subjects = list(by_subject.values())
         for start in range(0, len(subjects), CHUNK):
-            self._send_chunk(self._sink, subjects[start:start + CHUNK])
+            self._send_chunk(self._store, subjects[start:start + CHUNK])
             if self._stop.is_set():
                 return
 
-    def _send_chunk(self, sink: Sink, subjects: Sequence[Sequence[Message]]) -> None:
+    def _send_chunk(self, store: MlflowStore, subjects: Sequence[Sequence[Message]]) -> None:
         sent: list[int] = []
         try:
             for messages in subjects:
                 if self._stop.is_set():
                     return
-                self._num_refused += sink.deliver(messages)
+                self._num_refused += store.deliver(messages)
                 sent += [message.message_id for message in messages]
         finally:
             if sent:
-                sink.settle(sent)
+                store.settle(sent)

@@ -30,7 +30,7 @@ SERVE = "orchestrator.tracking.__main__"
 log = logging.getLogger(__name__)
 
 
-class Tracking:
+class FlusherProcess:
     """The flusher's process, as the driver sees it; never raises for what that process does."""
 
     def __init__(self, settings: Settings, engine: Engine) -> None:
@@ -39,7 +39,7 @@ class Tracking:
         self._process: subprocess.Popen[bytes] | None = None
         self._num_deaths, self._not_before = 0, 0.0
 
-    def tend(self) -> None:
+    def keep_alive(self) -> None:
         """Start the process if something waits to be sent and none is there; cheap while one is."""
         if self._settings.mlflow_uri == OFF or self._is_alive() or time.monotonic() < self._not_before:
             return
@@ -76,7 +76,7 @@ class Tracking:
         # A session of its own: Ctrl-C at the terminal is for the driver, which then has this one end in order.
         self._process = subprocess.Popen([sys.executable, "-m", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                          start_new_session=True)
-        self._write(as_line(self._settings))  # by pipe: no list of processes shows the ledger's password
+        self._write(to_json_line(self._settings))  # by pipe: no list of processes shows the ledger's password
 
     def _is_alive(self) -> bool:
         """Whether it runs; a death is noted once."""
@@ -113,7 +113,7 @@ class Tracking:
             self._process.stdin.flush()
 
 
-def as_line(settings: Settings) -> str:
+def to_json_line(settings: Settings) -> str:
     """Write settings as one line, the ledger's password with them; `Settings(**json.loads(line))` reads it."""
     values = settings.model_dump(mode="json") | {"ledger": settings.ledger.get_secret_value()}
     return json.dumps({str(Settings.model_fields[name].validation_alias or name): value for name, value in values.items()})

@@ -14,8 +14,8 @@ from mlflow.tracking import MlflowClient
 
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
-from orchestrator.tracking.payloads import Content, Data
-from orchestrator.tracking.run_ids import Known
+from orchestrator.tracking.payloads import Data, RunContent
+from orchestrator.tracking.run_ids import RunIds
 
 _DIGEST = 36
 """Characters of a digest that MLflow keeps."""
@@ -25,11 +25,11 @@ _FORBIDDEN_IN_NAMES = str.maketrans(dict.fromkeys('/:.%"\'', "_"))
 class Lineage:
     """Links mlflow_runs to data and LoggedModels; saying a link twice is fine."""
 
-    def __init__(self, client: MlflowClient, engine: Engine, known: Known, experiment_id: str) -> None:
+    def __init__(self, client: MlflowClient, engine: Engine, known: RunIds, experiment_id: str) -> None:
         """Remember the MLflow experiment in which the models are kept."""
         self._client, self._engine, self._known, self._experiment_id = client, engine, known, experiment_id
 
-    def link(self, mlflow_run_id: str, content: Content, *, is_doubtful: bool) -> None:
+    def link(self, mlflow_run_id: str, content: RunContent, *, is_doubtful: bool) -> None:
         """Say what this attempt read and what it made.
 
         Args:

@@ -24,8 +24,8 @@ from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.outbox import Message
 from orchestrator.tracking import sqlite_store
 from orchestrator.tracking.lineage import Lineage
-from orchestrator.tracking.payloads import STAGES, Content, attempt_content, suite_of_tags, trial_content
-from orchestrator.tracking.run_ids import Known
+from orchestrator.tracking.payloads import STAGES, RunContent, attempt_content, suite_of_tags, trial_content
+from orchestrator.tracking.run_ids import RunIds
 
 SQLITE = "sqlite:///"
 MODEL = "m-"
@@ -36,11 +36,11 @@ _REFUSALS = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "IN
 log = logging.getLogger(__name__)
 
 
-class _Unsayable(Exception):
+class UnusableMessage(Exception):
     """What the outbox holds of a subject cannot be turned into content: another release wrote it, or a hand."""
 
 
-class Sink:
+class MlflowStore:
     """The store behind a tracking URI."""
 
     def __init__(self, uri: str, engine: Engine, artifacts: Artifacts, *, doubtful_until: int) -> None:
@@ -56,11 +56,11 @@ class Sink:
         self._artifacts, self._doubtful_until = artifacts, doubtful_until
         self._experiments: dict[str, str] = {}
         self._suites: dict[str, tuple[str, ...]] = {}
-        self._known = Known(engine)
+        self._known = RunIds(engine)
         self._lineage = Lineage(self._client, engine, self._known, self._experiment(STAGES))  # opens the store, and migrates it once
         self._file = uri.removeprefix(SQLITE) if uri.startswith(SQLITE) else None
         if self._file:
-            sqlite_store.quicken(self._client)
+            sqlite_store.tune_sqlite(self._client)
 
     def settle(self, message_ids: Sequence[int]) -> None:
         """Note in the ledger what arrived, once it is on the disk here."""
@@ -88,7 +88,7 @@ class Sink:
                 raise
             log.warning("MLflow refused %s: %s", messages[0].subject, error)
             return len(messages)
-        except _Unsayable as error:  # held back it would hold up all that comes after it
+        except UnusableMessage as error:  # held back it would hold up all that comes after it
             log.warning("nothing can be said to MLflow of %s: %s", messages[0].subject, error)
             return len(messages)
         return 0
@@ -108,11 +108,11 @@ class Sink:
         if not is_new:
             self._end(mlflow_run_id, content)
 
-    def _end(self, mlflow_run_id: str, content: Content) -> None:
+    def _end(self, mlflow_run_id: str, content: RunContent) -> None:
         if content.status is not None:
             self._client.set_terminated(mlflow_run_id, content.status, content.ended_at_ms)
 
-    def _content(self, messages: Sequence[Message]) -> Content:
+    def _content(self, messages: Sequence[Message]) -> RunContent:
         subject = messages[0].subject
         payloads = [(each.kind, each.payload) for each in messages]
         is_attempt, is_created = subject.startswith("attempt:"), payloads[0][0] in BEGINNINGS
@@ -124,14 +124,14 @@ class Sink:
                 suite = self._suites[subject] = suite_of(payloads[0][1]["config"]["evaluate"])
             return trial_content(payloads, suite)
         except (ValueError, KeyError, TypeError) as error:
-            raise _Unsayable(f"{type(error).__name__}: {error}") from error
+            raise UnusableMessage(f"{type(error).__name__}: {error}") from error
 
     def _suite(self, subject: str) -> tuple[str, ...]:
         """Ask MLflow for the suite that an earlier process noted with the trial's creation."""
         known = self._known.get(subject)
         return suite_of_tags(self._client.get_run(known).data.tags) if known else ()
 
-    def _create(self, first: Message, content: Content, *, is_doubtful: bool) -> str:
+    def _create(self, first: Message, content: RunContent, *, is_doubtful: bool) -> str:
         experiment_id = self._experiment(content.experiment)
         tags = {"subject": first.subject, **content.tags}
         found = self._search(experiment_id, first.subject) if is_doubtful else None
@@ -169,7 +169,7 @@ def client_of(uri: str) -> MlflowClient:
     return MlflowClient(uri)
 
 
-def _batches(content: Content) -> Iterator[dict[str, Any]]:
+def _batches(content: RunContent) -> Iterator[dict[str, Any]]:
     """Cut into requests that MLflow takes: 100 params, 100 tags, 1000 entities in all."""
     params = [Param(name, value) for name, value in content.params.items()]
     metrics = [Metric(*point) for point in content.metrics]

@@ -57,7 +57,7 @@ class Data:
 
 
 @dataclass(slots=True, kw_only=True)
-class Content:
+class RunContent:
     """All that is to be said about one subject now."""
 
     experiment: str = ""
@@ -77,9 +77,9 @@ class Content:
     last_step: int = 0
 
 
-def trial_content(messages: Sequence[tuple[str, Payload]], suite: Sequence[str]) -> Content:
+def trial_content(messages: Sequence[tuple[str, Payload]], suite: Sequence[str]) -> RunContent:
     """Return what these messages of one trial amount to; later ones win."""
-    content = Content()
+    content = RunContent()
     for kind, payload in messages:
         if kind == "trial_created":
             _trial_created(content, payload)
@@ -88,9 +88,9 @@ def trial_content(messages: Sequence[tuple[str, Payload]], suite: Sequence[str])
     return content
 
 
-def attempt_content(messages: Sequence[tuple[str, Payload]], artifacts: Artifacts) -> Content:
+def attempt_content(messages: Sequence[tuple[str, Payload]], artifacts: Artifacts) -> RunContent:
     """Return what these messages of one attempt amount to."""
-    content = Content(experiment=STAGES)
+    content = RunContent(experiment=STAGES)
     for kind, payload in messages:
         if kind == "attempt_started":
             _attempt_started(content, payload)
@@ -104,7 +104,7 @@ def suite_of_tags(tags: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name for name in tags.get(_SUITE, "").split(",") if name)
 
 
-def _trial_created(content: Content, payload: Payload) -> None:
+def _trial_created(content: RunContent, payload: Payload) -> None:
     content.experiment = f"study {payload['study']}" if payload["study"] == STAGES else payload["study"]
     content.name = f"{payload['arm_name']} s{payload['seed']}"
     content.started_at_ms = _ms(payload["at"])
@@ -117,7 +117,7 @@ def _trial_created(content: Content, payload: Payload) -> None:
         "levels": json.dumps(payload["levels"], sort_keys=True), _SUITE: ",".join(suite_of(payload["config"]["evaluate"]))})
 
 
-def _trial_finished(content: Content, payload: Payload, suite: Sequence[str]) -> None:
+def _trial_finished(content: RunContent, payload: Payload, suite: Sequence[str]) -> None:
     rows = [ScoreRow(trial_key=payload["trial_key"], arm_key="", arm_name="", seed=0, benchmark=name, **score)
             for name, score in payload["scores"].items()]
     metrics, withheld = metrics_of(suite, rows)
@@ -128,7 +128,7 @@ def _trial_finished(content: Content, payload: Payload, suite: Sequence[str]) ->
         content.tags["withheld"] = _cut(json.dumps(withheld, sort_keys=True), LONGEST_TAG)
 
 
-def _attempt_started(content: Content, payload: Payload) -> None:
+def _attempt_started(content: RunContent, payload: Payload) -> None:
     content.name = payload["label"]
     content.started_at_ms = _ms(payload["at"])
     is_evaluation = payload["kind"] == "evaluate"  # its model is that of the parent, which says it
@@ -161,7 +161,7 @@ def _data(kind: str, spec: Mapping[str, Any]) -> list[Data]:
                  description=json.dumps(spec["data"], sort_keys=True), context="evaluation" if is_evaluation else "training")]
 
 
-def _attempt_finished(content: Content, payload: Payload, artifacts: Artifacts) -> None:
+def _attempt_finished(content: RunContent, payload: Payload, artifacts: Artifacts) -> None:
     at = _ms(payload["at"])
     content.name = payload["label"]
     folder = artifacts.fetch_record(payload["stage_id"], payload["attempt_no"])
@@ -177,7 +177,7 @@ def _attempt_finished(content: Content, payload: Payload, artifacts: Artifacts) 
     content.tags |= _texts({"artifact": payload["artifact"] or "", "failure": failure.get("message", "")})
 
 
-def _end(content: Content, payload: Payload) -> None:
+def _end(content: RunContent, payload: Payload) -> None:
     content.status = _STATUS.get(payload["state"], "FAILED")
     content.ended_at_ms = _ms(payload["at"])
     content.tags["state"] = payload["state"]

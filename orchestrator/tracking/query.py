@@ -63,7 +63,7 @@ def search(settings: Settings, text: str, *, study: str | None, stages: bool, or
         StudyError: MLflow does not understand the filter.
         OrchestratorError: there is no store, or it does not answer.
     """
-    with opened(settings) as client:
+    with open_store(settings) as client:
         names = {each.experiment_id: each.name for each in client.search_experiments()}
         wanted = [each for each, name in names.items() if _is_wanted(name, study=study, stages=stages)]
         if not wanted:
@@ -79,7 +79,7 @@ def columns_of(*texts: str) -> list[str]:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[MlflowClient]:
+def open_store(settings: Settings) -> Iterator[MlflowClient]:
     """Open the store; what it refuses or cannot do becomes an error of ours."""
     uri = settings.mlflow_uri
     if uri == OFF:

@@ -20,7 +20,7 @@ from orchestrator.ledger.liveness import is_surely_dead
 from orchestrator.ledger.outbox import Flushed
 from orchestrator.settings import Settings
 from orchestrator.tracking.flusher import Flusher
-from orchestrator.tracking.query import opened
+from orchestrator.tracking.query import open_store
 
 PAGE = 1000
 TURN_S = 1.0
@@ -42,7 +42,7 @@ def resync(settings: Settings, engine: Engine, *, on_progress: Callable[[int, in
     holder = read.driver(engine)
     if holder and holder.is_live and not is_surely_dead(holder.holder):
         raise LostLease("a driver is running and writes to MLflow\nhint: wait for it, or stop it, then sync")
-    with opened(settings) as client:
+    with open_store(settings) as client:
         total = outbox.requeue(engine, _found(client))
     flusher = Flusher(settings, engine)
     flusher.start()

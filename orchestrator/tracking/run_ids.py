@@ -15,7 +15,7 @@ _MOST_REMEMBERED = 10_000
 """Ids kept in memory; beyond, all are asked for again."""
 
 
-class Known:
+class RunIds:
     """Ids by subject."""
 
     def __init__(self, engine: Engine) -> None:

@@ -19,7 +19,7 @@ OURS = ("journal_mode=WAL", "synchronous=NORMAL")
 MLFLOWS = ("foreign_keys=ON", "busy_timeout=20000", "case_sensitive_like=true")
 
 
-def quicken(client: MlflowClient) -> None:
+def tune_sqlite(client: MlflowClient) -> None:
     """Have all connections of the client's store set up once, and its sessions do without."""
     store = client._tracking_client.store
     event.listen(store.engine, "connect", _set_up)

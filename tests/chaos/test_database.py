@@ -19,7 +19,7 @@ from orchestrator.ledger.engine import fenced, open_ledger, retrying, transactio
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
 from orchestrator.ledger.write import apply
-from orchestrator.scheduler.actions import Claim, MoveStage
+from orchestrator.scheduler.actions import Assign, MoveStage
 from orchestrator.states import StageState
 from tests.support.toy import executions, table, toy_execute, toy_plan, toy_settings
 from tests.support.wire import Wire
@@ -66,10 +66,10 @@ def test_a_commit_whose_reply_is_lost_has_its_effect_once(tmp_path, wired, undis
     study_id = submit(engine, plan())
     driver = Driver(engine, settings, inline)
     driver.acquire()
-    while driver.reached(study_id) is None:
+    while driver.exit_of(study_id) is None:
         wire.mode = "cut after commit"
-        driver.tick()
-        driver._pending += driver._crew.poll(0.0)
+        driver.decide_and_apply()
+        driver._pending += driver._in_flight.poll(0.0)
     wire.mode = "pass"
     assert wire.num_cuts >= 5
     assert (table(engine, study_id), sorted(executions(settings))) == undisturbed
@@ -177,7 +177,7 @@ def test_eight_threads_claim_each_stage_once(ledger_url, engine, record_property
 
 def claim(engine, fence, attempt_id, stage_id, study_id):
     with fenced(engine, fence) as tx:
-        apply(tx, fence, [MoveStage(stage_id, StageState.PLANNED, StageState.QUEUED), Claim(attempt_id, stage_id, 1, study_id, 1.0)],
+        apply(tx, fence, [MoveStage(stage_id, StageState.PLANNED, StageState.QUEUED), Assign(attempt_id, stage_id, 1, study_id, 1.0)],
               attempt_ttl_s=60, artifact_of=lambda stage_id, _: stage_id)
 
 

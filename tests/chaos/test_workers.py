@@ -7,12 +7,12 @@ import pytest
 from ray.exceptions import OutOfMemoryError
 
 from orchestrator.driver import in_flight as crew_module
-from orchestrator.driver.in_flight import Crew
+from orchestrator.driver.in_flight import InFlight
 from orchestrator.errors import NoResources
 from orchestrator.execution.attempt import run_attempt
 from orchestrator.execution.ray import executor as ray_executor
 from orchestrator.execution.record import failure_of, outcome_of
-from orchestrator.scheduler.actions import Claim, Finish, Stop
+from orchestrator.scheduler.actions import Assign, Finish, Stop
 from orchestrator.scheduler.decide import decide
 from orchestrator.scheduler.snapshot import Observed, Snapshot
 from orchestrator.scheduler.views import AttemptView, Outcome, StageView, StudyView, TrialView
@@ -36,8 +36,8 @@ def test_a_host_out_of_memory_is_a_lack_of_resources_that_is_tried_once_more(tmp
 
     executor = ray_executor.RayExecutor.__new__(ray_executor.RayExecutor)
     executor._idle, executor._progress, executor._leaving = [], {}, frozenset()
-    slot = ray_executor._Warm(None, None, "node")
-    executor._busy = {"a": ray_executor._Busy(slot, {"attempt_id": "a", "attempt_dir": str(tmp_path)}, None)}
+    slot = ray_executor._Slot(None, None, "node")
+    executor._busy = {"a": ray_executor._Assignment(slot, {"attempt_id": "a", "attempt_dir": str(tmp_path)}, None)}
     monkeypatch.setattr(ray_executor.ray, "get", killed)
     monkeypatch.setattr(executor, "_fresh", lambda: slot)
     outcome = executor._end("a")
@@ -77,33 +77,33 @@ class Still:
 
 
 def crew_of(executor, tmp_path, clock):
-    crew = Crew(toy_settings(tmp_path, no_progress_s=60.0), lambda _: executor, clock=lambda: clock[0])
+    in_flight = InFlight(toy_settings(tmp_path, no_progress_s=60.0), lambda _: executor, clock=lambda: clock[0])
     spec = {"kind": "sft", "label": "x", "spec": "{}", "artifact": None, "workers": 1}
-    crew.hand_over(Claim("a", "stage", 1, "study", 0.0), spec)
-    crew.poll(0.0)
-    return crew
+    in_flight.submit(Assign("a", "stage", 1, "study", 0.0), spec)
+    in_flight.poll(0.0)
+    return in_flight
 
 
 def test_a_stalled_attempt_is_ended_under_its_right_name_with_its_stacks(tmp_path):
     clock, executor = [0.0], Still()
-    crew = crew_of(executor, tmp_path, clock)
-    assert crew.stalled() == frozenset()
+    in_flight = crew_of(executor, tmp_path, clock)
+    assert in_flight.stalled() == frozenset()
     clock[0] = 61.0
-    assert crew.stalled() == {"a"}
-    crew.stop(Stop("a", AttemptState.STALLED, is_kill=True), 0.0)
-    outcome, = crew.poll(0.0)
+    assert in_flight.stalled() == {"a"}
+    in_flight.stop(Stop("a", AttemptState.STALLED, is_kill=True), 0.0)
+    outcome, = in_flight.poll(0.0)
     assert (outcome.state, outcome.failure["traceback"]) == (AttemptState.STALLED, "stacks")
     assert "no step for 60 s; log with all stacks: " in outcome.failure["message"]
 
 
 def test_an_attempt_that_waits_for_a_machine_does_not_stall_and_is_told(tmp_path):
     clock = [0.0]
-    crew = crew_of(Still(waiting=("a",)), tmp_path, clock)
-    assert crew.waits() == ""
+    in_flight = crew_of(Still(waiting=("a",)), tmp_path, clock)
+    assert in_flight.waiting_note() == ""
     clock[0] = 10_000.0
-    crew.poll(0.0)
-    assert crew.stalled() == frozenset()
-    assert crew.waits() == "1 of 2 slots are not up: no machine has room, or their processes still start"
+    in_flight.poll(0.0)
+    assert in_flight.stalled() == frozenset()
+    assert in_flight.waiting_note() == "1 of 2 slots are not up: no machine has room, or their processes still start"
     assert crew_module.WAITS_S < 10_000
 
 

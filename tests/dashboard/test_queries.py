@@ -114,7 +114,7 @@ def test_version_moves_with_the_history(engine: Engine) -> None:
                                               ("COMPLETED", []), ("CANCELLED", ["resume"])])
 def test_acts_are_those_that_the_state_allows(engine: Engine, state: str, names: list[str]) -> None:
     row = read.study(engine, sketch(engine, Sketch(state=state)))
-    assert [act.name for act in queries.acts(row)] == names
+    assert [act.name for act in queries.allowed_actions(row)] == names
 
 
 @pytest.mark.parametrize(("ttl_s", "lease"), [(7230.0, "2 h 00 min"), (-7230.0, "2 h 00 min over"), (-1e9, "given back")])

@@ -76,10 +76,10 @@ def end_to_end(trials: int, slots: int) -> dict[str, float]:
     """Drive a study of so many trials; return CPU seconds and the growth of memory while it was driven."""
     with tempfile.TemporaryDirectory() as folder:
         engine, study_id, driver = world(folder, trials, slots, Pretended())
-        driver.turn()
+        driver.one_round()
         cpu, wall, rss = time.process_time(), time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        while driver.reached(study_id) is None:
-            driver.turn()
+        while driver.exit_of(study_id) is None:
+            driver.one_round()
         found = {"trials": trials, "stages": 2 * trials + 1, "cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall,
                  "grown_mib": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - rss) / 1024}
         assert read.study(engine, study_id).trials_done == trials
@@ -110,8 +110,8 @@ def killed(folder: str, url: str, running: int) -> None:
     submit(engine, toy_plan(levels=range(running), seeds=1, benchmarks=("a",), shared=False))
     driver = Driver(engine, settings, lambda _: Pretended(hold=True))
     assert driver.acquire()
-    while len(driver._crew.known) < running:
-        driver.tick()
+    while len(driver._in_flight.known) < running:
+        driver.decide_and_apply()
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -123,7 +123,7 @@ def reconciled(folder: str, url: str, running: int) -> dict[str, float]:
     driver = Driver(engine, toy_settings(Path(folder), ledger=url, slots=1), lambda _: Pretended(hold=True))
     cpu, wall = time.process_time(), time.perf_counter()
     assert driver.acquire()
-    actions = driver.tick()
+    actions = driver.decide_and_apply()
     found = {"stages": sum(isinstance(each, Finish) for each in actions), "cpu_s": time.process_time() - cpu,
              "wall_s": time.perf_counter() - wall}
     driver.close()
@@ -140,12 +140,12 @@ def held(running: int, seconds: float) -> dict[str, float]:
         submit(engine, toy_plan(name="held", levels=range(2 * running), seeds=1, benchmarks=("a",), shared=False))
         driver = Driver(engine, settings, lambda _: Pretended(hold=True))
         assert driver.acquire()
-        while len(driver._crew.known) < running:
-            driver.turn()
+        while len(driver._in_flight.known) < running:
+            driver.one_round()
         cpu, wall = time.process_time(), time.perf_counter()
         while time.perf_counter() - wall < seconds:
-            driver.turn()
-        found = {"running": len(driver._crew.known), "cpu_share": (time.process_time() - cpu) / (time.perf_counter() - wall)}
+            driver.one_round()
+        found = {"running": len(driver._in_flight.known), "cpu_share": (time.process_time() - cpu) / (time.perf_counter() - wall)}
         driver.close()
         engine.dispose()
     return found

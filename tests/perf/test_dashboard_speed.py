@@ -16,7 +16,7 @@ from dashboard.views.shared import COLLECT_AFTER
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import open_ledger
-from orchestrator.results.results import Known, study_results
+from orchestrator.results.results import ResultsCache, study_results
 from tests.browser.conftest import FLAGS, running_dashboard
 from tests.support.mlflow_server import MlflowServer
 from tests.support.synthetic import SCIENCE, Sketch, finish, sketch
@@ -51,7 +51,7 @@ def as_the_dashboard():
 def test_a_look_of_the_server(measured, engine, as_the_dashboard):
     study_id = sketch(engine, replace(LARGE, state="RUNNING", done=0.9))
     row = read.study(engine, study_id)
-    known = Known()
+    known = ResultsCache()
     first = seconds(lambda: study_results(engine, row, known=known))
     looks = []
     for number in range(VISITS):

@@ -11,7 +11,7 @@ from orchestrator.ledger.lease import acquire
 from orchestrator.ledger.load_snapshot import read_snapshot
 from orchestrator.ledger.write import apply
 from orchestrator.plan.plan import make_plan
-from orchestrator.scheduler.actions import Claim, MoveStage
+from orchestrator.scheduler.actions import Assign, MoveStage
 from orchestrator.states import StageState
 from orchestrator.study.study import load_study
 from tests.perf.test_driver_speed import figures
@@ -69,7 +69,7 @@ def test_claims_per_second(ledger, plan, measured):
     start = time.perf_counter()
     for number, stage in enumerate(waiting):
         writes = [MoveStage(stage.stage_id, stage.state, StageState.QUEUED)] if stage.state == StageState.PLANNED else []
-        claim = Claim(f"{number:032x}", stage.stage_id, 1, "many", 0.0)
+        claim = Assign(f"{number:032x}", stage.stage_id, 1, "many", 0.0)
         with fenced(engine, fence) as tx:
             apply(tx, fence, [*writes, claim], attempt_ttl_s=60, artifact_of=lambda stage_id, _: stage_id)
     measured(f"ledger claims, one transaction each, {name}", len(waiting) / (time.perf_counter() - start), "claims/s", ">= 200")

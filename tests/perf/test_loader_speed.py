@@ -14,7 +14,7 @@ from model.cost.flops import at_tile
 from model.data.encoding import Encoder
 from model.data.loader import Loader, Steps
 from model.data.shuffle import shuffled
-from model.data.sources.dataset import open_source
+from model.data.sources.dataset import open_dataset
 from model.data.tokenizer import load_tokenizer
 from model.training.stage import train_stage
 from model.training.throughput import step_flops
@@ -132,7 +132,7 @@ def test_what_training_waits_for(measured, tmp_path):
 def test_rows_of_each_container(measured, tmp_path):
     for make in (corpora.llava, corpora.cauldron, corpora.webdataset):
         config = make(tmp_path / make.__name__, "general", ROWS)
-        source = open_source(config, corpora.catalogue(tmp_path / make.__name__, config))
+        source = open_dataset(config, corpora.catalogue(tmp_path / make.__name__, config))
         began = time.process_time()
         for index in range(ROWS):
             source.sample(index)

@@ -11,7 +11,7 @@ from model.network.mm15 import MM15
 from orchestrator.plan.arms import designed_arms
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.trial_config import resolve
-from orchestrator.results.campaign import in_order, references
+from orchestrator.results.campaign import required_studies, sorted_studies
 from orchestrator.study import library
 from orchestrator.study.documents import Published, load_published, load_recipe, load_scale
 from orchestrator.study.study import Study, load_campaign, load_study
@@ -32,7 +32,7 @@ CHOSEN = {"quickstart": {"sft.mixture.alpha.science": 2}}
 @pytest.fixture
 def plan() -> Callable[..., Plan]:
     """Plan a study by name."""
-    return lambda name, scale="tiny": make_plan(load_study(name), scale, selections=CHOSEN if references(load_study(name)) else None)
+    return lambda name, scale="tiny": make_plan(load_study(name), scale, selections=CHOSEN if required_studies(load_study(name)) else None)
 
 
 def training(found: Plan) -> set[str]:
@@ -71,9 +71,9 @@ def test_training_at_the_sizes_of_the_paper_fits_into_80_gb(name: str, scale: st
 
 @pytest.mark.parametrize("name", library.names("campaign"))
 def test_campaign_orders_studies_that_exist_after_those_they_need(name: str) -> None:
-    ordered = [study.name for study in in_order(load_campaign(name))]
+    ordered = [study.name for study in sorted_studies(load_campaign(name))]
     for i, study in enumerate(ordered):
-        assert set(references(load_study(study))) <= set(ordered[:i])
+        assert set(required_studies(load_study(study))) <= set(ordered[:i])
 
 
 @pytest.mark.parametrize("scale", SCALES)

@@ -20,14 +20,14 @@ from pydantic import SecretStr
 
 from model import manifest
 from orchestrator.errors import Diverged, Stopped
-from orchestrator.execution.attempt import Order, Report, ShouldStop, Work, run_attempt
+from orchestrator.execution.attempt import Order, Report, ShouldStop, StageJob, run_attempt
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
 from orchestrator.plan.arms import Arm, named_arm
 from orchestrator.plan.plan import Plan, Stage, Trial
 from orchestrator.settings import Settings
 from orchestrator.study.documents import read as read_document
-from orchestrator.study.strict_yaml import Document
+from orchestrator.study.strict_yaml import ParsedYaml
 from orchestrator.study.study import Study
 
 PATH = "sft.mixture.alpha.science"
@@ -55,7 +55,7 @@ def toy_plan(*, name: str = "toy", levels: Iterable[float] = (0, 1, 2), seeds: i
     stages = {stage_id: replace(stage, workers=1 if stage.kind == "evaluate" else workers) for stage_id, stage in stages.items()}
     values = {"name": name, "question": "?", "recipe": "sft-ablation", "vary": {PATH: levels}, "seeds": seeds,
               "select": {"maximize": "mmbase"}}
-    study = read_document(Study, Document(f"{name}.yaml", values, {}))
+    study = read_document(Study, ParsedYaml(f"{name}.yaml", values, {}))
     spec = {"study": values, "recipe": {"name": "toy"}, "scale": {"name": "toy", "steps": steps}}
     spec_hash = hashlib.sha256(json.dumps([spec, sorted((trouble or {}).items())], sort_keys=True).encode()).hexdigest()
     return Plan(study=study, scale="toy", spec=spec, spec_hash=spec_hash, arms=arms, baseline_key=arms[0].key,
@@ -91,7 +91,7 @@ def toy_execute(order: Order, report: Report = lambda _: None, should_stop: Shou
     return run_attempt(order, TOY_STAGES, report=report, should_stop=should_stop, identify=toy_identity)
 
 
-def _train(work: Work) -> dict[str, Any]:
+def _train(work: StageJob) -> dict[str, Any]:
     _note(work)
     toy, start = work.spec["toy"], 0.0
     if work.parent is not None:
@@ -110,14 +110,14 @@ def _train(work: Work) -> dict[str, Any]:
     return {"loss": number, "samples": toy["steps"], "resumed_from": first}
 
 
-def should_stop_now(work: Work, number: float, step: int) -> bool:
+def should_stop_now(work: StageJob, number: float, step: int) -> bool:
     if work.should_stop():
         _keep(work, number, step)
         return True
     return False
 
 
-def _evaluate(work: Work) -> dict[str, Any]:
+def _evaluate(work: StageJob) -> dict[str, Any]:
     _note(work)
     assert work.parent is not None
     number = json.loads((work.parent / "number.json").read_text())
@@ -128,10 +128,10 @@ def _evaluate(work: Work) -> dict[str, Any]:
             "is_complete": True, "tokens_per_image": 16.0, "seconds": 0.0}
 
 
-TOY_STAGES: dict[str, Callable[[Work], dict[str, Any]]] = {"pretrain": _train, "sft": _train, "evaluate": _evaluate}
+TOY_STAGES: dict[str, Callable[[StageJob], dict[str, Any]]] = {"pretrain": _train, "sft": _train, "evaluate": _evaluate}
 
 
-def _resume(work: Work, start: float) -> tuple[float, int]:
+def _resume(work: StageJob, start: float) -> tuple[float, int]:
     found = sorted(work.checkpoints.glob("step_*"))
     if not found:
         return start, 0
@@ -140,7 +140,7 @@ def _resume(work: Work, start: float) -> tuple[float, int]:
     return number, step
 
 
-def _keep(work: Work, number: float, step: int) -> None:
+def _keep(work: StageJob, number: float, step: int) -> None:
     folder = work.checkpoints / f"step_{step:08d}-{uuid.uuid4().hex[:8]}"
     manifest.publish(folder, lambda temporary: _dump(temporary / "state.json", [number, step]))
 
@@ -149,13 +149,13 @@ def _dump(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value))
 
 
-def _note(work: Work) -> None:
+def _note(work: StageJob) -> None:
     root = work.checkpoints.parents[3]
     with (root / EXECUTIONS).open("a") as file:
         file.write(f"{work.kind} {work.checkpoints.parent.name}\n")
 
 
-def _trouble(work: Work, step: int) -> None:
+def _trouble(work: StageJob, step: int) -> None:
     """Do as `toy.trouble` asks.
 
     `error`, `diverge`, `kill` (each time), `kill once`, `wait` (until asked to stop), `gate` (at step 2, until somebody opens

@@ -12,7 +12,7 @@ from model.config.catalogue import CatalogueConfig, RemoteConfig, SourceConfig, 
 from model.data.shuffle import permuted
 from model.data.sources.files import FileVersion, expand, inside, read
 from model.data.sources.json_rows import JsonRows
-from model.data.sources.layouts import Reading, sample_of
+from model.data.sources.layouts import RecordFormat, sample_of
 from model.data.sources.tar_rows import TarRows
 from model.data.sources.urls import fetch, is_remote
 from model.images.decode import MAX_BYTES, decode_image, open_image
@@ -56,7 +56,7 @@ class Source:
             raise ValueError(f"{config.title}: take is {config.take}, but it has {len(self._rows)} samples")
         if not self._size:
             raise ValueError(f"{config.title}: {', '.join(config.files) or config.hub}: holds no sample")
-        self._reading = Reading(config.layout, config.category, config.boxes, _ImageOpener(config, catalogue.remote))
+        self._reading = RecordFormat(config.layout, config.category, config.boxes, _ImageOpener(config, catalogue.remote))
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -77,18 +77,18 @@ class Source:
 
 
 @lru_cache(maxsize=256)
-def opened(config: SourceConfig, catalogue: CatalogueConfig, versions: tuple[FileVersion, ...]) -> Source:
+def open_once(config: SourceConfig, catalogue: CatalogueConfig, versions: tuple[FileVersion, ...]) -> Source:
     """Return the open data set; a process keeps it while its files stay as they are."""
     return Source(config, catalogue)
 
 
-def open_source(config: SourceConfig, catalogue: CatalogueConfig) -> Source:
+def open_dataset(config: SourceConfig, catalogue: CatalogueConfig) -> Source:
     """Open a data set of a catalogue.
 
     Raises:
         ValueError: a file is missing, damaged or may not be opened, or there are no records.
     """
-    return opened(config, catalogue, tuple(versions_of(config, catalogue.remote)))
+    return open_once(config, catalogue, tuple(versions_of(config, catalogue.remote)))
 
 
 def versions_of(config: SourceConfig, remote: RemoteConfig) -> list[FileVersion]:

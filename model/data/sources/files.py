@@ -19,7 +19,7 @@ from typing import Any
 import fsspec
 
 from model.config.catalogue import RemoteConfig
-from model.data.sources.store_errors import reaching
+from model.data.sources.store_errors import map_store_errors
 from model.data.sources.urls import check_address, fetch, is_remote
 
 MAX_FILE_BYTES = 2**40
@@ -77,7 +77,7 @@ def open_stream(file: FileVersion, remote: RemoteConfig) -> Any:
     parts = check_address(file.name, remote)
     if parts.scheme == "https":
         raise ValueError(f"{file.name}: archives are read from disk or from an object store, not over https")
-    with reaching(file.name):
+    with map_store_errors(file.name):
         return _store(parts.scheme).open(file.name, "rb")
 
 
@@ -106,7 +106,7 @@ def listing(root: str, remote: RemoteConfig) -> Iterator[tuple[str, int]]:
         check_address(root, remote)
         scheme = root.partition("://")[0]
         store = _store(scheme)
-        with reaching(root):
+        with map_store_errors(root):
             found = store.find(root, detail=True)
         for name, info in sorted(found.items()):
             yield name, int(info["size"])
@@ -147,7 +147,7 @@ def _expand_remote(pattern: str, remote: RemoteConfig) -> list[FileVersion]:
         content = fetch(pattern, remote, max_bytes=remote.max_bytes)
         return [FileVersion(pattern, len(content), hashlib.sha256(content).hexdigest())]
     store = _store(parts.scheme)
-    with reaching(pattern):
+    with map_store_errors(pattern):
         names = store.glob(pattern) if any(each in pattern for each in "*?") else [pattern]
         infos = [store.info(name) for name in names]
     return [_stored(parts.scheme, info) for info in infos]
@@ -168,7 +168,7 @@ def _read(file: FileVersion, remote: RemoteConfig, offset: int, size: int) -> by
         whole = fetch(file.name, remote, max_bytes=remote.max_bytes)
         return whole[offset : offset + size]
     store = _store(parts.scheme)
-    with reaching(file.name):
+    with map_store_errors(file.name):
         content: bytes = store.cat_file(file.name, start=offset, end=offset + size)
     return content
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from model.config.catalogue import CatalogueConfig, RemoteConfig, SourceConfig
 from model.data.sources.files import FileVersion, content_hash, expand, listing
-from model.data.sources.text_cache import kept_text
+from model.data.sources.text_cache import cached_text
 
 
 def category_content(catalogue: CatalogueConfig, category: str) -> list[Any]:
@@ -43,5 +43,5 @@ def _pictures(root: str, remote: RemoteConfig) -> str:
 
 def kept_hash(file: FileVersion, catalogue: CatalogueConfig) -> str:
     """Return the hash of a file, kept in the catalogue's cache under the file's version."""
-    return kept_text(lambda: content_hash(file, catalogue.remote), cache=catalogue.cache, kind="hashes",
+    return cached_text(lambda: content_hash(file, catalogue.remote), cache=catalogue.cache, kind="hashes",
                      key=(file.name, file.size, file.version))

@@ -19,7 +19,7 @@ from fsspec.utils import glob_translate
 from model.config.catalogue import RemoteConfig, SourceConfig
 from model.config.fields import did_you_mean
 from model.data.sources.files import FileVersion, expand
-from model.data.sources.text_cache import kept_text
+from model.data.sources.text_cache import cached_text
 from model.huggingface import Listing, end_point, fetch_from_dataset, list_dataset
 
 UNSAID = ("{split}.parquet", "{split}-*.parquet", "{split}/*.parquet", "data/{split}-*.parquet", "data/{split}.parquet")
@@ -37,7 +37,7 @@ def hub_files(config: SourceConfig, remote: RemoteConfig, cache: str) -> list[Fi
     scheme, host = end_point()
     if host not in remote.hosts or scheme not in remote.schemes:
         raise ValueError(f"hub data set {config.hub}: the catalogue does not allow {scheme} to {host}")
-    chosen: list[str] = json.loads(kept_text(
+    chosen: list[str] = json.loads(cached_text(
         lambda: json.dumps(chosen_files(config, list_dataset(config.hub, config.revision))), cache=cache, kind="hub-files",
         key=(config.hub, config.subset, config.split, config.revision)))
     fetched = [fetch_from_dataset(config.hub, config.revision, name, cache=Path(cache) / "hub") for name in chosen]

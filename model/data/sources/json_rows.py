@@ -8,7 +8,7 @@ from typing import Any
 
 from model.config.catalogue import RemoteConfig, SourceConfig, ending
 from model.data.sources.files import FileVersion, read
-from model.data.sources.record_index import IndexedRows, Located, Part, indexed
+from model.data.sources.record_index import IndexedRows, IndexPart, Located, indexed
 
 _SPACE = " \t\r\n"
 
@@ -23,7 +23,7 @@ class JsonRows(IndexedRows):
             found = _lines(content) if ending(file.name) == ".jsonl" else _elements(content, file.name)
             for ordinal, (offset, size) in enumerate(found):
                 if not config.image_prefix or _begins(content[offset : offset + size], config.image_prefix):
-                    yield Located(ordinal, (Part("json", offset, size),))
+                    yield Located(ordinal, (IndexPart("json", offset, size),))
 
         super().__init__(indexed(files, scan, cache=cache, salt=f"json {config.image_prefix}"), remote)
 

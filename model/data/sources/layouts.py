@@ -37,7 +37,7 @@ _INSTRUCTIONS = (("instruction", "context", "response"), ("instruction", "input"
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class RecordFormat:
     """How the records of a source are read."""
 
     layout: Layout
@@ -46,7 +46,7 @@ class Reading:
     open_image: OpenImage
 
 
-def sample_of(record: Mapping[str, Any], sample_id: str, reading: Reading, *, source: str = "") -> Sample:
+def sample_of(record: Mapping[str, Any], sample_id: str, reading: RecordFormat, *, source: str = "") -> Sample:
     """Return the sample that a record describes.
 
     Args:

@@ -25,7 +25,7 @@ FORM = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class IndexPart:
     """One piece of a record."""
 
     kind: str
@@ -40,14 +40,14 @@ class Located:
 
     ordinal: int
     """Which record of its file."""
-    parts: tuple[Part, ...]
+    parts: tuple[IndexPart, ...]
 
 
 Scan = Callable[[FileVersion], Iterable[Located]]
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class RecordIndex:
     """The records of several files, one behind the other: row r has the parts `first[r]` to `first[r + 1]`."""
 
     files: tuple[FileVersion, ...]
@@ -77,7 +77,7 @@ class Index:
 class IndexedRows:
     """Records by number, whose parts are read from their places; what kinds of files share."""
 
-    def __init__(self, index: Index, remote: RemoteConfig) -> None:
+    def __init__(self, index: RecordIndex, remote: RemoteConfig) -> None:
         """Remember where every record lies, and what may be opened."""
         self._index, self._remote = index, remote
 
@@ -93,7 +93,7 @@ class IndexedRows:
         return self._index.parts(row, self._remote)
 
 
-def indexed(files: Sequence[FileVersion], scan: Scan, *, cache: str, salt: str) -> Index:
+def indexed(files: Sequence[FileVersion], scan: Scan, *, cache: str, salt: str) -> RecordIndex:
     """Return the index of these files, from the cache if it was made before.
 
     Args:
@@ -111,7 +111,7 @@ def indexed(files: Sequence[FileVersion], scan: Scan, *, cache: str, salt: str) 
     return _loaded(path, files)
 
 
-def _built(files: Sequence[FileVersion], scan: Scan) -> Index:
+def _built(files: Sequence[FileVersion], scan: Scan) -> RecordIndex:
     kinds: dict[str, int] = {}
     of_file, ordinals, firsts, parts = [], [], [0], []
     for number, file in enumerate(files):
@@ -121,11 +121,11 @@ def _built(files: Sequence[FileVersion], scan: Scan) -> Index:
             parts += [(kinds.setdefault(part.kind, len(kinds)), part.offset, part.size) for part in located.parts]
             firsts.append(len(parts))
     table = np.array(parts, dtype=np.int64).reshape(-1, 3)
-    return Index(tuple(files), tuple(kinds), np.array(of_file, np.int32), np.array(ordinals, np.int64), np.array(firsts, np.int64),
+    return RecordIndex(tuple(files), tuple(kinds), np.array(of_file, np.int32), np.array(ordinals, np.int64), np.array(firsts, np.int64),
                  table[:, 0].astype(np.int16), table[:, 1].copy(), table[:, 2].copy())
 
 
-def _save(index: Index, path: Path) -> None:
+def _save(index: RecordIndex, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex}.npz")
     with temporary.open("wb") as file:
@@ -134,7 +134,7 @@ def _save(index: Index, path: Path) -> None:
     os.replace(temporary, path)
 
 
-def _loaded(path: Path, files: Sequence[FileVersion]) -> Index:
+def _loaded(path: Path, files: Sequence[FileVersion]) -> RecordIndex:
     with np.load(path, allow_pickle=False) as arrays:
-        return Index(tuple(files), tuple(map(str, arrays["kinds"])), arrays["of_file"], arrays["ordinal"], arrays["first"], arrays["kind"],
-                     arrays["offset"], arrays["size"])
+        return RecordIndex(tuple(files), tuple(map(str, arrays["kinds"])), arrays["of_file"], arrays["ordinal"],
+                           arrays["first"], arrays["kind"], arrays["offset"], arrays["size"])

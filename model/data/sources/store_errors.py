@@ -22,7 +22,7 @@ REASON_CHARACTERS = 300
 
 
 @contextmanager
-def reaching(name: str) -> Iterator[None]:
+def map_store_errors(name: str) -> Iterator[None]:
     """Call a store: nothing of ours may stand in the block.
 
     Args:
@@ -34,10 +34,10 @@ def reaching(name: str) -> Iterator[None]:
     try:
         yield
     except (*UNREACHED, ValueError) as error:
-        raise ValueError(unreached(name, error)) from error
+        raise ValueError(store_error(name, error)) from error
 
 
-def unreached(name: str, error: Exception) -> str:
+def store_error(name: str, error: Exception) -> str:
     """Return the message for a file that could not be read."""
     return f"{name}: cannot be read ({reason(error)})\nhint: {hint(error)}"
 

@@ -16,8 +16,8 @@ from typing import Any
 from model.config.catalogue import RemoteConfig, SourceConfig
 from model.data.sources.files import FileVersion, open_stream
 from model.data.sources.json_rows import parsed
-from model.data.sources.record_index import IndexedRows, Located, Part, indexed
-from model.data.sources.store_errors import UNREACHED, unreached
+from model.data.sources.record_index import IndexedRows, IndexPart, Located, indexed
+from model.data.sources.store_errors import UNREACHED, store_error
 from model.images.decode import MAX_BYTES
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
@@ -75,7 +75,7 @@ def _scan(file: FileVersion, remote: RemoteConfig) -> Iterator[Located]:
             yield Located(ordinal, tuple(part for _, part in parts))
 
 
-def _members(opened: Any, name: str) -> Iterator[tuple[str, Part]]:
+def _members(opened: Any, name: str) -> Iterator[tuple[str, IndexPart]]:
     """List the members as (sample, part).
 
     Raises:
@@ -93,7 +93,7 @@ def _members(opened: Any, name: str) -> Iterator[tuple[str, Part]]:
     except (tarfile.TarError, EOFError) as error:
         raise ValueError(f"{name}: not a readable, uncompressed tar ({error})") from error
     except UNREACHED as error:
-        raise ValueError(unreached(name, error)) from error
+        raise ValueError(store_error(name, error)) from error
 
 
 def _check(member: tarfile.TarInfo, name: str) -> None:
@@ -107,10 +107,10 @@ def _check(member: tarfile.TarInfo, name: str) -> None:
         raise ValueError(f"{name}: member {member.name!r} has {member.size} bytes; allowed: {MAX_BYTES}")
 
 
-def _keyed(member: tarfile.TarInfo) -> tuple[str, Part]:
+def _keyed(member: tarfile.TarInfo) -> tuple[str, IndexPart]:
     folder, _, file = member.name.rpartition("/")
     stem, _, kind = file.partition(".")
-    return f"{folder}/{stem}", Part(kind.lower(), member.offset_data, member.size)
+    return f"{folder}/{stem}", IndexPart(kind.lower(), member.offset_data, member.size)
 
 
 def _decoded(content: bytes) -> str:

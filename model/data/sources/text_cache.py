@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
-def kept_text(find: Callable[[], str], *, cache: str, kind: str, key: Sequence[str | int]) -> str:
+def cached_text(find: Callable[[], str], *, cache: str, kind: str, key: Sequence[str | int]) -> str:
     """Return what was found out before under this key, or find it out.
 
     Args:

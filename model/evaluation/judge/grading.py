@@ -24,14 +24,14 @@ MOST_TEMPERATURE, WARMER = 2.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class JudgeSession:
     """A judge with what it is told."""
 
     judge: Judge
     scoring: ScoringConfig
     materials: Mapping[str, str]
 
-    def heard(self, prompt: str, read: Callable[[str], Any]) -> tuple[Any, dict[str, Any]]:
+    def ask_until_readable(self, prompt: str, read: Callable[[str], Any]) -> tuple[Any, dict[str, Any]]:
         """Ask until a reply can be read.
 
         Returns:
@@ -46,14 +46,14 @@ class Bench:
             temperature += WARMER
 
 
-def judge_item(spec: Benchmark, item: Item, prediction: str, bench: Bench) -> ItemScore:
+def judge_item(spec: Benchmark, item: Item, prediction: str, session: JudgeSession) -> ItemScore:
     """Have one answer judged.
 
     Raises:
         JudgeFailed: the endpoint does not answer; nothing is scored then.
         ValueError: the copy does not bring what the judge is told.
     """
-    return JUDGED[spec.metric](item, prediction, bench)
+    return JUDGED[spec.metric](item, prediction, session)
 
 
 def require(spec: Benchmark, materials: Mapping[str, str]) -> str:
@@ -70,13 +70,13 @@ def require(spec: Benchmark, materials: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(dict(materials), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _pair(item: Item, prediction: str, bench: Bench) -> ItemScore:
+def _pair(item: Item, prediction: str, session: JudgeSession) -> ItemScore:
     """LLaVA-Bench and Ferret-Bench: marks of 1 to 10 for the reference answer and for ours."""
     category = item.meta["category"]
     shown = judged.shown_to_judge(prediction, category)
     has_bad_box = shown is None  # Ferret's script fails on it; the judge sees it as it was said, and it counts as unread
     shown = prediction if shown is None else shown
-    rules = _rules(bench.materials)
+    rules = _rules(session.materials)
     rule = rules.get(category) or rules.get(f"llava_bench_{category}")
     if rule is None:
         raise ValueError(f"{item.item_id}: no rule for category {category!r} in judge/{RULES}; allowed: {', '.join(rules)}")
@@ -85,32 +85,33 @@ def _pair(item: Item, prediction: str, bench: Bench) -> ItemScore:
                       for place, answer in ((1, item.references[0]), (2, shown)))
     question = item.question.replace("<image>", "").strip()
     prompt = f"[Context]\n{item.meta['context']}\n\n[Question]\n{question}\n\n{answers}[System]\n{rule['prompt']}\n\n"
-    pair, record = bench.heard(prompt, judged.score_pair)
+    pair, record = session.ask_until_readable(prompt, judged.score_pair)
     share = max(0.0, min(1.0, pair[1] / 10)) if pair else 0.0
     parsed = f"{pair[0]:g} {pair[1]:g}" if pair and not has_bad_box else None
     return ItemScore(share, share, parsed, pair=pair, is_dropped=pair is None, record=record)
 
 
-def _grade(item: Item, prediction: str, bench: Bench) -> ItemScore:
+def _grade(item: Item, prediction: str, session: JudgeSession) -> ItemScore:
     """MM-Vet: a grade of 0 to 1 beside the gold answer."""
     gold = item.references[0].replace("<AND>", " <AND> ").replace("<OR>", " <OR> ")
     question = item.question.replace("<image>", "").strip()
-    grade, record = bench.heard(f"{bench.materials[PROMPT].strip()}\n{question} | {gold} | {prediction} |", judged.correctness)
+    prompt = f"{session.materials[PROMPT].strip()}\n{question} | {gold} | {prediction} |"
+    grade, record = session.ask_until_readable(prompt, judged.correctness)
     share = grade or 0.0
     return ItemScore(share, share, None if grade is None else f"{grade:g}", is_dropped=grade is None, record=record)
 
 
-def _extract(item: Item, prediction: str, bench: Bench) -> ItemScore:
+def _extract(item: Item, prediction: str, session: JudgeSession) -> ItemScore:
     """MathVista: the judge reads the answer out of the text; comparing is ours. An empty answer is wrong, whatever is nearest to it."""
-    kind = mathvista.Kind(item.meta["question_type"], item.meta["answer_type"], int(item.meta["precision"]), item.options)
+    kind = mathvista.AnswerKind(item.meta["question_type"], item.meta["answer_type"], int(item.meta["precision"]), item.options)
     record: dict[str, Any] = {}
     said = prediction.strip()
     if not said:
         return ItemScore(0.0, 0.0, None)
     extraction = mathvista.plain(said, kind)
     if extraction is None:
-        prompt = f"{bench.materials[PROMPT].strip()}\n\n{item.meta['query']}\n\n{said}\n\nExtracted answer: "
-        extraction, record = bench.heard(prompt, lambda reply: reply.strip() or None)
+        prompt = f"{session.materials[PROMPT].strip()}\n\n{item.meta['query']}\n\n{said}\n\nExtracted answer: "
+        extraction, record = session.ask_until_readable(prompt, lambda reply: reply.strip() or None)
     if extraction is None:
         return ItemScore(0.0, 0.0, None, is_dropped=True, record=record)
     found = mathvista.normalise(extraction, kind)
@@ -126,4 +127,4 @@ def _rules(materials: Mapping[str, str]) -> dict[str, dict[str, str]]:
         raise ValueError(f"judge/{RULES}: {error}; allowed: a mapping of category to role and prompt") from error
 
 
-JUDGED: dict[str, Callable[[Item, str, Bench], ItemScore]] = {"judge_pair": _pair, "judge_grade": _grade, "judge_extract": _extract}
+JUDGED: dict[str, Callable[[Item, str, JudgeSession], ItemScore]] = {"judge_pair": _pair, "judge_grade": _grade, "judge_extract": _extract}

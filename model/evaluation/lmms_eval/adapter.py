@@ -1,6 +1,6 @@
 """The model as lmms-eval calls it, in its simple form: texts and images apart, answers in the order of the requests.
 
-- Answers are made by the `Answerer` of our own evaluations: the same prompt, images, windows and batches.
+- Answers are made by the `Generator` of our own evaluations: the same prompt, images, windows and batches.
 - A continuation is weighed as an answer, which begins without the blank that lmms-eval puts before it; the mark of the end is
   no part of it, as in lmms-eval's other models.
 - One process, one device.
@@ -19,7 +19,7 @@ from lmms_eval.api.model import lmms
 
 from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
-from model.evaluation.generation import Answerer
+from model.evaluation.generation import Generator
 from model.evaluation.lmms_eval.likelihood import losses
 from model.evaluation.lmms_eval.requests import decoding, pictures, question
 from model.evaluation.lmms_eval.settings import batch_size as read_batch_size
@@ -72,8 +72,8 @@ class MM15ForLmmsEval(lmms):  # type: ignore[misc]  # lmms-eval is no dependency
         answers: dict[int, str] = {}
         for tokens in sorted({end.max_new_tokens for end in ends}):
             chosen = [index for index, end in enumerate(ends) if end.max_new_tokens == tokens]
-            answerer = Answerer(self.model, self._encoder, self._config, tokens)
-            said = answerer.answer(self._items([requests[index] for index in chosen]), len(chosen))
+            generator = Generator(self.model, self._encoder, self._config, tokens)
+            said = generator.answer(self._items([requests[index] for index in chosen]), len(chosen))
             answers |= {index: ends[index].cut(each.prediction) for index, each in zip(chosen, said, strict=True)}
         return [self._kept("generate_until", each, answers[index]) for index, each in enumerate(requests)]
 

@@ -15,7 +15,7 @@ LETTERS = string.ascii_uppercase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class ItemDraft:
     """Everything of an `Item` but its pictures."""
 
     item_id: str
@@ -34,7 +34,7 @@ class Draft:
                     options=self.options, meta={**self.meta, **size}, shots=self.shots)
 
 
-Maker = Callable[[Row, Benchmark], list[Draft]]
+Maker = Callable[[Row, Benchmark], list[ItemDraft]]
 
 
 def ask(spec: Benchmark, question: str, *, options: Sequence[str] = (), hint: str = "", images: int = 1) -> str:
@@ -45,7 +45,7 @@ def ask(spec: Benchmark, question: str, *, options: Sequence[str] = (), hint: st
 
 
 def draft(row: Row, spec: Benchmark, question: str, *, name: str, references: Sequence[str], images: Sequence[str] = ("image",),
-          options: Sequence[str] = (), hint: str = "", meta: dict[str, str] | None = None) -> list[Draft]:
+          options: Sequence[str] = (), hint: str = "", meta: dict[str, str] | None = None) -> list[ItemDraft]:
     """Make the one draft of a plain row.
 
     Args:
@@ -60,7 +60,7 @@ def draft(row: Row, spec: Benchmark, question: str, *, name: str, references: Se
         meta: what the metric needs beside.
     """
     pictures = row.pictures(*images) if images else ()
-    return [Draft(item_id=f"{spec.name}/{name}", question=ask(spec, question, options=options, hint=hint, images=len(pictures)),
+    return [ItemDraft(item_id=f"{spec.name}/{name}", question=ask(spec, question, options=options, hint=hint, images=len(pictures)),
                   references=tuple(references), pictures=pictures, options=tuple(options), meta=meta or {})]
 
 

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.evaluation.benchmarks.benchmark import Benchmark
-from model.evaluation.local_copies.draft import Draft
+from model.evaluation.local_copies.draft import ItemDraft
 from model.evaluation.local_copies.rows import Row, rows_of
 from model.samples import IMAGE, Turn
 from model.seeds import stream
 
 
-def drafts(spec: Benchmark, folder: Path) -> list[Draft]:
+def drafts(spec: Benchmark, folder: Path) -> list[ItemDraft]:
     """Make the items of a task with `spec.shots` examples each.
 
     Raises:
@@ -27,14 +27,15 @@ def drafts(spec: Benchmark, folder: Path) -> list[Draft]:
     return [_draft(spec, query, support) for query in rows_of(folder, "query")]
 
 
-def _draft(spec: Benchmark, query: Row, support: Sequence[Row]) -> Draft:
+def _draft(spec: Benchmark, query: Row, support: Sequence[Row]) -> ItemDraft:
     own = query.get("support", None)
     pool = [support[int(number)] for number in own] if own and support else list(support)
     if len(pool) < spec.shots:
         raise ValueError(f"{query.where}: {len(pool)} examples of support for {spec.shots} shots; allowed: as many or more")
     chosen = pool[: spec.shots] if own else _drawn(pool, spec.shots, stream(spec.name.rsplit("-", 1)[0], query.number))
     pictures = tuple(picture for row in (*chosen, query) for picture in row.pictures("image"))
-    return Draft(item_id=f"{spec.name}/{query.number}", question=_question(query), references=(query.text("answer"),), pictures=pictures,
+    return ItemDraft(item_id=f"{spec.name}/{query.number}", question=_question(query), references=(query.text("answer"),),
+                     pictures=pictures,
                  shots=tuple(Turn(_question(row), row.text("answer")) for row in chosen))
 
 

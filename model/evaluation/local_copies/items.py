@@ -11,7 +11,7 @@ from pathlib import Path
 
 from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.local_copies import in_context
-from model.evaluation.local_copies.draft import Draft, Maker
+from model.evaluation.local_copies.draft import ItemDraft, Maker
 from model.evaluation.local_copies.general import GENERAL
 from model.evaluation.local_copies.rows import JUDGE, rows_of
 from model.evaluation.local_copies.several import SEVERAL
@@ -36,7 +36,7 @@ class LocalItems:
             draft for row in rows_of(folder) for draft in MAKERS[spec.name](row, spec)]
         if not self._drafts:
             raise ValueError(f"{folder}: no items of {spec.name}; allowed: {spec.layout}")
-        seen: dict[str, Draft] = {}
+        seen: dict[str, ItemDraft] = {}
         for draft in self._drafts:
             if seen.setdefault(draft.item_id, draft) is not draft:
                 raise ValueError(f"{folder}: two items are called {draft.item_id}; allowed: each name once")

@@ -45,7 +45,7 @@ class Picture:
 class Row:
     """One row without its pictures."""
 
-    table: Table
+    table: RowTable
     number: int
     """In its file, from 0."""
     cells: dict[str, Any]
@@ -91,7 +91,7 @@ class Row:
         return 0 if cell is None else len(cell) if isinstance(cell, list) else 1
 
 
-class Table:
+class RowTable:
     """The rows of one file."""
 
     def __init__(self, path: Path, root: Path) -> None:
@@ -182,7 +182,7 @@ def rows_of(folder: Path, stem: str = "") -> list[Row]:
     if not files:
         raise ValueError(f"{folder}: no {stem or '*'}*.jsonl, .json or .parquet; allowed: one or more")
     try:
-        return [row for path in files for row in Table(path, folder).rows()]
+        return [row for path in files for row in RowTable(path, folder).rows()]
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{folder}: {error}") from error
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from model.evaluation.benchmarks.benchmark import Benchmark
-from model.evaluation.local_copies.draft import Draft, Maker, ask, draft, letter_of, list_of
+from model.evaluation.local_copies.draft import ItemDraft, Maker, ask, draft, letter_of, list_of
 from model.evaluation.local_copies.rows import Row
 from model.samples import IMAGE
 
@@ -20,7 +20,7 @@ MANTIS_TAILS = {True: "Answer with the option's letter from the given choices di
 BLINK_IMAGES = tuple(f"image_{number}" for number in range(1, 5))
 
 
-def mmmu(row: Row, spec: Benchmark) -> list[Draft]:
+def mmmu(row: Row, spec: Benchmark) -> list[ItemDraft]:
     """Images stand in question and options as `<image 1>`; an open question's gold may be a list."""
     options, kind = list_of(row, "options"), row.text("question_type")
     meta = {"subject": re.sub(r"^(?:validation|dev|test)_|_\d+$", "", row.text("id")), "question_type": kind}
@@ -29,11 +29,11 @@ def mmmu(row: Row, spec: Benchmark) -> list[Draft]:
     wanted = re.findall(r"<image (\d)>", text)
     pictures = row.pictures(*(f"image_{number}" for number in wanted)) if wanted else ()
     golds = [letter_of(row["answer"], options, row)] if kind == "multiple-choice" else _golds(row)
-    return [Draft(item_id=f"{spec.name}/{row.text('id')}", question=re.sub(r"<image \d>", IMAGE, text), references=tuple(golds),
+    return [ItemDraft(item_id=f"{spec.name}/{row.text('id')}", question=re.sub(r"<image \d>", IMAGE, text), references=tuple(golds),
                   pictures=pictures, options=tuple(options) if kind == "multiple-choice" else (), meta=meta)]
 
 
-def refcoco(row: Row, spec: Benchmark) -> list[Draft]:
+def refcoco(row: Row, spec: Benchmark) -> list[ItemDraft]:
     """One item for each expression of a row; the split is the file's name; bbox is x, y, width, height in px."""
     split = next((name for name in spec.groups if row.table.path.stem.startswith(name)), "")
     if not split:
@@ -44,7 +44,7 @@ def refcoco(row: Row, spec: Benchmark) -> list[Draft]:
             for each in draft(row, spec, phrase, name=f"{split}/{row.number}/{place}", references=[phrase], meta=meta)]
 
 
-def flickr30k(row: Row, spec: Benchmark) -> list[Draft]:
+def flickr30k(row: Row, spec: Benchmark) -> list[ItemDraft]:
     """One item for each phrase of a sentence: {phrase, boxes}, corners in px."""
     found = []
     for place, each in enumerate(row["phrases"]):
@@ -55,21 +55,21 @@ def flickr30k(row: Row, spec: Benchmark) -> list[Draft]:
     return found
 
 
-def lvis(row: Row, spec: Benchmark) -> list[Draft]:
+def lvis(row: Row, spec: Benchmark) -> list[ItemDraft]:
     """A region, asked for as the row words it; the name and its synonyms are right; `prompt` is box or point."""
     names = [row.text("name"), *list_of(row, "synonyms", may_lack=True)]
     meta = {"prompt": str(row.get("prompt", "box"))}
     return draft(row, spec, row.text("question"), name=str(row.get("id", row.number)), references=dict.fromkeys(names), meta=meta)  # type: ignore[arg-type]
 
 
-def qbench2(row: Row, spec: Benchmark) -> list[Draft]:
+def qbench2(row: Row, spec: Benchmark) -> list[ItemDraft]:
     """Two images; two to four options, the others are N/A."""
     options = [str(cell) for cell in (row.get(f"option{place}", "N/A") for place in range(4)) if cell != "N/A"]
     return draft(row, spec, row.text("question"), name=row.text("id"), images=["image1", "image2"], options=options,
                  references=[letter_of(row["correct_choice"], options, row)])
 
 
-def mantis(row: Row, spec: Benchmark) -> list[Draft]:
+def mantis(row: Row, spec: Benchmark) -> list[ItemDraft]:
     """Multiple choice with the options in the question, or a short answer."""
     options = list_of(row, "options", may_lack=True)
     is_choice = row.text("question_type") == "multi-choice"
@@ -79,7 +79,7 @@ def mantis(row: Row, spec: Benchmark) -> list[Draft]:
     return draft(row, spec, question, name=row.text("id"), images=["images"], options=options if is_choice else (), references=[gold])
 
 
-def nlvr2(row: Row, spec: Benchmark) -> list[Draft]:
+def nlvr2(row: Row, spec: Benchmark) -> list[ItemDraft]:
     """Two images and a statement; the identifier names sentence and pair."""
     label = row.text("label").lower()
     if label not in ("true", "false"):
@@ -89,14 +89,14 @@ def nlvr2(row: Row, spec: Benchmark) -> list[Draft]:
                  references=["A" if label == "true" else "B"], meta={"identifier": name})
 
 
-def blink(row: Row, spec: Benchmark) -> list[Draft]:
+def blink(row: Row, spec: Benchmark) -> list[ItemDraft]:
     """One to four images; the prompt holds the options; the answer is `(A)`."""
     options = list_of(row, "choices")
     return draft(row, spec, row.text("prompt"), name=row.text("idx"), images=BLINK_IMAGES, options=options,
                  references=[letter_of(row["answer"], options, row)], meta={"task": row.text("sub_task")})
 
 
-def mvbench(row: Row, spec: Benchmark) -> list[Draft]:
+def mvbench(row: Row, spec: Benchmark) -> list[ItemDraft]:
     """Frames of a video, cut beforehand; the answer is the text of a candidate; the sub-task is a column or the file's name."""
     options, answer = list_of(row, "candidates"), row.text("answer")
     if answer not in options:
@@ -105,7 +105,7 @@ def mvbench(row: Row, spec: Benchmark) -> list[Draft]:
                  references=[letter_of(options.index(answer), options, row)], meta={"task": str(row.get("task", row.table.path.stem))})
 
 
-def muirbench(row: Row, spec: Benchmark) -> list[Draft]:
+def muirbench(row: Row, spec: Benchmark) -> list[ItemDraft]:
     """Images stand in question and options as `<image>`."""
     options = list_of(row, "options")
     return draft(row, spec, row.text("question"), name=row.text("idx"), images=["image_list"], options=options,

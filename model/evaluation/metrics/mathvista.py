@@ -11,7 +11,7 @@ from rapidfuzz.distance import Levenshtein
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class AnswerKind:
     """What form the answer to a question has."""
 
     question_type: str
@@ -23,7 +23,7 @@ class Kind:
     choices: tuple[str, ...] = ()
 
 
-def plain(response: str, kind: Kind) -> str | None:
+def plain(response: str, kind: AnswerKind) -> str | None:
     """Return the answer of a response that is nothing but the answer, None where it must be extracted."""
     if kind.question_type == "multi_choice" and response in kind.choices:
         return response
@@ -35,7 +35,7 @@ def plain(response: str, kind: Kind) -> str | None:
         return None
 
 
-def normalise(extraction: str, kind: Kind) -> str | None:
+def normalise(extraction: str, kind: AnswerKind) -> str | None:
     """Return the extraction in the form of the answer, None where it has none.
 
     A choice that is no letter becomes the nearest one by edit distance, so a multiple-choice answer is never unreadable.

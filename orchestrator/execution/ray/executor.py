@@ -47,7 +47,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class _Warm:
+class _Slot:
     """A slot from here: its actor, and the node it is on once it has come up."""
 
     actor: Any
@@ -56,15 +56,15 @@ class _Warm:
 
 
 @dataclass(slots=True)
-class _Busy:
+class _Assignment:
     """A slot at work, or the workers that took the place of several."""
 
-    slot: _Warm
+    slot: _Slot
     order: Order
     result: Any
     asked: Any = None
     asked_at: float = field(default_factory=time.monotonic)
-    replaced: Sequence[_Warm] = ()
+    replaced: Sequence[_Slot] = ()
 
     @property
     def nodes(self) -> frozenset[str]:
@@ -78,10 +78,10 @@ class RayExecutor:
     def __init__(self, settings: Settings, *, execute: Execute | None = None) -> None:
         """Start or join Ray and have all slots get warm: they import while the driver goes on."""
         self._settings, self._work = settings, execute
-        self._idle: list[_Warm] = []
+        self._idle: list[_Slot] = []
         self._queue: deque[Order] = deque()
         self._unstarted: list[Outcome] = []
-        self._busy: dict[str, _Busy] = {}
+        self._busy: dict[str, _Assignment] = {}
         self._progress: dict[str, dict[str, Any]] = {}
         self._num_stillborn = 0
         self._leaving: frozenset[str] = frozenset()
@@ -131,14 +131,14 @@ class RayExecutor:
                 self._idle.remove(each)
             several = places if len(places) > 1 else ()
             slot = self._group(places) if several else places[0]
-            self._busy[order["attempt_id"]] = _Busy(slot, order, slot.actor.execute.remote(dict(order)), replaced=several)
+            self._busy[order["attempt_id"]] = _Assignment(slot, order, slot.actor.execute.remote(dict(order)), replaced=several)
         if self._queue and not self._busy and all(each.node for each in self._idle) and len(self._idle) >= _workers(self._queue[0]):
             order = self._queue.popleft()
             self._unstarted.append(_impossible(order, "scattered", (
                 f"no node has {_workers(order)} slots for the workers of this stage, which must share its disk as long as artifacts go "
                 "through an object store\nhint: fewer `resources.workers` of the scale, or ABLATE_ARTIFACTS where all nodes see it")))
 
-    def _places(self, order: Order) -> list[_Warm]:
+    def _places(self, order: Order) -> list[_Slot]:
         """Return the idle slots that an order is to have, none if there are too few; on one node if that alone sees its files."""
         number, places = _workers(order), [each for each in reversed(self._idle) if each.node]
         if number > 1 and order.get("store") and places:
@@ -146,7 +146,7 @@ class RayExecutor:
             places = [each for each in places if each.node == node]
         return places[:number] if len(places) >= number else []
 
-    def _group(self, places: Sequence[_Warm]) -> _Warm:
+    def _group(self, places: Sequence[_Slot]) -> _Slot:
         """End the slots and start what takes their place.
 
         Slots that wait for room end too, or they would take it: they are started again when there is work for them.
@@ -156,7 +156,7 @@ class RayExecutor:
         for each in (*places, *waiting):
             ray.kill(each.actor, no_restart=True)
         nodes = sorted(each.node for each in places)
-        return _Warm(group_actor(nodes, gpus=self._settings.gpus_per_slot), None, nodes[0])
+        return _Slot(group_actor(nodes, gpus=self._settings.gpus_per_slot), None, nodes[0])
 
     def _fill(self) -> None:
         """See that there are idle slots for all that is queued."""
@@ -198,9 +198,9 @@ class RayExecutor:
         self._queue.clear()
         ray.shutdown()
 
-    def _fresh(self) -> _Warm:
+    def _fresh(self) -> _Slot:
         actor = slot_actor(self._work, gpus=self._settings.gpus_per_slot, labels=self._settings.slot_labels)
-        return _Warm(actor, actor.where.options(concurrency_group=CONTROL).remote())
+        return _Slot(actor, actor.where.options(concurrency_group=CONTROL).remote())
 
     def _ask(self) -> None:
         now, every_s = time.monotonic(), max(PROGRESS_EVERY_S, len(self._busy) / QUESTIONS_PER_S)
@@ -228,7 +228,7 @@ class RayExecutor:
             remove_orphans()
             self._is_cleared = all(slot.node for slot in self._idle)
 
-    def _retire(self, slot: _Warm) -> None:
+    def _retire(self, slot: _Slot) -> None:
         """Put a slot back among the idle ones, or a fresh one in its place if its node is about to go."""
         if slot.node in self._leaving:
             ray.kill(slot.actor, no_restart=True)
@@ -248,7 +248,7 @@ class RayExecutor:
                 if attempt_id == expected and report:
                     self._progress[attempt_id] = report
 
-    def _come_up(self, slot: _Warm) -> None:
+    def _come_up(self, slot: _Slot) -> None:
         """Note where a slot came up; one that could not is replaced, but costs an order if that goes on."""
         try:
             slot.node, self._num_stillborn = ray.get(slot.came_up), 0
@@ -283,7 +283,7 @@ class RayExecutor:
             self._free(busy)
         return _taken(outcome) if outcome.state is AttemptState.LOST and busy.nodes & self._leaving else outcome
 
-    def _free(self, busy: _Busy) -> None:
+    def _free(self, busy: _Assignment) -> None:
         """Take a slot back, or have fresh ones follow the workers that took the place of several."""
         if not busy.replaced:
             self._retire(busy.slot)
@@ -291,7 +291,7 @@ class RayExecutor:
         ray.kill(busy.slot.actor, no_restart=True)
         self._replace(busy)
 
-    def _replace(self, busy: _Busy) -> None:
+    def _replace(self, busy: _Assignment) -> None:
         """Start a slot for each that the work held."""
         self._idle += [self._fresh() for _ in busy.replaced or (busy.slot,)]
         if busy.replaced:

@@ -75,7 +75,7 @@ class Slot:
         self._stopped.add(attempt_id)
 
 
-class Group(Slot):
+class WorkerGroup(Slot):
     """Around one stage of several workers: it checks, journals and writes the record; they hold the cores and the GPUs."""
 
     def __init__(self, nodes: list[str], gpus: float) -> None:
@@ -110,7 +110,7 @@ def slot_actor(work: Execute | None, *, gpus: float, labels: Mapping[str, str]) 
 def group_actor(nodes: list[str], *, gpus: float) -> Any:
     """Start the actor around a stage whose workers are on these nodes; it shares a node, thus its disk, with the first."""
     there = NodeAffinitySchedulingStrategy(nodes[0], soft=False)
-    return _remote(Group, num_cpus=0, num_gpus=0, scheduling_strategy=there, runtime_env={"env_vars": _TRAIN}).remote(nodes, gpus)
+    return _remote(WorkerGroup, num_cpus=0, num_gpus=0, scheduling_strategy=there, runtime_env={"env_vars": _TRAIN}).remote(nodes, gpus)
 
 
 def _remote(actor: type[Slot], **options: Any) -> Any:

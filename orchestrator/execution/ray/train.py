@@ -29,9 +29,17 @@ from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
 from orchestrator.artifacts.store import RESULT
 from orchestrator.errors import WorkerFailed
-from orchestrator.execution.attempt import Order, Report, ShouldStop, Work, logged, run_attempt, watched
+from orchestrator.execution.attempt import (
+    Order,
+    Report,
+    ShouldStop,
+    StageJob,
+    dump_stacks_before_stall,
+    redirect_output,
+    run_attempt,
+)
 from orchestrator.execution.ray.cluster import REPORTS
-from orchestrator.execution.record import guarded, write_record
+from orchestrator.execution.record import run_catching, write_record
 from orchestrator.plan.sharing import TRAINING
 from orchestrator.states import AttemptState
 
@@ -60,7 +68,7 @@ def execute(order: Order, report: Report, should_stop: ShouldStop, *, nodes: lis
         gpus: of each worker.
         listen: given what the actor that this is called in has to pass reports to.
     """
-    def fit(work: Work) -> dict[str, Any]:
+    def fit(work: StageJob) -> dict[str, Any]:
         listen(work.report)
         return _fit(order, Path(order["attempt_dir"]) / FOLDER, nodes, gpus)
 
@@ -112,11 +120,11 @@ def _work(given: Mapping[str, Any]) -> None:
     from orchestrator.execution.worker import STAGES
 
     order, folder, rank = given["order"], Path(given["folder"]), ray.train.get_context().get_world_rank()
-    with logged(folder / f"log-{rank}.txt") as log, watched(log, float(order.get("no_progress_s", 0.0))) as watch:
-        line = _Line(given["caller"], watch)
-        work = Work(kind=order["kind"], spec=order["spec"], parent=Path(order["parent"]) if order.get("parent") else None,
+    with redirect_output(folder / f"log-{rank}.txt") as log, dump_stacks_before_stall(log, float(order.get("no_progress_s", 0.0))) as watch:
+        line = _ActorLink(given["caller"], watch)
+        work = StageJob(kind=order["kind"], spec=order["spec"], parent=Path(order["parent"]) if order.get("parent") else None,
                     out=Path(order["out"]), checkpoints=Path(order["checkpoints"]), report=line.report, should_stop=line.should_stop)
-        result, failure = guarded(lambda: STAGES[order["kind"]](work))
+        result, failure = run_catching(lambda: STAGES[order["kind"]](work))
     if failure is not None:
         _note(failure, folder, rank)
         raise WorkerFailed(failure)
@@ -134,7 +142,7 @@ def _note(failure: dict[str, Any], folder: Path, rank: int) -> None:
         return
 
 
-class _Line:
+class _ActorLink:
     """To the caller: it hears every report, and answers whether to stop."""
 
     def __init__(self, caller: Any, watch: Callable[[], None]) -> None:

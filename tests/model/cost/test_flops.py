@@ -220,7 +220,7 @@ def test_activations_are_within_a_tenth_of_what_autograd_keeps():
 
 
 @pytest.mark.parametrize(("changes", "copies"), [({}, 8), ({"optimizer": "adamw"}, 16), ({"dtype": "bf16"}, 10)])
-def test_memory_holds_weights_gradients_and_optimiser(changes, copies):
+def test_memory_holds_weights_gradients_and_optimizer(changes, copies):
     images = ImageConfig(mode="single", tile=64, tokens=16)
     train = SftConfig(images=images, steps=1, batch=8, lr=1e-3, **changes)
     cost = sample_cost(TINY, images, text_tokens=50)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from model.config.stages import Alpha, DataConfig, GroupWeights, PretrainMixture, SftMixture
 from model.data.mixture import Draw, MixtureDraw, sample_index, shares
-from model.data.sampler import Catalogue, supply
+from model.data.sampler import Catalogue, sample_source
 from model.data.sources.dataset import BrokenSample
 from model.workbench import make_sample
 from tests.support import corpora
@@ -22,7 +22,7 @@ CATEGORIES = tuple(shares(MIXTURE))
 @settings(deadline=None, max_examples=20)
 @given(st.sampled_from(["general", "science", "text_only"]), st.integers(0, 10**6), st.integers(0, 9))
 def test_the_workbench_supplies_what_it_generates(category, k, seed):
-    found = supply(DataConfig(seed=3), [category], seed=seed).sample(Draw(category, k))
+    found = sample_source(DataConfig(seed=3), [category], seed=seed).sample(Draw(category, k))
     expected = make_sample(category, "train", sample_index(seed, category, k), seed=3)
     assert (found.sample_id, found.turns) == (expected.sample_id, expected.turns)
     assert [image.tobytes() for image in found.images] == [image.tobytes() for image in expected.images]
@@ -94,7 +94,7 @@ def content(sample):
 def test_whatever_holds_the_samples_stopped_resumed_and_divided_runs_open_those_of_an_undisturbed_one(
         of_kind, kind, batch, seed, stop, workers):
     data, mixture, steps = of_kind[kind], KINDS[kind][0], 12 // batch + 1
-    undisturbed, other = (supply(data, shares(mixture), seed=seed) for _ in range(2))
+    undisturbed, other = (sample_source(data, shares(mixture), seed=seed) for _ in range(2))
     before, after = (MixtureDraw(mixture, batch=batch, seed=seed) for _ in range(2))
     for step in range(steps):
         expected = [content(undisturbed.sample(draw)) for draw in MixtureDraw(mixture, batch=batch, seed=seed).batch(step)]
@@ -108,7 +108,7 @@ def test_whatever_holds_the_samples_stopped_resumed_and_divided_runs_open_those_
 @given(batch=st.integers(1, 6), seed=st.integers(0, 5), workers=st.integers(1, 4))
 def test_whatever_holds_the_samples_each_comes_once_a_pass_over_all_workers(of_kind, kind, batch, seed, workers):
     mixture = KINDS[kind][0]
-    found, draws = supply(of_kind[kind], shares(mixture), seed=seed), MixtureDraw(mixture, batch=batch, seed=seed)
+    found, draws = sample_source(of_kind[kind], shares(mixture), seed=seed), MixtureDraw(mixture, batch=batch, seed=seed)
     taken = [found.place(draw) for step in range(2 * ROWS) for rank in range(workers) for draw in draws.batch(step)[rank::workers]]
     # Two batches for each row make twice as many passes as a batch has samples.
     assert Counter((place.row, place.pass_number) for place in taken) == Counter(
@@ -162,7 +162,7 @@ def test_a_category_without_data_is_refused(config):
     with pytest.raises(ValueError, match="no data set of category 'code'"):
         Catalogue(config, ["code"], seed=0)
     with pytest.raises(ValueError, match="no catalogue is configured"):
-        supply(DataConfig(source="catalogue"), ["code"], seed=0)
+        sample_source(DataConfig(source="catalogue"), ["code"], seed=0)
 
 
 @pytest.fixture

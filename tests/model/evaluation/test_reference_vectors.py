@@ -64,7 +64,7 @@ def test_mmmus_subjects_are_pooled_over_questions(vectors):
 
 def test_mathvistas_extractions_are_normalised_as_by_its_script(vectors):
     for case in vectors["mathvista.normalise"]:
-        kind = mathvista.Kind(case["question_type"], case["answer_type"], case["precision"], tuple(case["choices"] or ()))
+        kind = mathvista.AnswerKind(case["question_type"], case["answer_type"], case["precision"], tuple(case["choices"] or ()))
         found = mathvista.normalise(case["extraction"], kind)
         assert found == case["normalised"], case
         assert mathvista.is_equal(found, case["answer"]) == case["expected"], case

@@ -12,7 +12,7 @@ from model.config.stages import PRESETS, DataConfig, EvaluateConfig, ImageConfig
 from model.data.tokenizer import load_tokenizer
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.judge.endpoint import Endpoint
-from model.evaluation.stage import Resources, evaluate_stage
+from model.evaluation.stage import EvaluationInputs, evaluate_stage
 from model.evaluation.stored_answers import read, rescored
 from model.manifest import CorruptDirectory, publish, verify
 from model.network.mm15 import MM15
@@ -43,7 +43,7 @@ def checkpoint(tmp_path_factory):
 def evaluate(checkpoint, out, *, benchmark="scene-qa", config=CONFIG, data=None, report=None, should_stop=None, resources=None):
     return evaluate_stage(benchmark=benchmark, config=config, data=data or DataConfig(), checkpoint=checkpoint, out=out,
                           report=report or (lambda progress: None), should_stop=should_stop or (lambda: False),
-                          resources=resources or Resources())
+                          resources=resources or EvaluationInputs())
 
 
 def rows(out):
@@ -132,7 +132,7 @@ def test_a_damaged_checkpoint_is_refused(checkpoint, tmp_path):
 
 @pytest.mark.parametrize("name", ["pope", "mmmu", "refcocog", "open-mi-4shot", "held-out-text"])
 def test_a_local_copy_is_answered_and_scored(checkpoint, tmp_path, name):
-    resources = Resources(local=write(tmp_path, name, suffix="parquet"))
+    resources = EvaluationInputs(local=write(tmp_path, name, suffix="parquet"))
     found = evaluate_stage(benchmark=name, config=replace(CONFIG, num_items=0), data=DataConfig(source="catalogue"), checkpoint=checkpoint,
                            out=tmp_path / "out", report=lambda _: None, should_stop=lambda: False, resources=resources)
     assert found["num_items"] == len(rows(tmp_path / "out")) > 0
@@ -167,7 +167,7 @@ def test_open_answers_of_the_workbench_are_judged_through_an_endpoint(checkpoint
     server = Server()
     server.replies = [reply]
     found = evaluate(checkpoint, tmp_path / "out", benchmark=benchmark, config=JUDGED,
-                     resources=Resources(endpoint=Endpoint(url=server.url)))
+                     resources=EvaluationInputs(endpoint=Endpoint(url=server.url)))
     server.close()
     assert (found["score"], found["is_complete"], len(server.asked)) == (score, True, 6)
     assert found["details"]["judge"] == "judge-1"
@@ -179,7 +179,8 @@ def test_open_answers_of_the_workbench_are_judged_through_an_endpoint(checkpoint
 def test_the_answer_to_a_sum_is_read_out_by_a_judge_and_compared_by_us(checkpoint, tmp_path):
     server = Server()
     server.replies = ["(A)"]
-    evaluate(checkpoint, tmp_path / "out", benchmark="maths-read", config=JUDGED, resources=Resources(endpoint=Endpoint(url=server.url)))
+    evaluate(checkpoint, tmp_path / "out", benchmark="maths-read", config=JUDGED,
+             resources=EvaluationInputs(endpoint=Endpoint(url=server.url)))
     server.close()
     chosen = [row for row in rows(tmp_path / "out") if row["options"] and row["judged"]]
     assert chosen
@@ -196,7 +197,7 @@ def test_pairs_of_questions_are_scored_as_mme_scores_them(checkpoint, tmp_path):
 
 
 def test_stored_answers_give_the_same_score_again_and_another_choice_another_one(checkpoint, tmp_path):
-    resources = Resources(local=write(tmp_path, "docvqa"))
+    resources = EvaluationInputs(local=write(tmp_path, "docvqa"))
     found = evaluate_stage(benchmark="docvqa", config=CONFIG, data=DataConfig(), checkpoint=checkpoint, out=tmp_path / "out",
                            report=lambda _: None, should_stop=lambda: False, resources=resources)
     stored = read(tmp_path / "out" / "items.jsonl", "docvqa")

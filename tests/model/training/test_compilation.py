@@ -12,11 +12,11 @@ from model.data.tokenizer import load_tokenizer
 from model.network.mm15 import MM15
 from model.training.compilation import prepare
 from model.training.gradients import gradients
-from model.training.parallel import World
+from model.training.parallel import Workers
 from orchestrator.plan.identity import canonical
 from tests.support.gloo import CONFIG, DENSE, MOE
 
-ALONE = World(torch.device("cpu"))
+ALONE = Workers(torch.device("cpu"))
 
 
 def learnt(shape, config):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from model.config.stages import PRESETS
-from model.training.lr_rule import mm1_learning_rate, rate_of
+from model.training.lr_rule import lr_of, mm1_learning_rate
 
 
 @pytest.mark.parametrize(("size", "rate"), [
@@ -17,8 +17,8 @@ def test_the_rule_gives_the_published_rates(size, rate):
 
 def test_embeddings_do_not_count():
     decoder = PRESETS["mm1.5-3b"].decoder
-    assert rate_of(decoder) == rate_of(replace(decoder, vocabulary=1)) == rate_of(replace(decoder, tied=False))
-    assert rate_of(decoder) == pytest.approx(6e-5, rel=0.05)
+    assert lr_of(decoder) == lr_of(replace(decoder, vocabulary=1)) == lr_of(replace(decoder, tied=False))
+    assert lr_of(decoder) == pytest.approx(6e-5, rel=0.05)
 
 
 def test_no_parameters_have_no_rate():

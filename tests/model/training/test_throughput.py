@@ -4,13 +4,13 @@ import pytest
 
 from model.config.stages import PRESETS, ImageConfig, SftConfig
 from model.cost.flops import forward_flops
-from model.data.step import Seen
+from model.data.step import TokensSeen
 from model.training.throughput import WINDOW, Meter, step_flops
 
 TINY = PRESETS["tiny"]
 CONFIG = SftConfig(images=ImageConfig(mode="single", tile=64, tokens=16), steps=1, batch=2, lr=1e-3, dtype="bf16")
-SAMPLES = [Seen("a", "general", (), num_tokens=100, num_supervised=30, num_tiles=5),
-           Seen("b", "text_only", (), num_tokens=40, num_supervised=20, num_tiles=0)]
+SAMPLES = [TokensSeen("a", "general", (), num_tokens=100, num_supervised=30, num_tiles=5),
+           TokensSeen("b", "text_only", (), num_tokens=40, num_supervised=20, num_tiles=0)]
 
 
 def meter(device, times, **more):

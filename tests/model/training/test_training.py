@@ -1,4 +1,4 @@
-"""Training: optimiser and schedule against references, resume bit for bit, divergence as a result."""
+"""Training: optimizer and schedule against references, resume bit for bit, divergence as a result."""
 
 import math
 from dataclasses import replace
@@ -27,9 +27,10 @@ from model.network.mm15 import MM15
 from model.training import checkpoints
 from model.training.gradients import gradients
 from model.training.loop import Diverged, Stopped
-from model.training.optimizer import Adafactor, learning_rate, optimiser
-from model.training.parallel import World
-from model.training.stage import drawn, train_stage
+from model.training.optimizer import Adafactor, make_optimizer
+from model.training.parallel import Workers
+from model.training.schedule import learning_rate
+from model.training.stage import counts_by_category, train_stage
 
 CONFIG = SftConfig(images=ImageConfig(mode="single", tile=64, tokens=4), mixture=SftMixture(alpha=Alpha(general=1, science=0.5)),
                    steps=4, batch=3, lr=1e-3, warmup_steps=1, optimizer="adamw", checkpoint_every=2, max_tokens=512)
@@ -96,8 +97,8 @@ def _watch_parameters(monkeypatch):
     """Let a test reach a weight of the model under training, to poison it."""
     def keep(model, config):
         _EVERY[:] = list(model.parameters())
-        return optimiser(model, config)
-    monkeypatch.setattr("model.training.loop.optimiser", keep)
+        return make_optimizer(model, config)
+    monkeypatch.setattr("model.training.loop.make_optimizer", keep)
 
 
 def test_adafactor_equals_transformers():
@@ -130,7 +131,7 @@ def test_gradients_do_not_depend_on_the_micro_batch(tmp_path):
     for size in (0, 1):
         torch.manual_seed(0)
         model, encoder = MM15(MODEL), Encoder(load_tokenizer(), CONFIG.images, max_tokens=512)
-        config, alone = replace(CONFIG, micro_batch=size), World(torch.device("cpu"))
+        config, alone = replace(CONFIG, micro_batch=size), Workers(torch.device("cpu"))
         step = Steps(config=config, data=DataConfig(), encoder=encoder, seed=0).opened()(0)
         loss = gradients(model, step.batches, config, alone).loss
         from_sizes.append((loss, [weight.grad for weight in model.parameters() if weight.grad is not None]))
@@ -141,14 +142,14 @@ def test_gradients_do_not_depend_on_the_micro_batch(tmp_path):
 
 
 def test_every_arm_draws_its_share(tmp_path):
-    assert drawn(replace(CONFIG, steps=20, batch=3, warmup_steps=0), seed=1) == {"general": 40, "science": 20}
+    assert counts_by_category(replace(CONFIG, steps=20, batch=3, warmup_steps=0), seed=1) == {"general": 40, "science": 20}
 
 
 def test_checkpoints_are_kept_two_at_a_time(tmp_path):
     model = torch.nn.Linear(2, 2)
     movement = torch.optim.AdamW(model.parameters())
     for step in range(5):
-        checkpoints.save(tmp_path, model, movement, step=step, extra={}, workers=World(torch.device("cpu")))
+        checkpoints.save(tmp_path, model, movement, step=step, extra={}, workers=Workers(torch.device("cpu")))
     assert [path.name[:13] for path in sorted(tmp_path.glob("step_*"))] == ["step_00000003", "step_00000004"]
 
 

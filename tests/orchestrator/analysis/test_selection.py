@@ -1,22 +1,22 @@
 import pytest
 
 from orchestrator.analysis import selection
-from orchestrator.analysis.selection import Candidate, Measured, Rule
+from orchestrator.analysis.selection import ArmLevels, Rule, TrialMeasurement
 from orchestrator.study.constraint import parse_constraint
 
 ALPHA = "sft.mixture.alpha.science"
-ARMS = [Candidate(key=key, name=f"alpha {key}", levels={ALPHA: float(key)}) for key in ("0", "0.1", "0.5")]
+ARMS = [ArmLevels(key=key, name=f"alpha {key}", levels={ALPHA: float(key)}) for key in ("0", "0.1", "0.5")]
 NOISE = [0.0, 3.0, -2.0]
 WOBBLE = {"0": [0.1, -0.1, 0.0], "0.1": [-0.1, 0.0, 0.1], "0.5": [0.0, 0.1, -0.1]}
 
 
 def trials(means, metric="science", scale=1.0):
-    return [Measured(arm=arm, seed=seed, metrics={metric: mean + NOISE[seed] + scale * WOBBLE[arm][seed]})
+    return [TrialMeasurement(arm=arm, seed=seed, metrics={metric: mean + NOISE[seed] + scale * WOBBLE[arm][seed]})
             for arm, mean in means.items() for seed in range(3)]
 
 
 def with_mmbase(measured, means):
-    return [Measured(arm=each.arm, seed=each.seed, metrics={**each.metrics, "mmbase": means[each.arm]})
+    return [TrialMeasurement(arm=each.arm, seed=each.seed, metrics={**each.metrics, "mmbase": means[each.arm]})
             for each in measured]
 
 
@@ -75,7 +75,7 @@ def test_no_feasible_arm_names_the_nearest():
 
 
 def test_missing_scores_are_incomplete():
-    measured = [*trials({"0": 10.0, "0.1": 30.0}), Measured(arm="0.5", seed=0, metrics={})]
+    measured = [*trials({"0": 10.0, "0.1": 30.0}), TrialMeasurement(arm="0.5", seed=0, metrics={})]
     verdict = choose(measured)
     assert (verdict.kind, verdict.num_missing) == ("incomplete", 1)
     assert verdict.sentence == "No verdict yet: 1 of 7 trials lack science."
@@ -87,21 +87,21 @@ def test_no_trials_are_incomplete():
 
 def test_diverged_trial_is_left_out_and_counted():
     measured = trials({"0": 10.0, "0.1": 30.0, "0.5": 60.0})
-    lost = Measured(arm="0.5", seed=2, metrics={}, is_diverged=True)
+    lost = TrialMeasurement(arm="0.5", seed=2, metrics={}, is_diverged=True)
     verdict = choose([*measured[:-1], lost])
     assert (verdict.kind, verdict.chosen, verdict.num_diverged) == ("selected", "0.5", 1)
     assert verdict.sentence.endswith("1 diverged trial is left out.")
 
 
 def test_arm_that_always_diverged_cannot_be_chosen():
-    lost = [Measured(arm="0.5", seed=seed, metrics={}, is_diverged=True) for seed in range(3)]
+    lost = [TrialMeasurement(arm="0.5", seed=seed, metrics={}, is_diverged=True) for seed in range(3)]
     verdict = choose([*trials({"0": 10.0, "0.1": 30.0}), *lost])
     assert (verdict.chosen, verdict.num_diverged) == ("0.1", 3)
 
 
 def test_relative_bound_without_baseline_scores_is_incomplete():
     measured = with_mmbase(trials({"0.1": 30.0, "0.5": 60.0}), {"0.1": 50.0, "0.5": 50.0})
-    lost = [Measured(arm="0", seed=seed, metrics={}, is_diverged=True) for seed in range(3)]
+    lost = [TrialMeasurement(arm="0", seed=seed, metrics={}, is_diverged=True) for seed in range(3)]
     verdict = choose([*measured, *lost], subject_to=(parse_constraint("mmbase >= baseline.mmbase"),))
     assert verdict.kind == "incomplete"
     assert verdict.sentence == "No verdict: the baseline has no scores. 3 diverged trials are left out."
@@ -112,5 +112,5 @@ def test_minimized_objective_takes_the_lowest():
 
 
 def test_levels_that_are_not_numbers_are_preferred_by_position():
-    arms = [Candidate(key=key, name=key, levels={"mode": mode}) for key, mode in (("z", "single"), ("a", "dynamic"))]
+    arms = [ArmLevels(key=key, name=key, levels={"mode": mode}) for key, mode in (("z", "single"), ("a", "dynamic"))]
     assert selection.preferred("smallest", arms).key == "z"

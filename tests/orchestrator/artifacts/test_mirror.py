@@ -9,7 +9,7 @@ from model.manifest import CorruptDirectory
 from orchestrator.artifacts.mirror import Mirror
 from orchestrator.artifacts.object_store import ObjectStore
 from orchestrator.artifacts.store import RESULT, Artifacts
-from orchestrator.execution.record import harvest
+from orchestrator.execution.record import read_result
 from orchestrator.states import AttemptState
 from tests.support.toy import toy_execute, toy_identity
 
@@ -81,7 +81,7 @@ def test_parent_damaged_here_is_replaced_by_the_stores(tmp_path, bucket):
 def test_record_reaches_who_reads_it_elsewhere(tmp_path, bucket):
     record = toy_execute(order(tmp_path / "a", bucket))
     folder = Artifacts(tmp_path / "driver", ObjectStore(bucket)).fetch_record(toy_identity(SPEC), 1)
-    assert harvest(folder, "a1", 1).result == record["result"]
+    assert read_result(folder, "a1", 1).result == record["result"]
     assert (folder / "progress.jsonl").is_file()
 
 
@@ -90,7 +90,7 @@ def test_failure_reaches_it_too_and_nothing_that_was_made(tmp_path, bucket):
     toy_execute(order(tmp_path / "a", bucket, spec=trouble))
     artifacts = Artifacts(tmp_path / "driver", ObjectStore(bucket))
     folder = artifacts.fetch_record(toy_identity(trouble), 1)
-    assert harvest(folder, "a1", 1).state is AttemptState.USER_ERROR
+    assert read_result(folder, "a1", 1).state is AttemptState.USER_ERROR
     assert not artifacts.store.has(artifacts.name(artifacts.out_dir(toy_identity(trouble), 1)))
 
 

@@ -16,7 +16,7 @@ from orchestrator.artifacts import store
 from orchestrator.cli import run
 from orchestrator.driver import loop
 from orchestrator.errors import LostLease
-from orchestrator.execution.attempt import Work, run_attempt
+from orchestrator.execution.attempt import StageJob, run_attempt
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.study.study import Study
 
@@ -31,18 +31,18 @@ class Pretended:
         self.failing = ""
         self.interrupt_after = -1
 
-    def train(self, work: Work) -> dict[str, Any]:
+    def train(self, work: StageJob) -> dict[str, Any]:
         self._note(work)
         publish(work.out, lambda folder: (folder / "weights").write_text("w") and None)
         return {"loss": 0.5}
 
-    def evaluate(self, work: Work) -> dict[str, Any]:
+    def evaluate(self, work: StageJob) -> dict[str, Any]:
         self._note(work)
         publish(work.out, lambda folder: (folder / "items").write_text("i") and None)
         return {"benchmark": work.spec["benchmark"], "score": 50.0 + len(self.done) % 7, "score_lenient": 55.0, "num_items": 10,
                 "num_unparseable": 0, "is_complete": True, "seconds": 0.1, "tokens_per_image": 16.0}
 
-    def _note(self, work: Work) -> None:
+    def _note(self, work: StageJob) -> None:
         work.report({"step": 1, "steps": 2, "loss": 1.0, "samples_per_s": 3.0})
         if work.kind == self.failing:
             raise ValueError("the tile is upside down")

@@ -124,7 +124,7 @@ def test_the_picture_in_memory_is_what_the_ledger_says(engine, settings, trouble
     driver = Driver(engine, settings, inline)
     driver.acquire()
     for _ in range(12):
-        driver.turn()
+        driver.one_round()
         with engine.connect() as connection:
             told = load_snapshot.read_snapshot(connection)
         mine = driver._snapshot
@@ -163,7 +163,7 @@ def crash_after(settings, engine, turns):
     driver = Driver(engine, settings, inline)
     driver.acquire()
     for _ in range(turns):
-        driver.turn()
+        driver.one_round()
     with transaction(engine) as connection:
         connection.execute(t.driver_lease.update().values(lease_expires_at=0.0))
     return driver
@@ -172,7 +172,7 @@ def crash_after(settings, engine, turns):
 def test_a_result_that_nobody_accepted_is_harvested_not_repeated(engine, settings):
     study_id = submit(engine, toy_plan(levels=(0,), seeds=1))
     driver = crash_after(settings, engine, 1)
-    driver._crew.poll(0.0)  # the worker finishes; its driver is gone before it accepts
+    driver._in_flight.poll(0.0)  # the worker finishes; its driver is gone before it accepts
     run(settings, study_id)
     assert Counter(executions(settings))["pretrain"] == 1
     assert {row.attempts_made for row in read.stages(engine, study_id)} == {1}
@@ -192,8 +192,8 @@ def test_an_attempt_without_result_is_lost_uncharged_and_repeated(engine, settin
 def test_a_result_with_another_token_is_not_accepted(engine, settings):
     study_id = submit(engine, toy_plan(levels=(0,), seeds=1))
     driver = crash_after(settings, engine, 1)
-    order = next(iter(driver._crew._orders.values()))
-    folder = driver._crew.artifacts.attempt_dir(order["stage_id"], 1)
+    order = next(iter(driver._in_flight._orders.values()))
+    folder = driver._in_flight.artifacts.attempt_dir(order["stage_id"], 1)
     folder.mkdir(parents=True)
     write_result(folder, {"attempt_id": "somebody", "attempt_no": 1, "state": "SUCCEEDED", "result": {}, "failure": None, "seconds": 1.0})
     run(settings, study_id)
@@ -205,9 +205,9 @@ def test_a_replaced_driver_can_do_nothing_more(engine, settings):
     old = crash_after(settings, engine, 2)
     new = Driver(engine, settings, inline)
     assert new.acquire()
-    new.tick()
+    new.decide_and_apply()
     with pytest.raises(LostLease):
-        old.tick()
+        old.decide_and_apply()
     new.close()
 
 

@@ -9,7 +9,7 @@ from model import manifest
 from orchestrator.errors import Diverged, NoResources, Stopped
 from orchestrator.execution import attempt
 from orchestrator.execution.attempt import run_attempt
-from orchestrator.execution.record import failure_of, harvest, kind_of, log_tail, lost, outcome_of, write_result
+from orchestrator.execution.record import failure_of, kind_of, log_tail, lost, outcome_of, read_result, write_result
 from orchestrator.states import AttemptState
 from tests.support.toy import toy_identity
 
@@ -121,15 +121,15 @@ def test_equal_errors_have_equal_hashes_whatever_they_say():
 def test_a_result_is_harvested_with_its_token_only(order, tmp_path):
     folder = tmp_path / "attempt"
     run(order, publish)
-    assert harvest(folder, "a", 1).state is AttemptState.SUCCEEDED
-    assert [harvest(folder, "b", 1), harvest(folder, "a", 2), harvest(tmp_path / "none", "a", 1)] == [None, None, None]
+    assert read_result(folder, "a", 1).state is AttemptState.SUCCEEDED
+    assert [read_result(folder, "b", 1), read_result(folder, "a", 2), read_result(tmp_path / "none", "a", 1)] == [None, None, None]
 
 
 @given(junk=st.binary(max_size=60) | st.just(b"[]") | st.just(b'{"attempt_id": "a", "attempt_no": 1, "state": "RUNNING"}'))
 def test_junk_is_not_a_result(tmp_path_factory, junk):
     folder = tmp_path_factory.mktemp("junk")
     (folder / "result.json").write_bytes(junk)
-    assert harvest(folder, "a", 1) is None
+    assert read_result(folder, "a", 1) is None
 
 
 def test_a_result_is_there_whole_or_not_at_all(tmp_path, monkeypatch):

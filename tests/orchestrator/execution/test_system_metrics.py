@@ -1,7 +1,7 @@
 import json
 import os
 
-from orchestrator.execution.system_metrics import Probe, sampled
+from orchestrator.execution.system_metrics import Probe, sample_system_metrics
 from orchestrator.settings import visible_gpus
 
 
@@ -10,7 +10,7 @@ def lines(path):
 
 
 def test_short_work_has_one_sample_of_its_own_process(tmp_path):
-    with sampled(tmp_path / "system.jsonl"):
+    with sample_system_metrics(tmp_path / "system.jsonl"):
         pass
     (found,) = lines(tmp_path / "system.jsonl")
     assert found["step"] == 1
@@ -20,7 +20,7 @@ def test_short_work_has_one_sample_of_its_own_process(tmp_path):
 
 def test_samples_are_taken_while_work_goes_on(tmp_path):
     path = tmp_path / "system.jsonl"
-    with sampled(path, every_s=0.001):
+    with sample_system_metrics(path, every_s=0.001):
         while not (path.exists() and path.read_text().count("\n") >= 3):
             os.sched_yield()
     assert [found["step"] for found in lines(path)] == list(range(1, len(lines(path)) + 1))
@@ -30,7 +30,7 @@ def test_samples_are_taken_while_work_goes_on(tmp_path):
 def test_work_that_fails_is_sampled_too(tmp_path):
     path = tmp_path / "system.jsonl"
     try:
-        with sampled(path):
+        with sample_system_metrics(path):
             raise ZeroDivisionError
     except ZeroDivisionError:
         assert len(lines(path)) == 1

@@ -5,7 +5,7 @@ import pytest
 from orchestrator.errors import LostLease
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import fenced
-from orchestrator.ledger.lease import acquire, is_newest, release, ring
+from orchestrator.ledger.lease import acquire, is_newest, notify, release
 
 
 def take(engine, name, *, ttl_s=60.0, dead=""):
@@ -47,7 +47,7 @@ def test_only_the_newest_of_two_drivers_can_write(engine):
     old = take(engine, "a", ttl_s=-1)
     new = take(engine, "b")
     with pytest.raises(LostLease, match="replaced by a newer one"), fenced(engine, old) as tx:
-        ring(tx.connection)
+        notify(tx.connection)
     with fenced(engine, new) as tx:
         assert tx.bell == 0
     assert (is_newest(engine, old), is_newest(engine, new)) == (False, True)
@@ -71,7 +71,7 @@ def test_a_take_over_waits_for_the_open_transaction_of_the_old_driver(engine):
     old = take(engine, "a", ttl_s=60)
     with ThreadPoolExecutor(1) as pool:
         with fenced(engine, old) as tx:
-            ring(tx.connection)
+            notify(tx.connection)
             waiting = pool.submit(take, engine, "b", dead="a")
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=0.3)
@@ -82,5 +82,5 @@ def test_a_take_over_waits_for_the_open_transaction_of_the_old_driver(engine):
 def test_the_bell_counts(engine):
     fence = take(engine, "a")
     with fenced(engine, fence) as tx:
-        ring(tx.connection)
+        notify(tx.connection)
     assert read.bell(engine) == 1

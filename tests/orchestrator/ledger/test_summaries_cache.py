@@ -8,9 +8,9 @@ from sqlalchemy import event
 from orchestrator.driver.loop import Driver
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import actions, read
-from orchestrator.ledger.rows import Known as KnownRows
+from orchestrator.ledger.rows import RowCache as KnownRows
 from orchestrator.ledger.submit import submit
-from orchestrator.results.results import Known, study_results
+from orchestrator.results.results import ResultsCache, study_results
 from tests.support.toy import toy_execute, toy_plan, toy_settings
 
 GATHERED = ("arms", "trials", "trial_rows", "stages", "verdict", "counts", "cost", "data", "confounds", "seen", "varies_with_seed")
@@ -34,30 +34,30 @@ def same(engine, study_id, known):
 
 
 def test_every_look_sees_what_a_first_look_would(engine, driver):
-    study_id, known = submit(engine, toy_plan(trouble={1: "error", 2: "diverge"}, benchmarks=("a",))), Known()
+    study_id, known = submit(engine, toy_plan(trouble={1: "error", 2: "diverge"}, benchmarks=("a",))), ResultsCache()
     for _ in range(20):
         same(engine, study_id, known)
-        driver.turn()
+        driver.one_round()
     actions.resume(engine, study_id)
     for _ in range(6):
-        driver.turn()
+        driver.one_round()
         same(engine, study_id, known)
     assert read.study(engine, study_id).trials_done == 6
 
 
 def test_stages_that_another_study_finished_are_seen(engine, driver):
     first, second = (submit(engine, toy_plan(name=name)) for name in ("one", "two"))
-    known = Known()
+    known = ResultsCache()
     same(engine, second, known)
     while read.study(engine, first).state != "COMPLETED":
-        driver.turn()
+        driver.one_round()
     same(engine, second, known)
 
 
 def test_trials_that_came_later_are_added_in_their_order(engine, driver):
     study_id, known = submit(engine, toy_plan()), KnownRows()
     while read.study(engine, study_id).state != "COMPLETED":
-        driver.turn()
+        driver.one_round()
     whole = read.trials(engine, study_id)
     for row in whole[:2]:  # as if the others had not been there yet
         known.links[row.trial_key] = row.stage_ids
@@ -69,9 +69,9 @@ def test_trials_that_came_later_are_added_in_their_order(engine, driver):
 
 
 def test_a_look_at_a_finished_study_reads_no_stage_and_no_score(engine, driver):
-    study_id, known = submit(engine, toy_plan()), Known()
+    study_id, known = submit(engine, toy_plan()), ResultsCache()
     while read.study(engine, study_id).state != "COMPLETED":
-        driver.turn()
+        driver.one_round()
     row, said = read.study(engine, study_id), []
     study_results(engine, row, known=known)
     event.listen(engine, "before_cursor_execute", lambda *call: said.append(call[2]))

@@ -13,8 +13,8 @@ from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import fenced, transaction
 from orchestrator.ledger.lease import acquire
 from orchestrator.ledger.submit import submit
-from orchestrator.ledger.write import adopt, apply, note_attempts
-from orchestrator.scheduler.actions import Claim, Finish, MoveStage, MoveStudy, Start
+from orchestrator.ledger.write import apply, record_progress, take_over
+from orchestrator.scheduler.actions import Assign, Finish, MoveStage, MoveStudy, Start
 from orchestrator.scheduler.views import Outcome
 from orchestrator.states import AttemptState, StageState, StudyState
 from tests.support.toy import toy_plan
@@ -41,7 +41,7 @@ def do(engine, fence, *writes):
 
 
 def claim(stage_id, study_id, no=1):
-    return Claim(f"attempt-{no}", stage_id, no, study_id, 1.0)
+    return Assign(f"attempt-{no}", stage_id, no, study_id, 1.0)
 
 
 def finish(stage_id, state, target, *, no=1, source=StageState.LEASED, **more):
@@ -102,7 +102,7 @@ def test_an_attempt_of_another_epoch_is_accepted_only_after_adoption(engine, fen
     with pytest.raises(StaleWrite):
         do(engine, newer, accept)
     with fenced(engine, newer) as tx:
-        adopt(tx, newer)
+        take_over(tx, newer)
     do(engine, newer, accept)
 
 
@@ -138,7 +138,7 @@ def test_an_evaluate_stage_leaves_its_score(engine, fence, study_id):
 
 def test_progress_and_lease_of_a_live_attempt_are_kept(engine, fence, claimed, study_id):
     with fenced(engine, fence) as tx:
-        note_attempts(tx, {"attempt-1": {"step": 3}}, ["attempt-1"], attempt_ttl_s=1000)
+        record_progress(tx, {"attempt-1": {"step": 3}}, ["attempt-1"], attempt_ttl_s=1000)
     assert stage(engine, study_id).progress == {"step": 3}
     with engine.connect() as connection:
         assert connection.execute(select(t.attempts.c.lease_expires_at - t.attempts.c.started_at)).scalar_one() > 900
@@ -146,7 +146,7 @@ def test_progress_and_lease_of_a_live_attempt_are_kept(engine, fence, claimed, s
 
 def test_progress_of_an_attempt_that_is_over_is_not_shown(engine, fence, claimed, study_id):
     with fenced(engine, fence) as tx:
-        note_attempts(tx, {"attempt-1": {"step": 3}}, ["attempt-1"], attempt_ttl_s=1000)
+        record_progress(tx, {"attempt-1": {"step": 3}}, ["attempt-1"], attempt_ttl_s=1000)
     do(engine, fence, finish(claimed, AttemptState.SUCCEEDED, StageState.SUCCEEDED, result={}))
     assert stage(engine, study_id).progress is None
 

@@ -12,7 +12,7 @@ from model.manifest import publish
 from orchestrator.errors import StudyError
 from orchestrator.plan.arms import arm_key
 from orchestrator.plan.identity import stage_identity
-from orchestrator.plan.plan import Plan, Planner, Wanted, make_plan
+from orchestrator.plan.plan import Plan, Planner, TrialRequest, make_plan
 from orchestrator.study.documents import load_scale
 from orchestrator.study.study import Study
 
@@ -299,12 +299,12 @@ def test_search_plans_its_baseline_first(planned: Planned) -> None:
 def test_proposed_arm_takes_its_seed_where_the_search_says(write: Write, checkpoint: Path) -> None:
     search = "search: {trials: 4, parameters: {pretrain.mixture.text_data: {choice: [mm1, hq]}}}"
     study = write((VARY, search), RECIPE, NO_BASELINE)
-    plan = Planner(study, "tiny").plan([Wanted({"pretrain.mixture.text_data": "hq"}, study.seed_list)])
+    plan = Planner(study, "tiny").plan([TrialRequest({"pretrain.mixture.text_data": "hq"}, study.seed_list)])
     assert (plan.seed_enters, kinds(plan)["pretrain"], plan.arms[0].name) == ("pretrain", 2, "text_data=hq")
 
 
 def test_proposed_arm_equals_the_designed_one(write: Write, checkpoint: Path) -> None:
-    proposed = Planner(write((VARY, SEARCH)), "tiny").plan([Wanted({"sft.mixture.alpha.science": 0.1}, (0, 1))])
+    proposed = Planner(write((VARY, SEARCH)), "tiny").plan([TrialRequest({"sft.mixture.alpha.science": 0.1}, (0, 1))])
     designed = make_plan(write(), "tiny")
     assert proposed.arms[0].key == designed.arms[1].key
     assert proposed.stages.keys() < designed.stages.keys()

@@ -2,14 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.plan.sharing import Shared, saving
+from orchestrator.plan.sharing import StageUse, saving
 
-SHARED = st.builds(Shared, kind=st.sampled_from(["sft", "evaluate"]), uses=st.integers(1, 9), is_known=st.booleans(),
+SHARED = st.builds(StageUse, kind=st.sampled_from(["sft", "evaluate"]), uses=st.integers(1, 9), is_known=st.booleans(),
                    seconds=st.floats(0, 1e6))
 
 
 def of(*stages, gpus=8.0, workers=4):
-    shared = [Shared(kind=kind, uses=uses, is_known=known, seconds=3600.0) for kind, uses, known in stages]
+    shared = [StageUse(kind=kind, uses=uses, is_known=known, seconds=3600.0) for kind, uses, known in stages]
     return saving(shared, gpus=gpus, workers=workers)
 
 

@@ -8,7 +8,7 @@ import pytest
 from model.config.architecture import PRESETS, read_shapes
 from model.config.fields import to_plain
 from model.manifest import identity, publish
-from model.training.lr_rule import rate_of
+from model.training.lr_rule import lr_of
 from orchestrator.errors import StudyError
 from orchestrator.plan import plan as plan_module
 from orchestrator.plan import trial_config
@@ -91,7 +91,7 @@ def test_arm_may_take_another_recipe(write: Write) -> None:
 def test_a_scale_may_take_the_rate_of_pre_training_from_the_rule_for_each_model(write: Write) -> None:
     rates = [resolve(write(("recipe: sft-ablation", "recipe: mm1")), "mm1.5-1b", {"model": model}, 0).stages["pretrain"].lr
              for model in ("base", "larger")]
-    assert rates == [rate_of(PRESETS[name].decoder) for name in ("mm1.5-1b", "mm1.5-3b")]
+    assert rates == [lr_of(PRESETS[name].decoder) for name in ("mm1.5-1b", "mm1.5-3b")]
 
 
 def test_scale_may_differ_for_one_recipe() -> None:
@@ -178,7 +178,7 @@ def test_every_factor_is_a_path_with_a_type() -> None:
     assert found["evaluate.images.indicator"].type == "none | seps | index"
     assert found["sft.images.tile"].type == "low | high, or px"
     assert "9" in str(found["sft.images.n_max"].default)
-    assert "Optimiser steps" in found["pretrain.steps"].doc
+    assert "Optimizer steps" in found["pretrain.steps"].doc
 
 
 def test_factor_paths_are_unique() -> None:

@@ -9,7 +9,7 @@ from orchestrator.ledger import read
 from orchestrator.ledger.submit import submit
 from orchestrator.plan.plan import make_plan
 from orchestrator.results import campaign
-from orchestrator.results.campaign import for_plan, in_order, references, selections, taken
+from orchestrator.results.campaign import chosen_in, plan_arguments, required_studies, selections, sorted_studies
 from orchestrator.study.study import load_campaign
 
 PATH = "sft.mixture.alpha.science"
@@ -49,18 +49,18 @@ def run_first(settings, ledger, planned, best):
 def test_a_later_study_takes_what_the_earlier_one_chose(settings, ledger, planned, write):
     first = run_first(settings, ledger, planned, 0.5)
     later = write(text=LATER)
-    plan = make_plan(later, "tiny", **for_plan(selections(ledger, later, "tiny")))
+    plan = make_plan(later, "tiny", **plan_arguments(selections(ledger, later, "tiny")))
     assert {trial.config["sft"]["mixture"]["alpha"]["science"] for trial in plan.trials} == {0.5}
     assert any(note.startswith("takes what written chose, which is selected: science=0.5") for note in plan.notes)
     submit(ledger, plan)
-    kept = taken(read.study(ledger, "later").spec)["written"]
+    kept = chosen_in(read.study(ledger, "later").spec)["written"]
     assert (kept.levels, kept.kind, kept.study_id) == ({PATH: 0.5}, "selected", first)
 
 
 def test_another_verdict_makes_another_version_and_another_wording_does_not(write, checkpoint):
     def hash_of(level, sentence):
         chosen = {"written": campaign.Selection(levels={PATH: level}, kind="tied", sentence=sentence, study_id="x")}
-        return make_plan(write(text=LATER), "tiny", **for_plan(chosen)).spec_hash
+        return make_plan(write(text=LATER), "tiny", **plan_arguments(chosen)).spec_hash
 
     assert hash_of(0.5, "a") == hash_of(0.5, "b") != hash_of(0.1, "a")
 
@@ -86,12 +86,12 @@ def in_campaign(tmp_path, *studies):
 def test_studies_run_after_those_they_need(tmp_path, monkeypatch):
     loaded = in_campaign(tmp_path, ("c", "b"), ("b", "a"), ("a", "quickstart"))
     monkeypatch.setattr(campaign, "load_study", lambda name, load=campaign.load_study: load(tmp_path / f"{name}.yaml"))
-    assert [study.name for study in in_order(loaded)] == ["a", "b", "c"]
-    assert references(in_order(loaded)[0]) == ("quickstart",)
+    assert [study.name for study in sorted_studies(loaded)] == ["a", "b", "c"]
+    assert required_studies(sorted_studies(loaded)[0]) == ("quickstart",)
 
 
 def test_studies_that_wait_for_each_other_are_refused(tmp_path, monkeypatch):
     loaded = in_campaign(tmp_path, ("a", "b"), ("b", "a"))
     monkeypatch.setattr(campaign, "load_study", lambda name, load=campaign.load_study: load(tmp_path / f"{name}.yaml"))
     with pytest.raises(StudyError, match="they wait for each other"):
-        in_order(loaded)
+        sorted_studies(loaded)

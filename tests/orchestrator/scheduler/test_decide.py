@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.scheduler.actions import Claim, Finish, MoveStage, MoveStudy, MoveTrial, Propose, Start, Stop
+from orchestrator.scheduler.actions import Assign, Finish, MoveStage, MoveStudy, MoveTrial, Propose, Start, Stop
 from orchestrator.scheduler.decide import decide, is_finite, retry_delay_s
 from orchestrator.scheduler.snapshot import Observed, Snapshot, evolve
 from orchestrator.scheduler.views import AttemptView, Outcome, PastAttempt, StageView, StudyView, TrialView
@@ -52,14 +52,14 @@ def after(shot, observed=None, now=10.0, **options):
 
 
 def test_a_ready_stage_is_handed_to_a_free_slot():
-    claim, = of(Claim, after(snapshot()))
+    claim, = of(Assign, after(snapshot()))
     assert (claim.stage_id, claim.attempt_no, claim.study_id) == ("shared", 1, "study")
 
 
 def test_no_more_is_handed_out_than_there_are_slots():
     ready = {f"own {i}": {"state": S.QUEUED} for i in range(5)} | {"shared": {"state": S.SUCCEEDED}}
-    assert len(of(Claim, after(snapshot(trials=5, stages=ready), Observed(slots=3)))) == 3
-    assert of(Claim, after(snapshot(trials=5, stages=ready, attempts=[live("score 0")]), Observed(slots=1))) == []
+    assert len(of(Assign, after(snapshot(trials=5, stages=ready), Observed(slots=3)))) == 3
+    assert of(Assign, after(snapshot(trials=5, stages=ready, attempts=[live("score 0")]), Observed(slots=1))) == []
 
 
 def several(**workers):
@@ -69,7 +69,7 @@ def several(**workers):
 
 
 def claimed(shot, slots):
-    return [each.stage_id for each in of(Claim, after(shot, Observed(slots=slots)))]
+    return [each.stage_id for each in of(Assign, after(shot, Observed(slots=slots)))]
 
 
 def test_a_stage_of_several_workers_takes_a_slot_for_each():
@@ -90,7 +90,7 @@ def test_a_stage_that_never_fits_here_holds_nobody_back():
 
 def test_the_stage_that_most_trials_want_goes_first():
     shot = snapshot(trials=3, stages={"own 0": {"state": S.QUEUED, "parent_ids": ()}})
-    assert [each.stage_id for each in of(Claim, after(shot, Observed(slots=1)))] == ["shared"]
+    assert [each.stage_id for each in of(Assign, after(shot, Observed(slots=1)))] == ["shared"]
 
 
 def test_the_older_study_goes_first():
@@ -99,30 +99,30 @@ def test_the_older_study_goes_first():
     shot = replace(base, studies=base.studies | {"young": young},
                    trials={("young", "0"): TrialView("young", "0", "x", TrialState.PLANNED, ("other",)), **base.trials},
                    stages=base.stages | {"other": StageView("other", "sft", S.QUEUED, 0)})
-    assert [each.stage_id for each in of(Claim, after(shot, Observed(slots=1)))] == ["shared"]
+    assert [each.stage_id for each in of(Assign, after(shot, Observed(slots=1)))] == ["shared"]
 
 
 def test_a_stage_that_runs_for_another_trial_is_waited_for():
-    assert of(Claim, after(snapshot(trials=2, **running()))) == []
+    assert of(Assign, after(snapshot(trials=2, **running()))) == []
 
 
 def test_a_stage_that_waits_for_its_retry_is_not_handed_out():
-    assert of(Claim, after(snapshot(stages={"shared": {"not_before": 11.0}}))) == []
+    assert of(Assign, after(snapshot(stages={"shared": {"not_before": 11.0}}))) == []
 
 
 @pytest.mark.parametrize("state", [StudyState.PAUSED, StudyState.CANCELLED])
 def test_a_study_that_is_not_live_gets_nothing(state):
-    assert of(Claim, after(snapshot(state=state))) == []
+    assert of(Assign, after(snapshot(state=state))) == []
 
 
 def test_a_leaving_driver_hands_out_nothing_and_stops_all():
     actions = after(snapshot(**running()), Observed(slots=2, is_draining=True))
-    assert (of(Claim, actions), of(Stop, actions)) == ([], [Stop("shared/1", A.PREEMPTED)])
+    assert (of(Assign, actions), of(Stop, actions)) == ([], [Stop("shared/1", A.PREEMPTED)])
 
 
 def test_the_same_claim_has_the_same_id():
-    first, second = (of(Claim, after(snapshot(), Observed(slots=1, epoch=epoch)))[0].attempt_id for epoch in (1, 2))
-    assert first == of(Claim, after(snapshot(), Observed(slots=1, epoch=1)))[0].attempt_id != second
+    first, second = (of(Assign, after(snapshot(), Observed(slots=1, epoch=epoch)))[0].attempt_id for epoch in (1, 2))
+    assert first == of(Assign, after(snapshot(), Observed(slots=1, epoch=1)))[0].attempt_id != second
 
 
 # ---- what ended ----
@@ -130,7 +130,7 @@ def test_the_same_claim_has_the_same_id():
 
 def test_an_ended_stage_hands_its_child_on_in_the_same_decision():
     actions = after(snapshot(**running()), ended(result={"loss": 0.5}))
-    assert [type(each) for each in actions] == [Finish, MoveStage, MoveTrial, Claim]
+    assert [type(each) for each in actions] == [Finish, MoveStage, MoveTrial, Assign]
     assert actions[-1].stage_id == "own 0"
 
 

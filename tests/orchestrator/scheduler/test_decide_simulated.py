@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from orchestrator.ledger.outbox import Message
-from orchestrator.scheduler.actions import Claim, Finish, MoveStage, MoveStudy, Propose, Stop
+from orchestrator.scheduler.actions import Assign, Finish, MoveStage, MoveStudy, Propose, Stop
 from orchestrator.scheduler.decide import decided
 from orchestrator.scheduler.index import Index
 from orchestrator.scheduler.snapshot import Observed, Snapshot, evolve
@@ -123,7 +123,7 @@ class World(RuleBasedStateMachine):
         """What the ledger has of a decision once it is committed: states, events, messages."""
         for write in writes:
             match write:
-                case Claim():
+                case Assign():
                     self.event(write.stage_id, StageState.QUEUED, StageState.LEASED)
                     self.tracker.say(write.attempt_id, "attempt_started")
                 case Finish():
@@ -143,7 +143,7 @@ class World(RuleBasedStateMachine):
 
     def perform(self, action):
         match action:
-            case Claim():
+            case Assign():
                 self.workers.add(action.attempt_id)
             case Stop(is_kill=True):
                 self.killed.add(action.attempt_id)

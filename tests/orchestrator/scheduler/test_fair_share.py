@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.scheduler.fair_share import shared_out
+from orchestrator.scheduler.fair_share import assign_slots
 from orchestrator.scheduler.index import place_of
 from orchestrator.scheduler.views import StageView, StudyView
 from orchestrator.states import StageState, StudyState
@@ -19,7 +19,7 @@ def handed_out(studies, stages, *, in_use=None, num_free=100, num_wanted=None):
     """Stages are (stage, names of the studies that want it)."""
     num_wanted = num_wanted or {each.stage_id: 1 for each, _ in stages}
     ready = sorted((each for each, _ in stages), key=lambda stage: place_of(stage, num_wanted[stage.stage_id]))
-    found = shared_out(lambda: iter(ready), {each.stage_id: frozenset(names) for each, names in stages}.__getitem__,
+    found = assign_slots(lambda: iter(ready), {each.stage_id: frozenset(names) for each, names in stages}.__getitem__,
                        {each.study_id: each for each in studies}, in_use or {}, num_free=num_free)
     return [(each.stage_id, study_id) for each, study_id in found]
 

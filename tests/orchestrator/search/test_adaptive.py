@@ -15,10 +15,10 @@ from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import open_ledger, transaction
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
-from orchestrator.plan.cost import known_before
+from orchestrator.plan.cost import metrics_of_config
 from orchestrator.results.results import study_results
 from orchestrator.search import adaptive
-from orchestrator.search.adaptive import Growth
+from orchestrator.search.adaptive import AdaptiveStudies
 from tests.orchestrator.conftest import SEARCH
 from tests.support.toy import toy_settings
 
@@ -47,7 +47,7 @@ def levels(ledger, study_id):
 
 def next_levels(settings, ledger, study_id, call=None):
     """Return the levels of the next proposed arm."""
-    return Growth(ledger, settings, call).step(study_id).plan.arms[0].levels
+    return AdaptiveStudies(ledger, settings, call).step(study_id).plan.arms[0].levels
 
 
 def by_level(score, noise=0.0):
@@ -117,7 +117,7 @@ def gp(planned):
 
 def test_a_proposal_that_needs_torch_is_made_by_the_executor_and_waited_for(settings, ledger, planned):
     asked, answer = [], Future()
-    found = Growth(ledger, settings, lambda *order: asked.append(order) or answer)
+    found = AdaptiveStudies(ledger, settings, lambda *order: asked.append(order) or answer)
     study_id = submit(ledger, gp(planned))
     assert (found.step(study_id).plan, found.step(study_id).plan, found.is_waiting, len(asked)) == (None, None, True, 1)
     answer.set_result({PATH: 0.25})
@@ -128,7 +128,7 @@ def test_a_proposal_that_needs_torch_is_made_by_the_executor_and_waited_for(sett
 def test_a_proposal_that_fails_elsewhere_is_told(settings, ledger, planned):
     answer = Future()
     answer.set_exception(RuntimeError("no memory"))
-    found, study_id = Growth(ledger, settings, lambda *_: answer), submit(ledger, gp(planned))
+    found, study_id = AdaptiveStudies(ledger, settings, lambda *_: answer), submit(ledger, gp(planned))
     found.step(study_id)
     with pytest.raises(StudyError, match="no proposal by gp: no memory"):
         found.step(study_id)
@@ -166,7 +166,7 @@ def searched(settings, ledger, planned, sampler="tpe"):
 @pytest.mark.parametrize("sampler", ["tpe", "random", "nsga2"])
 def test_what_misses_a_constraint_before_training_is_recorded_and_never_trained(settings, ledger, planned, sampler):
     study_id = searched(settings, ledger, planned, sampler)
-    trained = {row.arm_key: known_before(row.config)["tokens_per_image"] for row in read.trials(ledger, study_id)}
+    trained = {row.arm_key: metrics_of_config(row.config)["tokens_per_image"] for row in read.trials(ledger, study_id)}
     found = study_results(ledger, read.study(ledger, study_id)).search
     assert len(trained) == 1 + 4
     assert all(tokens <= 150 for tokens in trained.values())

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.ledger import read
 from orchestrator.ledger.submit import submit
 from orchestrator.plan.plan import make_plan
-from orchestrator.search.history import Records
+from orchestrator.search.history import Histories
 from orchestrator.study.catalogue import catalogue_of
 from tests.orchestrator.conftest import SEARCH
 from tests.support import corpora
@@ -26,7 +26,7 @@ datasets:
 
 @pytest.fixture
 def records(ledger, settings):
-    return Records(ledger, settings)
+    return Histories(ledger, settings)
 
 
 def test_what_no_trial_can_change_is_kept(records, ledger, planned):
@@ -60,7 +60,7 @@ def test_files_of_the_operator_are_looked_at_for_each_plan(ledger, write, checkp
         corpora.llava(tmp_path, name, 4)
     (tmp_path / "catalogue.yaml").write_text(CATALOGUE)
     settings = toy_settings(tmp_path, catalogue=tmp_path / "catalogue.yaml")
-    records = Records(ledger, settings)
+    records = Histories(ledger, settings)
     own = "set: {data.source: catalogue}\nevaluate: {benchmarks: [science-names]}\n"
     study = write(text=SEARCH.replace("knowledge", "science-names") + own)
     plan = make_plan(study, "tiny", catalogue=partial(catalogue_of, settings))

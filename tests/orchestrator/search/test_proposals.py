@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import search
-from orchestrator.search import Observed, space
+from orchestrator.search import ObservedTrial, space
 from orchestrator.study.study import Search, Study
 
 ALPHA = "sft.mixture.alpha.science"
@@ -29,7 +29,7 @@ def run(spec, num_arms, objective=lambda levels: (levels[ALPHA],), seed=0):
     history = []
     for _ in range(num_arms):
         levels = search.propose(spec, history, seed=seed)
-        history.append(Observed(levels=levels, values=objective(levels)))
+        history.append(ObservedTrial(levels=levels, values=objective(levels)))
     return history
 
 
@@ -49,20 +49,20 @@ def test_proposals_differ_along_the_record(sampler):
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_arms_in_flight_are_not_proposed_again(sampler):
     spec = searching({"sft.images.mode": {"choice": ["single", "static", "dynamic"]}}, sampler=sampler)
-    flying = [Observed(levels={"sft.images.mode": mode}, values=None) for mode in ("single", "dynamic")]
+    flying = [ObservedTrial(levels={"sft.images.mode": mode}, values=None) for mode in ("single", "dynamic")]
     assert search.propose(spec, flying, seed=0) == {"sft.images.mode": "static"}
 
 
 def test_space_without_anything_new_gives_none():
     spec = searching({"sft.steps": {"int": [1, 2]}})
-    assert search.propose(spec, [Observed(levels={"sft.steps": n}, values=(1.0,)) for n in (1, 2)], seed=0) is None
+    assert search.propose(spec, [ObservedTrial(levels={"sft.steps": n}, values=(1.0,)) for n in (1, 2)], seed=0) is None
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("objectives", [[{"maximize": "mmbase"}, {"maximize": "refer_ground"}]])
 def test_several_objectives_with_constraints(sampler, objectives):
     spec = searching(sampler=sampler, objectives=objectives)
-    history = [Observed(levels={ALPHA: 0.05 * (i + 1)}, values=(float(i), -float(i)), violations=(i - 5.0,)) for i in range(12)]
+    history = [ObservedTrial(levels={ALPHA: 0.05 * (i + 1)}, values=(float(i), -float(i)), violations=(i - 5.0,)) for i in range(12)]
     assert 0.02 <= search.propose(spec, history, seed=0)[ALPHA] <= 2
 
 
@@ -86,8 +86,8 @@ def test_nsga2_inherits_from_earlier_generations():
 def test_refused_arms_steer_the_sampler_before_any_score(sampler):
     spec = searching(sampler=sampler)
     tried = (0.3, 0.5, 0.7, 0.9, 1.2, 1.5, 1.8)
-    refused = [Observed(levels={ALPHA: a}, values=None, violations=(a - 0.1,), is_refused=True) for a in tried]
-    fine = [Observed(levels={ALPHA: a}, values=(a,), violations=(a - 0.1,)) for a in (0.03, 0.05, 0.08)]
+    refused = [ObservedTrial(levels={ALPHA: a}, values=None, violations=(a - 0.1,), is_refused=True) for a in tried]
+    fine = [ObservedTrial(levels={ALPHA: a}, values=(a,), violations=(a - 0.1,)) for a in (0.03, 0.05, 0.08)]
     known = [search.propose(spec, fine + refused, seed=seed)[ALPHA] for seed in range(8)]
     unknown = [search.propose(spec, fine, seed=seed)[ALPHA] for seed in range(8)]
     assert sum(alpha > 0.2 for alpha in known) <= sum(alpha > 0.2 for alpha in unknown)
@@ -96,7 +96,7 @@ def test_refused_arms_steer_the_sampler_before_any_score(sampler):
 
 def test_tpe_keeps_to_the_feasible_side():
     spec = searching(sampler="tpe")
-    history = [Observed(levels={ALPHA: a}, values=(a,), violations=(a - 0.1,)) for a in (0.03, 0.05, 0.08, 0.2, 0.5, 0.9, 1.5)]
+    history = [ObservedTrial(levels={ALPHA: a}, values=(a,), violations=(a - 0.1,)) for a in (0.03, 0.05, 0.08, 0.2, 0.5, 0.9, 1.5)]
     found = [search.propose(spec, history, seed=seed)[ALPHA] for seed in range(10)]
     assert sum(alpha <= 0.2 for alpha in found) >= 6
 
@@ -104,18 +104,18 @@ def test_tpe_keeps_to_the_feasible_side():
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
 @pytest.mark.parametrize("fields", ["values", "violations"])
 def test_non_finite_numbers_are_refused(value, fields):
-    observed = Observed(**{"levels": {ALPHA: 0.1}, "values": (1.0,), fields: (value,)})
+    observed = ObservedTrial(**{"levels": {ALPHA: 0.1}, "values": (1.0,), fields: (value,)})
     with pytest.raises(ValueError, match="allowed: a finite number"):
         search.propose(searching(), [observed], seed=0)
 
 
 def test_wrong_number_of_values_is_refused():
     with pytest.raises(ValueError, match="has 2 values; allowed: 1"):
-        search.propose(searching(), [Observed(levels={ALPHA: 0.1}, values=(1.0, 2.0))], seed=0)
+        search.propose(searching(), [ObservedTrial(levels={ALPHA: 0.1}, values=(1.0, 2.0))], seed=0)
 
 
 def test_baseline_outside_the_range_is_kept_from_the_sampler():
-    baseline = Observed(levels={ALPHA: 0}, values=(99.0,))
+    baseline = ObservedTrial(levels={ALPHA: 0}, values=(99.0,))
     assert search.propose(searching(), [baseline], seed=0)[ALPHA] >= 0.02
 
 
@@ -151,7 +151,7 @@ def test_observe_reads_objectives_and_constraints_from_the_study():
 def test_proposal_by_tpe_imports_no_torch():
     program = ("import sys, json; from orchestrator import search; from orchestrator.study.study import Search; "
                f"spec = Search.model_validate_json('{json.dumps({'trials': 2, 'parameters': ONE})}'); "
-               "history = [search.Observed(levels={'" + ALPHA + "': 0.1 * i}, values=(i,)) for i in range(1, 9)]; "
+               "history = [search.ObservedTrial(levels={'" + ALPHA + "': 0.1 * i}, values=(i,)) for i in range(1, 9)]; "
                "assert search.propose(spec, history, seed=0); print('torch' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

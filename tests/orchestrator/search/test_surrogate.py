@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from orchestrator.search.surrogate import FORMS, Check, best_check, check, propose
+from orchestrator.search.surrogate import FORMS, SurrogateCheck, best_check, check, propose
 
 RANDOM = np.random.default_rng(0)
 SHARES = RANDOM.dirichlet([2, 2, 2], size=14)
@@ -44,6 +44,6 @@ def test_what_cannot_be_fitted_is_refused():
         check("gp", dict(list(RATIOS.items())[:2]), RISING)
     with pytest.raises(ValueError, match=r"shares of arm 0 sum to 2"):
         check("gp", RATIOS | {"arm 0": {"a": 2.0}}, RISING)
-    trusted = Check(form="gp", correlation=1.0, error=0.0, predicted={})
+    trusted = SurrogateCheck(form="gp", correlation=1.0, error=0.0, predicted={})
     with pytest.raises(ValueError, match="candidates hold d"):
         propose(trusted, RATIOS, RISING, [{"d": 1.0}])

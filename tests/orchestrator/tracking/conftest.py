@@ -6,7 +6,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from orchestrator.ledger.engine import transaction
-from orchestrator.ledger.journal import Record
+from orchestrator.ledger.journal import Journal
 from orchestrator.settings import Settings
 from orchestrator.tracking.flusher import Flusher
 from tests.support import scored
@@ -58,6 +58,6 @@ def unused_port():
 
 def say(engine, subject, kind, payload, at=AT):
     with transaction(engine) as connection:
-        record = Record(connection, now=at, actor="test")
+        record = Journal(connection, now=at, actor="test")
         record.message(subject, kind, payload)
         record.flush()

@@ -8,11 +8,11 @@ from orchestrator.artifacts.store import Artifacts
 from orchestrator.ledger import outbox, read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
-from orchestrator.ledger.journal import Record
+from orchestrator.ledger.journal import Journal
 from orchestrator.ledger.write import finish_trial
 from orchestrator.settings import Settings
 from orchestrator.tracking.flusher import Flusher
-from orchestrator.tracking.mlflow_store import Sink
+from orchestrator.tracking.mlflow_store import MlflowStore
 from tests.orchestrator.tracking.conftest import AT, say
 from tests.support import scored
 from tests.support.mlflow_server import MlflowServer
@@ -21,7 +21,7 @@ from tests.support.mlflow_server import MlflowServer
 def finish_trials(engine, state="SUCCEEDED"):
     scored.finish(engine)
     with transaction(engine) as connection:
-        record = Record(connection, now=AT, actor="test")
+        record = Journal(connection, now=AT, actor="test")
         for trial in read.trials(engine, "study-1"):
             finish_trial(connection, record, "study-1", trial.trial_key, state)
         record.flush()
@@ -134,7 +134,7 @@ def test_deleted_experiment_comes_back(flusher, settings, engine, client):
 
 def test_messages_of_a_subject_go_out_in_order(flusher, engine, monkeypatch):
     seen = []
-    monkeypatch.setattr(Sink, "deliver", lambda _, messages: seen.append([each.seq for each in messages]) or 0)
+    monkeypatch.setattr(MlflowStore, "deliver", lambda _, messages: seen.append([each.seq for each in messages]) or 0)
     finish_trials(engine)
     flusher.flush_all(30)
     assert seen == [[1, 2]] * 6
@@ -147,7 +147,7 @@ def test_failure_leaves_what_was_not_sent_and_says_why(flusher, engine, monkeypa
         calls.append(messages)
         return 0 if len(calls) < 3 else 1 / 0
 
-    monkeypatch.setattr(Sink, "deliver", third_fails)
+    monkeypatch.setattr(MlflowStore, "deliver", third_fails)
     flushed = flusher.flush_all(30)
     assert (flushed.num_left, flushed.error) == (4, "ZeroDivisionError: division by zero")
     assert flusher._turn() >= 1.0
@@ -188,7 +188,7 @@ def test_study_called_stages_keeps_apart_from_the_attempts(flusher, engine, clie
     with transaction(engine) as connection:
         payload = {**outbox.pending(engine)[0].payload, "study": "stages"}
         connection.execute(t.tracking_outbox.delete())
-        record = Record(connection, now=AT, actor="test")
+        record = Journal(connection, now=AT, actor="test")
         record.message("trial:x", "trial_created", payload)
         record.flush()
     flusher.flush_all(30)

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from orchestrator.ledger import read
 from orchestrator.settings import OFF, Settings
-from orchestrator.tracking.flusher_process import Tracking, as_line
+from orchestrator.tracking.flusher_process import FlusherProcess, to_json_line
 from tests.orchestrator.tracking.test_flusher import runs
 
 DRIVER = """
@@ -31,7 +31,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def tracking(settings, engine):
-    tracking = Tracking(settings, engine)
+    tracking = FlusherProcess(settings, engine)
     yield tracking
     tracking.stop()
 
@@ -52,7 +52,7 @@ def is_gone(pid):
 
 
 def test_what_waits_arrives_from_another_process(tracking, engine, client):
-    tracking.tend()
+    tracking.keep_alive()
     assert tracking._process.pid != os.getpid()
     assert tracking.flush_all(60).num_left == 0
     assert len(runs(client, "written")) == 6
@@ -61,25 +61,25 @@ def test_what_waits_arrives_from_another_process(tracking, engine, client):
 def test_nothing_is_started_while_nothing_waits(tracking, settings, engine):
     assert tracking.flush_all(60).num_left == 0
     tracking.stop()
-    tracking.tend()
+    tracking.keep_alive()
     assert tracking._process is None
 
 
 def test_one_that_is_killed_is_followed_by_another_after_a_pause(tracking, engine, client, caplog):
-    tracking.tend()
+    tracking.keep_alive()
     first = tracking._process
     first.kill()
     first.wait()
-    tracking.tend()
+    tracking.keep_alive()
     assert tracking._process is None
     assert f"ended with code {-signal.SIGKILL}" in caplog.text
-    wait_for(lambda: tracking.tend() or tracking._process is not None)
+    wait_for(lambda: tracking.keep_alive() or tracking._process is not None)
     assert tracking.flush_all(60).num_left == 0
 
 
 def test_one_that_cannot_start_is_an_error_that_says_so_and_nothing_is_lost(settings, engine, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    tracking = Tracking(settings, engine)
+    tracking = FlusherProcess(settings, engine)
     waiting = read.outbox_lag(engine)
     flushed = tracking.flush_all(30)
     assert (flushed.num_left, "ended with code 1" in flushed.error) == (waiting, True)
@@ -96,8 +96,8 @@ def test_it_ends_with_a_driver_that_is_killed(settings, engine):
 
 
 def test_a_password_reaches_it_and_stands_in_no_list_of_processes(settings, engine):
-    tracking = Tracking(settings.model_copy(update={"ledger": SecretStr(settings.ledger_url + "?timeout=31")}), engine)
-    tracking.tend()
+    tracking = FlusherProcess(settings.model_copy(update={"ledger": SecretStr(settings.ledger_url + "?timeout=31")}), engine)
+    tracking.keep_alive()
     with open(f"/proc/{tracking._process.pid}/cmdline", "rb") as file:
         assert b"timeout=31" not in file.read()
     assert tracking.flush_all(60).num_left == 0
@@ -105,8 +105,8 @@ def test_a_password_reaches_it_and_stands_in_no_list_of_processes(settings, engi
 
 
 def test_nothing_is_written_where_tracking_is_off(settings, engine):
-    tracking = Tracking(settings.model_copy(update={"mlflow": OFF}), engine)
-    tracking.tend()
+    tracking = FlusherProcess(settings.model_copy(update={"mlflow": OFF}), engine)
+    tracking.keep_alive()
     assert tracking._process is None
     assert tracking.flush_all(1).error == ""
 
@@ -114,4 +114,4 @@ def test_nothing_is_written_where_tracking_is_off(settings, engine):
 def test_settings_arrive_whole(settings):
     changes = {"slot_labels": {"pool": "b"}, "ledger": SecretStr("postgresql://me:word@host/db"), "artifacts_at": "s3://a/b"}
     given = settings.model_copy(update=changes)
-    assert Settings(**json.loads(as_line(given))).model_dump() == given.model_dump()
+    assert Settings(**json.loads(to_json_line(given))).model_dump() == given.model_dump()

@@ -5,7 +5,7 @@ from mlflow.tracking import MlflowClient
 from orchestrator.cli.main import main
 from orchestrator.errors import LostLease, OrchestratorError
 from orchestrator.ledger import lease, read
-from orchestrator.ledger.liveness import whoami
+from orchestrator.ledger.liveness import process_identity
 from orchestrator.settings import Settings
 from orchestrator.tracking.resync import resync
 from tests.orchestrator.tracking.test_flusher import attempt, finish_trials, runs
@@ -54,7 +54,7 @@ def test_whole_store_stays_as_it_is(tracked, engine, client):
 
 
 def test_living_driver_is_not_disturbed(tracked, engine):
-    lease.acquire(engine, "driver-1", ttl_s=600, holder=whoami(), dead="")
+    lease.acquire(engine, "driver-1", ttl_s=600, holder=process_identity(), dead="")
     with pytest.raises(LostLease, match="a driver is running"):
         heard(engine, tracked)
     assert read.outbox_lag(engine) == 0

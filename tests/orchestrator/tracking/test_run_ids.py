@@ -5,7 +5,7 @@ import pytest
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import outbox, read
 from orchestrator.tracking.flusher import Flusher
-from orchestrator.tracking.run_ids import Known
+from orchestrator.tracking.run_ids import RunIds
 from tests.orchestrator.tracking.test_flusher import attempt, finish_trials, runs
 
 
@@ -28,7 +28,7 @@ def test_ledger_that_fails_when_all_was_sent_leads_to_no_second_run(flusher, set
 
 def test_run_that_another_flusher_made_first_counts(flusher, engine, client, monkeypatch):
     subject = outbox.pending(engine)[0].subject
-    monkeypatch.setattr(Known, "get", lambda *_: None)  # it looked before the other one had noted its own
+    monkeypatch.setattr(RunIds, "get", lambda *_: None)  # it looked before the other one had noted its own
     outbox.settle(engine, [], {subject: "theirs"})
     assert flusher.flush_all(60).num_left == 0
     assert outbox.external_id(engine, subject) == "theirs"

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from model.config.catalogue import SourceConfig
-from model.data.sources.dataset import BrokenSample, open_source
+from model.data.sources.dataset import BrokenSample, open_dataset
 from tests.support import corpora
 
 
 def opened(tmp_path, source):
-    return open_source(source, corpora.catalogue(tmp_path, source))
+    return open_dataset(source, corpora.catalogue(tmp_path, source))
 
 
 def same(found, expected):
@@ -42,7 +42,7 @@ def test_samples_come_out_as_they_went_in(tmp_path, kind):
 def test_a_second_opening_reads_the_same_from_the_cache(tmp_path, kind):
     config = MAKERS[kind](tmp_path / "data")
     first = opened(tmp_path, config).sample(5)
-    again = open_source(config, replace(corpora.catalogue(tmp_path, config), name="again")).sample(5)
+    again = open_dataset(config, replace(corpora.catalogue(tmp_path, config), name="again")).sample(5)
     same(again, first)
 
 
@@ -79,7 +79,7 @@ def test_the_prefix_takes_one_part_of_a_mixed_file(tmp_path):
 def test_take_chooses_the_same_samples_every_time_and_not_the_first(tmp_path):
     config = replace(corpora.instructions(tmp_path, 50), take=10)
     found = [opened(tmp_path, config).sample(index).sample_id for index in range(10)]
-    assert found == [open_source(config, corpora.catalogue(tmp_path / "b", config)).sample(index).sample_id for index in range(10)]
+    assert found == [open_dataset(config, corpora.catalogue(tmp_path / "b", config)).sample(index).sample_id for index in range(10)]
     assert len(set(found)) == 10
     assert found != [f"text_only/sums: {config.files[0]}:{index}" for index in range(10)]
 

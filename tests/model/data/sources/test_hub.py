@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import constants
 
 from model.config.catalogue import RemoteConfig, SourceConfig
-from model.data.sources.dataset import BrokenSample, Source, open_source
+from model.data.sources.dataset import BrokenSample, Source, open_dataset
 from model.data.sources.hub_files import chosen_files
 from model.huggingface import Listing
 from tests.support import corpora
@@ -75,7 +75,7 @@ def fetched(hub):
 
 
 def test_samples_are_those_of_the_same_files_on_disk(hub, tmp_path):
-    here = open_source(hub.local, corpora.catalogue(tmp_path / "local", hub.local))
+    here = open_dataset(hub.local, corpora.catalogue(tmp_path / "local", hub.local))
     there = opened(tmp_path)
     assert turns(there) == turns(here)
     assert all(there.sample(k).images[0].tobytes() == here.sample(k).images[0].tobytes() for k in range(len(here)))

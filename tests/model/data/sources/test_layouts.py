@@ -3,14 +3,14 @@
 import pytest
 from PIL import Image
 
-from model.data.sources.layouts import MAX_IMAGES, MAX_SAMPLE_PIXELS, Reading, sample_of
+from model.data.sources.layouts import MAX_IMAGES, MAX_SAMPLE_PIXELS, RecordFormat, sample_of
 from model.samples import IMAGE, Turn
 
 SIDE = 100
 
 
 def read(layout, record, *, boxes="none", side=SIDE):
-    return sample_of(record, "x", Reading(layout, "general", boxes, lambda reference: Image.new("RGB", (side, side))))
+    return sample_of(record, "x", RecordFormat(layout, "general", boxes, lambda reference: Image.new("RGB", (side, side))))
 
 
 def talk(*texts):

@@ -14,7 +14,7 @@ from model.config.catalogue import RemoteConfig
 from model.data.mixture import Draw
 from model.data.sampler import Catalogue
 from model.data.sources import dataset, files
-from model.data.sources.dataset import open_source
+from model.data.sources.dataset import open_dataset
 from model.data.sources.fingerprints import category_content
 from tests.support import corpora
 
@@ -62,7 +62,7 @@ def test_samples_of_a_bucket_are_those_of_the_disk(tmp_path, store, make):
     local = make(tmp_path / "data", "general", 4)
     store(tmp_path / "data")
     remote = moved(local, tmp_path / "data")
-    found = open_source(remote, replace(corpora.catalogue(tmp_path, remote), remote=REMOTE))
+    found = open_dataset(remote, replace(corpora.catalogue(tmp_path, remote), remote=REMOTE))
     assert len(found) == 4
     for index, expected in enumerate(corpora.made("general", 4)):
         sample = found.sample(index)
@@ -74,7 +74,7 @@ def test_parquet_of_a_bucket_is_read(tmp_path, store):
     local = corpora.cauldron(tmp_path / "data", "general", 4)
     store(tmp_path / "data")
     remote = moved(local, tmp_path / "data")
-    found = open_source(remote, replace(corpora.catalogue(tmp_path, remote), remote=REMOTE))
+    found = open_dataset(remote, replace(corpora.catalogue(tmp_path, remote), remote=REMOTE))
     assert [found.sample(index).turns for index in range(4)] == [sample.turns for sample in corpora.made("general", 4)]
 
 
@@ -161,4 +161,4 @@ def test_a_store_that_goes_away_between_two_reads_is_such_an_error_too(tmp_path,
     store.server.stop()
     monkeypatch.setattr(dataset, "expand", lambda *_: known)
     with pytest.raises(ValueError, match=r"cannot be read \(EndpointConnectionError: .*\nhint: AWS_ENDPOINT_URL"):
-        open_source(remote, replace(corpora.catalogue(tmp_path, remote), remote=REMOTE))
+        open_dataset(remote, replace(corpora.catalogue(tmp_path, remote), remote=REMOTE))

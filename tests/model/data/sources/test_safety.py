@@ -17,7 +17,7 @@ from PIL import Image
 
 from model.config.catalogue import RemoteConfig, SourceConfig
 from model.data.sources import urls
-from model.data.sources.dataset import BrokenSample, open_source
+from model.data.sources.dataset import BrokenSample, open_dataset
 from model.data.sources.files import expand, inside
 from model.data.sources.urls import check_address, fetch, public_address
 from tests.support import corpora
@@ -156,7 +156,7 @@ def test_an_image_address_in_a_record_is_refused_unless_allowed(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps(record))
     source = SourceConfig(category="general", name="x", layout="llava", files=(str(tmp_path / "a.jsonl"),))
     with pytest.raises(BrokenSample, match=r"a\.jsonl:0: .*may not be opened"):
-        open_source(source, corpora.catalogue(tmp_path, source)).sample(0)
+        open_dataset(source, corpora.catalogue(tmp_path, source)).sample(0)
 
 
 def test_files_at_an_address_are_refused_unless_allowed():
@@ -182,7 +182,7 @@ def test_a_shard_with_what_no_shard_holds_is_refused(tmp_path, entry, message):
         archive.addfile(*entry)
     source = SourceConfig(category="general", name="x", layout="caption", files=(str(tmp_path / "a.tar"),))
     with pytest.raises(ValueError, match=message):
-        open_source(source, corpora.catalogue(tmp_path, source))
+        open_dataset(source, corpora.catalogue(tmp_path, source))
 
 
 def test_a_shard_that_claims_a_huge_member_is_refused(tmp_path):
@@ -191,7 +191,7 @@ def test_a_shard_that_claims_a_huge_member_is_refused(tmp_path):
     (tmp_path / "a.tar").write_bytes(entry.tobuf() + b"\0" * 1024)
     source = SourceConfig(category="general", name="x", layout="caption", files=(str(tmp_path / "a.tar"),))
     with pytest.raises(ValueError, match=r"allowed: 67108864|not a readable"):
-        open_source(source, corpora.catalogue(tmp_path, source))
+        open_dataset(source, corpora.catalogue(tmp_path, source))
 
 
 def test_a_compressed_shard_is_refused(tmp_path):
@@ -199,14 +199,14 @@ def test_a_compressed_shard_is_refused(tmp_path):
         archive.addfile(*member("a.png"))
     source = SourceConfig(category="general", name="x", layout="caption", files=(str(tmp_path / "a.tar"),))
     with pytest.raises(ValueError, match="uncompressed tar"):
-        open_source(source, corpora.catalogue(tmp_path, source))
+        open_dataset(source, corpora.catalogue(tmp_path, source))
 
 
 def test_bytes_in_a_record_that_are_no_picture_are_broken(tmp_path):
     corpora.shard(tmp_path / "a.tar", [("0.png", b"GIF89a"), ("0.txt", b"a dog")])
     source = SourceConfig(category="caption", name="x", layout="caption", files=(str(tmp_path / "a.tar"),))
     with pytest.raises(BrokenSample, match=r"a\.tar:0: its image: damaged, or of another kind"):
-        open_source(source, corpora.catalogue(tmp_path, source)).sample(0)
+        open_dataset(source, corpora.catalogue(tmp_path, source)).sample(0)
 
 
 def picture(width, height, **options):
@@ -256,7 +256,7 @@ def of_parquet(folder, content):
 def test_a_picture_that_may_not_be_opened_is_named_by_file_and_index(tmp_path, make, bad):
     content, reason = BAD[bad]
     config, where = make(tmp_path / "data", content)
-    source = open_source(config, corpora.catalogue(tmp_path, config))
+    source = open_dataset(config, corpora.catalogue(tmp_path, config))
     with pytest.raises(BrokenSample, match=rf"{where}: .*{reason}"):
         source.sample(1)
     assert [len(source.sample(index).images) for index in (0, 2)] == [1, 1]

@@ -8,7 +8,7 @@ from model.config.scoring import ScoringConfig
 from model.evaluation.benchmark_scores import total
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.judge.endpoint import Endpoint, Judge, JudgeFailed
-from model.evaluation.judge.grading import Bench, judge_item, require
+from model.evaluation.judge.grading import JudgeSession, judge_item, require
 from model.evaluation.metrics import ItemScore
 from model.samples import Item
 from tests.support.judge_server import Server, said
@@ -19,7 +19,7 @@ RULES = json.dumps(
 )
 PAIR = Item(
     item_id="i",
-    benchmark="llava-bench-wild",
+    benchmark="llava-session-wild",
     question="<image>Describe.",
     images=(),
     references=("A dog.",),
@@ -55,8 +55,8 @@ def judge(server, tmp_path, waits):
     return Judge(Endpoint(url=server.url, key_file=key_file, cache=tmp_path / "cache", attempts=3), "judge-1", waits.append)
 
 
-def bench(judge, **materials):
-    return Bench(judge, ScoringConfig(judge="judge-1"), {"rule.json": RULES, "prompt.txt": "Grade.", **materials})
+def session(judge, **materials):
+    return JudgeSession(judge, ScoringConfig(judge="judge-1"), {"rule.json": RULES, "prompt.txt": "Grade.", **materials})
 
 
 def test_a_reply_is_asked_for_once_and_then_cached(server, judge):
@@ -113,7 +113,7 @@ def test_the_key_is_in_no_cached_file(server, judge, tmp_path):
 
 def test_a_pair_is_read_and_the_prompt_recorded(server, judge):
     server.replies = ["8 6\nbecause"]
-    found = judge_item(BENCHMARKS["llava-bench-wild"], PAIR, "A cat.", bench(judge, **{"system.txt": "Be fair."}))
+    found = judge_item(BENCHMARKS["llava-session-wild"], PAIR, "A cat.", session(judge, **{"system.txt": "Be fair."}))
     prompt = (
         "[Context]\na park\n\n[Question]\nDescribe.\n\n[Assistant 1]\nA dog.\n\n[End of Assistant 1]\n\n"
         "[Assistant 2]\nA cat.\n\n[End of Assistant 2]\n\n[System]\nRate both.\n\n"
@@ -126,24 +126,24 @@ def test_a_pair_is_read_and_the_prompt_recorded(server, judge):
 def test_boxes_are_shown_as_fractions_in_grounded_conversation(server, judge):
     server.replies = ["8 6"]
     item = Item(
-        item_id="i", benchmark="ferret-bench", question="?", images=(), references=("r",), meta={"category": "ground_conv", "context": ""}
+        item_id="i", benchmark="ferret-session", question="?", images=(), references=("r",), meta={"category": "ground_conv", "context": ""}
     )
-    judge_item(BENCHMARKS["ferret-bench"], item, "cat [100, 200, 500, 600]", bench(judge))
+    judge_item(BENCHMARKS["ferret-session"], item, "cat [100, 200, 500, 600]", session(judge))
     assert "cat [0.100, 0.200, 0.500, 0.600]" in server.asked[0][1]["messages"][0]["content"]
 
 
 def test_a_grade_is_asked_for_beside_the_gold_answer(server, judge):
     server.replies = ["0.5"]
-    found = judge_item(BENCHMARKS["mm-vet"], GRADE, "x = 1", bench(judge))
+    found = judge_item(BENCHMARKS["mm-vet"], GRADE, "x = 1", session(judge))
     assert found.strict == 0.5
     assert server.asked[0][1]["messages"][0]["content"] == "Grade.\nWhat is x? | 1 <AND> 2 | x = 1 |"
 
 
 def test_an_unreadable_reply_is_asked_again_warmer_and_then_dropped(server, judge):
     server.replies = ["well", "hm", "0.5"]
-    assert judge_item(BENCHMARKS["mm-vet"], GRADE, "x", bench(judge)).strict == 0.5
+    assert judge_item(BENCHMARKS["mm-vet"], GRADE, "x", session(judge)).strict == 0.5
     server.replies = ["well"]
-    dropped = judge_item(BENCHMARKS["mm-vet"], GRADE, "y", bench(judge))
+    dropped = judge_item(BENCHMARKS["mm-vet"], GRADE, "y", session(judge))
     assert [asked["temperature"] for _, asked in server.asked] == [0.0, 0.5, 1.0, 0.0, 0.5, 1.0, 1.5, 2.0]
     assert dropped.is_dropped
     found = total(
@@ -158,13 +158,13 @@ def test_an_unreadable_reply_is_asked_again_warmer_and_then_dropped(server, judg
 )
 def test_mathvistas_answer_is_extracted_only_where_it_must_be(server, judge, said_by_model, said_by_judge, requests, strict, parsed):
     server.replies = [said_by_judge]
-    found = judge_item(BENCHMARKS["mathvista"], EXTRACT, said_by_model, bench(judge))
+    found = judge_item(BENCHMARKS["mathvista"], EXTRACT, said_by_model, session(judge))
     assert (len(server.asked), found.strict, found.parsed) == (requests, strict, parsed)
 
 
 def test_the_score_is_relative_to_the_reference_answers():
     scores = [ItemScore(0, 0, "8 6", pair=(8, 6)), ItemScore(0, 0, "10 5", pair=(10, 5))]
-    found = total(BENCHMARKS["llava-bench-wild"], [PAIR, PAIR], scores, ScoringConfig(judge="judge-1"))
+    found = total(BENCHMARKS["llava-session-wild"], [PAIR, PAIR], scores, ScoringConfig(judge="judge-1"))
     assert found.score == 61.1
     assert found.details["choices"] == {"judge": "judge-1", "judge_temperature": 0.0}
 
@@ -175,4 +175,4 @@ def test_the_score_is_relative_to_the_reference_answers():
 )
 def test_a_copy_without_what_the_judge_is_told_is_refused(materials, message):
     with pytest.raises(ValueError, match=message):
-        require(BENCHMARKS["llava-bench-wild"], materials)
+        require(BENCHMARKS["llava-session-wild"], materials)

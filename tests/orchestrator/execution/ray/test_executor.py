@@ -17,7 +17,7 @@ from orchestrator.execution.ray.slot import Slot
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
-from orchestrator.search import Observed, propose, propose_from
+from orchestrator.search import ObservedTrial, propose, propose_from
 from orchestrator.states import AttemptState
 from orchestrator.study.study import Search
 from tests.support.toy import executions, toy_execute, toy_plan, toy_settings
@@ -136,11 +136,11 @@ def test_a_killed_attempt_is_lost(executor, order):
 def test_a_gp_search_proposes_on_ray_what_it_proposes_here(executor):
     search = Search.model_validate_json('{"sampler": "gp", "trials": 20, "parameters": {"sft.lr": {"float": [0, 1]}, '
                                         '"sft.mixture.weights": {"simplex": ["single", "multi", "text"]}}}')
-    history: list[Observed] = []
+    history: list[ObservedTrial] = []
     for _ in range(7):  # the first five are drawn, the rest by the process
         there = executor.call(propose_from, search.model_dump_json(by_alias=True, exclude_unset=True), history, 3).result(timeout=WAIT_S)
         assert there == propose(search, history, seed=3)
-        history.append(Observed(levels=there, values=(there["sft.lr"] ** 2,)))
+        history.append(ObservedTrial(levels=there, values=(there["sft.lr"] ** 2,)))
 
 
 def test_a_study_that_searches_by_gp_is_the_same_with_proposals_made_on_ray(executor, planned, tmp_path):

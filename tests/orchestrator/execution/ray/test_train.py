@@ -18,7 +18,7 @@ from orchestrator.driver.loop import Exit, drive
 from orchestrator.execution import worker
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.execution.ray import train
-from orchestrator.execution.ray.executor import RayExecutor, _Warm
+from orchestrator.execution.ray.executor import RayExecutor, _Slot
 from orchestrator.execution.record import failure_of
 from orchestrator.ledger import actions, read
 from orchestrator.ledger import tables as t
@@ -183,7 +183,7 @@ def test_a_worker_that_the_host_had_no_memory_for_is_a_lack_of_resources(tmp_pat
 
 def idle_on(*nodes):
     executor = RayExecutor.__new__(RayExecutor)
-    executor._idle, executor._busy, executor._queue, executor._unstarted = [_Warm(None, None, each) for each in nodes], {}, deque(), []
+    executor._idle, executor._busy, executor._queue, executor._unstarted = [_Slot(None, None, each) for each in nodes], {}, deque(), []
     return executor
 
 
