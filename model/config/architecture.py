@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from model.config.connectors import CONNECTORS, ConnectorKind
 from model.config.fields import build, require, require_least
 
 
@@ -57,14 +58,16 @@ class VisionConfig:
 class ConnectorConfig:
     """From patch tokens to the decoder's width; the number of tokens belongs to the image settings."""
 
-    kind: Literal["c_abstractor", "linear", "mlp", "average_pool"] = "c_abstractor"
+    kind: ConnectorKind = "c_abstractor"
+    """`c_abstractor` as in MM1.5; the others are what MM1 (arXiv:2403.09611) compares it with."""
     hidden: int
     """Channels inside the C-Abstractor (1024 in Honeybee, arXiv:2312.06742)."""
     depth: int = 3
     """RegNet blocks before and again after the pooling; 0 leaves pooling and read-out."""
 
     def __post_init__(self) -> None:
-        """Refuse widths and depths below what can be built."""
+        """Refuse kinds that have no formula, and widths and depths below what can be built."""
+        require(self.kind in CONNECTORS, "kind", f"{self.kind!r}; allowed: {', '.join(CONNECTORS)}")
         require_least(self, 1, "hidden")
         require_least(self, 0, "depth")
 

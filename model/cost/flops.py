@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from model.config.connectors import CONNECTORS, ConnectorShape
 from model.config.stages import DecoderConfig, ImageConfig, ModelConfig, TrainConfig, VisionConfig
 from model.images.cost import image_load
 
@@ -66,12 +67,13 @@ def vision_parameters(config: VisionConfig) -> int:
 
 def connector_parameters(config: ModelConfig) -> int:
     """Count the connector; the C-Abstractor's position table belongs to it."""
-    kind, vision, language = config.connector.kind, config.vision.width, config.decoder.width
-    if kind != "c_abstractor":
-        return _linear(vision, language) + (_linear(language, language) if kind == "mlp" else 0)
-    blocks = sum(_regnet_block(i, o) for i, o in _regnet_widths(config))
-    positions = patches(config.vision) * vision
-    return positions + blocks + _linear(_read_width(config), language) + _linear(language, language)
+    return CONNECTORS[config.connector.kind].parameters(connector_shape(config))
+
+
+def connector_shape(config: ModelConfig) -> ConnectorShape:
+    """Return the numbers that the connector's cost depends on."""
+    return ConnectorShape(patches=patches(config.vision), vision=config.vision.width, language=config.decoder.width,
+                          hidden=config.connector.hidden, depth=config.connector.depth)
 
 
 def decoder_parameters(config: DecoderConfig, *, active: bool = False) -> int:
@@ -105,29 +107,6 @@ def _stem(config: VisionConfig) -> list[tuple[int, int, int, int]]:
     sides = [config.tile >> (step + 1) for step in range(steps)]
     convolutions = [(i, o, 3, side**2) for i, o, side in zip(widths, widths[1:], sides, strict=False)]
     return [*convolutions, (config.width, config.width, 1, patches(config))]
-
-
-def _regnet_widths(config: ModelConfig) -> list[tuple[int, int]]:
-    """Return (channels in, channels out) of each block, before and after the pooling."""
-    depth, hidden = config.connector.depth, config.connector.hidden
-    return [(config.vision.width if block == 0 else hidden, hidden) for block in range(2 * depth)]
-
-
-def _read_width(config: ModelConfig) -> int:
-    return config.connector.hidden if config.connector.depth else config.vision.width
-
-
-def _regnet_block(inputs: int, channels: int) -> int:
-    reduced = round(0.25 * inputs)
-    norms = 3 * 2 * channels
-    excite = _linear(channels, reduced) + _linear(reduced, channels)
-    return _regnet_products(inputs, channels) + norms + excite + (2 * channels if inputs != channels else 0)
-
-
-def _regnet_products(inputs: int, channels: int) -> int:
-    """Return the weights of a block's convolutions, each used once at every position."""
-    shortcut = inputs * channels if inputs != channels else 0
-    return inputs * channels + 9 * channels + channels * channels + shortcut
 
 
 def _attention(config: DecoderConfig) -> int:
@@ -188,15 +167,8 @@ def vision_flops(config: VisionConfig) -> float:
 
 
 def connector_flops(config: ModelConfig, *, tokens: int) -> float:
-    """Count the connector on one tile; squeeze-excite works on one position and is left out."""
-    kind, count, language = config.connector.kind, patches(config.vision), config.decoder.width
-    if kind != "c_abstractor":
-        return 2 * config.vision.width * language * (count if kind == "linear" else tokens) + (
-            2 * language * language * tokens if kind == "mlp" else 0)
-    widths, depth = _regnet_widths(config), config.connector.depth
-    before = 2 * count * sum(_regnet_products(i, o) for i, o in widths[:depth])
-    after = 2 * tokens * sum(_regnet_products(i, o) for i, o in widths[depth:])
-    return before + after + 2 * tokens * (_read_width(config) * language + language * language)
+    """Count the connector on one tile."""
+    return CONNECTORS[config.connector.kind].flops(connector_shape(config), tokens)
 
 
 def decoder_flops(config: DecoderConfig, *, length: float, predicted: float = 0) -> float:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from model.config.connectors import CONNECTORS
 from model.config.stages import ModelConfig, TrainConfig
-from model.cost.flops import SampleCost, at_tile, parameters, patches, places
+from model.cost.flops import SampleCost, at_tile, connector_shape, parameters, patches, places
 
 
 def checkpoint_bytes(config: ModelConfig) -> int:
@@ -70,8 +71,7 @@ def activation_values(config: ModelConfig, *, tiles: float, length: float, recom
     keys = decoder.kv_heads * decoder.head
     wide = decoder.mlp_width * (decoder.experts_per_token if decoder.experts else 1)
     layer = 8 * decoder.width + 6 * (decoder.width + keys) + keys + 4 * wide
-    is_deep = config.connector.kind == "c_abstractor"
-    connector = 10 * config.connector.hidden * config.connector.depth if is_deep else vision.width
+    connector = CONNECTORS[config.connector.kind].activations(connector_shape(config))
     in_blocks = vision.layers * vision.width + block if recompute else vision.layers * block
     in_layers = decoder.layers * decoder.width + layer if recompute else decoder.layers * layer
     return tiles * (places(vision) * in_blocks + patches(vision) * connector) + length * in_layers

@@ -116,6 +116,7 @@ class PooledConnector(nn.Module):
 CONNECTORS: dict[str, type[CAbstractor] | type[PooledConnector]] = {
     "c_abstractor": CAbstractor, "linear": PooledConnector, "mlp": PooledConnector, "average_pool": PooledConnector,
 }
+"""Kind -> its class; what each costs stands under the same name in `model.config.connectors`."""
 
 
 def _side(tokens: int, *, of: int) -> int:

@@ -1,0 +1,100 @@
+"""The kinds of connector, and what each costs by formula. Torch-free.
+
+- A connector is one entry of `CONNECTORS` here and one class of the same name in `model.network.connector`.
+- The modules are the reference: tests compare every formula with what torch counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+ConnectorKind = Literal["c_abstractor", "linear", "mlp", "average_pool"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorShape:
+    """The numbers that a connector's cost depends on."""
+
+    patches: int
+    """Patches of one tile."""
+    vision: int
+    """Width of the image encoder."""
+    language: int
+    """Width of the decoder."""
+    hidden: int
+    """Channels inside the C-Abstractor."""
+    depth: int
+    """RegNet blocks before the pooling, and again after it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorCost:
+    """The formulas of one kind of connector."""
+
+    parameters: Callable[[ConnectorShape], int]
+    flops: Callable[[ConnectorShape, int], float]
+    """FLOPs of a forward pass over one tile, by shape and number of image tokens."""
+    activations: Callable[[ConnectorShape], int]
+    """Numbers that a forward pass keeps for the backward pass, for each patch."""
+
+
+def _linear(inputs: int, outputs: int) -> int:
+    return inputs * outputs + outputs
+
+
+def _regnet_products(inputs: int, channels: int) -> int:
+    """Count the weights that every position of a block is multiplied with."""
+    shortcut = inputs * channels if inputs != channels else 0
+    return inputs * channels + 9 * channels + channels * channels + shortcut
+
+
+def _regnet_parameters(inputs: int, channels: int) -> int:
+    reduced = round(0.25 * inputs)
+    norms = 3 * 2 * channels + (2 * channels if inputs != channels else 0)
+    excite = _linear(channels, reduced) + _linear(reduced, channels)
+    return _regnet_products(inputs, channels) + norms + excite
+
+
+def _blocks(shape: ConnectorShape) -> list[tuple[int, int]]:
+    """Return (channels in, channels out) of each RegNet block, before and after the pooling."""
+    return [(shape.vision if block == 0 else shape.hidden, shape.hidden) for block in range(2 * shape.depth)]
+
+
+def _readout_width(shape: ConnectorShape) -> int:
+    return shape.hidden if shape.depth else shape.vision
+
+
+def _abstractor_parameters(shape: ConnectorShape) -> int:
+    blocks = sum(_regnet_parameters(inputs, channels) for inputs, channels in _blocks(shape))
+    readout = _linear(_readout_width(shape), shape.language) + _linear(shape.language, shape.language)
+    return shape.patches * shape.vision + blocks + readout  # the first term is the position table
+
+
+def _abstractor_flops(shape: ConnectorShape, tokens: int) -> float:
+    """Count the convolutions and the read-out; squeeze-excite works on one position and is left out."""
+    products = [_regnet_products(inputs, channels) for inputs, channels in _blocks(shape)]
+    before, after = 2 * shape.patches * sum(products[:shape.depth]), 2 * tokens * sum(products[shape.depth:])
+    return before + after + 2 * tokens * (_readout_width(shape) * shape.language + shape.language**2)
+
+
+def _projection(*, layers: int, pools_first: bool) -> ConnectorCost:
+    """Return the cost of average pooling with a projection of one or two layers."""
+    def parameters(shape: ConnectorShape) -> int:
+        return _linear(shape.vision, shape.language) + (layers - 1) * _linear(shape.language, shape.language)
+
+    def flops(shape: ConnectorShape, tokens: int) -> float:
+        positions = tokens if pools_first else shape.patches
+        return 2 * positions * (shape.vision * shape.language + (layers - 1) * shape.language**2)
+
+    return ConnectorCost(parameters=parameters, flops=flops, activations=lambda shape: shape.vision)
+
+
+CONNECTORS: dict[str, ConnectorCost] = {
+    "c_abstractor": ConnectorCost(parameters=_abstractor_parameters, flops=_abstractor_flops,
+                                  activations=lambda shape: 10 * shape.hidden * shape.depth),
+    "linear": _projection(layers=1, pools_first=False),
+    "mlp": _projection(layers=2, pools_first=True),
+    "average_pool": _projection(layers=1, pools_first=True),
+}
