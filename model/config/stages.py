@@ -250,6 +250,9 @@ class SftConfig(TrainConfig):
 
 StageConfig = PretrainConfig | ContinualConfig | SftConfig
 """A training stage."""
+TrainingKind = Literal["pretrain", "continual", "sft"]
+TRAINING: dict[str, type[StageConfig]] = {each.kind: each for each in (PretrainConfig, ContinualConfig, SftConfig)}
+"""Kind of training stage -> its configuration, in the order in which a recipe has them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

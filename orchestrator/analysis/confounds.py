@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-STAGES = ("pretrain", "continual", "sft")
+from model.config.stages import TRAINING
+
 _SCHEDULE = ("lr", "warmup_steps", "schedule", "final_lr", "optimizer", "weight_decay", "clip", "dtype", "threads", "max_tokens")
 _MISSING = "not trained"
 
@@ -80,7 +81,7 @@ def seen(runs: Sequence[Run]) -> dict[str, SampleInfo]:
             by_arm.setdefault(run.arm, []).append(run)
     found = {}
     for arm, mine in by_arm.items():
-        totals = {name: sum(float(each.result.get(name) or 0) for run in mine for each in run.stages if each.kind in STAGES) / len(mine)
+        totals = {name: sum(float(each.result.get(name) or 0) for run in mine for each in run.stages if each.kind in TRAINING) / len(mine)
                   for name in ("samples", "tokens", "supervised")}
         if totals["samples"]:
             found[arm] = SampleInfo(**totals)
@@ -92,7 +93,7 @@ Values = tuple[str, dict[str, str]]
 
 def _paths(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """Return the paths to compare, each with its name in words."""
-    kinds = [kind for kind in STAGES if any(run.config.get(kind) for run in runs)]
+    kinds = [kind for kind in TRAINING if any(run.config.get(kind) for run in runs)]
     found = [(f"{kind}.{name}", f"{kind} {name.replace('_', ' ')}") for kind in kinds for name in ("steps", "batch", *_SCHEDULE)]
     return [*found, *((f"data.{name}", f"data {name}") for name in ("source", "seed")), ("evaluate.num_items", "items of a benchmark"),
             ("evaluate.threads", "evaluation threads")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from orchestrator.ledger.engine import Engine, has_ledger, open_ledger
-from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.plan.plan import Plan, Planner
 from orchestrator.results.campaign import plan_arguments, required_studies, selections
 from orchestrator.settings import Settings
 from orchestrator.study.catalogue import catalogue_of
@@ -38,5 +38,5 @@ def load_plan(name_or_path: str, scale: str, settings: Settings) -> tuple[Study,
 def plan_study(study: Study, scale: str, settings: Settings) -> Plan:
     """Plan a study; values `from_selection` come from the verdicts in the ledger."""
     chosen = selections(existing_ledger(settings), study, scale) if required_studies(study) else {}
-    return make_plan(study, scale, checkpoints=settings.home / "checkpoints", catalogue=partial(catalogue_of, settings),
-                     **plan_arguments(chosen))
+    return Planner(study, scale, checkpoints=settings.home / "checkpoints", catalogue=partial(catalogue_of, settings),
+                     **plan_arguments(chosen)).plan()

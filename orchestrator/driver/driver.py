@@ -34,7 +34,7 @@ from orchestrator.ledger.summaries import submitted
 from orchestrator.ledger.write import apply, record_progress, take_over
 from orchestrator.results import budget
 from orchestrator.scheduler.actions import Action, Assign, Finish, MoveStudy, Propose, Stop
-from orchestrator.scheduler.decide import decided
+from orchestrator.scheduler.decide import decide
 from orchestrator.scheduler.snapshot import Observed, Snapshot
 from orchestrator.scheduler.views import Outcome
 from orchestrator.search.adaptive import AdaptiveStudies, NextTrials
@@ -223,7 +223,7 @@ class Driver:
                 failpoint("takeover.before_commit")
             is_current = self._snapshot is not None and tx.bell == self._bell
             snapshot = self._snapshot if is_current and self._snapshot else load_snapshot.read_snapshot(tx.connection)
-            actions, then = decided(snapshot, self._observe(snapshot), tx.now, retry_base_s=settings.retry_base_s,
+            actions, then = decide(snapshot, self._observe(snapshot), tx.now, retry_base_s=settings.retry_base_s,
                                     stop_grace_s=settings.stop_grace_s)
             writes = [action for action in actions if not isinstance(action, Stop | Propose)]
             apply(tx, fence, writes, attempt_ttl_s=settings.attempt_ttl_s,

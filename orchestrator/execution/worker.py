@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from model.config.fields import build
-from model.config.stages import DataConfig, ModelConfig
+from model.config.stages import TRAINING, DataConfig, ModelConfig
 from model.data.fingerprint import data_fingerprint
 from model.data.mixture import shares
 from model.evaluation.judge.endpoint import Endpoint
@@ -123,5 +123,5 @@ def _is_of_others(error: RuntimeError) -> bool:
     return isinstance(error, torch.distributed.DistError) or "gloo/transport" in str(error)
 
 
-STAGES: Mapping[str, StageFunction] = {"pretrain": _train, "continual": _train, "sft": _train, "evaluate": _evaluate}
+STAGES: Mapping[str, StageFunction] = {**dict.fromkeys(TRAINING, _train), "evaluate": _evaluate}
 """What executes each kind of stage."""

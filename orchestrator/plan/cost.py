@@ -11,14 +11,12 @@ from functools import lru_cache
 from typing import Any
 
 from model.config.fields import build
-from model.config.stages import EvaluateConfig, ImageConfig, ModelConfig, TrainConfig
+from model.config.stages import TRAINING, EvaluateConfig, ImageConfig, ModelConfig, TrainConfig
 from model.cost.flops import SampleCost, sample_cost
 from model.cost.memory import checkpoint_bytes, training_bytes
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.study.metric_names import TOKENS
 
-TRAINED = ("pretrain", "continual", "sft")
-"""Kinds of stage that publish weights."""
 TEXT_TOKENS = 150
 """Questions and answers of a sample, as in the cost model of the reference sheet."""
 ANSWER_TOKENS = 75
@@ -58,7 +56,7 @@ def published_bytes(spec: Mapping[str, Any]) -> int:
     Args:
         spec: of the stage, as plain values.
     """
-    return checkpoint_bytes(build(ModelConfig, spec["model"], "model")) if spec.get("kind") in TRAINED and "model" in spec else 0
+    return checkpoint_bytes(build(ModelConfig, spec["model"], "model")) if spec.get("kind") in TRAINING and "model" in spec else 0
 
 
 def metrics_of_config(config: Mapping[str, Any]) -> dict[str, float]:

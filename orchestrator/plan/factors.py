@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from model.config.fields import to_plain
-from model.config.stages import DataConfig, EvaluateConfig, ImageConfig, ModelConfig
-from orchestrator.plan.trial_config import STAGES
+from model.config.stages import TRAINING, DataConfig, EvaluateConfig, ImageConfig, ModelConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def factors() -> tuple[Factor, ...]:
         Factor("start", "pretrained | noise", None, "Weights to begin with; the scale says which checkpoint."),
     )
     parts: tuple[tuple[str, type[Any]], ...] = (
-        *STAGES.items(), ("evaluate", EvaluateConfig), ("model", ModelConfig), ("data", DataConfig),
+        *TRAINING.items(), ("evaluate", EvaluateConfig), ("model", ModelConfig), ("data", DataConfig),
     )
     return (*trial, *(factor for name, cls in parts for factor in _of(cls, name)))
 

@@ -17,13 +17,13 @@ from functools import lru_cache
 from typing import Any
 
 from model.config.fields import build
-from model.config.stages import ContinualConfig, DataConfig, EvaluateConfig, ModelConfig, PretrainConfig, SftConfig
+from model.config.stages import TRAINING, DataConfig, EvaluateConfig, ModelConfig
 
 VERSIONS = {"pretrain": 1, "continual": 1, "sft": 1, "evaluate": 1}
 """Bumped by hand when the same configuration would give another result; hashing source would void every result."""
 
-CONFIGS: dict[str, type[Any]] = {"pretrain": PretrainConfig, "continual": ContinualConfig, "sft": SftConfig,
-                                 "evaluate": EvaluateConfig}
+CONFIGS: dict[str, type[Any]] = {**TRAINING, "evaluate": EvaluateConfig}
+"""Kind of stage -> its configuration."""
 _TYPED: dict[str, type[Any]] = {"model": ModelConfig, "data": DataConfig}
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _PLAIN = ("kind", "version", "benchmark", "data_fingerprint", "seed", "parent_id")

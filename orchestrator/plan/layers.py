@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from model.config.fields import FieldError, did_you_mean
+from model.config.stages import TRAINING
 from orchestrator.errors import StudyError
 from orchestrator.study.documents import Document
 from orchestrator.study.strict_yaml import Location
@@ -67,7 +68,7 @@ class Paths:
         root = path.partition(".")[0]
         if root not in self.roots:
             raise file.error(location, f"{root!r} begins no path", did_you_mean(root, self.roots))
-        if root in ("pretrain", "continual", "sft") and root not in self.kinds:
+        if root in TRAINING and root not in self.kinds:
             raise file.error(location, f"recipe {self.recipe} has no {root} stage; it has {', '.join(self.kinds)}")
         if path == "evaluate.benchmarks":
             raise file.error(location, "benchmarks are no factor", "name a suite or benchmarks under `evaluate:`")

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from model.config.fields import did_you_mean
+from model.config.stages import TRAINING
 from model.data.mixture import shares
 from orchestrator.plan.arms import Arm, baseline_of, designed_arms, named_arm, probes
 from orchestrator.plan.cost import published_bytes
 from orchestrator.plan.layers import Selections
 from orchestrator.plan.stages import Stage, StageBuilder, plain_of
-from orchestrator.plan.trial_config import STAGES, Resolver, TrialConfig
+from orchestrator.plan.trial_config import Resolver, TrialConfig
 from orchestrator.study import library
 from orchestrator.study.catalogue import DataSets, LoadCatalogue, no_catalogue
 from orchestrator.study.documents import Recipe, load_recipe, load_scale
@@ -33,7 +34,7 @@ from orchestrator.study.study import Study
 _PROSE = ("question", "source", "note", "about", "resources", "budget", "predictions")
 Verdicts = Mapping[str, Mapping[str, str]]
 """Study -> kind and sentence of its verdict, and its id."""
-__all__ = ["Arm", "Plan", "Stage", "Trial", "Planner", "TrialRequest", "make_plan"]
+__all__ = ["Arm", "Plan", "Stage", "Trial", "Planner", "TrialRequest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,25 +99,6 @@ class Plan:
         return sum(stage.flops for stage in self.stages.values())
 
 
-def make_plan(study: Study, scale_name: str, *, selections: Selections | None = None, verdicts: Verdicts | None = None,
-              checkpoints: Path | None = None, catalogue: LoadCatalogue = no_catalogue) -> Plan:
-    """Plan a study; of a search, its baseline.
-
-    Args:
-        study: the study.
-        scale_name: name of the scale.
-        selections: what earlier studies chose, for `from_selection`.
-        verdicts: the kind and words of these choices, to be kept beside the study.
-        checkpoints: the operator's folder of published checkpoints, one folder a name.
-        catalogue: reads the operator's catalogue of data sets, if the study needs it.
-
-    Raises:
-        StudyError: what is wrong, with file and line.
-    """
-    planner = Planner(study, scale_name, selections=selections, verdicts=verdicts, checkpoints=checkpoints, catalogue=catalogue)
-    return planner.plan(None)
-
-
 @dataclass(frozen=True, slots=True)
 class TrialRequest:
     """Trials of one arm that a study grows by."""
@@ -135,7 +117,19 @@ class Planner:
 
     def __init__(self, study: Study, scale_name: str, *, selections: Selections | None = None, verdicts: Verdicts | None = None,
                  checkpoints: Path | None = None, catalogue: LoadCatalogue = no_catalogue) -> None:
-        """Read what all plans of the study share; arguments and errors as for `make_plan`."""
+        """Read what all plans of the study share.
+
+        Args:
+            study: the study.
+            scale_name: name of the scale.
+            selections: what earlier studies chose, for `from_selection`.
+            verdicts: the kind and words of these choices, to be kept beside the study.
+            checkpoints: the operator's folder of published checkpoints, one folder a name.
+            catalogue: reads the operator's catalogue of data sets, if the study needs it.
+
+        Raises:
+            StudyError: what is wrong, with file and line.
+        """
         self._study, self._scale = study, load_scale(scale_name)
         self._taken = {"selections": dict(selections), "verdicts": dict(verdicts or {})} if selections else {}
         self._resolver = Resolver(study, self._scale, _recipe(study), selections, checkpoints)
@@ -155,8 +149,12 @@ class Planner:
         """Whether files of the operator went in, which may change: its catalogue, or its checkpoints."""
         return self._data_sets.is_read or any((config.start or "").startswith("operator:") for config in self._configs)
 
-    def plan(self, wanted: Iterable[TrialRequest] | None) -> Plan:
-        """Plan these trials, with their seeds where they enter in the whole study; None: those that the study writes."""
+    def plan(self, wanted: Iterable[TrialRequest] | None = None) -> Plan:
+        """Plan the trials that the study writes (of a search, its baseline), or the requested ones.
+
+        Raises:
+            StudyError: what is wrong, with file and line.
+        """
         asked = self._written() if wanted is None else [self._known(each) for each in wanted]
         builder = StageBuilder(self._seed_enters, self._checkpoints, self._data_sets, workers=self._scale.resources.workers)
         trials = [self._trial(builder, arm, replace(config, seed=seed), rung)
@@ -238,7 +236,7 @@ def seed_entry(study: Study, configs: Sequence[TrialConfig]) -> str | None:
     Raises:
         StudyError: `seed_from` names a stage that no arm has, or there are several seeds and nothing to seed.
     """
-    kinds = [kind for kind in STAGES if any(kind in config.stages for config in configs)]
+    kinds = [kind for kind in TRAINING if any(kind in config.stages for config in configs)]
     if study.seed_from and study.seed_from not in kinds:
         allowed = ", ".join(kinds) or "nothing"
         raise study.error(("seed_from",), f"{study.seed_from} is trained by no arm; trained: {allowed}")

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-TRAINING = frozenset({"pretrain", "continual", "sft"})
+from model.config.stages import TRAINING
 
 
 class StageUse(NamedTuple):

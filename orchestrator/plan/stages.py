@@ -15,14 +15,14 @@ from typing import Any
 
 from model import manifest
 from model.config.fields import to_plain
-from model.config.stages import EvaluateConfig
+from model.config.stages import TRAINING, EvaluateConfig
 from model.data.mixture import shares
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.artifacts.store import OPERATOR, PACKAGED, start_folder
 from orchestrator.errors import StudyError
 from orchestrator.plan.cost import evaluation_flops, num_items, training_flops, training_memory
 from orchestrator.plan.identity import VERSIONS, canonical, digest_but, identity
-from orchestrator.plan.trial_config import STAGES, TrialConfig
+from orchestrator.plan.trial_config import TrialConfig
 from orchestrator.study.catalogue import DataSets
 
 
@@ -80,7 +80,7 @@ class StageBuilder:
         self._checkpoints = checkpoints
         self._imports: dict[str, str] = {}
         self._settings: dict[tuple[object, ...], tuple[_Evaluation, ...]] = {}
-        self._order = list(STAGES)
+        self._order = list(TRAINING)
         self._entry = self._order.index(seed_enters) if seed_enters else len(self._order)
 
     def chain(self, config: TrialConfig, arm_name: str) -> tuple[str, ...]:

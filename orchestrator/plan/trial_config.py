@@ -18,6 +18,7 @@ from model.config.architecture import read_shapes
 from model.config.fields import FieldError, build, did_you_mean, to_plain
 from model.config.stages import (
     PRESETS,
+    TRAINING,
     ContinualConfig,
     DataConfig,
     EvaluateConfig,
@@ -35,11 +36,9 @@ from orchestrator.study.documents import Recipe, Scale, ScaleModel, load_recipe,
 from orchestrator.study.strict_yaml import Location, dump
 from orchestrator.study.study import Study
 
-STAGES: dict[str, type[TrainConfig]] = {"pretrain": PretrainConfig, "continual": ContinualConfig, "sft": SftConfig}
-"""Training stages in their order."""
 OF_CHECKPOINT = "checkpoint"
 """As a scale's preset: the shapes are those that the start checkpoint holds, as an imported one does."""
-ROOTS = (*STAGES, "evaluate", "model", "start", "data")
+ROOTS = (*TRAINING, "evaluate", "model", "start", "data")
 """First parts of all paths."""
 
 
@@ -62,8 +61,8 @@ class TrialConfig:
     @property
     def stages(self) -> dict[str, TrainConfig]:
         """The training stages that happen, in order."""
-        found = {"pretrain": self.pretrain, "continual": self.continual, "sft": self.sft}
-        return {kind: config for kind, config in found.items() if config is not None}
+        configs = {kind: getattr(self, kind) for kind in TRAINING}
+        return {kind: config for kind, config in configs.items() if config is not None}
 
     def to_yaml(self) -> str:
         """Return the configuration as YAML, without the stages that do not happen."""
@@ -97,7 +96,7 @@ class Resolver:
         self._checkpoints = checkpoints
         self._study, self._scale, self._recipe, self._selections = study, scale, recipe, selections
         self._others: dict[str, Resolver] = {}
-        self._kinds = tuple(kind for kind in STAGES if getattr(recipe, kind) is not None)
+        self._kinds = tuple(kind for kind in TRAINING if getattr(recipe, kind) is not None)
         self._paths = Paths(recipe.name, self._kinds, ROOTS, selections or {})
         self._base = over(over(self._recipe_layer(), self._scale_layer()), self._study_layer())
         self._built: dict[Any, Any] = {}
@@ -187,7 +186,7 @@ class Resolver:
         plain = self._plain(kind, entries)
         if plain.get("steps") == 0 and type(plain["steps"]) is int:
             return None
-        return build(STAGES[kind], plain, kind)
+        return build(TRAINING[kind], plain, kind)
 
     def _evaluate(self, name: str, entries: Layer) -> EvaluateConfig:
         return build(EvaluateConfig, self._plain(name, entries) | {"benchmarks": list(self.benchmarks)}, name)

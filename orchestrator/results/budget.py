@@ -12,9 +12,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from model.config.stages import TRAINING
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.summaries import spent_sums, submitted
-from orchestrator.plan.cost import TRAINED, published_bytes
+from orchestrator.plan.cost import published_bytes
 from orchestrator.plan.estimate import Estimate, TimedStage, time_left
 from orchestrator.plan.plan import Plan, Stage
 from orchestrator.study.documents import Resources
@@ -90,7 +91,7 @@ def spent(engine: Engine, study_id: str, resources: Resources) -> Spent:
     """Return what a study has cost so far."""
     sums = spent_sums(engine, study_id)
     return Spent(hours=sum(sums.seconds.values()) / 3600, wall_hours=sums.wall_s / 3600, flops=sums.flops,
-                 checkpoint_gb=sum(sums.bytes.get(kind, 0) for kind in TRAINED) / 1e9,
+                 checkpoint_gb=sum(sums.bytes.get(kind, 0) for kind in TRAINING) / 1e9,
                  gpu_hours=sum(each / 3600 * _gpus(kind, resources) for kind, each in sums.seconds.items()))
 
 
@@ -139,4 +140,4 @@ def resources_of(spec: Mapping[str, Any]) -> Resources:
 
 def _gpus(kind: str, resources: Resources) -> float:
     """Return the GPUs of one attempt: all of its workers, of which an evaluation has one."""
-    return resources.gpus if kind in TRAINED else resources.gpus / resources.workers
+    return resources.gpus if kind in TRAINING else resources.gpus / resources.workers

@@ -94,7 +94,7 @@ def chosen_in(spec: Mapping[str, Any]) -> dict[str, Selection]:
 
 
 def plan_arguments(chosen: Mapping[str, Selection]) -> dict[str, Any]:
-    """Return verdicts as `make_plan` takes them: the levels, which make the contents, apart from the words."""
+    """Return verdicts as `Planner` takes them: the levels, which make the contents, apart from the words."""
     return {"selections": {name: dict(each.levels) for name, each in chosen.items()},
             "verdicts": {name: {"kind": each.kind, "sentence": each.sentence, "study_id": each.study_id} for name, each in chosen.items()}}
 

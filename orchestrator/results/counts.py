@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from model.config.stages import TRAINING
 from orchestrator.analysis.scores import TrialScores
 from orchestrator.ledger.rows import StageRow, StudyRow, TrialRow
 from orchestrator.plan.sharing import StageUse, saving
@@ -88,4 +89,4 @@ def varies_with_seed(trials: Sequence[TrialRow], stages: Sequence[StageRow]) -> 
             mine = frozenset(stage_id for stage_id in trial.stage_ids if kinds[stage_id] == kind)
             by_arm.setdefault((trial.arm_key, kind), set()).add(mine)
     varying = {kind for (_, kind), different in by_arm.items() if len(different) > 1}
-    return tuple(kind for kind in ("pretrain", "continual", "sft", "evaluate") if kind in varying)
+    return tuple(kind for kind in (*TRAINING, "evaluate") if kind in varying)

@@ -37,6 +37,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from model.config.stages import TRAINING
 from orchestrator.analysis import claims, confounds, pareto, scores, selection, statistics, table
 from orchestrator.analysis.claims import ClaimResult
 from orchestrator.analysis.confounds import Confound, Executed, Run, SampleInfo
@@ -50,7 +51,6 @@ from orchestrator.ledger import read, rows
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import ArmRow, StageRow, StudyRow, TrialRow
 from orchestrator.plan.arms import Arm, baseline_of
-from orchestrator.plan.sharing import TRAINING
 from orchestrator.results.budget import Spent, resources_of, spent
 from orchestrator.results.counts import Cost, Counts, cost, counts, varies_with_seed
 from orchestrator.results.lmms_eval import LmmsEvalFile, match

@@ -1,4 +1,4 @@
-"""`decide(snapshot, observed, now) -> actions`: all that the driver decides, as one pure function.
+"""`decide(snapshot, observed, now) -> actions, snapshot`: all that the driver decides, as one pure function.
 
 - Order: what ended, what started, what became ready or moot, trials, studies, whom to stop, what to hand out.
 - Each part sees the effect of the parts before it, so one call carries an ended attempt to its child's claim: a stage
@@ -50,13 +50,7 @@ _HARMLESS = frozenset({AttemptState.PREEMPTED, AttemptState.CANCELLED, AttemptSt
 
 
 def decide(snapshot: Snapshot, observed: Observed, now: float, *, retry_base_s: float = 1.0,
-           stop_grace_s: float = 25.0) -> list[Action]:
-    """Return what to do now, in the order in which it must be done; see `decided`."""
-    return decided(snapshot, observed, now, retry_base_s=retry_base_s, stop_grace_s=stop_grace_s)[0]
-
-
-def decided(snapshot: Snapshot, observed: Observed, now: float, *, retry_base_s: float = 1.0,
-            stop_grace_s: float = 25.0) -> tuple[list[Action], Snapshot]:
+           stop_grace_s: float = 25.0) -> tuple[list[Action], Snapshot]:
     """Return what to do now, in the order in which it must be done, and the snapshot once the ledger has accepted it.
 
     Args:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError
 
 from model.config.fields import did_you_mean
+from model.config.stages import TrainingKind
 from orchestrator.errors import StudyError
 from orchestrator.study import library
 from orchestrator.study.strict_yaml import Location, ParsedYaml
@@ -109,7 +110,7 @@ class Scale(Document):
     continual: Changes = {}
     sft: Changes = {}
     evaluate: Changes = {}
-    recipes: dict[Name, dict[Literal["pretrain", "continual", "sft", "evaluate"], Changes]] = {}
+    recipes: dict[Name, dict[TrainingKind | Literal["evaluate"], Changes]] = {}
     """What differs for one recipe."""
     resources: Resources
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from model.config.fields import did_you_mean
+from model.config.stages import TrainingKind
 from orchestrator.study import library
 from orchestrator.study.constraint import Constraint, parse_constraint
 from orchestrator.study.documents import ArmName, Changes, Document, Name, StrictModel, Text, read
@@ -204,7 +205,7 @@ class Study(Document):
     arms: Annotated[dict[ArmName, Changes], Field(min_length=1)] | None = None
     search: Search | None = None
     seeds: Annotated[int, Field(ge=1, le=1000)] | Annotated[tuple[int, ...], Field(min_length=1, max_length=1000)] | AddedSeeds = 1
-    seed_from: Literal["pretrain", "continual", "sft"] | None = None
+    seed_from: TrainingKind | None = None
     evaluate: Evaluate = Evaluate()
     select: Select
     effect: Annotated[float, Field(gt=0, le=100)] = 0.5

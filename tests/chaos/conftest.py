@@ -16,7 +16,7 @@ from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine, open_ledger
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
-from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.plan.plan import Plan, Planner
 from orchestrator.settings import Settings
 from orchestrator.study.study import load_study
 from tests.support.ledgers import doomed_postgres, fresh_ledger, ledger_url, postgres, postgres_url, sqlite_url  # noqa: F401 (fixtures)
@@ -44,7 +44,7 @@ def nothing(order, _report, _should_stop):
 
 def searched(home: Path) -> Plan:
     (home / "searched.yaml").write_text(SEARCH.lstrip())
-    return make_plan(load_study(home / "searched.yaml"), "tiny")
+    return Planner(load_study(home / "searched.yaml"), "tiny").plan()
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.verify import verify
-from orchestrator.plan.plan import make_plan
+from orchestrator.plan.plan import Planner
 from orchestrator.settings import Settings
 from orchestrator.study.study import load_study
 from tests.support.ledgers import Server
@@ -45,7 +45,7 @@ def main(folder: Path, undisturbed: Path | None) -> None:
     settings = Settings().model_copy(update={
         "home": folder / "home", "ledger": SecretStr(postgres.fresh()), "mlflow": mlflow.uri, "slots": 2, "ray_address": cluster.address})
     engine = open_ledger(settings.ledger_url)
-    study_id = submit(engine, make_plan(load_study(Path("studies/quickstart.yaml")), "tiny"))
+    study_id = submit(engine, Planner(load_study(Path("studies/quickstart.yaml")), "tiny").plan())
     killed: list[float] = []
 
     def kill_a_node(view: DriverView) -> None:

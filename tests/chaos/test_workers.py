@@ -26,7 +26,7 @@ def after(outcome):
     snapshot = Snapshot({"study": StudyView("study", StudyState.RUNNING, 1.0)},
                         {("study", "t"): TrialView("study", "t", "arm", TrialState.RUNNING, ("s",))}, {"s": stage},
                         {"a": AttemptView("a", "s", 1, "study", AttemptState.RUNNING, 0.0)})
-    return next(each for each in decide(snapshot, Observed(outcomes=(outcome,)), 10.0) if isinstance(each, Finish))
+    return next(each for each in decide(snapshot, Observed(outcomes=(outcome,)), 10.0)[0] if isinstance(each, Finish))
 
 
 def test_a_host_out_of_memory_is_a_lack_of_resources_that_is_tried_once_more(tmp_path, monkeypatch):

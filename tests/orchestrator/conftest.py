@@ -9,7 +9,7 @@ import pytest
 from model.manifest import publish
 from orchestrator.artifacts import store
 from orchestrator.ledger.engine import Engine, open_ledger
-from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.plan.plan import Plan, Planner
 from orchestrator.settings import Settings
 from orchestrator.study.study import Study, load_study
 from tests.support.ledgers import engine, fresh_ledger, ledger_url, postgres, postgres_url, sqlite_url  # noqa: F401 (fixtures)
@@ -96,4 +96,4 @@ def write(tmp_path: Path) -> Callable[..., Study]:
 @pytest.fixture
 def planned(write: Callable[..., Study], checkpoint: Path) -> Callable[..., Plan]:
     """Write a study as `write` does and plan it at `tiny`."""
-    return lambda *changes, **options: make_plan(write(*changes, **options), "tiny")
+    return lambda *changes, **options: Planner(write(*changes, **options), "tiny").plan()

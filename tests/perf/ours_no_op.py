@@ -24,7 +24,7 @@ from orchestrator.ledger import read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
-from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.plan.plan import Plan, Planner
 from orchestrator.settings import Settings
 from orchestrator.study.study import load_study
 
@@ -76,7 +76,7 @@ def planned(folder: str, name: str, steps: int, trials: int) -> Plan:
     """Plan a search."""
     path = Path(folder) / f"{name}.yaml"
     path.write_text(STUDY.format(name=name, steps=steps, trials=trials))
-    return make_plan(load_study(path), "tiny")
+    return Planner(load_study(path), "tiny").plan()
 
 
 def carry_out(order, report, should_stop):

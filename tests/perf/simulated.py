@@ -19,7 +19,7 @@ from orchestrator.ledger import read
 from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
 from orchestrator.scheduler.actions import Finish
-from orchestrator.scheduler.decide import decided
+from orchestrator.scheduler.decide import decide
 from orchestrator.scheduler.snapshot import Observed, Snapshot
 from orchestrator.scheduler.views import Outcome, StageView, StudyView, TrialView
 from orchestrator.states import TERMINAL_STUDIES, AttemptState, StageState, StudyState, TrialState
@@ -98,7 +98,7 @@ def decisions(trials: int, slots: int) -> dict[str, float]:
     cpu, num_ticks = time.process_time(), 0
     while snapshot.studies["s"].state not in TERMINAL_STUDIES:
         ended = tuple(Outcome(each, AttemptState.SUCCEEDED, result={}) for each in snapshot.attempts)
-        (_, snapshot), num_ticks = decided(snapshot, Observed(slots=slots, outcomes=ended), 0.0), num_ticks + 1
+        (_, snapshot), num_ticks = decide(snapshot, Observed(slots=slots, outcomes=ended), 0.0), num_ticks + 1
     assert all(each.state is TrialState.SUCCEEDED for each in snapshot.trials.values())
     return {"trials": trials, "ticks": num_ticks, "cpu_s": time.process_time() - cpu}
 

@@ -10,7 +10,7 @@ from orchestrator.ledger.insert import enter_study
 from orchestrator.ledger.lease import acquire
 from orchestrator.ledger.load_snapshot import read_snapshot
 from orchestrator.ledger.write import apply
-from orchestrator.plan.plan import make_plan
+from orchestrator.plan.plan import Planner
 from orchestrator.scheduler.actions import Assign, MoveStage
 from orchestrator.states import StageState
 from orchestrator.study.study import load_study
@@ -35,7 +35,7 @@ select: {maximize: mmbase, baseline: {sft.mixture.alpha.science: 0, sft.mixture.
 @pytest.fixture
 def plan(tmp_path):
     (tmp_path / "many.yaml").write_text(STUDY)
-    return make_plan(load_study(tmp_path / "many.yaml"), "tiny")
+    return Planner(load_study(tmp_path / "many.yaml"), "tiny").plan()
 
 
 @pytest.fixture(params=["SQLite", "PostgreSQL"])

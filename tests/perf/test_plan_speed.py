@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from orchestrator.plan.plan import make_plan
+from orchestrator.plan.plan import Planner
 from orchestrator.study.study import load_study
 
 pytestmark = pytest.mark.perf
@@ -29,7 +29,7 @@ def test_plan_of_a_thousand_arms(tmp_path, measured):
     gc.collect()
     gc.freeze()  # what other benchmarks left here is not walked by the collector, as it is not in a process of its own
     start = time.process_time()
-    plan = make_plan(load_study(path), "tiny")
+    plan = Planner(load_study(path), "tiny").plan()
     seconds = time.process_time() - start
     gc.unfreeze()
     assert len(plan.arms) == 1000

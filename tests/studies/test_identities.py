@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.plan.plan import make_plan
+from orchestrator.plan.plan import Planner
 from orchestrator.results.campaign import required_studies
 from orchestrator.study import library
 from orchestrator.study.study import load_study
@@ -23,7 +23,7 @@ CHOSEN = {"quickstart": {"sft.mixture.alpha.science": 2}}
 def identities(name: str, scale: str) -> dict[str, str]:
     """Return, for each kind of stage, how many there are and the hash of their ids in order."""
     study = load_study(name)
-    stages = make_plan(study, scale, selections=CHOSEN if required_studies(study) else None).stages.values()
+    stages = Planner(study, scale, selections=CHOSEN if required_studies(study) else None).plan().stages.values()
     by_kind: dict[str, list[str]] = {}
     for stage in stages:
         by_kind.setdefault(stage.kind, []).append(stage.stage_id)

@@ -9,7 +9,7 @@ from model.config.stages import PRESETS
 from model.data.mixture import shares
 from model.network.mm15 import MM15
 from orchestrator.plan.arms import designed_arms
-from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.plan.plan import Plan, Planner
 from orchestrator.plan.trial_config import resolve
 from orchestrator.results.campaign import required_studies, sorted_studies
 from orchestrator.study import library
@@ -32,7 +32,8 @@ CHOSEN = {"quickstart": {"sft.mixture.alpha.science": 2}}
 @pytest.fixture
 def plan() -> Callable[..., Plan]:
     """Plan a study by name."""
-    return lambda name, scale="tiny": make_plan(load_study(name), scale, selections=CHOSEN if required_studies(load_study(name)) else None)
+    return lambda name, scale="tiny": Planner(
+        load_study(name), scale, selections=CHOSEN if required_studies(load_study(name)) else None).plan()
 
 
 def training(found: Plan) -> set[str]:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from orchestrator.artifacts import store
-from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.plan.plan import Plan, Planner
 from orchestrator.study.documents import load_scale
 from orchestrator.study.study import load_study
 
@@ -43,7 +43,7 @@ def plan_of(folder: Path, *, workers: int) -> Plan:
                "resources": scale.resources.model_copy(update={"workers": workers})}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("orchestrator.plan.plan.load_scale", lambda _: scale.model_copy(update=changed))
-        return make_plan(load_study(folder / "together.yaml"), "tiny")
+        return Planner(load_study(folder / "together.yaml"), "tiny").plan()
 
 
 def order_of(plan: Plan, root: Path, attempt_no: int = 1, *, workers: int) -> dict[str, Any]:

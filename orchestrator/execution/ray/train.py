@@ -27,6 +27,7 @@ from ray.train.v2._internal.callbacks import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
+from model.config.stages import TRAINING
 from orchestrator.artifacts.store import RESULT
 from orchestrator.errors import WorkerFailed
 from orchestrator.execution.attempt import (
@@ -40,7 +41,6 @@ from orchestrator.execution.attempt import (
 )
 from orchestrator.execution.ray.cluster import REPORTS
 from orchestrator.execution.record import run_catching, write_record
-from orchestrator.plan.sharing import TRAINING
 from orchestrator.states import AttemptState
 
 FOLDER = "workers"

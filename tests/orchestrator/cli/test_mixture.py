@@ -16,7 +16,7 @@ from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.submit import submit
-from orchestrator.plan.plan import make_plan
+from orchestrator.plan.plan import Planner
 from orchestrator.results.report import render
 from orchestrator.results.results import study_results
 from orchestrator.search.olmix import from_csv, to_csv
@@ -117,7 +117,7 @@ def test_a_proposal_becomes_a_study_whose_results_stand_beside_the_prediction(ho
     prediction = study.predictions["proposal"]
     assert (prediction.predicted, prediction.correlation, prediction.num_arms, prediction.source) == (
         said["proposal"]["predicted"], said["checks"][0]["correlation"], 8, "mixed")
-    plan = make_plan(study, "tiny")
+    plan = Planner(study, "tiny").plan()
     proposed = next(trial.config["sft"]["mixture"] for trial in plan.trials if plan.arms[-1].key == trial.arm_key)
     assert shares(build(SftMixture, proposed, "mixture")) == pytest.approx(
         {name: share for name, share in said["proposal"]["shares"].items() if share}, abs=1e-5)

@@ -12,7 +12,7 @@ from model.manifest import publish
 from orchestrator.errors import StudyError
 from orchestrator.plan.arms import arm_key
 from orchestrator.plan.identity import stage_identity
-from orchestrator.plan.plan import Plan, Planner, TrialRequest, make_plan
+from orchestrator.plan.plan import Plan, Planner, TrialRequest
 from orchestrator.study.documents import load_scale
 from orchestrator.study.study import Study
 
@@ -139,12 +139,12 @@ def test_unfinished_packaged_checkpoint_is_refused(planned: Planned, checkpoint:
 
 
 def test_missing_operator_checkpoint_can_be_planned_and_is_named(write: Write) -> None:
-    assert make_plan(write(), "mm1.5-3b").missing_checkpoints == ("operator:mm1-3b",)
+    assert Planner(write(), "mm1.5-3b").plan().missing_checkpoints == ("operator:mm1-3b",)
 
 
 def test_operator_checkpoint_is_found_in_the_folder(write: Write, tmp_path: Path) -> None:
     publish(tmp_path / "mm1-3b", lambda folder: (folder / "w").write_text("x") and None)
-    plan = make_plan(write(), "mm1.5-3b", checkpoints=tmp_path)
+    plan = Planner(write(), "mm1.5-3b", checkpoints=tmp_path).plan()
     (stage,) = [stage for stage in plan.stages.values() if stage.kind == "import"]
     assert plan.missing_checkpoints == ()
     assert (stage.stage_id, stage.spec) == (content_of(tmp_path / "mm1-3b"), {"path": str(tmp_path / "mm1-3b")})
@@ -305,7 +305,7 @@ def test_proposed_arm_takes_its_seed_where_the_search_says(write: Write, checkpo
 
 def test_proposed_arm_equals_the_designed_one(write: Write, checkpoint: Path) -> None:
     proposed = Planner(write((VARY, SEARCH)), "tiny").plan([TrialRequest({"sft.mixture.alpha.science": 0.1}, (0, 1))])
-    designed = make_plan(write(), "tiny")
+    designed = Planner(write(), "tiny").plan()
     assert proposed.arms[0].key == designed.arms[1].key
     assert proposed.stages.keys() < designed.stages.keys()
 

@@ -13,7 +13,7 @@ from orchestrator.errors import StudyError
 from orchestrator.plan import plan as plan_module
 from orchestrator.plan import trial_config
 from orchestrator.plan.factors import factors
-from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.plan.plan import Plan, Planner
 from orchestrator.plan.trial_config import resolve
 from orchestrator.study.strict_yaml import parse
 from orchestrator.study.study import Study, load_study
@@ -112,7 +112,7 @@ def test_configuration_is_printed_as_yaml_that_is_read_back(write: Write) -> Non
 def test_value_from_a_verdict_needs_the_verdict(write: Write, checkpoint: Path) -> None:
     study = write(("seeds: 2", "seeds: 2\nset: {sft.mixture.alpha.math: {from_selection: alpha-math}}"))
     with pytest.raises(StudyError, match="set.sft.mixture.alpha.math: comes from the verdict of alpha-math.*\nhint: run alpha-math first"):
-        make_plan(study, "tiny")
+        Planner(study, "tiny").plan()
 
 
 def test_value_from_a_verdict_is_taken(write: Write) -> None:
@@ -202,7 +202,7 @@ def test_shapes_of_an_imported_checkpoint_are_those_it_holds(write: Write, tmp_p
     plain = to_plain(replace(PRESETS["tiny"], decoder=replace(PRESETS["tiny"].decoder, transformers='{"model_type": "llama"}')))
     for name, content in {"imported": plain, "other": {"model_type": "mm15", "shapes": plain}}.items():
         publish(tmp_path / name, lambda folder, content=content: (folder / "config.json").write_text(json.dumps(content)) and None)
-    plan = make_plan(write(), "tiny", checkpoints=tmp_path)
+    plan = Planner(write(), "tiny", checkpoints=tmp_path).plan()
     (start,) = [stage for stage in plan.stages.values() if stage.kind == "import"]
     assert (start.stage_id, plan.missing_checkpoints) == (identity(tmp_path / "imported"), ())
     assert {stage.spec["model"]["decoder"]["transformers"] for stage in plan.stages.values() if stage.kind != "import"} == {
@@ -213,11 +213,11 @@ def test_shapes_of_an_imported_checkpoint_are_those_it_holds(write: Write, tmp_p
 @pytest.mark.usefixtures("of_checkpoint")
 def test_shapes_of_a_checkpoint_that_is_not_there_are_refused(write: Write, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"tiny.yaml:\d+:\d+: models.base.preset: the shapes are those of operator:imported, which is not"):
-        make_plan(write(), "tiny", checkpoints=tmp_path)
+        Planner(write(), "tiny", checkpoints=tmp_path).plan()
 
 
 @pytest.mark.usefixtures("of_checkpoint")
 def test_a_checkpoint_without_shapes_is_refused(write: Write, tmp_path: Path) -> None:
     publish(tmp_path / "imported", lambda folder: (folder / "config.json").write_text("{}") and None)
     with pytest.raises(StudyError, match=r"model.vision: missing"):
-        make_plan(write(), "tiny", checkpoints=tmp_path)
+        Planner(write(), "tiny", checkpoints=tmp_path).plan()

@@ -7,7 +7,7 @@ from orchestrator.errors import StudyError
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import read
 from orchestrator.ledger.submit import submit
-from orchestrator.plan.plan import make_plan
+from orchestrator.plan.plan import Planner
 from orchestrator.results import campaign
 from orchestrator.results.campaign import chosen_in, plan_arguments, required_studies, selections, sorted_studies
 from orchestrator.study.study import load_campaign
@@ -49,7 +49,7 @@ def run_first(settings, ledger, planned, best):
 def test_a_later_study_takes_what_the_earlier_one_chose(settings, ledger, planned, write):
     first = run_first(settings, ledger, planned, 0.5)
     later = write(text=LATER)
-    plan = make_plan(later, "tiny", **plan_arguments(selections(ledger, later, "tiny")))
+    plan = Planner(later, "tiny", **plan_arguments(selections(ledger, later, "tiny"))).plan()
     assert {trial.config["sft"]["mixture"]["alpha"]["science"] for trial in plan.trials} == {0.5}
     assert any(note.startswith("takes what written chose, which is selected: science=0.5") for note in plan.notes)
     submit(ledger, plan)
@@ -60,7 +60,7 @@ def test_a_later_study_takes_what_the_earlier_one_chose(settings, ledger, planne
 def test_another_verdict_makes_another_version_and_another_wording_does_not(write, checkpoint):
     def hash_of(level, sentence):
         chosen = {"written": campaign.Selection(levels={PATH: level}, kind="tied", sentence=sentence, study_id="x")}
-        return make_plan(write(text=LATER), "tiny", **plan_arguments(chosen)).spec_hash
+        return Planner(write(text=LATER), "tiny", **plan_arguments(chosen)).plan().spec_hash
 
     assert hash_of(0.5, "a") == hash_of(0.5, "b") != hash_of(0.1, "a")
 

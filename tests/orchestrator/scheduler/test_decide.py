@@ -45,7 +45,7 @@ def of(kind, actions):
 
 
 def after(shot, observed=None, now=10.0, **options):
-    return decide(shot, observed or Observed(slots=2), now, **options)
+    return decide(shot, observed or Observed(slots=2), now, **options)[0]
 
 
 # ---- handing out ----

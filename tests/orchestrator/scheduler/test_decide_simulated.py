@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from orchestrator.ledger.outbox import Message
 from orchestrator.scheduler.actions import Assign, Finish, MoveStage, MoveStudy, Propose, Stop
-from orchestrator.scheduler.decide import decided
+from orchestrator.scheduler.decide import decide
 from orchestrator.scheduler.index import Index
 from orchestrator.scheduler.snapshot import Observed, Snapshot, evolve
 from orchestrator.scheduler.views import Outcome, StageView, StudyView, TrialView
@@ -105,10 +105,10 @@ class World(RuleBasedStateMachine):
         """Decide, write and perform; with a fault the transaction fails, or its driver dies right after COMMIT."""
         self.told += outcomes
         observed = Observed(epoch=self.epoch, slots=SLOTS, outcomes=tuple(self.told), stopping=self.stopping)
-        actions, then = decided(self.snapshot, observed, self.now)
+        actions, then = decide(self.snapshot, observed, self.now)
         writes = [each for each in actions if not isinstance(each, Stop | Propose)]
         if fault == "before commit":
-            assert decided(self.snapshot, observed, self.now)[0] == actions, "what was not written is decided again just so"
+            assert decide(self.snapshot, observed, self.now)[0] == actions, "what was not written is decided again just so"
             return
         assert evolve(self.snapshot, writes) == then
         self.snapshot, self.told = then, []

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.ledger import read
 from orchestrator.ledger.submit import submit
-from orchestrator.plan.plan import make_plan
+from orchestrator.plan.plan import Planner
 from orchestrator.search.history import Histories
 from orchestrator.study.catalogue import catalogue_of
 from tests.orchestrator.conftest import SEARCH
@@ -63,7 +63,7 @@ def test_files_of_the_operator_are_looked_at_for_each_plan(ledger, write, checkp
     records = Histories(ledger, settings)
     own = "set: {data.source: catalogue}\nevaluate: {benchmarks: [science-names]}\n"
     study = write(text=SEARCH.replace("knowledge", "science-names") + own)
-    plan = make_plan(study, "tiny", catalogue=partial(catalogue_of, settings))
+    plan = Planner(study, "tiny", catalogue=partial(catalogue_of, settings)).plan()
     record = records.read(submit(ledger, plan))
     known = records.planner(record).plan(None).spec_hash
     assert known == plan.spec_hash
