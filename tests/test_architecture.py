@@ -7,6 +7,7 @@ that it catches one.
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,6 +209,21 @@ def _targets(node: ast.AST, names: set[str]) -> set[str]:
     return found - {node.module} if is_submodule else found
 
 
+def two_way_pairs(modules: list[Module]) -> list[tuple[str, str]]:
+    """Find folders that import each other; a folder and one inside it are not a pair."""
+    names = {each.name: each for each in modules}
+    folder = {name: each.path.rpartition("/")[0] for name, each in names.items()}
+    arrows = {(folder[each.name], folder[target]) for each in modules for node in ast.walk(each.tree)
+              for target in _targets(node, set(names))}
+    return sorted((a, b) for a, b in arrows if a < b and (b, a) in arrows and not b.startswith(a + "/"))
+
+
+def wide_lines(modules: list[Module]) -> tuple[int, int]:
+    """Count the lines of over 120 characters, and all lines."""
+    lines = [line for each in modules for line in (ROOT / each.path).read_text(encoding="utf-8").splitlines()]
+    return sum(len(line) > 120 for line in lines), len(lines)
+
+
 def wrong_door(each: Module) -> list[str]:
     return [f"{each.path}:{line}: imports {name}; its door is {DOORS[name.split('.')[0]][0]}" for line, name in imports(each)
             if name.split(".")[0] in DOORS and not inside(each.path, DOORS[name.split(".")[0]])]
@@ -319,6 +335,15 @@ def test_no_module_breaks_the_rule(check):
 
 def test_no_modules_import_one_another():
     assert circles(MODULES) == []
+
+
+def test_no_folders_import_each_other():
+    assert two_way_pairs(MODULES) == []
+
+
+def test_no_folder_of_code_holds_more_than_32_modules():
+    counts = Counter(each.path.rpartition("/")[0] for each in MODULES if not each.path.endswith("__init__.py"))
+    assert {folder: count for folder, count in counts.items() if count > 32} == {}
 
 
 def test_torch_is_reached_through_the_worker_alone():
