@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LMMS := .venv-lmms
+GPU := .venv-gpu
+PYTHON312 ?= python3.12
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
@@ -15,7 +17,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/$(VENV)/.cache/uv
 export MPLCONFIGDIR ?= $(CURDIR)/$(VENV)/.cache/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint bench chaos calibrate lmms dashboard browser font clean
+.PHONY: help setup demo test test-fast test-gpu-versions lint bench chaos calibrate lmms dashboard browser font clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -80,5 +82,17 @@ $(LMMS)/.installed: $(STAMP) pyproject.toml
 	  | xargs $(BIN)/python -m pip --python $(LMMS)/bin/python install --quiet --no-deps --no-cache-dir --disable-pip-version-check
 	@touch $@
 
+test-gpu-versions: $(GPU)/.installed ## tests without Ray, MLflow and Streamlit on the versions of a GPU machine, in .venv-gpu
+	@$(GPU)/bin/python -m pytest -q tests/model tests/studies tests/orchestrator/analysis tests/orchestrator/plan \
+	  tests/orchestrator/scheduler tests/orchestrator/study
+
+# Python 3.12, torch 2.11 and transformers 5.17; PyPI's torch is the CUDA build, some 3 GB.
+$(GPU)/.installed: $(STAMP)
+	@$(BIN)/uv venv --quiet --clear --python $(PYTHON312) $(GPU)
+	@$(BIN)/uv pip install --quiet --python $(GPU)/bin/python "torch==2.11.*" "transformers==5.17.*" $$(grep -E \
+	  '^(tokenizers|safetensors|numpy|pillow|rapidfuzz|sqlalchemy|pydantic|pydantic-settings|PyYAML|packaging|scipy|click|rich|fsspec|s3fs|datasets|pyarrow|scikit-learn|psutil|nvidia-ml-py|requests|optuna|moto|pytest|pytest-timeout|pytest-xdist|hypothesis)==' \
+	  -i requirements.lock)
+	@touch $@
+
 clean: ## remove the environments and caches; results in .ablate stay
-	@rm -rf $(VENV) $(LMMS) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build
+	@rm -rf $(VENV) $(LMMS) $(GPU) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build
