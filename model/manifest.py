@@ -1,8 +1,9 @@
-"""A directory that proves it is whole: hashes of its files, written last. Torch-free.
+"""Directories with a manifest: a list of their files with hashes, written last, that proves completeness. Torch-free.
 
-- `publish` makes a directory visible at once: write to a temporary name, fsync, manifest last, rename, fsync the parent.
-- `verify` re-hashes; a flipped byte, a missing or an extra file is a `CorruptDirectory` that names it.
-- `identity` is the hash of the files' hashes: the same content has the same name wherever it lies.
+- `publish` makes a directory appear at once: write under a temporary name, manifest last, fsync, rename, fsync the
+  parent.
+- `verify` hashes all files again; a changed byte, a missing or an extra file raises a `CorruptDirectory` that names it.
+- `identity` is the hash of the names and hashes of the files: the same content has the same identity in any place.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "manifest.json"
+"""Name of the manifest's file."""
 
 
 class CorruptDirectory(ValueError):
@@ -27,15 +29,15 @@ def publish(final: Path, write: Callable[[Path], None], *, meta: dict[str, Any] 
     """Let `write` fill a temporary directory, then publish it as `final`, atomically and durably.
 
     Args:
-        final: the directory to appear; if another process published it first, that one stays.
-        write: fills the temporary directory it is given.
-        meta: JSON values kept in the manifest; not part of the identity.
+        final: the directory to publish; if another process has published it first, that directory stays.
+        write: fills the temporary directory that it is called with.
+        meta: JSON values to keep in the manifest; they are not part of the identity.
 
     Returns:
         the identity of the published content.
 
     Raises:
-        CorruptDirectory: a directory that was never published stands in the way.
+        CorruptDirectory: `final` exists and was not published.
     """
     temporary = final.parent / f".{final.name}.tmp-{uuid.uuid4().hex}"
     temporary.mkdir(parents=True)
@@ -44,15 +46,15 @@ def publish(final: Path, write: Callable[[Path], None], *, meta: dict[str, Any] 
         _seal(temporary, meta or {})
         _appear(temporary, final)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # gone already, unless something failed or another was first
+        shutil.rmtree(temporary, ignore_errors=True)  # left over only if something failed or another process was first
     return identity(final)
 
 
 def read(directory: Path) -> dict[str, Any]:
-    """Return the manifest.
+    """Return the manifest of a directory.
 
     Raises:
-        CorruptDirectory: there is none, or it says nothing of files: the directory was never finished.
+        CorruptDirectory: there is no manifest, or it lists no files: the directory was never finished.
     """
     try:
         manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_bytes())
@@ -65,15 +67,15 @@ def read(directory: Path) -> dict[str, Any]:
 
 
 def verify(directory: Path) -> dict[str, Any]:
-    """Re-hash every file and return the manifest.
+    """Hash every file again, compare with the manifest, and return it.
 
     Raises:
         CorruptDirectory: a file is missing, unknown or changed; the message names it.
     """
     manifest = read(directory)
-    known, found = set(manifest["files"]), set(_files(directory))
-    if known != found:
-        raise CorruptDirectory(f"{directory}: missing {sorted(known - found)}, unknown {sorted(found - known)}")
+    listed, present = set(manifest["files"]), set(_files(directory))
+    if listed != present:
+        raise CorruptDirectory(f"{directory}: missing {sorted(listed - present)}, unknown {sorted(present - listed)}")
     for name, entry in manifest["files"].items():
         actual = _entry(directory / name)
         if actual != entry:
@@ -83,13 +85,13 @@ def verify(directory: Path) -> dict[str, Any]:
 
 
 def identity(directory: Path) -> str:
-    """Return the SHA-256 of the files' names and hashes, as 64 hex digits."""
+    """Return the SHA-256 over names and hashes of the files, as 64 hex digits."""
     hashes = {name: entry["sha256"] for name, entry in read(directory)["files"].items()}
     return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
 
 def fsync(path: Path) -> None:
-    """Force a file or a directory entry to disk."""
+    """Force a file, or the entries of a directory, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -98,7 +100,7 @@ def fsync(path: Path) -> None:
 
 
 def _seal(directory: Path, meta: dict[str, Any]) -> None:
-    """Write the manifest and force everything to disk, folders included."""
+    """Write the manifest, then force all files and folders to disk."""
     files = {name: _entry(directory / name) for name in _files(directory)}
     (directory / MANIFEST).write_text(json.dumps({"files": files, "meta": meta}, indent=1, sort_keys=True))
     for path in [*directory.rglob("*"), directory]:
@@ -111,7 +113,7 @@ def _appear(temporary: Path, final: Path) -> None:
     except OSError:
         if not final.is_dir():
             raise
-        read(final)  # another process was first, or this was never a published directory
+        read(final)  # raises unless `final` is a directory that another process has published
     fsync(final.parent)
 
 

@@ -1,8 +1,9 @@
-"""What training and evaluation consume: images, the conversation about them, and evaluation items. Torch-free.
+"""Training samples and evaluation items: images with a conversation or a question about them. Torch-free.
 
-- The place of an image in a conversation is the marker `IMAGE` in a question; markers and images must match in number.
-- Boxes in text are `[x1, y1, x2, y2]`, integers 0 to 1000 in the frame of the whole image (as Ferret, arXiv:2310.07704).
-- Everything is plain data: a sample says nothing of tiles or tokens, since those are ablated.
+- The marker `IMAGE` in a question is the place of an image; there must be as many markers as images.
+- Boxes in texts are `[x1, y1, x2, y2]`, integers from 0 to 1000 relative to the whole image, as in Ferret
+  (arXiv:2310.07704).
+- Samples do not contain tiles or tokens, since both depend on settings that are ablated.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 IMAGE = "<image>"
-"""Stands in a question where an image belongs."""
+"""Marker in a question at the place of an image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One exchange; the loss is taken on the answer alone. An empty question continues the text before it."""
+    """A question and its answer. The loss is taken on the answer only."""
 
     question: str
+    """Text of the question, with `IMAGE` markers; if it is empty, the answer continues the text before it."""
     answer: str
+    """Text of the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +35,19 @@ class Sample:
     """
 
     sample_id: str
+    """Name of the sample, for messages."""
     category: str
+    """Category of the mixture (see `config.taxonomy`)."""
     turns: tuple[Turn, ...]
+    """The conversation."""
     images: tuple[Image.Image, ...] = ()
+    """The images, in the order of their markers."""
     source: str = ""
-    """Data set that it comes from; empty where its category is the only name there is."""
+    """Data set of the sample; empty if it has no name besides the category."""
     replaces: tuple[str, ...] = ()
-    """Broken samples, by file and index, that this one stands in for."""
+    """File and index of the broken samples that this sample replaces."""
 
     def __post_init__(self) -> None:
-        """Refuse a sample whose images have no place, or the reverse."""
         markers = sum(turn.question.count(IMAGE) for turn in self.turns)
         if markers != len(self.images):
             raise ValueError(f"sample {self.sample_id}: {markers} image markers but {len(self.images)} images")
@@ -49,23 +55,26 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One evaluation question with everything its metric needs."""
+    """One evaluation question with all that its metric needs."""
 
     item_id: str
+    """Name of the item within its benchmark."""
     benchmark: str
+    """Name of the benchmark."""
     question: str
-    """With `IMAGE` markers, exactly as it is shown to the model."""
+    """The question with `IMAGE` markers, exactly as the model sees it."""
     images: tuple[Image.Image, ...]
+    """Images of examples and question, in the order of their markers."""
     references: tuple[str, ...]
-    """Accepted answers; for boxes the text form of the box."""
+    """Accepted answers; a box is given as text."""
     options: tuple[str, ...] = ()
-    """Option texts of a multiple-choice question, in order A, B, ...; the reference is then the letter."""
+    """Texts of the options A, B, ... of a multiple-choice question, whose reference is the letter."""
     meta: dict[str, str] = field(default_factory=dict)
-    """What only some metrics need (image size, sub-task)."""
+    """Values that only some metrics need (image size, sub-task)."""
     shots: tuple[Turn, ...] = ()
-    """Worked examples before the question, answers given; their images come first in `images`."""
+    """Examples with answers that precede the question; their images come first in `images`."""
 
     @property
     def num_markers(self) -> int:
-        """Places for images in examples and question."""
+        """The number of image markers in examples and question."""
         return sum(text.count(IMAGE) for text in (*(shot.question for shot in self.shots), self.question))

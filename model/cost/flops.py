@@ -1,10 +1,10 @@
-"""Parameters, FLOPs and tokens by formula: what a plan can say before anything runs. Torch-free.
+"""Numbers of parameters, FLOPs and tokens by formula, so that a plan knows them before anything runs. Torch-free.
 
-- Model FLOPs: products of matrices and attention, two operations a multiply-add; recomputation, norms and activations
-  do not count. Training is three times the forward pass where nothing is frozen.
-- The encoder is counted on its own tokens, not on the decoder's: with high-resolution tiles it is 80 % of the work.
-- Causal attention is counted as the half that is needed.
-- The modules of `vision`, `connector` and `language` are the reference: tests compare every preset with them.
+- Model FLOPs are those of matrix products and attention, two operations per multiply-add. Recomputation, norms and
+  activations do not count. Training takes three times the forward pass if nothing is frozen.
+- The encoder is counted on its patches, not on the decoder's tokens: with high-resolution tiles it is 80 % of the work.
+- Causal attention is counted as the half of the scores that is needed.
+- The modules of `model.network` are the reference: tests compare every preset with them.
 
     T tokens of a sequence   P patches of a tile   V vision width   C connector channels   D language width
 """
@@ -25,7 +25,7 @@ Size = tuple[int, int]
 TYPICAL_SIZES: tuple[Size, ...] = (
     (336, 336), (427, 640), (640, 480), (600, 800), (1080, 1920), (2016, 2016), (3508, 2480), (900, 4000),
 )
-"""From thumbnail to scanned page and panorama; stands in where a corpus's own sizes are not known."""
+"""Image sizes from thumbnail to scanned page and panorama, for estimates when the sizes of a corpus are unknown."""
 
 
 # ---- parameters ----------------------------------------------------------------------------------------------------
@@ -33,28 +33,32 @@ TYPICAL_SIZES: tuple[Size, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """Number of weights by part; `active` is what one token passes through (all of them unless there are experts)."""
+    """Numbers of weights of a model, by part."""
 
     vision: int
+    """Weights of the encoder."""
     connector: int
+    """Weights of the connector."""
     decoder: int
+    """Weights of the decoder, all experts included."""
     active: int
+    """Weights of the whole model that one token passes through: all of them unless there are experts."""
 
     @property
     def total(self) -> int:
-        """All weights; a tied embedding table counts once."""
+        """The number of all weights; a tied embedding table counts once."""
         return self.vision + self.connector + self.decoder
 
 
 def parameters(config: ModelConfig) -> Parameters:
-    """Count the weights of a model."""
+    """Count the weights of a model, by part."""
     vision, connector = vision_parameters(config.vision), connector_parameters(config)
     decoder, active = decoder_parameters(config.decoder), decoder_parameters(config.decoder, active=True)
     return Parameters(vision=vision, connector=connector, decoder=decoder, active=vision + connector + active)
 
 
 def vision_parameters(config: VisionConfig) -> int:
-    """Count the encoder: stem, position table, norms and blocks."""
+    """Count the weights of the encoder: stem, position table, norms and blocks."""
     width, wide = config.width, config.mlp_width
     attention = 4 * (width * width + width)
     mlp = 2 * width * wide + wide + width
@@ -66,18 +70,18 @@ def vision_parameters(config: VisionConfig) -> int:
 
 
 def connector_parameters(config: ModelConfig) -> int:
-    """Count the connector; the C-Abstractor's position table belongs to it."""
+    """Count the weights of the connector, the C-Abstractor's position table included."""
     return CONNECTORS[config.connector.kind].parameters(connector_shape(config))
 
 
 def connector_shape(config: ModelConfig) -> ConnectorShape:
-    """Return the numbers that the connector's cost depends on."""
+    """Return the sizes that the connector's cost depends on."""
     return ConnectorShape(patches=patches(config.vision), vision=config.vision.width, language=config.decoder.width,
                           hidden=config.connector.hidden, depth=config.connector.depth)
 
 
 def decoder_parameters(config: DecoderConfig, *, active: bool = False) -> int:
-    """Count the decoder, or only what one token passes through; of experts, a token sees those it is routed to."""
+    """Count the weights of the decoder; if `active`, count only the experts that one token is routed to."""
     embeddings = config.vocabulary * config.width * (1 if config.tied else 2)
     norms = config.layers * (2 * config.width + 2 * config.head) + config.width
     experts = config.experts_per_token if active else config.experts
@@ -89,12 +93,12 @@ def _linear(inputs: int, outputs: int) -> int:
 
 
 def patches(config: VisionConfig) -> int:
-    """Return the patches of one tile."""
+    """Return the number of patches of one tile."""
     return int((config.tile // config.patch) ** 2)
 
 
 def places(config: VisionConfig) -> int:
-    """Return the places that attention sees: the patches and the class token."""
+    """Return the number of positions that the encoder attends over: the patches, and the class token if it has one."""
     return patches(config) + (1 if config.class_token else 0)
 
 
@@ -114,7 +118,7 @@ def _attention(config: DecoderConfig) -> int:
 
 
 def _feed_forward(config: DecoderConfig, *, experts: int) -> int:
-    """Return the weights of all layers' gated MLPs, routers included, with so many experts of each MoE layer."""
+    """Count the weights of the gated MLPs of all layers, routers included; `experts` of each MoE layer count."""
     mlp = 3 * config.width * config.mlp_width
     sparse = config.layers // config.moe_every if config.experts else 0
     return (config.layers - sparse) * mlp + sparse * (experts * mlp + config.experts * config.width)
@@ -128,28 +132,37 @@ class Flops:
     """Floating-point operations of a forward pass, by part."""
 
     vision: float
+    """FLOPs of the encoder."""
     connector: float
+    """FLOPs of the connector."""
     decoder: float
+    """FLOPs of the decoder."""
 
     @property
     def total(self) -> float:
-        """All parts."""
+        """The FLOPs of all parts."""
         return self.vision + self.connector + self.decoder
 
     def training(self, config: TrainConfig) -> float:
-        """Forward and backward: a frozen part passes gradients on, if a part before it learns, and has none of its own."""
+        """Return the FLOPs of forward and backward pass.
+
+        A backward pass has two halves, each as costly as the forward pass: gradients of inputs and of weights. A frozen
+        part skips those of its weights; it skips those of its inputs too if no part before it is trained.
+        """
         learns = [not config.freeze_vision, not config.freeze_connector, not config.freeze_decoder]
-        # The encoder passes nothing on to pixels, but its blocks do to one another: it costs both or neither.
+        # The encoder needs no gradients of pixels, but its blocks need those of one another: it costs both halves or
+        # none. The decoder's blocks always need them: some part is trained, either before the decoder or in it.
         backward = [2 * learns[0], learns[0] + learns[1], 1 + learns[2]]
-        return sum(part * (1 + more) for part, more in zip((self.vision, self.connector, self.decoder), backward, strict=True))
+        forward = self.vision, self.connector, self.decoder
+        return sum(part * (1 + more) for part, more in zip(forward, backward, strict=True))
 
 
 def forward_flops(config: ModelConfig, *, tiles: float, tokens: int, length: float, predicted: float = 0) -> Flops:
-    """Count one sequence.
+    """Count the FLOPs of the forward pass of one sequence.
 
     Args:
         config: the model, at the tile side that it runs at (see `at_tile`).
-        tiles: encoder images of the sequence, overviews included.
+        tiles: tiles of the sequence, overviews included.
         tokens: image tokens of each tile.
         length: tokens of the sequence, image tokens included.
         predicted: positions that the output table is applied to: answers in training, new tokens in generation.
@@ -159,27 +172,29 @@ def forward_flops(config: ModelConfig, *, tiles: float, tokens: int, length: flo
 
 
 def vision_flops(config: VisionConfig) -> float:
-    """Count the encoder on one tile: stem, products with weights, attention of all patches with all."""
+    """Count the FLOPs of the encoder on one tile: stem, matrix products, attention of all patches with one another."""
     count, width = places(config), config.width
     stem = sum(2 * i * o * side**2 * positions for i, o, side, positions in _stem(config))
+    # Scores and the mix of values take 2 x count**2 x width each.
     products = 2 * count * (4 * width * width + 2 * width * config.mlp_width)
     return stem + config.layers * (products + 4 * count**2 * width)
 
 
 def connector_flops(config: ModelConfig, *, tokens: int) -> float:
-    """Count the connector on one tile."""
+    """Count the FLOPs of the connector on one tile."""
     return CONNECTORS[config.connector.kind].flops(connector_shape(config), tokens)
 
 
 def decoder_flops(config: DecoderConfig, *, length: float, predicted: float = 0) -> float:
-    """Count the decoder on one sequence; a token passes only the experts that it is routed to."""
+    """Count the FLOPs of the decoder on one sequence; of the experts, those that a token is routed to count."""
     products = config.layers * _attention(config) + _feed_forward(config, experts=config.experts_per_token)
+    # Half of 4 x length**2 x width: a token attends to earlier ones only.
     attention = 2 * length**2 * config.heads * config.head * config.layers
     return 2 * length * products + attention + 2 * predicted * config.vocabulary * config.width
 
 
 def at_tile(config: ModelConfig, tile: int) -> ModelConfig:
-    """Return the model with its position tables stretched to another tile side, in px."""
+    """Return the model's configuration with position tables for another tile side, in px."""
     return replace(config, vision=replace(config.vision, tile=tile))
 
 
@@ -188,14 +203,14 @@ def at_tile(config: ModelConfig, tile: int) -> ModelConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleCost:
-    """Means over a distribution of single-image samples, and the largest of them.
+    """The mean and the largest cost over a distribution of single-image samples.
 
     Attributes:
-        tiles: mean encoder images of a sample.
-        image_tokens: mean image tokens of a sample.
-        length: mean sequence length, position text and other text included.
-        longest: largest sequence length.
-        most_tiles: most encoder images of a sample.
+        tiles: mean number of tiles of a sample.
+        image_tokens: mean number of image tokens of a sample.
+        length: mean sequence length in tokens, indicator text and other text included.
+        longest: largest sequence length in tokens.
+        most_tiles: largest number of tiles of a sample.
         flops: mean forward FLOPs of a sample.
     """
 
@@ -209,17 +224,17 @@ class SampleCost:
 
 def sample_cost(config: ModelConfig, images: ImageConfig, *, text_tokens: int, predicted: int = 0,
                 sizes: Sequence[Size] = TYPICAL_SIZES) -> SampleCost:
-    """Average the cost of a sample of one image and some text.
+    """Return the cost of samples of one image and some text, over a distribution of image sizes.
 
     Args:
-        config: the model at any tile side; the tile of `images` is used.
-        images: how an image becomes tiles and tokens.
-        text_tokens: questions and answers, in tokens.
+        config: the model at any tile side; the tile side of `images` is used.
+        images: the image setting.
+        text_tokens: tokens of questions and answers.
         predicted: tokens of the answers.
-        sizes: (height, width) of images, each counted as often as it stands there.
+        sizes: (height, width) of the images in px; a size that is listed twice counts twice.
 
     Raises:
-        ValueError: there is no size, or one that cannot be split.
+        ValueError: there is no size, or a side is outside its range.
     """
     if not sizes:
         raise ValueError("no image sizes; allowed: at least one (height, width)")

@@ -1,4 +1,4 @@
-"""The configuration of the whole model as transformers reads it: our shapes beside its own entries."""
+"""The configuration of the whole model as a class of transformers: our shapes beside its entries."""
 
 from __future__ import annotations
 
@@ -13,27 +13,32 @@ from model.config.stages import ModelConfig
 from model.network.language import decoder_config
 
 MODEL_TYPE = "mm15"
-"""Names the architecture in config.json."""
+"""Value of `model_type` in config.json, by which transformers finds our classes."""
 
 
 class MM15Config(PreTrainedConfig):
-    """Shapes of the model in plain values, and the id of the image token."""
+    """The shapes of the model as plain values, and the id of the image token.
+
+    Args:
+        shapes: the fields of `ModelConfig`; None takes the shapes of the preset `tiny`.
+        image_token_id: the id of `<image>`.
+    """
 
     model_type = MODEL_TYPE
 
     def __init__(self, shapes: dict[str, Any] | None = None, image_token_id: int = 5, **kwargs: Any) -> None:
-        """Check the shapes; none are those of `tiny`, since transformers makes configurations without arguments."""
+        # transformers also makes configurations without arguments, to find out which entries differ from the default.
         self.shapes = to_plain(build(ModelConfig, shapes, "shapes") if shapes else PRESETS["tiny"])
         self.image_token_id = image_token_id
         super().__init__(**kwargs)
 
     @property
     def model(self) -> ModelConfig:
-        """The shapes as our own configuration."""
+        """The shapes as a `ModelConfig`."""
         return build(ModelConfig, self.shapes, "shapes")
 
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
-        """Return the decoder's configuration: caches and vocabularies are its."""
+        """Return the decoder's configuration, from which transformers takes the shapes of caches and the vocabulary."""
         return _decoder(self.model.decoder)
 
 

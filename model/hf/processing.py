@@ -1,7 +1,8 @@
-"""Texts and images to the model's inputs, saved beside its weights: the same sequences as in training and evaluation.
+"""The processor: it turns texts and images into the model's inputs and is saved beside the weights.
 
-- A text is a question with `<image>` where each image belongs; markers and images must match in number. Special tokens written
-  out in a text stay text, so a chat is laid out turn by turn and not by a template.
+- It makes the same sequences as training and evaluation.
+- A text is a question with `<image>` where each image belongs; there must be as many markers as images. Special tokens
+  that are written out in a text stay text, so a chat is encoded turn by turn and not by a template.
 - Batches are padded on the left, for generation.
 """
 
@@ -21,65 +22,75 @@ from model.images.video import open_video, uniform_frames
 from model.samples import IMAGE, Turn
 
 Message = dict[str, Any]
-"""`role` (user or assistant) and `content`: a text, or parts of `type` text, image or video (frames, or a folder of them)."""
+"""A message of a chat: `role` (user or assistant) and `content`, which is a text or a list of parts.
+
+A part has the `type` text, image or video; a video is a list of frames or a folder of them.
+"""
 Picture = Any
 """A PIL image."""
 PASSED = {"return_tensors", "padding"}
-"""What callers of transformers hand over as a habit; tensors of torch, padded on the left, are all that there is."""
+"""Options that callers of transformers usually pass. They have no effect: batches are always left-padded tensors."""
 
 
 class MM15Processor(ProcessorMixin):
-    """A tokenizer and one image setting."""
+    """The processor: a tokenizer and one image setting.
+
+    Args:
+        tokenizer: a tokenizer with our special tokens.
+        images: the fields of `ImageConfig`.
+        max_tokens: largest number of tokens of a prompt.
+    """
 
     valid_processor_kwargs = dict
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, images: dict[str, Any] | None = None, max_tokens: int = 4096) -> None:
-        """Keep plain values, since they are saved.
-
-        Args:
-            tokenizer: with our special tokens.
-            images: fields of `ImageConfig`.
-            max_tokens: longest prompt.
-        """
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, images: dict[str, Any] | None = None,
+                 max_tokens: int = 4096) -> None:
         super().__init__(tokenizer)
+        # Plain values, since transformers saves the attributes as JSON.
         self.images = to_plain(build(ImageConfig, images or {}, "images"))
         self.max_tokens = max_tokens
         tokenizer.split_special_tokens = True
         self._encoder = Encoder(tokenizer, build(ImageConfig, self.images, "images"), max_tokens=max_tokens)
 
-    def __call__(  # noqa: D417 (said in the first line; pydoclint wants no starred arguments in the list)
+    def __call__(  # noqa: D417 (the first line mentions further keywords; pydoclint wants no starred arguments listed)
             self, images: Any = None, text: str | Sequence[str] | None = None, **kwargs: Any) -> BatchFeature:
-        """Encode questions; further keywords are `return_tensors` ("pt") and `padding`, and nothing else.
+        """Encode questions. The only further keywords are `return_tensors` ("pt") and `padding`.
 
         Args:
-            images: one image, those of one text, or a list for each text; PIL images or what transformers can load.
+            images: one image, a list of images in the order of the markers, or a list for each text; PIL images, or
+                paths and addresses that transformers can load.
             text: one question or several, with `<image>` where images belong.
 
         Raises:
-            ValueError: markers and images differ in number, a prompt is too long, or an option is not known.
+            ValueError: markers and images differ in number, a prompt is too long, or an option is unknown.
         """
         unknown = sorted(kwargs.keys() - PASSED)
         if unknown or kwargs.get("return_tensors") not in (None, "pt"):
-            raise ValueError(f"{unknown or kwargs['return_tensors']}: not an option; allowed: return_tensors='pt', padding")
+            raise ValueError(f"{unknown or kwargs['return_tensors']}: not an option; "
+                             "allowed: return_tensors='pt', padding")
         if text is None:
-            raise ValueError("no text; a question is needed, `<image>` alone is one")
+            raise ValueError("no text; a question is needed, and `<image>` alone is one")
         texts = [text] if isinstance(text, str) else list(text)
+        pairs = zip(texts, _shared_out(texts, images), strict=True)
         return self._batch([self._encoder.prompt((), each, pictures, f"text {number}")
-                            for number, (each, pictures) in enumerate(zip(texts, _shared_out(texts, images), strict=True))])
+                            for number, (each, pictures) in enumerate(pairs)])
 
-    def apply_chat_template(self, conversation: Sequence[Message] | Sequence[Sequence[Message]], *, tokenize: bool = True,
-                            return_dict: bool = True, add_generation_prompt: bool = True, **kwargs: Any) -> Any:
-        """Encode chats up to where the model's next answer begins.
+    def apply_chat_template(self, conversation: Sequence[Message] | Sequence[Sequence[Message]], *,
+                            tokenize: bool = True, return_dict: bool = True, add_generation_prompt: bool = True,
+                            **kwargs: Any) -> Any:
+        """Encode chats up to the beginning of the model's next answer.
 
         Raises:
-            ValueError: turns that do not alternate, or an option that cannot be met.
+            ValueError: the roles do not alternate, or an option is not supported.
         """
         options = {**kwargs, **(kwargs.pop("processor_kwargs", None) or {})}
-        asked = sorted(name for name, value in options.items() if name not in PASSED | {"processor_kwargs"} and value)
-        if asked or not (tokenize and return_dict and add_generation_prompt):
-            raise ValueError(f"a chat is encoded as tensors, up to the next answer; not an option: {', '.join(asked) or 'text'}")
+        unknown = sorted(name for name, value in options.items() if name not in PASSED | {"processor_kwargs"} and value)
+        if unknown or not (tokenize and return_dict and add_generation_prompt):
+            raise ValueError("a chat is encoded as tensors, up to the next answer; "
+                             f"not an option: {', '.join(unknown) or 'text'}")
         chats = [conversation] if isinstance(conversation[0], dict) else conversation
-        return self._batch([self._chat(chat, f"chat {number}") for number, chat in enumerate(chats)])  # type: ignore[arg-type]
+        return self._batch([self._chat(chat, f"chat {number}")  # type: ignore[arg-type]
+                            for number, chat in enumerate(chats)])
 
     def _chat(self, chat: Sequence[Message], name: str) -> Encoded:
         roles = [message["role"] for message in chat]
@@ -87,7 +98,7 @@ class MM15Processor(ProcessorMixin):
             raise ValueError(f"{name}: roles are {', '.join(roles)}; allowed: user and assistant in turn, user last")
         contents = [_content(message["content"], name) for message in chat]
         turns = tuple(Turn(contents[i][0], contents[i + 1][0]) for i in range(0, len(chat) - 1, 2))
-        pictures = tuple(picture for _, found in contents for picture in found)
+        pictures = tuple(picture for _, images in contents for picture in images)
         return self._encoder.prompt(turns, contents[-1][0], pictures, name)
 
     def _batch(self, encoded: list[Encoded]) -> BatchFeature:
@@ -97,12 +108,12 @@ class MM15Processor(ProcessorMixin):
 
     @property
     def model_input_names(self) -> list[str]:
-        """What the model is called with."""
+        """The names of the model's inputs."""
         return ["input_ids", "attention_mask", "pixel_values"]
 
 
 def _shared_out(texts: list[str], images: Any) -> list[tuple[Picture, ...]]:
-    """Return the images of each text: as they were given for each, or in order, as many as it has markers."""
+    """Return the images of each text: those listed for it, or the next of a common list, as many as it has markers."""
     given = [] if images is None else list(images) if isinstance(images, list | tuple) else [images]
     if any(isinstance(each, list | tuple) for each in given):
         if len(given) != len(texts):
@@ -116,7 +127,7 @@ def _shared_out(texts: list[str], images: Any) -> list[tuple[Picture, ...]]:
 
 
 def _content(content: Any, name: str) -> tuple[str, list[Picture]]:
-    """Return text and images of a message; each image leaves its marker in the text."""
+    """Return the text and the images of a message, with a marker in the text for each image."""
     if isinstance(content, str):
         return content, []
     text, pictures = "", []
@@ -136,10 +147,10 @@ def _content(content: Any, name: str) -> tuple[str, list[Picture]]:
 
 
 def _frames(video: str | Path | Sequence[Picture]) -> tuple[Picture, ...]:
-    """Return the frames that are shown of a video: a folder of frames, or the frames themselves."""
+    """Return the frames to show of a video, which is a folder of frames or a list of them."""
     return open_video(Path(video)) if isinstance(video, str | Path) else uniform_frames(video)
 
 
 def _picture(image: Any) -> Picture:
-    """Return a decoded image as it is: boxes refer to its pixels as stored. A path or an address is transformers' to load."""
+    """Return a decoded image unchanged, since boxes refer to stored pixels; transformers loads paths and addresses."""
     return load_image(image) if isinstance(image, str) else image

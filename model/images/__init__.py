@@ -1,1 +1,1 @@
-"""From an image file to tiles, and where they stand in the text."""
+"""From an image file to tiles and their place in the text, and what an image costs."""

@@ -1,4 +1,4 @@
-"""What an image setting can hold, and what an image costs in it. Torch-free."""
+"""The largest image that an image setting can show, and the tiles and tokens of an image. Torch-free."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from model.images.placement import grid_pieces
 from model.images.splitting import grid_of
 
 SPECIAL_PIECES = ("<n>",)
-"""Indicator texts that are one token by themselves."""
+"""Indicator texts that are a single token of the vocabulary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """The largest image that a setting takes, and what it costs, in the columns of MM1.5's first table.
+    """The largest image that a setting can show and what it costs, in the columns of MM1.5's first table.
 
     Attributes:
-        encoder_images: most tiles of an image, the overview included (the table's n).
+        encoder_images: largest number of tiles of an image, the overview included (n in the table).
         tokens_per_tile: image tokens of a tile (sub-image).
         tokens: image tokens of the largest grid, the overview included.
         effective_px: pixels of the largest grid; the overview shows nothing new and does not count.
-        square_px: side of the largest square image that is not scaled down.
-        longest_px: longer side of the longest image, one tile high, that is not scaled down.
+        square_px: side in px of the largest square image that is not scaled down.
+        longest_px: longer side in px of the longest image, one tile high, that is not scaled down.
     """
 
     encoder_images: int
@@ -35,17 +35,17 @@ class Description:
 
     @property
     def tokens_text(self) -> str:
-        """`144/720`: per sub-image / total."""
+        """Image tokens per sub-image / in total, for example `144/720`."""
         return f"{self.tokens_per_tile}/{self.tokens}"
 
     @property
     def resolution_text(self) -> str:
-        """`1.8MP`: effective resolution to two digits."""
+        """The effective resolution in megapixels to two digits, for example `1.8MP`."""
         return f"{self.effective_px / 1e6:.2g}MP"
 
 
 def describe(config: ImageConfig) -> Description:
-    """Return what the largest grid of a setting holds."""
+    """Return the largest image of a setting and its costs."""
     most = {"single": 1, "static": 4, "dynamic": config.n_max}[config.mode]
     longest = 2 if config.mode == "static" else most
     encoder_images = most + 1 if most > 1 else 1
@@ -57,12 +57,13 @@ def describe(config: ImageConfig) -> Description:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLoad:
-    """What one image puts on encoder and decoder.
+    """The load of one image on encoder and decoder.
 
     Attributes:
-        tiles: encoder images, the overview included.
+        tiles: tiles that the encoder sees, the overview included.
         image_tokens: positions of the sequence that image tokens take.
-        indicator_tokens: most positions that position text takes; a tokenizer that joins characters needs fewer.
+        indicator_tokens: upper bound of the positions that indicator text takes; a tokenizer that joins characters
+            needs fewer.
     """
 
     tiles: int
@@ -76,10 +77,16 @@ class ImageLoad:
 
 
 def image_load(height: int, width: int, config: ImageConfig, *, num_images: int = 1) -> ImageLoad:
-    """Count tiles and tokens of an image of this size in a sample of so many images.
+    """Count the tiles and tokens of an image.
+
+    Args:
+        height: of the image, px, 2 to 65535.
+        width: of the image, px, 2 to 65535.
+        config: the image setting.
+        num_images: images in the sample; from three on none is split.
 
     Raises:
-        ValueError: a side is outside what can be split.
+        ValueError: a side of the image is outside its range.
     """
     pieces = grid_pieces(*grid_of(height, width, config, num_images=num_images), config)
     text = [piece for piece in pieces if isinstance(piece, str)]

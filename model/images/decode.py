@@ -1,9 +1,9 @@
-"""Open image files that nobody vouches for. Torch-free.
+"""Open image files from untrusted sources. Torch-free.
 
-- Only JPEG, PNG and WebP are ever parsed; bytes, pixels and frames are bounded before a pixel is decoded.
-- Pillow's own global limits stay as they are: a library that edits them would change its host's behaviour.
-- Damage is an error that names the file. Half a picture would train or score something else than was asked for.
-- Pixels are kept as stored: boxes refer to them, so an EXIF rotation is not applied. Transparency becomes white paper.
+- Only JPEG, PNG and WebP are parsed; bytes, pixels and frames are checked before a pixel is decoded.
+- Pillow's global limits are not changed: a library that does so changes the behaviour of its host program.
+- A damaged file is an error that names it: with half a picture, a model would train or be scored on other data.
+- Pixels are kept as stored: boxes refer to them, so an EXIF rotation is not applied. Transparent pixels become white.
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ from PIL import Image, ImageFile
 from model.images.splitting import MAX_SIDE_PX, MIN_SIDE_PX
 
 FORMATS = ("JPEG", "PNG", "WEBP")
+"""Accepted formats, by Pillow's names."""
 MAX_BYTES = 64 * 2**20
-"""Largest file accepted: 40 million pixels of PNG noise would be 120 MB, a scan of that size is 10 to 50 MB."""
+"""Largest accepted file: 40 million pixels of PNG noise would be 120 MB, a scan of that size is 10 to 50 MB."""
 MAX_PIXELS = 40_000_000
-"""Largest picture accepted: ten times what MM1.5 can look at (9 tiles of 672 px)."""
+"""Largest accepted image: ten times the pixels that MM1.5 can see (9 tiles of 672 px)."""
 
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, KeyError, struct.error, zlib.error)
-"""What Pillow raises for damaged files."""
+"""Exceptions that Pillow raises for damaged files."""
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-"""Pillow's own words for too many pixels; the second is raised where warnings are errors, else our check follows it."""
+"""Pillow's exceptions for too many pixels. The warning is raised only where warnings are errors; elsewhere our check
+finds the same images."""
 
 
 def open_image(path: Path, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -36,8 +38,8 @@ def open_image(path: Path, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_
 
     Args:
         path: a regular file, not a symbolic link.
-        max_bytes: size of the largest file.
-        max_pixels: width x height of the largest picture.
+        max_bytes: largest accepted size of the file.
+        max_pixels: largest accepted width x height.
 
     Returns:
         the decoded image, RGB.
@@ -47,6 +49,7 @@ def open_image(path: Path, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_
     """
     try:
         with open(path, "rb", opener=_open_directly) as file:
+            # Asked of the open file: the path could name another file a moment later.
             is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
             content = file.read(max_bytes + 1) if is_regular else b""
     except (OSError, ValueError) as error:
@@ -57,7 +60,16 @@ def open_image(path: Path, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_
 
 
 def decode_image(content: bytes, name: str, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode one image from memory, for records of an archive; as `open_image`, with `name` in messages.
+    """Decode one image from memory, such as a record of an archive.
+
+    Args:
+        content: the bytes of the file.
+        name: stands for the file in messages.
+        max_bytes: largest accepted size of the file.
+        max_pixels: largest accepted width x height.
+
+    Returns:
+        the decoded image, RGB.
 
     Raises:
         ValueError: the image is too large, of another format, animated or damaged; the message names it.
@@ -74,11 +86,11 @@ def decode_image(content: bytes, name: str, *, max_bytes: int = MAX_BYTES, max_p
     except BOMBS as error:
         raise ValueError(f"{name}: {error}; allowed: {max_pixels} pixels") from error
     except DAMAGE as error:
-        raise ValueError(f"{name}: damaged, or of another kind than {', '.join(FORMATS)} ({error})") from error
+        raise ValueError(f"{name}: damaged, or not one of {', '.join(FORMATS)} ({error})") from error
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Return the image in RGB; transparent pixels show white, 16-bit greys keep their upper eight bits."""
+    """Return the image in RGB: transparent pixels become white, 16-bit greys keep their upper eight bits."""
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I"):
@@ -91,12 +103,12 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _open_directly(path: str, flags: int) -> int:
-    """Open without following a link, and without waiting for the other end of a pipe."""
+    """Open a file without following a symbolic link and without waiting for the other end of a pipe."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 class _Refused(Exception):
-    """A header that asks for too much; no ValueError, so that Pillow's own are told apart from it."""
+    """The header announces an image that is not accepted. Not a ValueError, since Pillow raises those itself."""
 
 
 def _check_header(image: ImageFile.ImageFile, max_pixels: int) -> None:
@@ -105,7 +117,7 @@ def _check_header(image: ImageFile.ImageFile, max_pixels: int) -> None:
         raise _Refused(f"{width} x {height} px are {width * height} pixels; allowed: {max_pixels}")
     if not (MIN_SIDE_PX <= width <= MAX_SIDE_PX and MIN_SIDE_PX <= height <= MAX_SIDE_PX):
         raise _Refused(f"{width} x {height} px; allowed: sides of {MIN_SIDE_PX} to {MAX_SIDE_PX} px")
-    # A phone's JPEG may carry a second picture (depth, gain map; Pillow calls it MPO): the first is the photograph.
+    # A phone's JPEG may hold a second picture (depth, gain map; Pillow calls it MPO): the first is the photograph.
     frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     if frames > 1:
         raise _Refused(f"animated, {frames} frames; allowed: 1")

@@ -1,10 +1,11 @@
-"""Which grid of tiles an image is cut into: MM1.5's dynamic image splitting (arXiv:2409.20566). Torch-free.
+"""The choice of the grid of tiles for an image: MM1.5's dynamic image splitting (arXiv:2409.20566). Torch-free.
 
-- A grid covers an image if the resized image is at least as large as the original. Among covering grids the least
-  padding wins; if none covers, the least downscaling, then the least padding.
-- Two readings of "longer side resizing" exist; `longer` agrees with the paper's mean of 5.39 encoder images a sample.
-- Integers only: 427 x 640 and 426 x 640 lie on different sides of a boundary that floats would blur.
-- Ties are not settled by the paper; ours go to the fewest tiles, then the fewest rows, then the fewest columns.
+- A grid covers an image if the resized image is at least as large as the original. Among covering grids the one with
+  the least padding is chosen; if none covers, the one with the least downscaling, then with the least padding.
+- "Longer side resizing" can be read in two ways; `longer` agrees with the paper's mean of 5.39 encoder images per
+  sample.
+- All arithmetic is on integers: 427 x 640 and 426 x 640 lie on different sides of a boundary that floats would blur.
+- The paper does not say how ties are broken; here the fewest tiles win, then the fewest rows, then the fewest columns.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import Literal
 from model.config.stages import MAX_SPLIT_IMAGES, MAX_TILES, ImageConfig
 
 MIN_SIDE_PX = 2
-"""Shortest side accepted: a line of single pixels is a spacer or a tracking pixel, and enlarging it shows nothing that is there."""
+"""Shortest accepted side: an image one pixel wide or high is a spacer or a tracking pixel and shows nothing."""
 MAX_SIDE_PX = 65535
-"""Longest side accepted; JPEG can say no more."""
+"""Longest accepted side: the largest that JPEG can express."""
 
 Fit = Literal["longer", "fit"]
 
@@ -28,12 +29,12 @@ _Offer = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The chosen grid.
+    """The grid that was chosen for an image.
 
     Attributes:
-        rows: tiles from top to bottom.
-        cols: tiles from left to right.
-        covers: some grid holds the image without scaling it down (case 1 of the paper).
+        rows: number of tiles from top to bottom.
+        cols: number of tiles from left to right.
+        covers: whether the grid holds the image without scaling it down (case 1 of the paper).
         scale: resize factor of the image, above 0.
     """
 
@@ -44,13 +45,13 @@ class Grid:
 
     @property
     def num_tiles(self) -> int:
-        """Tiles without the overview."""
+        """The number of tiles, without the overview."""
         return self.rows * self.cols
 
 
 @lru_cache(maxsize=256)
 def candidates(n_min: int, n_max: int) -> tuple[tuple[int, int], ...]:
-    """Return all (rows, cols) with n_min <= rows * cols <= n_max: fewest tiles first, then fewest rows.
+    """Return all (rows, cols) with n_min <= rows * cols <= n_max, ordered by number of tiles, then by rows.
 
     Raises:
         ValueError: the range is empty or reaches beyond 64 tiles.
@@ -70,16 +71,16 @@ def select_grid(height: int, width: int, *, tile: int, n_min: int, n_max: int, f
         tile: side of a tile, px, >= 1.
         n_min: fewest tiles, without the overview.
         n_max: most tiles, at most 64.
-        fit: `longer` makes the longer side exactly the grid's side on that axis and drops grids that the other axis
-            then overflows; `fit` takes the largest scale at which both axes fit.
+        fit: `longer` scales the image so that its longer side fills the grid on that axis, and drops grids that are
+            then too short for the other side; `fit` takes the largest scale at which both sides fit.
 
     Returns:
-        the grid of the least padding if any covers the image, else of the least downscaling.
+        the grid with the least padding if any grid covers the image, else the one with the least downscaling.
 
     Raises:
-        ValueError: a side, the tile, the range or the reading is outside what is allowed.
+        ValueError: a side, the tile, the range or `fit` is outside what is allowed.
 
-    Source: rule as digested from arXiv:2409.20566, Eq. 1. Differs: the tie-break is ours.
+    Source: arXiv:2409.20566, Eq. 1. Differs: the tie-break is ours.
     """
     require_sides(height, width)
     if tile < 1:
@@ -90,7 +91,7 @@ def select_grid(height: int, width: int, *, tile: int, n_min: int, n_max: int, f
     offers = _longer(height, width, grids) if fit == "longer" else _fit(height, width, grids)
     denominator = max(height, width) if fit == "longer" else height * width
     covering = {grid: offer for grid, offer in offers.items() if offer[0] * tile >= denominator}
-    # min keeps the first of equals, and the candidates come in the order of the tie-break.
+    # min returns the first of equals, and the candidates come in the order of the tie-break.
     if covering:
         best = min(covering, key=lambda grid: covering[grid][1])
     else:
@@ -99,20 +100,26 @@ def select_grid(height: int, width: int, *, tile: int, n_min: int, n_max: int, f
 
 
 def require_sides(height: int, width: int) -> None:
-    """Refuse an image that no setting can show.
+    """Refuse an image with a side that is not accepted.
 
     Raises:
-        ValueError: a side is outside what is allowed; says both sides.
+        ValueError: a side is outside 2 to 65535 px; the message has both sides.
     """
     if not (MIN_SIDE_PX <= height <= MAX_SIDE_PX and MIN_SIDE_PX <= width <= MAX_SIDE_PX):
         raise ValueError(f"image is {height} x {width} px; allowed: sides of {MIN_SIDE_PX} to {MAX_SIDE_PX} px")
 
 
 def grid_of(height: int, width: int, config: ImageConfig, *, num_images: int = 1) -> tuple[int, int]:
-    """Return (rows, cols) for an image of this size; three or more images in a sample are not split.
+    """Return the grid of an image as (rows, cols); images of a sample with three or more are not split.
+
+    Args:
+        height: of the image, px, 2 to 65535.
+        width: of the image, px, 2 to 65535.
+        config: the image setting.
+        num_images: images in the sample.
 
     Raises:
-        ValueError: a side is outside what is allowed.
+        ValueError: a side is outside its range.
     """
     require_sides(height, width)
     if config.mode == "single" or num_images > MAX_SPLIT_IMAGES:
@@ -124,7 +131,10 @@ def grid_of(height: int, width: int, config: ImageConfig, *, num_images: int = 1
 
 
 def _longer(height: int, width: int, grids: tuple[tuple[int, int], ...]) -> dict[tuple[int, int], _Offer]:
-    """Return scale x longer / tile and padding x longer / tile**2 of each grid whose other axis is long enough."""
+    """Return scale x longer / tile and padding x longer / tile**2 of each grid that is long enough for the other side.
+
+    `longer` is the longer side of the image in px; grids that the image would overflow are left out.
+    """
     longer, shorter = max(height, width), min(height, width)
     offers = {}
     for rows, cols in grids:
@@ -136,7 +146,7 @@ def _longer(height: int, width: int, grids: tuple[tuple[int, int], ...]) -> dict
 
 
 def _fit(height: int, width: int, grids: tuple[tuple[int, int], ...]) -> dict[tuple[int, int], _Offer]:
-    """Return scale x area / tile and padding x area / tile**2 of each grid, area being the image's."""
+    """Return scale x area / tile and padding x area / tile**2 of each grid, where area is that of the image in px."""
     area = height * width
     scales = {(rows, cols): min(cols * height, rows * width) for rows, cols in grids}
     return {(rows, cols): (scale, rows * cols * area - scale**2) for (rows, cols), scale in scales.items()}

@@ -1,13 +1,14 @@
-"""Pixels: one resize of the image, tiles cut from it, the overview reduced from it. Torch-free; uint8 throughout.
+"""Cut an image into tiles: resize it once, cut the tiles, reduce the overview. Torch-free; uint8 throughout.
 
-- Tiles are `tiles_NCXX`; the model normalises on its device, so a tile travels as one byte a value.
-- The image lies in the upper left corner and the padding is mid-grey: neither is stated by the paper; grey is nearest
-  to zero after normalisation.
-- The overview is the whole image, longer side to the tile and padded, not squashed; a (1, 1) grid has none.
-- Filters are not stated either: bicubic enlarges; Hamming shrinks, in two thirds of bicubic's time and as true
-  (enlarged back, a page of print at 0.57 of its size has a PSNR of 20.2 dB against 20.3 dB).
-- The overview is made from the resized image, not from the original: averaging whole squares of pixels costs a tenth of
-  a second pass over the original, and where the image fills its grid the factor is a whole number.
+- Tiles are `tiles_NCXX`; the model normalises them on its device, so a tile travels as one byte per value.
+- The image lies in the upper left corner and the padding is mid-grey. The paper states neither; mid-grey is nearest to
+  zero after normalisation.
+- The overview is the whole image with its aspect ratio: the longer side fills the tile, the rest is padding. A (1, 1)
+  grid has no overview.
+- The paper does not state the filters either. Bicubic enlarges; Hamming shrinks, in two thirds of bicubic's time and
+  with the same fidelity (enlarged again, a printed page at 0.57 of its size has a PSNR of 20.2 dB against 20.3 dB).
+- The overview is made from the resized image, not from the original: averaging squares of pixels costs a tenth of a
+  second pass over the original, and if the image fills its grid, the factor is an integer.
 
     N tiles, overview included   C colours (3)   X side of a tile, px   Y height, Z width of a picture, px
 """
@@ -27,20 +28,20 @@ from model.images.splitting import grid_of
 PADDING = 128
 """Grey value of padded pixels, 0 to 255."""
 AVERAGE_FIRST = 1.0
-"""Pillow's `reducing_gap` of the overview: average whole squares as far as they go, then filter the rest."""
+"""Pillow's `reducing_gap` for the overview: reduce by averaging squares as far as possible, then filter the rest."""
 REDUCING_GAP = 2.0
-"""Pillow's `reducing_gap` of the image: average squares first where it shrinks to a quarter or less."""
+"""Pillow's `reducing_gap` for the image: average squares first if the image shrinks to a quarter or less."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """The tiles of one image in the order in which the decoder sees them.
+    """The tiles of one image, in the order in which the decoder sees them.
 
     Attributes:
-        tiles: uint8, tiles_NCXX.
-        rows: grid rows.
-        cols: grid columns.
-        overview: index of the overview among the tiles, or None where there is none.
+        tiles: tiles_NCXX, uint8.
+        rows: rows of the grid.
+        cols: columns of the grid.
+        overview: index of the overview among the tiles; None if there is no overview.
     """
 
     tiles: NDArray[np.uint8]
@@ -53,15 +54,15 @@ def tiles(image: Image.Image, config: ImageConfig, *, num_images: int = 1) -> Ti
     """Cut an image into tiles.
 
     Args:
-        image: sides of 2 to 65535 px; any mode, converted to RGB.
-        config: mode, tile side, grid range, place of the overview.
+        image: with sides of 2 to 65535 px; an image of any mode is converted to RGB.
+        config: the image setting.
         num_images: images in the sample; from three on none is split.
 
     Returns:
         the tiles row by row, with the overview before or after them.
 
     Raises:
-        ValueError: a side of the image is outside what is allowed.
+        ValueError: a side of the image is outside its range.
     """
     rows, cols = grid_of(image.height, image.width, config, num_images=num_images)
     image, side = to_rgb(image), config.tile
@@ -75,7 +76,7 @@ def tiles(image: Image.Image, config: ImageConfig, *, num_images: int = 1) -> Ti
 
 
 def _fit(image: Image.Image, *, height: int, width: int, reducing_gap: float = REDUCING_GAP) -> Image.Image:
-    """Scale the image to the largest size inside the frame that keeps its aspect, at least 1 px a side."""
+    """Scale the image to the largest size inside the frame that keeps its aspect ratio, at least 1 px per side."""
     scale = min(width / image.width, height / image.height)
     size = (max(1, min(width, round(image.width * scale))), max(1, min(height, round(image.height * scale))))
     sampling = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.HAMMING
@@ -83,7 +84,7 @@ def _fit(image: Image.Image, *, height: int, width: int, reducing_gap: float = R
 
 
 def _cut(image: Image.Image, rows: int, cols: int, side: int, *, first: int, num_tiles: int) -> NDArray[np.uint8]:
-    """Return tiles_NCXX with the image's squares at `first` and behind, row by row; other tiles are not yet written."""
+    """Return tiles_NCXX with the squares of the image, row by row, from index `first` on; others are uninitialised."""
     tiles_NCXX = np.empty((num_tiles, 3, side, side), dtype=np.uint8)
     pixels_YZC = np.asarray(image)
     for index in range(rows * cols):
@@ -93,7 +94,7 @@ def _cut(image: Image.Image, rows: int, cols: int, side: int, *, first: int, num
 
 
 def _paste(pixels_YZC: NDArray[np.uint8], tile_CXX: NDArray[np.uint8]) -> None:
-    """Fill a tile: a picture no larger than it in the upper left corner, padding elsewhere."""
+    """Fill a tile with a picture that is not larger, in the upper left corner, and with padding elsewhere."""
     height, width, _ = pixels_YZC.shape
     tile_CXX[:, :height, :width] = pixels_YZC.transpose(2, 0, 1)
     tile_CXX[:, :height, width:] = PADDING

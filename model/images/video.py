@@ -1,8 +1,9 @@
-"""A video as the images of a sample: 24 frames at equal distances, one tile each (MM1.5-Video, arXiv:2409.20566). Torch-free.
+"""A video as the images of a sample: 24 evenly spaced frames, one tile each. Torch-free.
 
-- Three images or more in a sample are never split, so a video costs 24 tiles whatever its length and its image setting.
-- A video of fewer frames shows some twice: its cost stays the same, and it is never taken for one or two images.
-- Videos are read as folders of frames, as training sets hand them out; no codec is opened.
+- The number of frames is that of MM1.5-Video (arXiv:2409.20566).
+- Three or more images of a sample are never split, so a video costs 24 tiles, whatever its length and image setting.
+- Of a shorter video some frames are shown twice: its cost stays the same, and it is never treated as one or two images.
+- Videos are read as folders of frames, the form in which training sets provide them; no codec is used.
 """
 
 from __future__ import annotations
@@ -17,39 +18,46 @@ from model.config.stages import MAX_SPLIT_IMAGES
 from model.images.decode import open_image
 
 FRAMES = 24
-"""Frames of a video (MM1.5-Video)."""
+"""Number of frames that are shown of a video (MM1.5-Video)."""
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+"""Endings of the files that count as frames."""
 
 T = TypeVar("T")
 
 
 def frame_indices(length: int, *, frames: int = FRAMES) -> tuple[int, ...]:
-    """Return which frames of a video are shown: the middle of each of so many equal parts, rounded down.
+    """Return the indices of the frames to show: the video is cut into equal parts, and the middle of each is shown.
 
     Args:
-        length: frames of the video, >= 1.
-        frames: frames to show, >= 3, so that they are never split.
+        length: number of frames of the video, >= 1.
+        frames: number of frames to show, >= 3, so that they are never split.
 
     Raises:
-        ValueError: the video has no frame, or too few are asked for.
+        ValueError: the video has no frame, or `frames` is below 3.
     """
     if length < 1:
         raise ValueError(f"a video of {length} frames; allowed: >= 1")
     if frames <= MAX_SPLIT_IMAGES:
-        raise ValueError(f"{frames} frames of a video; allowed: >= {MAX_SPLIT_IMAGES + 1}, since fewer images are split into tiles")
+        raise ValueError(f"{frames} frames of a video; allowed: >= {MAX_SPLIT_IMAGES + 1}, "
+                         "since fewer images are split into tiles")
     return tuple((2 * part + 1) * length // (2 * frames) for part in range(frames))
 
 
 def uniform_frames(video: Sequence[T], *, frames: int = FRAMES) -> tuple[T, ...]:
-    """Return the frames that `frame_indices` names."""
+    """Return the frames at the indices that `frame_indices` returns."""
     return tuple(video[index] for index in frame_indices(len(video), frames=frames))
 
 
 def open_video(folder: Path, *, frames: int = FRAMES) -> tuple[Image.Image, ...]:
-    """Read a video from a folder of frames, in the order of their names; only the frames shown are opened.
+    """Read a video from a folder of frames, in the order of their names. Only the frames that are shown are opened.
+
+    Args:
+        folder: holds one image file per frame, with numbered names.
+        frames: number of frames to show, >= 3.
 
     Raises:
-        ValueError: there are no frames, the names do not sort as their numbers do, or a frame is damaged; the message names it.
+        ValueError: there are no frames, the order of the names is not that of their numbers, or a frame is damaged; the
+            message names it.
     """
     names = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
     if not names:
@@ -58,5 +66,7 @@ def open_video(folder: Path, *, frames: int = FRAMES) -> tuple[Image.Image, ...]
     if numbers != sorted(numbers):
         raise ValueError(f"{folder}: frames are not in order by name ({names[0].name}, {names[1].name}, ...)\n"
                          "hint: number them with leading zeros")
-    opened: dict[Path, Image.Image] = {path: open_image(path) for path in dict.fromkeys(uniform_frames(names, frames=frames))}
-    return tuple(opened[path] for path in uniform_frames(names, frames=frames))
+    shown = uniform_frames(names, frames=frames)
+    # A frame that is shown twice is opened once.
+    opened: dict[Path, Image.Image] = {path: open_image(path) for path in dict.fromkeys(shown)}
+    return tuple(opened[path] for path in shown)

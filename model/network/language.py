@@ -1,7 +1,8 @@
-"""The causal decoder, from transformers: Qwen3 (RMSNorm, rotary positions, gated MLP, q and k norms), dense or MoE, or an imported one.
+"""The causal decoder, built with transformers: a Qwen3 (dense or MoE), or the architecture of an imported decoder.
 
-- An imported decoder is any that `AutoModelForCausalLM` knows by itself; code that comes with weights is never run.
-- The losses of the routers are the loop's: they are taken over the global batch, which no forward pass sees.
+- Qwen3 has RMSNorm, rotary positions, a gated MLP and norms of q and k.
+- An imported decoder is any that `AutoModelForCausalLM` supports by itself; code that comes with weights is never run.
+- Router losses are computed in `model.training`: they are taken over the whole batch, which no forward pass sees.
 """
 
 from __future__ import annotations
@@ -29,16 +30,21 @@ ROUTER_Z_WEIGHT = 0.001
 
 
 def decoder(config: DecoderConfig) -> PreTrainedModel:
-    """Build a decoder from scratch: ours, or the architecture of an imported one."""
+    """Build a decoder with random weights: a Qwen3, or the architecture of an imported decoder."""
     if config.transformers:
         return AutoModelForCausalLM.from_config(decoder_config(config), trust_remote_code=False)
     return (Qwen3MoeForCausalLM if config.experts else Qwen3ForCausalLM)(decoder_config(config))
 
 
 def decoder_config(config: DecoderConfig) -> PreTrainedConfig:
-    """Return a decoder's configuration in transformers' own form; of an imported one at the size of our vocabulary, in fp32."""
+    """Return a decoder's configuration as transformers' class.
+
+    The configuration of an imported decoder is changed in two entries: the vocabulary includes our tokens, and the type
+    is fp32.
+    """
     if config.transformers:
-        return AutoConfig.for_model(**{**json.loads(config.transformers), "vocab_size": config.vocabulary, "dtype": "float32"})
+        changes = {"vocab_size": config.vocabulary, "dtype": "float32"}
+        return AutoConfig.for_model(**{**json.loads(config.transformers), **changes})
     shared: dict[str, Any] = dict(
         vocab_size=config.vocabulary, hidden_size=config.width, num_hidden_layers=config.layers,
         num_attention_heads=config.heads, num_key_value_heads=config.kv_heads, head_dim=config.head,
@@ -47,7 +53,10 @@ def decoder_config(config: DecoderConfig) -> PreTrainedConfig:
     )
     if not config.experts:
         return Qwen3Config(**shared)
+    # An expert is as wide as the MLP that it replaces. The weight of the balance loss is for those who train the model
+    # with transformers: our loop adds the router losses itself.
     return Qwen3MoeConfig(
         **shared, num_experts=config.experts, num_experts_per_tok=config.experts_per_token, norm_topk_prob=True,
-        decoder_sparse_step=config.moe_every, moe_intermediate_size=config.mlp_width, router_aux_loss_coef=LOAD_BALANCE_WEIGHT,
+        decoder_sparse_step=config.moe_every, moe_intermediate_size=config.mlp_width,
+        router_aux_loss_coef=LOAD_BALANCE_WEIGHT,
     )

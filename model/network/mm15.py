@@ -1,12 +1,14 @@
-"""The whole model: tiles to image tokens, image tokens into the sequence, loss on answers, greedy generation.
+"""The whole model: tiles become image tokens, image tokens enter the sequence; loss on answers, greedy generation.
 
 - Image tokens replace the embeddings at the positions of the `<image>` id. A count that does not match is an error: one
-  token off would shift every later image silently.
-- The loss is a sum; the loop divides by the supervised tokens of the whole batch, so micro-batches change nothing.
-- Rows that hold several samples say so by `segments_BT`; no sample sees another, and positions start again with each.
-- While training, a batch of text alone still passes one blank tile through the encoder, and counts it for nothing: workers that
-  share an encoder wait for one another in it, and its gradients are zeros on one worker as on many.
-- Checkpoints are safetensors and JSON, published with a manifest; position tables are stretched to the tile asked for.
+  token too many or too few would shift every later image without notice.
+- The loss is a sum; the training loop divides it by the supervised tokens of the whole batch, so the split into
+  micro-batches does not change it.
+- `segments_BT` marks rows that hold several samples: no sample attends to another, and positions start again with each.
+- In training, a batch without images still encodes one blank tile and multiplies the result by 0. Workers that share an
+  encoder wait for one another in it, and this way its gradients are zeros on one worker as on many.
+- Checkpoints are safetensors and JSON, published with a manifest; position tables are interpolated to the requested
+  tile side.
 
     B batch   T tokens   N tiles   I image tokens   D language width
 """
@@ -37,20 +39,21 @@ from model.network.vision import VisionEncoder, interpolate_positions
 IGNORED = -100
 """Label of positions without loss."""
 WEIGHTS = "model.safetensors"
+"""File of a checkpoint that holds its weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Padded sequences with their tiles. Without `segments_BT` a row is one sample.
+    """Padded sequences with their tiles. Without `segments_BT`, each row is one sample.
 
     Attributes:
-        ids_BT: token ids, `<image>` at each image token.
-        labels_BT: ids to predict, already shifted onto the position that predicts them; IGNORED elsewhere.
+        ids_BT: token ids, with `<image>` at each image token.
+        labels_BT: ids to predict, already shifted to the position that predicts them; IGNORED elsewhere.
         mask_BT: True at real tokens.
         tiles_NCXX: uint8 tiles of all samples, in reading order.
         image_id: the id of `<image>`.
-        segments_BT: which sample of its row a token belongs to, counted from 1; 0 at padding. None for one sample a row.
-        places_BT: positions within the sample, from 0. None exactly where `segments_BT` is.
+        segments_BT: number of the token's sample in its row, from 1; 0 at padding. None if each row is one sample.
+        places_BT: position of the token within its sample, from 0. None if `segments_BT` is None.
     """
 
     ids_BT: Tensor
@@ -62,7 +65,10 @@ class Batch:
     places_BT: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
-        """Return the batch on a device; from pinned memory the copy goes on behind the caller's back, before what it starts next."""
+        """Return the batch on a device. From pinned memory to a GPU the copy is asynchronous.
+
+        Work that the caller starts on the GPU afterwards waits for the copy, since both are on the same stream.
+        """
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         moved: dict[str, Any] = {name: value.to(device, non_blocking=device.type == "cuda")
                                  for name, value in values.items() if isinstance(value, Tensor)}
@@ -70,7 +76,7 @@ class Batch:
 
 
 class MM15(nn.Module):
-    """Vision encoder, connector, causal decoder."""
+    """The multimodal model: vision encoder, connector and causal decoder."""
 
     connector: CAbstractor | PooledConnector
     decoder: PreTrainedModel
@@ -78,75 +84,84 @@ class MM15(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        # The order of construction is the order of random draws: a change would give every seed other weights.
         self.vision, self.connector, self.decoder = parts(config)
         self.vision.initialise()
         self.connector.initialise()
         self.router_logits: tuple[Tensor, ...] = ()
-        """Logits of each MoE layer's router in the last forward pass, (B x T, experts), padding included; () if dense."""
+        """Router logits of each MoE layer in the last forward pass, (B x T, experts), with padding; () if dense."""
 
     def embed(self, batch: Batch, *, tokens: int) -> Tensor:
-        """Return embeddings_BTD with image tokens in their places.
+        """Return embeddings_BTD with the image tokens at their positions.
 
         Raises:
-            ValueError: the sequence has another number of image positions than the tiles have tokens.
+            ValueError: the number of image positions in the sequences differs from the number of image tokens.
         """
         embeddings_BTD = embed(self, batch.ids_BT, batch.tiles_NCXX, image_id=batch.image_id, tokens=tokens)
         is_blind = self.training and not len(batch.tiles_NCXX)
         return embeddings_BTD + self._nothing(tokens) if is_blind else embeddings_BTD
 
     def _nothing(self, tokens: int) -> Tensor:
-        """Run the encoder on a blank tile; return a zero that its weights have a part in."""
+        """Encode a blank tile; return a zero through which the encoder's weights get gradients of zero."""
         side = self.config.vision.tile
         blank = torch.zeros(1, 3, side, side, dtype=torch.uint8, device=self.vision.mean.device)
         return 0 * self.connector(self.vision(blank), tokens=tokens).sum()
 
     def inputs(self, batch: Batch, *, tokens: int) -> dict[str, Any]:
-        """Return what the decoder takes for right-padded sequences: embeddings, and of packed rows mask and positions."""
+        """Return the decoder's keyword arguments for right-padded sequences; packed rows add mask and positions."""
         # Right padding needs no mask: causal attention never looks right, and padded positions carry no label.
         inputs: dict[str, Any] = {"inputs_embeds": self.embed(batch, tokens=tokens), "use_cache": False}
         if batch.segments_BT is not None:
-            inputs |= {"attention_mask": block_diagonal(batch.segments_BT, self.decoder), "position_ids": batch.places_BT}
+            mask = block_diagonal(batch.segments_BT, self.decoder)
+            inputs |= {"attention_mask": mask, "position_ids": batch.places_BT}
         return inputs
 
     def forward(self, batch: Batch, *, tokens: int) -> Tensor:
-        """Return the summed cross-entropy, in nats, over supervised positions of right-padded sequences.
+        """Return the summed cross-entropy, in nats, over the supervised positions of right-padded sequences.
 
-        The routers' logits are left in `router_logits`: their losses are not sums over samples, so they are the loop's.
+        Router logits are stored in `router_logits`: router losses are not sums over samples, so the training loop
+        computes them.
         """
         inputs = self.inputs(batch, tokens=tokens)
         if self.config.decoder.experts:
             inputs["output_router_logits"] = True
-        wanted = batch.labels_BT != IGNORED
+        supervised_BT = batch.labels_BT != IGNORED
         if self.config.decoder.plain_head:
+            # (supervised, vocabulary): logits of supervised positions only. Most positions carry no label, and logits
+            # of all positions (B, T, vocabulary) would be among the largest tensors of the step.
             output = self.decoder.base_model(**inputs)
-            logits = self.decoder.get_output_embeddings()(output.last_hidden_state[wanted])
+            logits = self.decoder.get_output_embeddings()(output.last_hidden_state[supervised_BT])
         else:
             output = self.decoder(**inputs)
-            logits = output.logits[wanted]
+            logits = output.logits[supervised_BT]
         self.router_logits = tuple(output.router_logits) if self.config.decoder.experts else ()
-        return functional.cross_entropy(logits.float(), batch.labels_BT[wanted], reduction="sum")
+        # fp32: in bf16 the sum of exponentials over the vocabulary, and the sum over tokens, would lose their digits.
+        return functional.cross_entropy(logits.float(), batch.labels_BT[supervised_BT], reduction="sum")
 
     @torch.no_grad()
     def generate(self, batch: Batch, *, tokens: int, max_new_tokens: int, eos_id: int) -> list[list[int]]:
-        """Decode greedily with a cache.
+        """Generate answers greedily, with a key-value cache.
 
         Args:
             batch: left-padded prompts.
             tokens: image tokens of each tile.
-            max_new_tokens: longest answer.
-            eos_id: ends an answer; not returned.
+            max_new_tokens: largest number of tokens of an answer.
+            eos_id: id of the token that ends an answer; it is not returned.
 
         Returns:
-            new token ids of each sequence.
+            the new token ids of each sequence.
         """
         cache = DynamicCache(config=self.decoder.config)
         mask_BT = batch.mask_BT.long()
+        # Left padding, so that the next token of every row is at the end; positions count real tokens from 0.
         inputs, places = self.embed(batch, tokens=tokens), (mask_BT.cumsum(1) - 1).clamp(min=0)
         done = torch.zeros(len(mask_BT), dtype=torch.bool, device=mask_BT.device)
         answers: list[Tensor] = []
         for _ in range(max_new_tokens):
-            output = self.decoder(inputs_embeds=inputs, attention_mask=mask_BT, position_ids=places, past_key_values=cache,
-                                  use_cache=True, logits_to_keep=1)
+            # The first pass fills the cache with the prompts; later ones add a single position (B, 1, D).
+            output = self.decoder(inputs_embeds=inputs, attention_mask=mask_BT, position_ids=places,
+                                  past_key_values=cache, use_cache=True, logits_to_keep=1)
+            # Rows that are done go on with the end token until all are done; it is cut off below.
             chosen = output.logits[:, -1].argmax(-1).masked_fill(done, eos_id)
             answers.append(chosen)
             done = done | (chosen == eos_id)
@@ -159,15 +174,21 @@ class MM15(nn.Module):
         return [row[: row.index(eos_id)] if eos_id in row else row for row in rows]
 
     def save_pretrained(self, directory: Path) -> None:
-        """Write weights (safetensors, fp32 as trained) and configuration (JSON)."""
+        """Write the weights (safetensors, fp32 as trained) and the configuration (JSON) into a directory."""
+        # safetensors refuses tensors that share memory: a tied table is written once.
         again = aliases(self)
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items() if name not in again}
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()
+                   if name not in again}
         save_file(tensors, directory / WEIGHTS, metadata={"format": "pt"})
         (directory / SHAPES).write_text(json.dumps(to_plain(self.config), indent=1) + "\n")
 
     @classmethod
     def from_pretrained(cls, directory: Path, *, tile: int | None = None) -> MM15:
-        """Load a checkpoint, strictly; stretch its position tables when `tile` px differs from its own.
+        """Load a checkpoint strictly.
+
+        Args:
+            directory: a published checkpoint.
+            tile: tile side in px to which position tables are interpolated; None keeps that of the checkpoint.
 
         Raises:
             ValueError: a tensor is missing, unknown or of another shape; the message names it.
@@ -181,13 +202,14 @@ class MM15(nn.Module):
                     tensors[name] = interpolate_positions(tensors[name], tile // config.vision.patch)
         with no_init_weights():  # every tensor is loaded or refused; drawing billions of numbers first takes a minute
             model = cls(config)
+        # transformers skips tying as well in that context; `load_strictly` expects tied tables to be one tensor.
         model.decoder.tie_weights()
         load_strictly(model, tensors, directory / WEIGHTS)
         return model
 
 
 class Parts(Protocol):
-    """What has the three parts: our model, and the one that transformers drives."""
+    """A model with the three parts: `MM15`, or the class that is registered with transformers."""
 
     vision: VisionEncoder
     connector: CAbstractor | PooledConnector
@@ -195,22 +217,32 @@ class Parts(Protocol):
 
 
 def parts(config: ModelConfig) -> tuple[VisionEncoder, CAbstractor | PooledConnector, PreTrainedModel]:
-    """Build encoder, connector and decoder."""
+    """Build encoder, connector and decoder, in this order."""
     return VisionEncoder(config.vision), CONNECTORS[config.connector.kind](config), decoder(config.decoder)
 
 
 def embed(model: Parts, ids_BT: Tensor, tiles_NCXX: Tensor, *, image_id: int, tokens: int) -> Tensor:
-    """Return embeddings_BTD with image tokens in their places.
+    """Return embeddings_BTD with the image tokens at their positions.
+
+    Args:
+        model: encodes the tiles, and holds the embedding table.
+        ids_BT: token ids, with `image_id` at each image token.
+        tiles_NCXX: uint8 tiles of all sequences, in reading order.
+        image_id: the id of `<image>`.
+        tokens: image tokens of each tile.
 
     Raises:
-        ValueError: the sequences have another number of image positions than the tiles have tokens.
+        ValueError: the number of image positions in the sequences differs from the number of image tokens.
     """
     where_BT = ids_BT == image_id
+    # The count waits for the GPU once per pass; a mismatch found later would be a device assertion, or a shifted image.
     positions, expected = int(where_BT.sum()), len(tiles_NCXX) * tokens
     if positions != expected:
-        raise ValueError(f"{positions} image positions in the sequences, but {len(tiles_NCXX)} tiles of {tokens} tokens")
+        raise ValueError(f"{positions} image positions in the sequences, "
+                         f"but {len(tiles_NCXX)} tiles of {tokens} tokens")
     embeddings_BTD: Tensor = model.decoder.get_input_embeddings()(ids_BT)
     if not len(tiles_NCXX):
         return embeddings_BTD
     image_NID = model.connector(model.vision(tiles_NCXX), tokens=tokens)
+    # Filled in reading order: rows of the batch from the first, positions from the left, as the tiles are ordered.
     return embeddings_BTD.masked_scatter(where_BT[..., None], image_NID.to(embeddings_BTD.dtype))

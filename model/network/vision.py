@@ -1,9 +1,11 @@
-"""The image encoder: a ViT in CLIP's style, on tiles.
+"""The image encoder: a ViT in CLIP's style that encodes tiles.
 
-- Positions are learned for one tile side and interpolated for others (bicubic), so that 378 px weights serve 672 px.
-- No class token leaves the encoder: the connector wants a square of patches. Where weights have one, it takes part in
-  attention. Its parameter holds its place in the position table as well, since the two are only ever added.
-- The conv stem (arXiv:2106.14881) replaces the single strided convolution; small models learn from noise sooner with it.
+- Positions are learned for one tile side and interpolated for others (bicubic), so weights for 378 px serve 672 px.
+- The encoder returns patches only, since the connector needs a square of them. A class token, if the weights have one,
+  takes part in attention and is then dropped. Its parameter includes its row of the position table, since the two are
+  only ever added.
+- The conv stem (arXiv:2106.14881) replaces the single strided convolution; with it, small models learn faster from
+  random weights.
 
     N tiles   P patches   V vision width   H heads   K head width
 """
@@ -22,36 +24,41 @@ from model.config.stages import VisionConfig
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-"""Channel statistics that CLIP normalises by (arXiv:2103.00020)."""
+"""Mean and standard deviation of each channel in CLIP's normalisation, for pixels of 0 to 1 (arXiv:2103.00020)."""
 HALF = (0.5, 0.5, 0.5)
-"""Mean and deviation that SigLIP normalises by."""
+"""Mean and standard deviation in SigLIP's normalisation, for pixels of 0 to 1."""
 STATISTICS = {"clip": (CLIP_MEAN, CLIP_STD), "siglip": (HALF, HALF)}
-"""Mean and deviation of each channel, 0 to 1, by `VisionConfig.pixels`."""
+"""`VisionConfig.pixels` to mean and standard deviation of each channel, for pixels of 0 to 1."""
 
 
 class QuickGelu(nn.Module):
     """x * sigmoid(1.702 x), the activation of CLIP's and DFN's weights."""
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Apply elementwise."""
+        """Apply the activation to each element."""
         return hidden * torch.sigmoid(1.702 * hidden)
 
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "quick_gelu": QuickGelu, "gelu": nn.GELU, "gelu_tanh": partial(nn.GELU, approximate="tanh"),
 }
+"""`VisionConfig.activation` to the constructor of the module."""
 
 
 class BlockNorm(nn.LayerNorm):
-    """LayerNorm in the type of its input: workers that share a model gather a block's weights in bf16, beside a stream in fp32."""
+    """LayerNorm that converts its weights to the type of its input.
+
+    Workers that share a model gather the weights of a block in bf16, while the residual stream stays fp32.
+    """
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Normalise over the last dimension."""
-        return functional.layer_norm(hidden, self.normalized_shape, self.weight.to(hidden.dtype), self.bias.to(hidden.dtype), self.eps)
+        weight, bias = self.weight.to(hidden.dtype), self.bias.to(hidden.dtype)
+        return functional.layer_norm(hidden, self.normalized_shape, weight, bias, self.eps)
 
 
 class Block(nn.Module):
-    """Pre-norm attention and feed-forward over all patches of a tile."""
+    """A transformer block: pre-norm attention over all patches of a tile, then a pre-norm feed-forward part."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -61,11 +68,13 @@ class Block(nn.Module):
         self.out = nn.Linear(config.width, config.width)
         self.norm2 = BlockNorm(config.width, eps=config.norm_eps)
         wide = config.mlp_width
-        self.mlp = nn.Sequential(nn.Linear(config.width, wide), ACTIVATIONS[config.activation](), nn.Linear(wide, config.width))
+        activation = ACTIVATIONS[config.activation]()
+        self.mlp = nn.Sequential(nn.Linear(config.width, wide), activation, nn.Linear(wide, config.width))
 
     def forward(self, patches_NPV: Tensor) -> Tensor:
         """Return patches_NPV after attention and feed-forward."""
         tiles, patches, width = patches_NPV.shape
+        # The 3 V channels are q, k and v one after the other, each of them head by head: imported weights rely on it.
         qkv = self.qkv(self.norm1(patches_NPV)).view(tiles, patches, 3, self.heads, width // self.heads)
         q_NHPK, k_NHPK, v_NHPK = qkv.permute(2, 0, 3, 1, 4)
         mixed_NHPK = functional.scaled_dot_product_attention(q_NHPK, k_NHPK, v_NHPK)
@@ -74,10 +83,12 @@ class Block(nn.Module):
 
 
 class VisionEncoder(nn.Module):
-    """Tiles to patch tokens."""
+    """The ViT: stem, positions, blocks and norms, from uint8 tiles to patches_NPV."""
 
     mean: Tensor
+    """Mean of each channel for pixels of 0 to 255, (1, 3, 1, 1)."""
     std: Tensor
+    """Standard deviation of each channel for pixels of 0 to 255, (1, 3, 1, 1)."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -90,17 +101,19 @@ class VisionEncoder(nn.Module):
         self.norm_in = nn.LayerNorm(config.width, eps=config.norm_eps) if config.norm_in else nn.Identity()
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm_out = nn.LayerNorm(config.width, eps=config.norm_eps)
+        # Buffers follow the model to its device. They follow from the configuration, so checkpoints leave them out.
         mean, std = self.statistics()
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """Return mean and deviation of each channel for pixels of 0 to 255: what the buffers hold, never saved."""
+        """Return mean and standard deviation of each channel for pixels of 0 to 255, each of shape (1, 3, 1, 1)."""
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in STATISTICS[self.config.pixels])
         return mean, std
 
     def initialise(self) -> None:
-        """Draw fresh weights from the current random state."""
+        """Draw new weights from the current random state (truncated normal, std 0.02); biases are zero."""
+        # Convolutions of the stem and norms keep PyTorch's initialisation.
         nn.init.trunc_normal_(self.positions, std=0.02)
         if self.config.class_token:
             nn.init.trunc_normal_(self.class_token, std=0.02)
@@ -110,20 +123,22 @@ class VisionEncoder(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, tiles_NCXX: Tensor) -> Tensor:
-        """Encode uint8 tiles (N, 3, side, side).
+        """Encode uint8 tiles of shape (N, 3, side, side).
 
         Returns:
             patches_NPV in row-major order, P = (side / patch) ** 2.
 
         Raises:
-            ValueError: the side differs from the one the positions were made for.
+            ValueError: the side differs from the one that the position table is for.
         """
         side = tiles_NCXX.shape[-1]
         if side != self.config.tile:
             raise ValueError(f"tiles are {side} px, the encoder's positions are for {self.config.tile} px")
+        # Normalised here: a tile travels to the device as one byte per value, a quarter of fp32.
         pixels = (tiles_NCXX.to(self.mean.dtype) - self.mean) / self.std
         hidden_NPV = self.stem(pixels).flatten(2).transpose(1, 2) + self.positions
         if self.config.class_token:
+            # First, as in CLIP's weights; from here on P counts it too.
             hidden_NPV = torch.cat([self.class_token.expand(len(hidden_NPV), -1, -1), hidden_NPV], 1)
         hidden_NPV = self.norm_in(hidden_NPV)
         for block in self.blocks:
@@ -132,7 +147,7 @@ class VisionEncoder(nn.Module):
 
 
 def _conv_stem(config: VisionConfig) -> nn.Sequential:
-    """Build log2(patch) convolutions of stride 2, widths doubling up to the encoder's, and a 1x1 at the end."""
+    """Build log2(patch) convolutions of stride 2, whose widths double up to the encoder's, and a 1x1 convolution."""
     steps = int(math.log2(config.patch))
     layers: list[nn.Module] = []
     channels = 3
@@ -144,10 +159,14 @@ def _conv_stem(config: VisionConfig) -> nn.Sequential:
 
 
 def interpolate_positions(positions_1PV: Tensor, side: int) -> Tensor:
-    """Stretch a learned square table of positions to side x side patches (bicubic).
+    """Interpolate a learned position table to side x side patches (bicubic).
+
+    Args:
+        positions_1PV: table of a square of patches in row-major order.
+        side: patches per side of the result.
 
     Raises:
-        ValueError: the table is no square.
+        ValueError: the number of rows of the table is not a square number.
     """
     count = positions_1PV.shape[1]
     old = math.isqrt(count)
@@ -155,6 +174,7 @@ def interpolate_positions(positions_1PV: Tensor, side: int) -> Tensor:
         raise ValueError(f"position table has {count} rows, which is no square")
     if old == side:
         return positions_1PV
+    # (1, V, old, old): interpolation wants channels first. It runs in fp32, whatever the type of the table.
     square = positions_1PV.reshape(1, old, old, -1).permute(0, 3, 1, 2)
     stretched = functional.interpolate(square.float(), size=(side, side), mode="bicubic", align_corners=False)
     return stretched.permute(0, 2, 3, 1).reshape(1, side * side, -1).to(positions_1PV.dtype)

@@ -1,11 +1,13 @@
 """Train without the orchestrator: one stage from a JSON file, or a few steps of a preset from random weights.
 
-`python -m model.training STAGE.json --out DIRECTORY`: the file holds `kind`, `model` (preset name), `config`, `data`, `seed` and
-`start` (a checkpoint directory, or null). Interrupted, the same command goes on from its last checkpoint.
+`python -m model.training STAGE.json --out DIRECTORY`: the file holds `kind`, `model` (preset name), `config`, `data`,
+`seed` and `start` (a checkpoint directory, or null). If it was interrupted, the same command resumes from the last
+checkpoint.
 
-`python -m model.training --preset mm1.5-3b --steps 20`: made-up samples, nothing is kept; says loss, samples/s, TFLOP/s,
-model-FLOP utilisation where the device's peak is known, and peak memory. `--compile` compiles the blocks first; `--compare`
-does both and says samples/s before and after: `--preset small --batch 64 --dtype bf16 --compare` is the step of that scale.
+`python -m model.training --preset mm1.5-3b --steps 20`: a dry run on random samples; nothing is saved. It prints loss,
+samples/s, TFLOP/s, model-FLOP utilisation (if the device's peak is known) and peak memory. `--compile` compiles the
+blocks first. `--compare` runs both ways and prints samples/s of each. The step of the scale `small` is
+`--preset small --batch 64 --dtype bf16 --compare`.
 """
 
 from __future__ import annotations
@@ -30,28 +32,31 @@ from model.training.stage import train_stage
 
 KINDS: dict[str, type[StageConfig]] = {config.kind: config for config in (PretrainConfig, ContinualConfig, SftConfig)}
 STAGE_FILE = frozenset({"kind", "model", "config", "data", "seed", "start"})
-"""What the file of a stage must say."""
+"""Fields that a stage file must have."""
 LOG_EVERY = 25
+"""Steps from one logged line of a stage to the next."""
 
 
 FAILED, BAD_INPUT = 1, 2
-"""Exit codes, as the command `ablate` has them."""
+"""Exit codes, the same as those of the command `ablate`."""
 
 
 def main(arguments: list[str]) -> int:
-    """Parse, then train the stage of a file or rehearse a preset."""
-    parser = argparse.ArgumentParser(prog="python -m model.training", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    """Parse the arguments, then train the stage of a file or do a dry run of a preset; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m model.training", description=__doc__,
+                                     formatter_class=argparse.RawTextHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("stage", type=Path, nargs="?", help="JSON file of the stage")
-    what.add_argument("--preset", choices=sorted(PRESETS), help="rehearse this model instead")
-    parser.add_argument("--out", type=Path, help="directory to publish the checkpoint of a stage as")
-    parser.add_argument("--steps", type=int, default=20, help="optimizer steps of a rehearsal")
-    parser.add_argument("--batch", type=int, default=SAMPLES, help="samples of a step of a rehearsal")
-    parser.add_argument("--dtype", choices=["fp32", "bf16"], help="compute type of a rehearsal; fp32 for small presets, else bf16")
-    parser.add_argument("--recompute", action="store_true", help="recompute blocks in the backward pass of a rehearsal")
+    what.add_argument("--preset", choices=sorted(PRESETS), help="do a dry run of this model instead")
+    parser.add_argument("--out", type=Path, help="directory in which to publish the checkpoint of a stage")
+    parser.add_argument("--steps", type=int, default=20, help="optimizer steps of a dry run")
+    parser.add_argument("--batch", type=int, default=SAMPLES, help="samples per step of a dry run")
+    parser.add_argument("--dtype", choices=["fp32", "bf16"],
+                        help="compute type of a dry run; by default fp32 for small presets and bf16 for large ones")
+    parser.add_argument("--recompute", action="store_true", help="recompute blocks in the backward pass of a dry run")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--compile", action="store_true", help="compile the blocks of encoder and decoder in a rehearsal")
-    how.add_argument("--compare", action="store_true", help="rehearse twice, with blocks as they are and compiled")
+    how.add_argument("--compile", action="store_true", help="compile the blocks of encoder and decoder in a dry run")
+    how.add_argument("--compare", action="store_true", help="do the dry run twice, without and with compiled blocks")
     given = parser.parse_args(arguments)
     if (given.stage is None) != (given.out is None):
         parser.error("--out belongs to a stage file, and a stage file needs it")
@@ -61,7 +66,8 @@ def main(arguments: list[str]) -> int:
     try:
         result = _rehearse(given) if given.preset else _train(json.loads(given.stage.read_text()), given.out)
     except torch.OutOfMemoryError as error:
-        logging.error("out of memory: %s\nhint: --recompute, or a smaller --batch; for a stage a smaller micro_batch", error)
+        logging.error("out of memory: %s\n"
+                      "hint: --recompute, or a smaller --batch; for a stage a smaller micro_batch", error)
         return FAILED
     except (ValueError, OSError) as error:
         logging.error("%s", error)
@@ -71,41 +77,45 @@ def main(arguments: list[str]) -> int:
 
 
 def _rehearse(given: argparse.Namespace) -> dict[str, Any]:
-    """Rehearse a preset once, or before and after compilation."""
+    """Do a dry run of a preset once, or once without and once with compilation."""
     model = PRESETS[given.preset]
     config = rehearsal_config(model, steps=given.steps, batch=given.batch)
     config = replace(config, dtype=given.dtype or config.dtype, recompute=given.recompute)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu (no CUDA device)"
-    logging.info("%s, %.1f M parameters, on %s: %d samples a step, %s", given.preset, parameters(model).total / 1e6, device, config.batch,
-                 config.dtype)
+    logging.info("%s, %.1f M parameters, on %s: %d samples per step, %s", given.preset, parameters(model).total / 1e6,
+                 device, config.batch, config.dtype)
     rates: dict[str, float] = {}
     result: dict[str, Any] = {}
     for is_compiled in (False, True) if given.compare else (given.compile,):
         reports: list[dict[str, Any]] = []
 
+        # The default binds this iteration's list: a closure would look the name up later.
         def report(progress: dict[str, Any], kept: list[dict[str, Any]] = reports) -> None:
             _log_speed(progress)
             kept.append(progress)
 
         result = rehearse(model, replace(config, compile=is_compiled), report=report)
+        # The rate of the last report: the first steps, which compile, have left its window.
         rates["compiled" if is_compiled else "plain"] = reports[-1]["samples_per_s"]
     if given.compare:
-        logging.info("samples/s: %(plain).2f with blocks as they are, %(compiled).2f compiled", rates)
+        logging.info("samples/s: %(plain).2f without compilation, %(compiled).2f with", rates)
     return {**result, "samples_per_s": rates}
 
 
 def _train(plain: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Train the stage of a file; log a line every 25 steps."""
+    """Train the stage of a file and log its progress."""
     missing = sorted(STAGE_FILE - plain.keys())
     if missing:
         raise ValueError(f"the stage file has no {', '.join(missing)}")
     for name, known in (("kind", KINDS), ("model", PRESETS)):
         if plain[name] not in known:
             raise ValueError(f"{name} is {plain[name]!r}; {did_you_mean(str(plain[name]), known)}")
+    # Beside the result, not in it: `out` appears only when the stage is done.
     checkpoints = out.with_name(f"{out.name}.checkpoints")
     result = train_stage(
         config=build(KINDS[plain["kind"]], plain["config"], plain["kind"]), model_config=PRESETS[plain["model"]],
-        data=build(DataConfig, plain["data"], "data"), seed=plain["seed"], start=Path(plain["start"]) if plain["start"] else None,
+        data=build(DataConfig, plain["data"], "data"), seed=plain["seed"],
+        start=Path(plain["start"]) if plain["start"] else None,
         checkpoints=checkpoints, out=out, report=_log, should_stop=lambda: False,
     )
     shutil.rmtree(checkpoints, ignore_errors=True)

@@ -1,11 +1,11 @@
-"""Checkpoints to resume from: weights, optimizer, random state, position in the data. Safetensors and JSON, no pickle.
+"""Checkpoints to resume from: weights, optimizer state, random state, progress. Safetensors and JSON, no pickle.
 
-- A checkpoint is a directory `step_00000120-<token>`, published by `model.manifest`: it is whole or it is not there.
-- Each worker writes the parts that it holds, by `torch.distributed.checkpoint`, and any number of workers reads them again. The
-  store is its safetensors form: the usual one keeps its index as a pickle, and replaces it before it is on disk. Parts lie
-  on a file system that all workers see; the first worker publishes them.
-- Reading goes from the newest to the oldest until one verifies; each one skipped is reported, never silently.
-- Two verified ones are kept.
+- A checkpoint is a directory `step_00000120-<token>`, published by `model.manifest`: it is complete or does not exist.
+- Each worker writes the shards that it holds, with `torch.distributed.checkpoint`; any number of workers can read them
+  again. The safetensors storage of that package is used: its default storage keeps the index as a pickle and replaces
+  it before it is on disk. Shards lie on a file system that all workers see; the first worker publishes them.
+- Reading goes from the newest checkpoint to the oldest until one verifies. Each one that is skipped is reported.
+- The newest two are kept.
 """
 
 from __future__ import annotations
@@ -29,66 +29,96 @@ from model.training.optimizer import empty_state
 from model.training.parallel import Workers
 
 KEPT = 2
+"""Number of newest checkpoints that stay."""
 STATE = "state.json"
+"""File of the step, the optimizer's plain numbers and the loop's progress."""
 RANDOM = "random.torch"
+"""Name of the tensor that holds the CPU's random state."""
 
 
-def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, step: int, extra: dict[str, Any], workers: Workers) -> None:
-    """Publish a checkpoint after optimizer step `step`; `extra` is JSON kept with it. Every worker must save."""
-    states = {name: optimizer.state[weight] for name, weight in _trained(model, optimizer).items() if weight in optimizer.state}
-    tensors = _weights(model) | {_key(name, part): value for name, state in states.items() for part, value in state.items()
-                                 if isinstance(value, Tensor)}
-    numbers = {name: {part: value for part, value in state.items() if not isinstance(value, Tensor)} for name, state in states.items()}
+def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, step: int, extra: dict[str, Any],
+         workers: Workers) -> None:
+    """Publish a checkpoint after `step` optimizer steps. Every worker must call this.
+
+    Args:
+        folder: where checkpoints lie.
+        model: its weights are saved.
+        optimizer: its state is saved.
+        step: number of optimizer steps done.
+        extra: JSON values to keep with it.
+        workers: the workers that train together.
+    """
+    # A weight that never had a gradient has no optimizer state yet.
+    states = {name: optimizer.state[weight] for name, weight in _trained(model, optimizer).items()
+              if weight in optimizer.state}
+    tensors = _weights(model) | {_key(name, part): value for name, state in states.items()
+                                 for part, value in state.items() if isinstance(value, Tensor)}
+    # Safetensors holds tensors only; the plain numbers (Adafactor's step) go into the JSON file.
+    numbers = {name: {part: value for part, value in state.items() if not isinstance(value, Tensor)}
+               for name, state in states.items()}
 
     def write(directory: Path) -> None:
+        # All workers write into the temporary directory of the first one; what the others pass is ignored.
         shared = Path(workers.broadcast(str(directory)))
-        own = {RANDOM: torch.get_rng_state()} if workers.is_first else {}
+        random = {RANDOM: torch.get_rng_state()} if workers.is_first else {}
         writer = HuggingFaceStorageWriter(str(shared), save_distributed=True)
-        save_parts({**tensors, **own}, storage_writer=writer, no_dist=workers.mesh is None)
+        # A collective: it returns at the first worker when all workers have written their shards, so the manifest that
+        # `publish` writes next covers all of them.
+        save_parts({**tensors, **random}, storage_writer=writer, no_dist=workers.mesh is None)
         if workers.is_first:
             (shared / STATE).write_text(json.dumps({"step": step, "optimiser": numbers, "extra": extra}))
 
     if workers.is_first:
-        publish(folder / f"step_{step:08d}-{uuid.uuid4().hex[:8]}", write, meta={"step": step, "torch": torch.__version__})
+        # The token keeps names apart: an attempt that is resumed at a step and stopped at once saves that step again,
+        # and `publish` would leave the older directory in place.
+        name = f"step_{step:08d}-{uuid.uuid4().hex[:8]}"
+        publish(folder / name, write, meta={"step": step, "torch": torch.__version__})
+        # After the new one is published, so that there is a complete checkpoint at any time. Names sort by step.
         for old in sorted(folder.glob("step_*"))[:-KEPT]:
             shutil.rmtree(old)
     else:
         write(folder)
-    workers.broadcast(None)  # nobody goes on before it is published
+    workers.broadcast(None)  # a barrier: no worker trains on before the checkpoint is published
 
 
 def resume(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, workers: Workers,
            on_corrupt: Callable[[str], None]) -> tuple[int, dict[str, Any]]:
-    """Load the newest checkpoint that verifies, whatever number of workers wrote it. Every worker must ask.
+    """Load the newest checkpoint that verifies, whatever number of workers wrote it. Every worker must call this.
 
     Args:
-        folder: where `save` put them; may not exist.
+        folder: where `save` puts checkpoints; may not exist.
         model: receives the weights.
         optimizer: receives its state.
-        workers: who reads together.
-        on_corrupt: told, at the first worker, about each checkpoint that is skipped.
+        workers: the workers that read together.
+        on_corrupt: called at the first worker with a message for each checkpoint that is skipped.
 
     Returns:
-        steps done and the JSON kept with them; (0, {}) where there is none.
+        the number of steps done and the JSON values kept with them; (0, {}) if there is no checkpoint.
 
     Raises:
         ValueError: the checkpoint holds other weights than the model.
     """
+    # The first worker chooses for all: it alone hashes the files, and no two workers can load different checkpoints.
     chosen = workers.broadcast(_newest(folder, on_corrupt) if workers.is_first else "")
     if not chosen:
         return 0, {}
     directory = Path(chosen)
     state = json.loads((directory / STATE).read_text())
     reader = HuggingFaceStorageReader(str(directory))
-    kept = set(reader.read_metadata().state_dict_metadata)
+    stored = set(reader.read_metadata().state_dict_metadata)
+    # `load` fills tensors in place. These share memory with the model and the optimizer, so no second copy is held; of
+    # a sharded tensor each worker reads its part only.
     tensors: dict[str, Tensor] = _weights(model) | {RANDOM: torch.get_rng_state()}
-    if tensors.keys() - kept:
-        raise ValueError(f"{directory}: {', '.join(sorted(tensors.keys() - kept)[:5])} missing; it is of another model or release")
+    if tensors.keys() - stored:
+        raise ValueError(f"{directory}: {', '.join(sorted(tensors.keys() - stored)[:5])} missing; "
+                         "the checkpoint is of another model or release")
     for name, weight in _trained(model, optimizer).items():
         if name not in state["optimiser"]:  # it never had a gradient
             continue
+        # A new optimizer makes its state in its first step, so tensors of the right shape and sharding are made here.
         optimizer.state[weight] = empty_state(optimizer, weight) | state["optimiser"][name]
-        tensors |= {_key(name, part): value for part, value in optimizer.state[weight].items() if isinstance(value, Tensor)}
+        tensors |= {_key(name, part): value for part, value in optimizer.state[weight].items()
+                    if isinstance(value, Tensor)}
     load(tensors, storage_reader=reader, no_dist=workers.mesh is None)
     torch.set_rng_state(tensors[RANDOM])
     return int(state["step"]), state["extra"]
@@ -107,6 +137,7 @@ def _newest(folder: Path, on_corrupt: Callable[[str], None]) -> str:
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
+    """Return the weights by name; a tied table is stored once, under its first name."""
     again = aliases(model)
     return {f"model.{name}": tensor.detach() for name, tensor in model.state_dict().items() if name not in again}
 

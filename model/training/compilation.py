@@ -1,12 +1,12 @@
-"""The blocks of encoder and decoder, by themselves: recomputed in the backward pass, and compiled.
+"""Recomputation and compilation of the blocks of encoder and decoder.
 
-- Recomputing keeps a block's input alone and runs its forward pass again for the gradients: the same numbers, less memory, a third
-  more work. It is no part of a stage's identity.
-- A compiled block fuses its operations, so that sums and roundings (of bf16 above all) come in another order: as close as another
-  number of threads, not equal. It is part of a stage's identity, as the threads are. Layers with experts stay as they are, since
-  their control flow follows the data.
-- Blocks of one kind share their code: each kind is compiled once.
-- `forward` is replaced, not the module: names of weights stay, and FSDP2 gathers a block around it.
+- A recomputed block keeps its input only and repeats its forward pass in the backward pass: the same numbers, less
+  memory, a third more work. Recomputation is not part of a stage's identity.
+- A compiled block fuses its operations, so sums and roundings (of bf16 above all) happen in another order. The result
+  is as close as with another number of threads, but not equal. Like the threads, compilation is part of a stage's
+  identity. Layers with experts are not compiled, since their control flow depends on the data.
+- Blocks of the same kind share their code, so each kind is compiled once.
+- `forward` is replaced, not the module: the names of weights stay, and FSDP2 gathers the weights around a block.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ from model.network.mm15 import MM15
 
 def blocks(model: MM15) -> list[nn.Module]:
     """Return the blocks of encoder and decoder, in order."""
+    # Decoders of transformers name their list of layers differently (`layers`, `h`, ...): it is the first ModuleList.
     layers = next(each for each in model.decoder.base_model.modules() if isinstance(each, nn.ModuleList))
     return [*model.vision.blocks, *layers]
 
 
 def prepare(model: MM15, config: TrainConfig) -> None:
-    """Make the blocks recompute and compile as the stage says; before the model is spread over workers."""
+    """Set the blocks up for recomputation and compilation as the stage says. Call this before the model is sharded."""
     for block in blocks(model):
+        # Recomputation is wrapped first, so that the compiler also traces the repeated forward pass. The non-reentrant
+        # form is the one that it can trace; it restores autocast, so both forward passes have the same types.
         if config.recompute:
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)
         if config.compile and not _has_experts(block):

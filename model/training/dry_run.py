@@ -1,9 +1,10 @@
-"""A few steps of a preset from random weights, on made-up samples: does it fit, does it run, how fast is it.
+"""A dry run: a few steps of a preset from random weights on random samples. Does it fit, does it run, how fast is it?
 
-- The loop is that of a stage; nothing is published, and neither data nor checkpoints are needed.
-- Large presets take the fine-tuning step that figures are quoted for: 4 samples of 5 tiles at 672 px, 144 tokens a tile, and
-  304 tokens of text, Adafactor, bf16 with fp32 master weights. Small ones take their own tile, AdamW, fp32 and one thread.
-- What cannot fit is refused before anything is built: the kernel would end the process without a word.
+- The loop is that of a stage. Nothing is published, and neither data nor checkpoints are needed.
+- Large presets run the fine-tuning step that published figures refer to: 4 samples of 5 tiles at 672 px, 144 tokens per
+  tile and 304 tokens of text, Adafactor, bf16 with fp32 master weights. Small presets run at their own tile side, with
+  AdamW, fp32 and one thread.
+- A model that cannot fit is refused before it is built: otherwise the kernel would kill the process without a message.
 """
 
 from __future__ import annotations
@@ -29,34 +30,35 @@ from model.training.loop import Report, train
 from model.training.tally import Tally
 
 SAMPLES, TILES, TEXT = 4, 5, 304
-"""Samples of a step; encoder images and text tokens of a sample."""
+"""Samples of a step; tiles and text tokens of a sample."""
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
-"""Where Linux says how much memory a container may use."""
+"""File in which Linux says how much memory a container may use."""
 LARGE = 1024
-"""Width of the encoder from which a preset is large."""
+"""Width of the encoder from which on a preset counts as large."""
 
 
 def rehearsal_config(model: ModelConfig, *, steps: int, batch: int = SAMPLES) -> SftConfig:
-    """Return the stage that is rehearsed with a model; `compile`, `recompute` and `dtype` may be changed."""
+    """Return the stage of a dry run of a model; the caller may change `compile`, `recompute` and `dtype`."""
     is_large = model.vision.width >= LARGE
     side = model.vision.tile // model.vision.patch
     images = ImageConfig(mode="static", tile=672 if is_large else model.vision.tile, tokens=min(144, (side // 2) ** 2))
     large: dict[str, Any] = {"optimizer": "adafactor", "lr": 1e-5, "dtype": "bf16", "micro_batch": 2}
     small: dict[str, Any] = {"optimizer": "adamw", "lr": 5e-4, "dtype": "fp32"}
-    return SftConfig(images=images, steps=steps, batch=batch, max_tokens=TILES * images.tokens + TEXT, checkpoint_every=max(steps, 1),
-                     **(large if is_large else small))
+    # A checkpoint interval of all steps: the loop writes none after the last step, so a dry run writes none at all.
+    return SftConfig(images=images, steps=steps, batch=batch, max_tokens=TILES * images.tokens + TEXT,
+                     checkpoint_every=max(steps, 1), **(large if is_large else small))
 
 
 def rehearse(model_config: ModelConfig, config: SftConfig, *, report: Report) -> dict[str, Any]:
-    """Train on made-up samples.
+    """Train a model for a few steps on random samples.
 
     Args:
-        model_config: shapes; the tile of `config` is used.
-        config: from `rehearsal_config`, perhaps changed.
-        report: told every step, as by `train`.
+        model_config: shapes of the model; the tile side is that of `config`.
+        config: the stage, from `rehearsal_config`.
+        report: called after every step, as by `train`.
 
     Returns:
-        what `train` returns.
+        the result of `train`.
 
     Raises:
         ValueError: the device cannot hold the weights with their gradients and the optimizer's state.
@@ -67,44 +69,54 @@ def rehearse(model_config: ModelConfig, config: SftConfig, *, report: Report) ->
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     torch.manual_seed(stream_seed(0, "init"))
+    # Weights are drawn on the device: billions of them would take minutes on a CPU, and as much memory again.
     with device:
         model = MM15(at_tile(model_config, config.images.tile))
     prepare(model, config)
     encoder = Encoder(load_tokenizer(), config.images, max_tokens=config.max_tokens)
     with tempfile.TemporaryDirectory() as folder:
-        return train(model, lambda step: to_batches(encoder, _made_up(encoder, config, step), config), config, folder=Path(folder),
-                     report=report, should_stop=lambda: False, tally=Tally())
+        return train(model, lambda step: to_batches(encoder, _made_up(encoder, config, step), config), config,
+                     folder=Path(folder), report=report, should_stop=lambda: False, tally=Tally())
 
 
 def device_bytes(device: torch.device) -> int:
-    """Return the memory of a device; on a CPU that of the machine, or of the container that this process is in."""
+    """Return the bytes of memory of a device; for a CPU, of the machine or of this process's container."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
+    # The file says `max` where a container has no limit; what the machine has then counts.
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = CONTAINER_LIMIT.read_text().strip() if CONTAINER_LIMIT.is_file() else "max"
     return min(installed, int(limit)) if limit.isdigit() else installed
 
 
 def require_memory(needed: int, there: int, device: torch.device) -> None:
-    """Refuse what cannot fit, whatever the activations take.
+    """Refuse a training that cannot fit even without its activations.
+
+    Args:
+        needed: bytes of weights, gradients and optimizer state.
+        there: bytes that the device has.
+        device: named in the message.
 
     Raises:
-        ValueError: names both numbers, and whether there is a GPU at all.
+        ValueError: `needed` exceeds `there`; the message has both in GiB and says if no GPU was found.
     """
     if needed > there:
         why = "" if device.type == "cuda" else f"; no CUDA device was found (torch {torch.__version__})"
-        raise ValueError(f"weights, gradients and optimizer state take {needed / 2**30:.1f} GiB, and {device.type} has {there / 2**30:.1f} "
-                         f"GiB{why}\nhint: a smaller preset, or several GPUs (a study at this scale)")
+        raise ValueError(f"weights, gradients and optimizer state take {needed / 2**30:.1f} GiB, "
+                         f"and {device.type} has {there / 2**30:.1f} GiB{why}\n"
+                         "hint: a smaller preset, or several GPUs (a study at this scale)")
 
 
 def _made_up(encoder: Encoder, config: SftConfig, step: int) -> list[Encoded]:
-    """Make the samples of a step: noise for pixels, noise for text, the loss on the text."""
+    """Make the samples of a step: random pixels and random text, with the loss on the text."""
+    # Text ids begin after the special tokens: a stray image token would ask for a tile that is not there.
     images, special = config.images, max(encoder.id.values())
     rng = np.random.default_rng(stream_seed(0, "rehearsal", step))
     samples = []
     for index in range(config.batch):
         text = rng.integers(special + 1, len(encoder.tokenizer), TEXT).tolist()
         ids = [encoder.id[IMAGE_TOKEN]] * (TILES * images.tokens) + text
+        # Labels stand at the position that predicts them, one to the left of the token itself.
         labels = [IGNORED] * (TILES * images.tokens) + text[1:] + [IGNORED]
         tiles = rng.integers(0, 256, (TILES, 3, images.tile, images.tile), dtype=np.uint8)
         samples.append(Encoded(ids, labels, tiles, name=f"made-up/{step}/{index}", images=1, source="made-up"))

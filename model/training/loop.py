@@ -1,8 +1,10 @@
-"""The one training loop.
+"""The training loop. There is one, for all stages.
 
-- The loss is the sum over supervised tokens divided by their number in the whole batch, however it is split or packed.
-- A non-finite loss or gradient stops before the optimizer moves: divergence is a result, not a crash.
-- Stop and resume equals straight through, bit for bit on a CPU: data come from (seed, step) alone, the rest is in the checkpoint.
+- The loss is the sum over supervised tokens divided by their number in the whole batch, however the batch is split or
+  packed.
+- A non-finite loss or gradient stops the stage before the optimizer moves a weight: divergence is a result, no crash.
+- A stage that was stopped and resumed equals one that ran through, bit for bit on a CPU: the samples of a step follow
+  from (seed, step) alone, and a checkpoint holds everything else.
 """
 
 from __future__ import annotations
@@ -31,54 +33,60 @@ from model.training.tally import Tally
 from model.training.throughput import Meter, step_flops
 
 HISTORY = 50
-"""Losses kept for the record of a divergence."""
+"""Number of latest losses that are kept for the record of a divergence."""
 
 Report = Callable[[dict[str, Any]], None]
+"""A function that receives the progress of each step, as JSON values by name."""
 StepOf = Callable[[int], Step]
-"""From the number of an optimizer step to this worker's part of it."""
+"""A function from the number of an optimizer step, counted from 0, to this worker's share of its samples."""
 
 
 class Diverged(ValueError):
-    """The loss or the gradient became non-finite; `record` holds what, step, value, the last losses and the step's sample ids."""
+    """The loss or the gradient norm became non-finite.
+
+    `record` holds what diverged, the step, the value, the latest losses and the names of the step's samples.
+    """
 
     def __init__(self, record: dict[str, Any]) -> None:
-        """Keep the record for the ledger."""
         super().__init__(f"non-finite {record['what']} at step {record['step']}; last losses {record['losses'][-3:]}")
         self.record = record
 
 
 class Stopped(Exception):  # noqa: N818 - an event, not an error
-    """Training was asked to stop; a checkpoint lies behind it."""
+    """Training was asked to stop and has written a checkpoint to resume from."""
 
 
-def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, report: Report, should_stop: Callable[[], bool],
-          tally: Tally, workers: Workers | None = None) -> dict[str, Any]:
-    """Train from the newest checkpoint in `folder`, or from the start.
+def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, report: Report,
+          should_stop: Callable[[], bool], tally: Tally, workers: Workers | None = None) -> dict[str, Any]:
+    """Train from the newest checkpoint in `folder`, or from step 0 if there is none. Every worker must call this.
 
     Args:
-        model: on its device, spread over the workers if there are several.
-        step_of: this worker's part of an optimizer step.
-        config: of the stage.
-        folder: of checkpoints to resume from.
-        report: told every step.
-        should_stop: asked before every step, at the first worker.
+        model: on its device; sharded if there are several workers.
+        step_of: returns this worker's share of an optimizer step.
+        config: the configuration of the stage.
+        folder: where checkpoints to resume from are read and written.
+        report: called after every step, and for every checkpoint that is skipped.
+        should_stop: called before every step, at the first worker only.
         tally: counts the samples of all workers.
-        workers: who trains together; None is this process alone.
+        workers: the workers that train together; None is this process alone.
 
     Returns:
-        totals over the whole stage: samples, tokens, supervised tokens, last loss; of this attempt: seconds, the share of them
-        that it waited for samples, and the share of positions that held tokens; `tally` holds the totals by source.
+        totals over the whole stage (`samples`, `tokens`, `supervised` tokens, last `loss`) and, of this attempt alone,
+        its `seconds`, `data_wait` (share of them spent waiting for samples, 0 to 1), `filled` (share of positions that
+        held tokens, 0 to 1) and `resumed_from` (step). Totals by source are in `tally`.
 
     Raises:
-        Diverged: non-finite loss or gradient norm.
-        Stopped: `should_stop` said so; a checkpoint was written first.
+        Diverged: the loss or the gradient norm is not finite.
+        Stopped: `should_stop` returned true; a checkpoint was written first.
     """
+    # Before the optimizer is made: it holds state for trainable weights only.
     freeze(model, config)
     device = next(model.parameters()).device
     if config.pack:
         use_packed_attention(model.decoder, device)
-    workers, movement = workers or Workers(device), make_optimizer(model, config)
-    first, totals = checkpoints.resume(folder, model, movement, workers=workers, on_corrupt=lambda text: report({"corrupt": text}))
+    workers, optimizer = workers or Workers(device), make_optimizer(model, config)
+    first, totals = checkpoints.resume(folder, model, optimizer, workers=workers,
+                                       on_corrupt=lambda text: report({"corrupt": text}))
     tally.restore(totals.pop("tally", tally.state()))
     totals = totals or {"samples": 0, "tokens": 0, "supervised": 0, "loss": math.nan}
     losses: deque[float] = deque(totals.pop("losses", ()), maxlen=HISTORY)
@@ -89,57 +97,69 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
 
     def keep(steps_done: int) -> None:
         extra = {**totals, "tally": tally.state(), "losses": list(losses)}
-        checkpoints.save(folder, model, movement, step=steps_done, extra=extra, workers=workers)
+        checkpoints.save(folder, model, optimizer, step=steps_done, extra=extra, workers=workers)
 
     for step in range(first, config.steps):
+        # The first worker decides for all of them: one that stopped by itself would leave the others waiting in their
+        # next collective. The sum tells the decision to every worker before the same step.
         if any(workers.sum_scalars(workers.is_first and should_stop())):
             keep(step)
             raise Stopped(f"stopped before step {step} of {config.steps}")
         asked = time.monotonic()
-        ours = step_of(step)
+        share = step_of(step)
         waited = time.monotonic() - asked
-        everything = workers.all_gather(list(ours.seen))
-        tally.add(everything)
-        for group in movement.param_groups:
+        # In the order of the batch, so that the tally and the record of a divergence do not depend on the number of
+        # workers. Every worker counts all samples: a source with too many broken ones fails everywhere at once.
+        seen = workers.all_gather(list(share.seen))
+        tally.add(seen)
+        # The rate follows from the step alone and is set anew each time: a checkpoint need not hold it.
+        for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, config)
-        found = gradients(model, ours.batches, config, workers)
-        losses.append(found.loss)
-        _check(losses, "loss", losses[-1], step, everything)
+        result = gradients(model, share.batches, config, workers)
+        losses.append(result.loss)
+        # Both checks come before the optimizer moves a weight, on the host, and on figures that are the same at every
+        # worker: all of them raise, and the last checkpoint holds weights from before the divergence.
+        _check(losses, "loss", losses[-1], step, seen)
         norm = _clip(model, config.clip)
-        _check(losses, "gradient norm", norm, step, everything)
-        movement.step()
-        movement.zero_grad(set_to_none=True)
-        totals = {"samples": totals["samples"] + len(everything), "tokens": totals["tokens"] + found.tokens,
-                  "supervised": totals["supervised"] + found.supervised, "loss": losses[-1]}
-        tokens, positions = tokens + found.tokens, positions + found.positions
+        _check(losses, "gradient norm", norm, step, seen)
+        optimizer.step()
+        # None rather than zeros: the memory of the gradients is free while the next batch is prepared.
+        optimizer.zero_grad(set_to_none=True)
+        totals = {"samples": totals["samples"] + len(seen), "tokens": totals["tokens"] + result.tokens,
+                  "supervised": totals["supervised"] + result.supervised, "loss": losses[-1]}
+        tokens, positions = tokens + result.tokens, positions + result.positions
         done = step + 1
-        flops, = workers.sum_scalars(step_flops(model.config, config, ours.seen))
-        report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": norm, **totals, **found.of_routers,
-                "filled": found.tokens / found.positions, **meter.step(len(everything), flops, waited=waited),
-                "peak_memory_gib": _peak_memory(device)})
+        flops, = workers.sum_scalars(step_flops(model.config, config, share.seen))
+        report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": norm, **totals,
+                **result.of_routers, "filled": result.tokens / result.positions,
+                **meter.step(len(seen), flops, waited=waited), "peak_memory_gib": _peak_memory(device)})
+        # No checkpoint after the last step: the stage publishes the trained model instead.
         if done % config.checkpoint_every == 0 and done < config.steps:
             keep(done)
     seconds = time.monotonic() - began
-    return {**totals, "filled": tokens / max(positions, 1), "data_wait": meter.waited_s / max(seconds, 1e-9), "seconds": seconds,
-            "resumed_from": first}
+    return {**totals, "filled": tokens / max(positions, 1), "data_wait": meter.waited_s / max(seconds, 1e-9),
+            "seconds": seconds, "resumed_from": first}
 
 
 def _peak_memory(device: torch.device) -> float:
-    """Return the most memory held so far, in GiB: of the device, or of this process on a CPU."""
+    """Return the largest memory use so far, in GiB: of the device, or of this process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts it in KiB
 
 
 def freeze(model: MM15, config: TrainConfig) -> None:
-    """Let the parts learn that the stage does not freeze."""
-    for part, is_frozen in (("vision", config.freeze_vision), ("connector", config.freeze_connector), ("decoder", config.freeze_decoder)):
+    """Mark encoder, connector and decoder as trainable or frozen, as the stage says."""
+    for part, is_frozen in (("vision", config.freeze_vision), ("connector", config.freeze_connector),
+                            ("decoder", config.freeze_decoder)):
         getattr(model, part).requires_grad_(not is_frozen)
 
 
 def _clip(model: MM15, largest: float) -> float:
-    """Scale the gradients down to a norm, 0 for none; return the norm that they had, over all workers."""
+    """Scale the gradients down to the norm `largest` (0: no limit); return their norm before that, over all workers."""
+    # An infinite limit still computes the norm, which is reported and checked.
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), largest or math.inf)
+    # Of sharded gradients each worker holds a part of the norm; `full_tensor` is a collective that combines them.
     return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
 

@@ -1,4 +1,4 @@
-"""The learning rate that MM1 fitted over model sizes. Torch-free."""
+"""The learning rate as a function of model size, as MM1 fitted it. Torch-free."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from model.config.stages import DecoderConfig
 from model.cost.flops import decoder_parameters
 
 BY_RULE = "mm1"
-"""What a scale writes for a learning rate by this rule."""
+"""Value that a scale writes instead of a learning rate to have it computed by this rule."""
 
 
 def mm1_learning_rate(num_parameters: float) -> float:
-    """Return the peak rate of pre-training, to three digits.
+    """Return the peak learning rate of pre-training, rounded to three digits.
 
     Args:
-        num_parameters: of the decoder, embeddings left out; fitted from 9 M to 1.2 B and used up to 30 B.
+        num_parameters: weights of the decoder without embeddings; the rule was fitted from 9 M to 1.2 B and is used up
+            to 30 B.
 
     Raises:
-        ValueError: there are no parameters.
+        ValueError: `num_parameters` is below 1.
 
-    Source: MM1, arXiv:2403.09611, eta = exp(-0.4214 ln N - 0.5535). Weight decay is 0.1 eta, which is `weight_decay: 0.1` here.
+    Source: MM1, arXiv:2403.09611, eta = exp(-0.4214 ln N - 0.5535). MM1's weight decay is 0.1 eta, which is
+    `weight_decay: 0.1` here.
     """
     if num_parameters < 1:
         raise ValueError(f"num_parameters is {num_parameters:g}; allowed: >= 1")
@@ -28,6 +30,6 @@ def mm1_learning_rate(num_parameters: float) -> float:
 
 
 def lr_of(config: DecoderConfig) -> float:
-    """Return the rate of a decoder; of experts, those that one token passes count."""
+    """Return the peak learning rate of a decoder by MM1's rule; of the experts, those that one token passes count."""
     embeddings = config.vocabulary * config.width * (1 if config.tied else 2)
     return mm1_learning_rate(decoder_parameters(config, active=True) - embeddings)

@@ -1,12 +1,13 @@
-"""Several workers on one stage: who they are, what they tell one another, and how a model is spread over them.
+"""Several workers on one stage: their collectives, and the sharding of the model over them.
 
-- FSDP2 (`fully_shard`), block by block: each worker holds a part of every fp32 weight, of its gradient and of the optimizer's
-  state; a block is gathered when it is needed and dropped again. Blocks travel and compute in bf16 where the stage says so; what is
-  outside of blocks (embeddings, connector, last norm) stays fp32 under the same autocast as on one worker.
-- A stage is the same on one worker and on many, to rounding: every sum that the loss needs is taken over all workers, gradients
-  are summed (not averaged), and whatever a batch holds, all workers make the same passes.
-- What starts the workers (Ray Train, torchrun) also connects them; here they are only asked for.
-- Each worker builds the whole model in the memory of its host before it keeps its part.
+- FSDP2 (`fully_shard`), block by block: each worker holds a shard of every fp32 weight, of its gradient and of the
+  optimizer's state; a block's weights are gathered when it runs and freed afterwards. Blocks are gathered and computed
+  in bf16 if the stage says so; what is outside of blocks (embeddings, connector, last norm) stays fp32 under the same
+  autocast as on one worker.
+- A stage gives the same result on one worker and on many, up to rounding: every sum that the loss needs is taken over
+  all workers, gradients are summed (not averaged), and all workers run the same number of passes.
+- Ray Train or torchrun starts and connects the workers; this module only finds out whether there are several.
+- Each worker builds the whole model in host memory before it keeps its shard.
 """
 
 from __future__ import annotations
@@ -31,16 +32,24 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """The workers of a stage, as one of them sees them."""
+    """The group of workers that train a stage together, as seen by one of them.
+
+    Each method that communicates is a collective: every worker must call it, in the same order. With one worker it
+    returns its argument.
+    """
 
     device: torch.device
+    """Device of this worker."""
     rank: int = 0
+    """Number of this worker, 0 to size - 1."""
     size: int = 1
+    """Number of workers."""
     mesh: DeviceMesh | None = None
+    """The one-dimensional mesh over all workers; None if there is one worker."""
 
     @property
     def is_first(self) -> bool:
-        """Whether this worker speaks for all: it reports, and publishes."""
+        """Whether this worker is rank 0, which reports and publishes for all."""
         return self.rank == 0
 
     def sum_scalars(self, *values: float) -> list[float]:
@@ -48,27 +57,28 @@ class Workers:
         return self._reduced(values, dist.ReduceOp.SUM)
 
     def max_scalars(self, *values: float) -> list[float]:
-        """Return the largest of each value over the workers."""
+        """Return the maximum of each value over the workers."""
         return self._reduced(values, dist.ReduceOp.MAX)
 
     def all_reduce(self, tensor: Tensor) -> Tensor:
-        """Return a tensor summed over the workers; carries no gradient."""
+        """Return a new tensor that is summed over the workers and carries no gradient."""
+        # dist.all_reduce writes into its argument: the copy leaves the caller's tensor as it was.
         total = tensor.detach().clone()
         if self.mesh is not None:
             dist.all_reduce(total, group=self.mesh.get_group())
         return total
 
     def broadcast(self, value: T) -> T:
-        """Return what the first worker passes; the others' values are ignored. Also a point that all must reach."""
+        """Return the value of the first worker; the values of the others are ignored. Also serves as a barrier."""
         if self.mesh is None:
             return value
         box: list[Any] = [value]
         dist.broadcast_object_list(box, src=0, group=self.mesh.get_group(), device=self.device)
-        said: T = box[0]
-        return said
+        from_first: T = box[0]
+        return from_first
 
     def all_gather(self, items: list[T]) -> list[T]:
-        """Return the items of all workers in the order of the whole, of which each holds every n-th."""
+        """Return the items of all workers in batch order: of `size` workers, worker r holds items r, r + size, ..."""
         if self.mesh is None:
             return items
         parts: list[list[T]] = [[] for _ in range(self.size)]
@@ -78,16 +88,17 @@ class Workers:
     def _reduced(self, values: Sequence[float], operation: Any) -> list[float]:
         if self.mesh is None:
             return [float(value) for value in values]
-        # 64 bits: counts of tokens stay exact.
+        # fp64 keeps token counts exact up to 2**53; fp32 would round them above 2**24.
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(total, op=operation, group=self.mesh.get_group())
-        found: list[float] = total.tolist()
-        return found
+        reduced: list[float] = total.tolist()
+        return reduced
 
 
 def init_workers() -> Workers:
-    """Return the workers that this process was started with: itself alone, unless torch.distributed is up."""
-    device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    """Return the workers that this process belongs to: itself alone, unless torch.distributed is initialised."""
+    is_cuda = torch.cuda.is_available()
+    device = torch.device("cuda", torch.cuda.current_device()) if is_cuda else torch.device("cpu")
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return Workers(device)
     mesh = init_device_mesh(device.type, (dist.get_world_size(),), mesh_dim_names=("workers",))
@@ -95,30 +106,44 @@ def init_workers() -> Workers:
 
 
 def shard(model: MM15, workers: Workers, config: TrainConfig) -> MM15:
-    """Move the model to the worker's device, and spread it over the workers if there are several. Changes the model in place."""
+    """Move the model to this worker's device; if there are several workers, shard it over them. Changes it in place."""
     if workers.mesh is None:
         return model.to(workers.device)
     # Blocks take their inputs as they are: the residual stream stays fp32, as autocast leaves it on one worker.
+    # Gradients are summed in fp32: in bf16 the sum would lose digits with every further worker.
     low = torch.bfloat16 if config.dtype == "bf16" else None
     policy = MixedPrecisionPolicy(param_dtype=low, reduce_dtype=torch.float32, cast_forward_inputs=False)
+    # Blocks first, the model last: `fully_shard` of the model takes the weights that no block has taken, and keeps them
+    # gathered from its forward to its backward pass.
     for block in blocks(model):
         fully_shard(block, mesh=workers.mesh, mp_policy=policy)
-    fully_shard(model, mesh=workers.mesh, mp_policy=MixedPrecisionPolicy(reduce_dtype=torch.float32, cast_forward_inputs=False))
+    rest = MixedPrecisionPolicy(reduce_dtype=torch.float32, cast_forward_inputs=False)
+    fully_shard(model, mesh=workers.mesh, mp_policy=rest)
     for module in model.modules():
-        if isinstance(module, FSDPModule):  # the loss is divided by the tokens of all workers: their gradients add up
+        if isinstance(module, FSDPModule):
+            # FSDP2 averages gradients by default. The loss is divided by the tokens of all workers already, so
+            # gradients are added.
             module.set_gradient_divide_factor(1.0)
-            module.set_force_sum_reduction_for_comms(True)  # gloo knows no other sum with a factor
+            module.set_force_sum_reduction_for_comms(True)  # gloo has no reduction that scales by a factor
     return model
 
 
 def full_model(model: MM15, workers: Workers) -> MM15:
-    """Return the model whole: itself, or at the first worker one with the weights of all on its CPU. Every worker must ask."""
+    """Return the unsharded model at the first worker, with its weights on the CPU. Every worker must call this.
+
+    With one worker this is the model itself. With several, the result is for saving at the first worker; at the others
+    it has no weights.
+    """
     if workers.mesh is None:
         return model
+    # A collective that gathers weight by weight and moves each one to the first worker's CPU: no GPU ever holds the
+    # unsharded model.
     weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    # On `meta` nothing is allocated or drawn; the gathered tensors become the weights without a copy (`assign`).
     with torch.device("meta"):
-        whole = type(model)(model.config)
+        full = type(model)(model.config)
     if workers.is_first:
-        whole.load_state_dict(weights, assign=True)
-        whole.decoder.tie_weights()
-    return whole
+        full.load_state_dict(weights, assign=True)
+        # `assign` replaces tensors one by one, which separates tied tables.
+        full.decoder.tie_weights()
+    return full

@@ -8,7 +8,11 @@ from model.config.stages import TrainConfig
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
-    """Return the rate of optimizer step `step`, counted from 0: linear warm-up, then cosine to `final_lr` x peak."""
+    """Return the learning rate of an optimizer step, counted from 0.
+
+    The rate rises linearly over the warm-up; then it stays (`constant`) or falls to `final_lr` x peak (`cosine`).
+    """
+    # step + 1: the first step would otherwise have rate 0 and train nothing.
     if step < config.warmup_steps:
         return config.lr * (step + 1) / config.warmup_steps
     if config.schedule == "constant":

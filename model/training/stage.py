@@ -1,4 +1,4 @@
-"""One training stage from its configuration: model, data, loop, published checkpoint."""
+"""One training stage, from its configuration to the published checkpoint."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ from model.training.tally import Tally
 
 def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataConfig, seed: int, start: Path | None,
                 checkpoints: Path, out: Path, report: Report, should_stop: Callable[[], bool]) -> dict[str, Any]:
-    """Train one stage and publish its checkpoint as the directory `out`; in a group of workers, all of them call it.
+    """Train one stage and publish its checkpoint as the directory `out`. Every worker must call this.
 
     Args:
         config: the stage, with mixture and image settings.
-        model_config: shapes; must equal those of `start` but for the tile side.
+        model_config: shapes of the model; they must equal those of `start`, except for the tile side.
         data: where samples come from.
-        seed: of initialisation and order.
-        start: published checkpoint to begin with, verified first; None begins from noise.
-        checkpoints: folder for checkpoints to resume from; stays, for the caller to remove once the result is safe.
-        out: directory to publish: weights, configuration and processor in transformers' format, manifest.
-        report: told every step.
-        should_stop: asked before every step.
+        seed: seed of the initial weights and of the order of samples.
+        start: published checkpoint to begin with, which is verified first; None begins from random weights.
+        checkpoints: folder of checkpoints to resume from; the caller removes it once the result is safe.
+        out: directory to publish: weights, configuration and processor in transformers' format, and a manifest.
+        report: called at the first worker after every step.
+        should_stop: called at the first worker before every step.
 
     Returns:
-        totals of the loop, the samples drawn from each category, and of each source what was asked for against what was drawn.
+        the result of `train`, the samples of each category, and for each source its expected and its actual samples.
 
     Raises:
         ValueError: the start checkpoint does not fit the configuration.
-        CorruptDirectory: the start checkpoint was damaged.
+        CorruptDirectory: the start checkpoint is damaged.
         Diverged, Stopped: see `train`.
     """
     torch.set_num_threads(config.threads)
@@ -75,7 +75,7 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
 
 
 def counts_by_category(config: StageConfig, seed: int) -> dict[str, int]:
-    """Count the samples that the stage takes from each category."""
+    """Count the samples of each category over all steps of the stage."""
     return MixtureDraw(config.mixture, batch=config.batch, seed=seed).counts(config.steps)
 
 
@@ -96,12 +96,12 @@ def _model(model_config: ModelConfig, start: Path | None, *, tile: int, seed: in
 
 
 def _unheard(progress: dict[str, Any]) -> None:
-    """Report nothing: the first worker speaks for all."""
+    """Ignore the progress: the first worker reports for all."""
 
 
 @contextmanager
 def _prepared(steps: Steps, samples: SampleSource) -> Iterator[StepOf]:
-    """Return what prepares the stage's steps: this process, or loaders that end with the block."""
+    """Yield the function that prepares each step: in this process, or in loader processes that end with the block."""
     if not steps.config.loaders:
         yield steps.opened(samples)
         return

@@ -1,6 +1,6 @@
-"""What a stage has seen of each source: samples, tokens, supervised tokens, broken samples that others stood in for.
+"""Counts of the samples that a stage has trained on, by source: samples, tokens, supervised tokens, broken samples.
 
-It is kept in the checkpoints, so that a stage that was interrupted reports the whole.
+The counts are part of the checkpoints, so a resumed stage reports all of its samples.
 """
 
 from __future__ import annotations
@@ -11,15 +11,19 @@ from typing import Any
 from model.data.step import TokensSeen
 
 SHOWN = 20
-"""Broken samples that a report names; all are counted."""
+"""Number of broken samples of a source that a report names; all of them are counted."""
 
 
 class Tally:
-    """Counts by source, within the limits that the sources declare."""
+    """Counts of samples by source; checks the number of broken samples against the limit of each source.
+
+    Args:
+        most_broken: source to the number of its samples that may be broken; 0 for sources that are not listed.
+    """
 
     def __init__(self, most_broken: Mapping[str, int] | None = None) -> None:
-        """Start at nothing; `most_broken` says how many samples of each source may be broken."""
         self._most_broken = dict(most_broken or {})
+        # Source to samples, tokens and supervised tokens.
         self._counts: dict[str, list[int]] = {}
         self._broken: dict[str, list[str]] = {}
 
@@ -27,7 +31,7 @@ class Tally:
         """Count the sequences of a batch.
 
         Raises:
-            ValueError: more samples of a source are broken than it declares; the message names the latest.
+            ValueError: more samples of a source are broken than the source allows; the message names the latest.
         """
         for each in sequences:
             counts = self._counts.setdefault(each.source, [0, 0, 0])
@@ -38,31 +42,35 @@ class Tally:
                 self._count_broken(each.source, each.replaces)
 
     def _count_broken(self, source: str, names: tuple[str, ...]) -> None:
-        known = self._broken.setdefault(source, [])
-        known += [name for name in names if name not in known]
-        if len(known) > self._most_broken.get(source, 0):
-            raise ValueError(f"{len(known)} broken samples in {source}; allowed by its `broken`: {self._most_broken.get(source, 0)}; "
-                             f"the latest is {known[-1]}\nhint: ablate data check names them all")
+        broken = self._broken.setdefault(source, [])
+        # By name: in a second pass over the data the same samples are broken again.
+        broken += [name for name in names if name not in broken]
+        allowed = self._most_broken.get(source, 0)
+        if len(broken) > allowed:
+            raise ValueError(f"{len(broken)} broken samples in {source}; allowed by its `broken`: {allowed}; "
+                             f"the latest is {broken[-1]}\nhint: ablate data check names them all")
 
     def state(self) -> dict[str, Any]:
-        """Return all counts as JSON, for a checkpoint."""
+        """Return all counts as JSON values, for a checkpoint."""
         return {"counts": self._counts, "broken": self._broken}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
+        """Replace all counts by those that `state` returned earlier."""
+        # Lists are copied: adding to them later must not change the checkpoint's values.
         self._counts = {source: list(counts) for source, counts in state["counts"].items()}
         self._broken = {source: list(names) for source, names in state["broken"].items()}
 
     def report(self, asked: Mapping[str, float], sizes: Mapping[str, int]) -> dict[str, dict[str, Any]]:
-        """Return what was asked for against what was drawn, by source.
+        """Return the expected and the actual number of samples of each source.
 
         Args:
-            asked: samples that the mixture asks for.
-            sizes: samples of a pass over each source that has an end.
+            asked: source to the number of samples that the mixture asks for.
+            sizes: source to its number of samples, for sources of finite size.
 
         Returns:
-            source to `asked`, `samples`, `tokens`, `supervised`, and for a source with an end `size` and `passes`; where samples were
-            broken, `broken` (their number) and `broken_samples` (the first of them).
+            source to `asked`, `samples`, `tokens` and `supervised`; for a source of finite size also `size` and
+            `passes` (how often the stage went through it); if samples were broken, `broken` (their number) and
+            `broken_samples` (the first of them, by name).
         """
         return {source: self._row(source, asked[source], sizes.get(source, 0)) for source in asked}
 

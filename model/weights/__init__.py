@@ -1,1 +1,1 @@
-"""Weights from elsewhere: encoders of CLIP, SigLIP and open_clip, any causal decoder; read strictly, never as pickles."""
+"""Import of weights: encoders of CLIP, SigLIP and open_clip, any causal decoder; read strictly, never from pickles."""

@@ -1,7 +1,7 @@
 """Import weights as a start checkpoint: `python -m model.weights --vision DIR --decoder DIR --out DIRECTORY`.
 
-Encoders of CLIP, SigLIP or open_clip, decoders of any causal language model; folders or hub names (`owner/name@revision`).
-Prints one JSON object: the identity of the content, parameters, tensors left out, tokens added.
+The encoder is of CLIP, SigLIP or open_clip, the decoder any causal language model; each is a folder or a hub name
+(`owner/name@revision`). Prints one JSON object: identity of the content, parameters, tensors left out, tokens added.
 """
 
 from __future__ import annotations
@@ -17,31 +17,34 @@ from model.network.connector import CONNECTORS
 from model.weights.assemble import Assembly, assemble
 
 BAD_INPUT = 2
-"""Exit code, as the command `ablate` has it."""
+"""Exit code for wrong input, the same as that of the command `ablate`."""
 
 
 def main(arguments: list[str]) -> int:
-    """Parse, import, print."""
+    """Parse the arguments, import the weights, print the result; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m model.weights", description=__doc__)
     parser.add_argument("--vision", help="encoder: a folder or a hub name")
     parser.add_argument("--decoder", help="causal language model: a folder or a hub name")
-    parser.add_argument("--preset", help="shape of the half that is not imported; it is drawn from the seed")
-    parser.add_argument("--connector", choices=sorted(CONNECTORS), default="c_abstractor")
+    parser.add_argument("--preset", help="model that gives the shape of the encoder or decoder that is not imported")
+    parser.add_argument("--connector", choices=sorted(CONNECTORS), default="c_abstractor", help="kind of the connector")
     parser.add_argument("--hidden", type=int, default=1024, help="channels of the C-Abstractor")
-    parser.add_argument("--depth", type=int, default=3, help="its blocks before and again after the pooling")
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
-    parser.add_argument("--out", type=Path, required=True, help="directory to publish the checkpoint as; must not exist")
+    parser.add_argument("--depth", type=int, default=3,
+                        help="blocks of the C-Abstractor before and again after pooling")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the weights that are not imported")
+    parser.add_argument("--out", type=Path, required=True,
+                        help="directory to publish the checkpoint as; must not exist")
     given = parser.parse_args(arguments)
     try:
         if given.out.exists():
             raise ValueError(f"{given.out}: exists already")
-        connector = build(ConnectorConfig, {"kind": given.connector, "hidden": given.hidden, "depth": given.depth}, "connector")
-        made = assemble(Assembly(vision=given.vision, decoder=given.decoder, preset=given.preset, connector=connector, seed=given.seed),
-                        given.out)
+        shape = {"kind": given.connector, "hidden": given.hidden, "depth": given.depth}
+        assembly = Assembly(vision=given.vision, decoder=given.decoder, preset=given.preset,
+                            connector=build(ConnectorConfig, shape, "connector"), seed=given.seed)
+        summary = assemble(assembly, given.out)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return BAD_INPUT
-    sys.stdout.write(json.dumps(made, indent=1) + "\n")
+    sys.stdout.write(json.dumps(summary, indent=1) + "\n")
     return 0
 
 

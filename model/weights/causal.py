@@ -1,10 +1,10 @@
-"""Causal decoders of others: any that `AutoModelForCausalLM` knows by itself, with its tokenizer extended by our tokens.
+"""Import of causal decoders: any that `AutoModelForCausalLM` supports, with our tokens added to its tokenizer.
 
-- Only safetensors are read, and only architectures of transformers itself are built: code beside the weights is never run.
-- The vocabulary gains what the tokenizer lacks: markers of turns, the image token, the row separator, and whichever of
-  beginning, end and padding it has not. A new token begins as the mean of the old ones, in the input and the output table.
-- Whether logits are the plain product of output table and hidden state is found out by trying: some architectures scale or
-  cap them, and then the whole forward pass of theirs is used.
+- Only safetensors are read, and only architectures of transformers are built: code beside the weights is never run.
+- The vocabulary gains the tokens that the tokenizer lacks: markers of turns, the image token, the row separator, and
+  tokens for beginning, end and padding. A new token starts as the mean of the old ones, in input and output table.
+- Some architectures scale or cap their logits. A trial run finds out whether logits are the plain product of output
+  table and hidden state; if they are not, the decoder's complete forward pass is used.
 """
 
 from __future__ import annotations
@@ -24,31 +24,35 @@ from model.network.strict_loading import refuse
 from model.weights.reading import read_json
 
 NAMED = {"<bos>": "bos_token", "<eos>": "eos_token", "<pad>": "pad_token"}
-"""Ours -> the attribute of a tokenizer that may already hold one of its own."""
+"""Our token to the attribute in which a tokenizer may already have a token for the same purpose."""
 NO_CONFIGURATION = ("transformers_version", "_name_or_path", "architectures", "dtype", "torch_dtype", "auto_map")
-"""Entries of a saved configuration that say nothing of the architecture."""
+"""Entries of a saved configuration that do not describe the architecture."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedDecoder:
-    """A decoder with its weights, and its tokenizer with our tokens."""
+    """An imported decoder with its weights and its extended tokenizer."""
 
     config: DecoderConfig
+    """Shape of the decoder."""
     decoder: PreTrainedModel
+    """The decoder, with rows for our tokens in its tables."""
     tokenizer: PreTrainedTokenizerFast
+    """The decoder's tokenizer, with our tokens."""
     added: tuple[str, ...]
-    """Tokens that the vocabulary gained."""
+    """Tokens that were added to the vocabulary."""
 
 
 def import_decoder(folder: Path) -> ImportedDecoder:
     """Read a decoder and its tokenizer from a folder in transformers' format.
 
     Raises:
-        ValueError: transformers has no such causal model, the folder has no safetensors or no tokenizer, or a tensor is
-            missing, unknown or of another shape; the message names it.
+        ValueError: transformers does not support the architecture as a causal language model, the folder has no
+            safetensors or no tokenizer, or a tensor is missing, unknown or of another shape; the message names it.
     """
     decoder = _weights(folder)
     tokenizer, added = _tokenizer(folder)
+    # Tables may have more rows than the tokenizer has tokens: a new token may take such a row, or need a new one.
     rows = len(decoder.get_input_embeddings().weight)
     _extend(decoder, [place for token, place in tokenizer.get_vocab().items() if token in added or place >= rows])
     return ImportedDecoder(_config(decoder), decoder, tokenizer, added)
@@ -57,14 +61,17 @@ def import_decoder(folder: Path) -> ImportedDecoder:
 def _weights(folder: Path) -> PreTrainedModel:
     kind = read_json(folder / "config.json").get("model_type")
     try:
+        # Mismatched shapes are let through here, so that the message below can list them with all other problems.
         decoder, info = AutoModelForCausalLM.from_pretrained(
-            folder, use_safetensors=True, trust_remote_code=False, local_files_only=True, dtype=torch.float32, output_loading_info=True,
-            ignore_mismatched_sizes=True)
+            folder, use_safetensors=True, trust_remote_code=False, local_files_only=True, dtype=torch.float32,
+            output_loading_info=True, ignore_mismatched_sizes=True)
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder}: model_type {kind!r} cannot be loaded as a causal language model ({error})\n"
                          "hint: an architecture of transformers itself, with weights as safetensors") from error
-    wrong = [f"{name} is missing" for name in info["missing_keys"]] + [f"{name} is unknown" for name in info["unexpected_keys"]]
-    wrong += [f"{name} is {tuple(found)}, the model has {tuple(wanted)}" for name, found, wanted in info["mismatched_keys"]]
+    wrong = [f"{name} is missing" for name in info["missing_keys"]]
+    wrong += [f"{name} is unknown" for name in info["unexpected_keys"]]
+    wrong += [f"{name} is {tuple(saved)}, the model has {tuple(wanted)}"
+              for name, saved, wanted in info["mismatched_keys"]]
     refuse([*wrong, *map(str, info.get("error_msgs", []))], folder)
     return decoder.eval()
 
@@ -79,13 +86,14 @@ def _tokenizer(folder: Path) -> tuple[PreTrainedTokenizerFast, tuple[str, ...]]:
     named = {attribute: getattr(theirs, attribute) or ours for ours, attribute in NAMED.items()}
     others = [token for token in SPECIALS if token not in NAMED]
     before = set(backend.get_vocab(with_added_tokens=True))
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **named, additional_special_tokens=others, split_special_tokens=True)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **named, additional_special_tokens=others,
+                                        split_special_tokens=True)
     return tokenizer, tuple(token for token in [*named.values(), *others] if token not in before)
 
 
 @torch.no_grad()
 def _extend(decoder: PreTrainedModel, ids: list[int]) -> None:
-    """Give new tokens their rows: the mean of the rows that were there, not a draw, so that an import has no seed."""
+    """Set the rows of new tokens to the mean of the old rows. They are not drawn, so an import needs no seed."""
     if not ids:
         return
     means = [table.weight.mean(0) for table in _tables(decoder)]
@@ -101,27 +109,32 @@ def _tables(decoder: PreTrainedModel) -> list[Any]:
 
 
 def _config(decoder: PreTrainedModel) -> DecoderConfig:
-    """Describe the decoder: in full for transformers, in numbers for plans."""
-    whole = decoder.config
-    plain = {name: value for name, value in whole.to_dict().items() if name not in NO_CONFIGURATION}
-    heads, width = whole.num_attention_heads, whole.hidden_size
-    experts = getattr(whole, "num_experts", None) or getattr(whole, "num_local_experts", None) or 0
-    head = getattr(whole, "head_dim", None) or width // heads
+    """Return the decoder's shape: its complete configuration for transformers, and the numbers that plans need."""
+    config = decoder.config
+    plain = {name: value for name, value in config.to_dict().items() if name not in NO_CONFIGURATION}
+    # Architectures name the same numbers differently, and leave out those that are equal to another one.
+    heads, width = config.num_attention_heads, config.hidden_size
+    experts = getattr(config, "num_experts", None) or getattr(config, "num_local_experts", None) or 0
+    head = getattr(config, "head_dim", None) or width // heads
     return DecoderConfig(
-        width=width, layers=whole.num_hidden_layers, heads=heads, kv_heads=getattr(whole, "num_key_value_heads", None) or heads,
-        mlp_width=getattr(whole, "intermediate_size", None) or getattr(whole, "n_inner", None) or 4 * width,
-        vocabulary=len(decoder.get_input_embeddings().weight), context=whole.max_position_embeddings,
-        tied=len(_tables(decoder)) == 1, experts=experts, experts_per_token=getattr(whole, "num_experts_per_tok", None) or 2,
-        moe_every=getattr(whole, "decoder_sparse_step", None) or (1 if experts else 2), head_width=0 if head * heads == width else head,
+        width=width, layers=config.num_hidden_layers, heads=heads,
+        kv_heads=getattr(config, "num_key_value_heads", None) or heads,
+        mlp_width=getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * width,
+        vocabulary=len(decoder.get_input_embeddings().weight), context=config.max_position_embeddings,
+        tied=len(_tables(decoder)) == 1, experts=experts,
+        experts_per_token=getattr(config, "num_experts_per_tok", None) or 2,
+        moe_every=getattr(config, "decoder_sparse_step", None) or (1 if experts else 2),
+        head_width=0 if head * heads == width else head,
         transformers=json.dumps(plain, sort_keys=True), plain_head=_is_plain(decoder),
     )
 
 
 @torch.no_grad()
 def _is_plain(decoder: PreTrainedModel) -> bool:
-    """Say whether logits are the output table times the last hidden state of the base model."""
+    """Return whether the logits of a trial run equal the output table times the last hidden state."""
     ids = torch.arange(8)[None] % len(decoder.get_input_embeddings().weight)
     hidden: Tensor | None = getattr(decoder.base_model(ids, use_cache=False), "last_hidden_state", None)
     if hidden is None:
         return False
-    return torch.allclose(decoder.get_output_embeddings()(hidden), decoder(ids, use_cache=False).logits, rtol=1e-4, atol=1e-5)
+    product, logits = decoder.get_output_embeddings()(hidden), decoder(ids, use_cache=False).logits
+    return torch.allclose(product, logits, rtol=1e-4, atol=1e-5)

@@ -1,9 +1,10 @@
-"""Image encoders of others as ours: CLIP and SigLIP in transformers' naming, open_clip's ViT by its own.
+"""Import of image encoders: CLIP and SigLIP as transformers names their tensors, and the ViT of open_clip.
 
-- Each tensor of ours has a recipe of theirs: one name, or q, k and v one after the other. Whatever no recipe uses is an error,
-  but for parts that an encoder of patches does not have: text towers, projections, SigLIP's pooling head.
-- CLIP's class embedding and its row of the position table become one parameter: they are only ever added.
-- A side that is no multiple of the patch (SigLIP's 384 with 14) is cut down to one, as the strided convolution does.
+- Each of our tensors is made of one tensor of the checkpoint, or of its q, k and v joined. A tensor that is not used is
+  an error, unless it belongs to a part that our encoder does not have: text tower, projections, SigLIP's pooling head.
+- CLIP's class embedding and its row of the position table become one parameter, since they are only ever added.
+- An image side that is not a multiple of the patch (SigLIP's 384 with 14) is reduced to one, as the strided convolution
+  ignores the rest.
 """
 
 from __future__ import annotations
@@ -22,40 +23,47 @@ from model.network.vision import STATISTICS, VisionEncoder
 from model.weights.reading import INDEX, OPEN_CLIP_WEIGHTS, TRANSFORMERS_WEIGHTS, read_json, read_tensors
 
 Names = dict[str, tuple[str, ...]]
-"""Tensor of ours -> tensors of theirs, to be joined along their first side."""
+"""Name of our tensor to the names of the checkpoint's tensors, which are joined along their first dimension."""
 
 ACTIVATIONS = {"quick_gelu": "quick_gelu", "gelu": "gelu", "gelu_pytorch_tanh": "gelu_tanh"}
+"""Name of an activation in transformers to its name in `VisionConfig`."""
 CLASS = "class_token"
+"""Name of our tensor that holds the class token."""
 OPEN_CLIP_CONFIG = "open_clip_config.json"
+"""File of open_clip's configuration."""
 LEFT_OUT = {
     "transformers": ("text_model.", "text_projection.", "visual_projection.", "logit_scale", "logit_bias", "head.",
                      "embeddings.position_ids"),
-    "open_clip": ("text.", "transformer.", "token_embedding.", "positional_embedding", "ln_final.", "text_projection", "attn_mask",
-                  "logit_scale", "logit_bias", "visual.proj"),
+    "open_clip": ("text.", "transformer.", "token_embedding.", "positional_embedding", "ln_final.", "text_projection",
+                  "attn_mask", "logit_scale", "logit_bias", "visual.proj"),
 }
-"""What an encoder of patches does not have, by the beginning of its name."""
+"""Beginnings of the names of tensors that our encoder does not have, by naming scheme."""
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """An encoder with its weights, and the tensors that were left out on purpose."""
+    """An imported encoder with its weights."""
 
     config: VisionConfig
+    """Shape of the encoder."""
     encoder: VisionEncoder
+    """The encoder with the imported weights."""
     left_out: tuple[str, ...]
+    """Names of the checkpoint's tensors that our encoder does not have."""
 
 
 def import_encoder(folder: Path) -> Imported:
     """Read an encoder from a folder of transformers (CLIP, SigLIP; with or without the text tower) or of open_clip.
 
     Raises:
-        ValueError: another architecture, a setting that ours has not, or a tensor that is missing, unknown or of another
-            shape; the message names it.
+        ValueError: the architecture or one of its settings is not supported, or a tensor is missing, unknown or of
+            another shape; the message names it.
     """
     config, is_open_clip = read_config(folder), _is_open_clip(folder)
     naming = "open_clip" if is_open_clip else "transformers"
     names = _open_clip_names(config) if is_open_clip else _transformers_names(config)
-    tensors, left_out = _kept(read_tensors(folder, first=OPEN_CLIP_WEIGHTS if is_open_clip else TRANSFORMERS_WEIGHTS), naming)
+    tensors = read_tensors(folder, first=OPEN_CLIP_WEIGHTS if is_open_clip else TRANSFORMERS_WEIGHTS)
+    tensors, left_out = _kept(tensors, naming)
     encoder = VisionEncoder(config)
     load_strictly(encoder, _ours(tensors, names, config, folder), folder)
     return Imported(config, encoder, left_out)
@@ -65,17 +73,18 @@ def import_encoder(folder: Path) -> Imported:
 
 
 def read_config(folder: Path) -> VisionConfig:
-    """Return the shapes of an encoder in a folder of transformers or of open_clip.
+    """Return the shape of an encoder in a folder of transformers or of open_clip.
 
     Raises:
-        ValueError: another architecture, or a setting that ours has not.
+        ValueError: the architecture or one of its settings is not supported.
     """
     return _of_open_clip(folder) if _is_open_clip(folder) else _of_transformers(folder)
 
 
 def _is_open_clip(folder: Path) -> bool:
-    """Say whether open_clip's form is to be read: repositories of the hub often hold it beside transformers' own."""
-    is_transformers = (folder / "config.json").exists() and any((folder / name).exists() for name in (TRANSFORMERS_WEIGHTS, INDEX))
+    """Return whether to read the files of open_clip; repositories often hold those of transformers beside them."""
+    has_weights = any((folder / name).exists() for name in (TRANSFORMERS_WEIGHTS, INDEX))
+    is_transformers = (folder / "config.json").exists() and has_weights
     return (folder / OPEN_CLIP_CONFIG).exists() and not is_transformers
 
 
@@ -85,19 +94,22 @@ def _of_transformers(folder: Path) -> VisionConfig:
     plain = whole.get("vision_config", whole)
     kind = str(plain.get("model_type", whole.get("model_type")))
     if kind not in ("clip_vision_model", "siglip_vision_model", "clip", "siglip"):
-        raise ValueError(f"{path}: model_type is {kind!r}; allowed: clip, clip_vision_model, siglip, siglip_vision_model")
+        raise ValueError(f"{path}: model_type is {kind!r}; "
+                         "allowed: clip, clip_vision_model, siglip, siglip_vision_model")
     is_clip = kind.startswith("clip")
-    # What a saved configuration leaves out is at transformers' default, which is CLIP's and SigLIP's base size.
-    defaults = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12, "image_size": 224,
-                "patch_size": 32 if is_clip else 16, "hidden_act": "quick_gelu" if is_clip else "gelu_pytorch_tanh",
+    # A saved configuration leaves out entries at transformers' default, which is the base size of CLIP and SigLIP.
+    defaults = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
+                "image_size": 224, "patch_size": 32 if is_clip else 16,
+                "hidden_act": "quick_gelu" if is_clip else "gelu_pytorch_tanh",
                 "layer_norm_eps": 1e-5 if is_clip else 1e-6, "num_channels": 3}
     preprocessor = folder / "preprocessor_config.json"
     said = read_json(preprocessor) if preprocessor.exists() else {}
     of = {name: plain.get(name, default) for name, default in defaults.items()}
     return _config(
-        path, width=of["hidden_size"], layers=of["num_hidden_layers"], heads=of["num_attention_heads"], mlp_width=of["intermediate_size"],
-        patch=of["patch_size"], side=of["image_size"], activation=of["hidden_act"], norm_eps=of["layer_norm_eps"],
-        channels=of["num_channels"], is_clip=is_clip, pixels=_pixels(preprocessor, said, "clip" if is_clip else "siglip"))
+        path, width=of["hidden_size"], layers=of["num_hidden_layers"], heads=of["num_attention_heads"],
+        mlp_width=of["intermediate_size"], patch=of["patch_size"], side=of["image_size"], activation=of["hidden_act"],
+        norm_eps=of["layer_norm_eps"], channels=of["num_channels"], is_clip=is_clip,
+        pixels=_pixels(preprocessor, said, "clip" if is_clip else "siglip"))
 
 
 def _of_open_clip(folder: Path) -> VisionConfig:
@@ -105,10 +117,11 @@ def _of_open_clip(folder: Path) -> VisionConfig:
     whole = read_json(path)
     model = whole.get("model_cfg", {})
     plain = model.get("vision_cfg", {})
-    strange = sorted(plain.keys() - {"image_size", "layers", "width", "head_width", "patch_size", "mlp_ratio", "ls_init_value"})
-    if strange or plain.get("ls_init_value") is not None or not isinstance(plain.get("layers"), int):
-        raise ValueError(f"{path}: vision_cfg has {strange or plain}; allowed: a plain ViT (image_size, layers, width, head_width, "
-                         "patch_size, mlp_ratio)")
+    known = {"image_size", "layers", "width", "head_width", "patch_size", "mlp_ratio", "ls_init_value"}
+    unknown = sorted(plain.keys() - known)
+    if unknown or plain.get("ls_init_value") is not None or not isinstance(plain.get("layers"), int):
+        raise ValueError(f"{path}: vision_cfg has {unknown or plain}; "
+                         "allowed: a plain ViT (image_size, layers, width, head_width, patch_size, mlp_ratio)")
     width, pixels = plain["width"], whole.get("preprocess_cfg", {})
     said = {f"image_{name}": pixels[name] for name in ("mean", "std") if name in pixels}
     return _config(
@@ -118,31 +131,35 @@ def _of_open_clip(folder: Path) -> VisionConfig:
         pixels=_pixels(path, said, "clip"))
 
 
-def _config(path: Path, *, side: int, activation: str, channels: int, is_clip: bool, patch: int, **shape: Any) -> VisionConfig:
+def _config(path: Path, *, side: int, activation: str, channels: int, is_clip: bool, patch: int,
+            **shape: Any) -> VisionConfig:
     if activation not in ACTIVATIONS:
         raise ValueError(f"{path}: activation is {activation!r}; allowed: {', '.join(ACTIVATIONS)}")
     if channels != 3:
         raise ValueError(f"{path}: {channels} channels; allowed: 3")
-    return VisionConfig(**shape, patch=patch, tile=side // patch * patch, activation=ACTIVATIONS[activation],  # type: ignore[arg-type]
+    return VisionConfig(**shape, patch=patch, tile=side // patch * patch,
+                        activation=ACTIVATIONS[activation],  # type: ignore[arg-type]
                         class_token=is_clip, norm_in=is_clip, stem_bias=not is_clip)
 
 
 def _pixels(path: Path, said: dict[str, Any], usual: str) -> str:
-    """Return how pixels are normalised: what the checkpoint says, else what its kind is trained with."""
+    """Return the name of the pixel statistics that the checkpoint states, or `usual` if it states none."""
     if "image_mean" not in said or "image_std" not in said:
         return usual
     for name, statistics in STATISTICS.items():
         pairs = zip([*said["image_mean"], *said["image_std"]], [*statistics[0], *statistics[1]], strict=True)
         if all(math.isclose(a, b, abs_tol=1e-4) for a, b in pairs):
             return name
-    raise ValueError(f"{path}: mean {said['image_mean']}, deviation {said['image_std']}; allowed: those of {', '.join(STATISTICS)}")
+    raise ValueError(f"{path}: mean {said['image_mean']}, deviation {said['image_std']}; "
+                     f"allowed: those of {', '.join(STATISTICS)}")
 
 
 # ---- names ----
 
 
 def _transformers_names(config: VisionConfig) -> Names:
-    names: Names = {"stem.weight": ("embeddings.patch_embedding.weight",), "positions": ("embeddings.position_embedding.weight",)}
+    names: Names = {"stem.weight": ("embeddings.patch_embedding.weight",),
+                    "positions": ("embeddings.position_embedding.weight",)}
     if config.class_token:
         names[CLASS] = ("embeddings.class_embedding",)
     if config.stem_bias:
@@ -150,11 +167,12 @@ def _transformers_names(config: VisionConfig) -> Names:
     for kind in ("weight", "bias"):
         names[f"norm_out.{kind}"] = (f"post_layernorm.{kind}",)
         if config.norm_in:
-            names[f"norm_in.{kind}"] = (f"pre_layrnorm.{kind}",)
+            names[f"norm_in.{kind}"] = (f"pre_layrnorm.{kind}",)  # so spelt in transformers
         for i in range(config.layers):
             ours, theirs = f"blocks.{i}", f"encoder.layers.{i}"
             names[f"{ours}.qkv.{kind}"] = tuple(f"{theirs}.self_attn.{part}_proj.{kind}" for part in "qkv")
-            pairs = {"norm1": "layer_norm1", "norm2": "layer_norm2", "out": "self_attn.out_proj", "mlp.0": "mlp.fc1", "mlp.2": "mlp.fc2"}
+            pairs = {"norm1": "layer_norm1", "norm2": "layer_norm2", "out": "self_attn.out_proj", "mlp.0": "mlp.fc1",
+                     "mlp.2": "mlp.fc2"}
             names |= {f"{ours}.{a}.{kind}": (f"{theirs}.{b}.{kind}",) for a, b in pairs.items()}
     return names
 
@@ -167,7 +185,8 @@ def _open_clip_names(config: VisionConfig) -> Names:
         for i in range(config.layers):
             ours, theirs = f"blocks.{i}", f"visual.transformer.resblocks.{i}"
             names[f"{ours}.qkv.{kind}"] = (f"{theirs}.attn.in_proj_{kind}",)
-            pairs = {"norm1": "ln_1", "norm2": "ln_2", "out": "attn.out_proj", "mlp.0": "mlp.c_fc", "mlp.2": "mlp.c_proj"}
+            pairs = {"norm1": "ln_1", "norm2": "ln_2", "out": "attn.out_proj", "mlp.0": "mlp.c_fc",
+                     "mlp.2": "mlp.c_proj"}
             names |= {f"{ours}.{a}.{kind}": (f"{theirs}.{b}.{kind}",) for a, b in pairs.items()}
     return names
 
@@ -176,7 +195,7 @@ def _open_clip_names(config: VisionConfig) -> Names:
 
 
 def _kept(tensors: dict[str, Tensor], naming: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return the encoder's tensors without their tower's prefix, and the names that were left out."""
+    """Return the encoder's tensors without the prefix of their tower, and the names of tensors that are left out."""
     named = {name.removeprefix("vision_model."): name for name in tensors}
     left_out = tuple(sorted(whole for name, whole in named.items() if name.startswith(LEFT_OUT[naming])))
     return {name: tensors[whole] for name, whole in named.items() if whole not in left_out}, left_out
@@ -184,13 +203,16 @@ def _kept(tensors: dict[str, Tensor], naming: str) -> tuple[dict[str, Tensor], t
 
 def _ours(tensors: dict[str, Tensor], names: Names, config: VisionConfig, source: Path) -> dict[str, Tensor]:
     used = {name for parts in names.values() for name in parts}
-    refuse([f"{name} is missing" for name in used - tensors.keys()] + [f"{name} is unknown" for name in tensors.keys() - used], source)
+    missing = [f"{name} is missing" for name in used - tensors.keys()]
+    refuse(missing + [f"{name} is unknown" for name in tensors.keys() - used], source)
     ours = {name: torch.cat([tensors[part] for part in parts]).float() for name, parts in names.items()}
     table = ours["positions"]
     places = (config.tile // config.patch) ** 2 + int(config.class_token)
     if table.shape != (places, config.width):
-        refuse([f"{names['positions'][0]} is {tuple(table.shape)}, the configuration says {(places, config.width)}"], source)
+        name = names["positions"][0]
+        refuse([f"{name} is {tuple(table.shape)}, the configuration says {(places, config.width)}"], source)
     if config.class_token:
+        # Row 0 of the table is the position of the class token, the others are those of the patches.
         ours[CLASS] = (ours[CLASS] + table[0]).view(1, 1, -1)
         table = table[1:]
     return ours | {"positions": table[None]}

@@ -1,8 +1,8 @@
-"""Find a folder of weights, on disk or on the hub, and read its safetensors; nothing is ever unpickled.
+"""Find a folder of weights, on disk or on the hub, and read its safetensors. Pickles are never read.
 
-- A name that is no folder is a hub repository, `owner/name` or `owner/name@revision`; only safetensors, JSON and tokenizer
-  files are fetched. Where the hub cannot be reached, its local cache serves.
-- A folder that holds pickled weights alone is refused: reading a pickle runs whatever it says.
+- A name that is not a folder is a hub repository, `owner/name` or `owner/name@revision`. Only safetensors, JSON and
+  tokenizer files are fetched. If the hub cannot be reached, its local cache is used.
+- A folder that holds only pickled weights is refused: reading a pickle runs the code in it.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ from torch import Tensor
 from model.huggingface import fetch_model
 
 FETCHED = ("*.safetensors", "*.json", "*.model", "*.txt")
-"""Files of a hub repository that are fetched: weights, configurations, tokenizers."""
+"""Patterns of the files that are fetched from a hub repository: weights, configurations, tokenizers."""
 TRANSFORMERS_WEIGHTS, OPEN_CLIP_WEIGHTS = "model.safetensors", "open_clip_model.safetensors"
-"""Names under which one file holds all weights."""
+"""Names of a single file with all weights."""
 INDEX = "model.safetensors.index.json"
-"""Where weights are several files, the file of each tensor."""
+"""File that names the file of each tensor if the weights are split into several."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+"""Patterns of files with pickled weights, for the error message."""
 
 
 def folder_of(name: str, *, cache: Path | None = None) -> Path:
-    """Return the local folder of a path or of a hub repository, which is fetched if need be.
+    """Return the local folder of a path or of a hub repository; the repository is fetched if it is not cached.
 
     Args:
         name: a folder, or `owner/name`, optionally with `@revision`.
-        cache: the hub's cache; None is huggingface_hub's own.
+        cache: folder of the hub's cache; None is the default of huggingface_hub.
 
     Raises:
-        ValueError: neither a folder nor a repository that can be had.
+        ValueError: the name is neither a folder nor a repository that can be fetched.
     """
     path = Path(name).expanduser()
     if path.is_dir():
@@ -47,54 +48,57 @@ def folder_of(name: str, *, cache: Path | None = None) -> Path:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON file that must hold a mapping.
+    """Return the content of a JSON file that must hold a mapping.
 
     Raises:
-        ValueError: it is missing, or no mapping; the message names it.
+        ValueError: the file is missing, is not JSON, or holds no mapping; the message names it.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: is {type(found).__name__}; allowed: a JSON object")
-    return found
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: is {type(content).__name__}; allowed: a JSON object")
+    return content
 
 
 def read_tensors(folder: Path, *, first: str = TRANSFORMERS_WEIGHTS) -> dict[str, Tensor]:
-    """Read all tensors of a folder, from one file or from those that its index names.
+    """Read all tensors of a folder, from a single file or from the files that its index names.
 
     Args:
-        folder: of a checkpoint.
-        first: the file to read where there are both transformers' and open_clip's.
+        folder: folder of a checkpoint.
+        first: the file to read if the folder has those of both transformers and open_clip.
 
     Raises:
-        ValueError: there are no safetensors, one is damaged, or files and index disagree; the message names which.
+        ValueError: there are no safetensors, one is damaged, or files and index disagree; the message names the file.
     """
     if first == TRANSFORMERS_WEIGHTS and (folder / INDEX).exists():
         return _indexed(folder, read_json(folder / INDEX))
     names = sorted({TRANSFORMERS_WEIGHTS, OPEN_CLIP_WEIGHTS}, key=lambda name: name != first)
-    found = [folder / name for name in names if (folder / name).exists()]
-    if not found:
+    files = [folder / name for name in names if (folder / name).exists()]
+    if not files:
         pickled = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
-        raise ValueError(f"{folder}: holds {', '.join(pickled) or 'no weights'}; allowed: {', '.join(names)} or {INDEX}\n"
+        raise ValueError(f"{folder}: holds {', '.join(pickled) or 'no weights'}; "
+                         f"allowed: {', '.join(names)} or {INDEX}\n"
                          "hint: pickled weights are never read; save them as safetensors first")
-    return _read(found[0])
+    return _read(files[0])
 
 
 def _indexed(folder: Path, index: dict[str, Any]) -> dict[str, Tensor]:
-    places = index.get("weight_map")
-    if not isinstance(places, dict) or not all(isinstance(file, str) for file in places.values()):
+    file_of = index.get("weight_map")
+    if not isinstance(file_of, dict) or not all(isinstance(file, str) for file in file_of.values()):
         raise ValueError(f"{folder / INDEX}: no weight_map of tensors to files")
-    outside = sorted(file for file in set(places.values()) if Path(file).name != file)
+    # A path in the index could lead anywhere on this machine.
+    outside = sorted(file for file in set(file_of.values()) if Path(file).name != file)
     if outside:
         raise ValueError(f"{folder / INDEX}: names {outside[0]!r}; allowed: files of the same folder")
     tensors: dict[str, Tensor] = {}
-    for file in sorted(set(places.values())):
+    for file in sorted(set(file_of.values())):
         tensors |= _read(folder / file)
-    wrong = sorted(tensors.keys() ^ places.keys())
+    wrong = sorted(tensors.keys() ^ file_of.keys())
     if wrong:
-        raise ValueError(f"{folder / INDEX}: {wrong[0]} stands in the index or in the files, but not in both ({len(wrong)} tensors)")
+        raise ValueError(f"{folder / INDEX}: {wrong[0]} is in the index or in the files, "
+                         f"but not in both ({len(wrong)} tensors)")
     return tensors
 
 

@@ -48,7 +48,7 @@ def test_lossless_pixels_arrive_unchanged(tmp_path):
 def test_other_formats_are_refused_whatever_their_name(tmp_path, kind):
     path = tmp_path / "looks.png"
     path.write_bytes(encoded(PHOTO, kind))
-    with pytest.raises(ValueError, match="looks.png: damaged, or of another kind than JPEG, PNG, WEBP"):
+    with pytest.raises(ValueError, match="looks.png: damaged, or not one of JPEG, PNG, WEBP"):
         open_image(path)
 
 

@@ -25,8 +25,8 @@ def test_several_files_are_read_by_their_index(tmp_path):
 
 
 @pytest.mark.parametrize(("places", "says"), [
-    ({"a": "one.safetensors", "c": "two.safetensors"}, "b stands in the index or in the files, but not in both"),
-    ({"a": "one.safetensors", "b": "one.safetensors", "d": "two.safetensors"}, "c stands in the index or in the files"),
+    ({"a": "one.safetensors", "c": "two.safetensors"}, "b is in the index or in the files, but not in both"),
+    ({"a": "one.safetensors", "b": "one.safetensors", "d": "two.safetensors"}, "c is in the index or in the files"),
     ({"a": "three.safetensors"}, "three.safetensors: damaged or missing"),
     ({"a": "../one.safetensors"}, "names '../one.safetensors'; allowed: files of the same folder"),
     (["a"], "no weight_map"),
@@ -72,7 +72,7 @@ def test_a_hub_name_is_fetched_without_its_pickles(tmp_path, monkeypatch):
         hub.point_this_process(monkeypatch)
         folder = folder_of("someone/small-vit", cache=tmp_path / "cache")
         assert folder_of(f"someone/small-vit@{COMMIT}", cache=tmp_path / "cache") == folder
-        with pytest.raises(ValueError, match="large-vit: no such folder; someone/large-vit: not to be had .*RepositoryNotFoundError"):
+        with pytest.raises(ValueError, match="large-vit: no such folder; someone/large-vit: cannot be fetched .*RepositoryNotFoundError"):
             folder_of("someone/large-vit", cache=tmp_path / "cache")
     assert read_tensors(folder)["a"].tolist() == [0, 1, 2]
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
@@ -80,7 +80,7 @@ def test_a_hub_name_is_fetched_without_its_pickles(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["someone/not-there", "no/such/folder", "not a name"])
 def test_what_is_neither_folder_nor_repository_is_refused(name, tmp_path, offline):
-    with pytest.raises(ValueError, match=f"{name}: no such folder; {name}: not to be had from the hub"):
+    with pytest.raises(ValueError, match=f"{name}: no such folder; {name}: cannot be fetched from the hub"):
         folder_of(name, cache=tmp_path)
 
 

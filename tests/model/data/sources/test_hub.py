@@ -129,8 +129,8 @@ def test_what_is_gated_needs_a_token(hub, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("change", "says"), [
-    ({"hub": "someone/charst"}, "someone/charst@01234567: not to be had from the hub (RepositoryNotFoundError"),
-    ({"hub": "a/b/c"}, "a/b/c@01234567: not to be had from the hub (HFValidationError"),
+    ({"hub": "someone/charst"}, "someone/charst@01234567: cannot be fetched from the hub (RepositoryNotFoundError"),
+    ({"hub": "a/b/c"}, "a/b/c@01234567: cannot be fetched from the hub (HFValidationError"),
     ({"revision": "f" * 40}, "this revision is not"),
     ({"subset": "chart"}, "subset chart, split train: no such subset\nhint: did you mean 'charts'?"),
     ({"subset": ""}, "subset default, split train: no such subset\nhint: known: broken, charts, rows"),
@@ -147,7 +147,8 @@ def test_what_is_not_there_is_said(hub, tmp_path, change, says):
 def test_a_hub_that_does_not_answer_is_said_with_its_address(hub, tmp_path, monkeypatch):
     away = f"https://{HOST}:9"
     monkeypatch.setattr(constants, "ENDPOINT", away)
-    with pytest.raises(ValueError, match=rf"someone/charts@01234567: not to be had from the hub \(ConnectError(.|\n)*the hub is {away}"):
+    message = rf"someone/charts@01234567: cannot be fetched from the hub \(ConnectError(.|\n)*the hub is {away}"
+    with pytest.raises(ValueError, match=message):
         opened(tmp_path)
 
 
