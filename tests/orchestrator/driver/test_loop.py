@@ -13,9 +13,9 @@ from orchestrator.driver.loop import Driver, Exit, drive
 from orchestrator.errors import LostLease
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.execution.record import write_result
-from orchestrator.ledger import actions, lease, load_snapshot, open_ledger, outbox, read
+from orchestrator.ledger import actions, lease, load_snapshot, outbox, read
 from orchestrator.ledger import tables as t
-from orchestrator.ledger.engine import transaction
+from orchestrator.ledger.engine import open_ledger, transaction
 from orchestrator.ledger.submit import submit
 from tests.support.toy import executions, table, toy_execute, toy_plan, toy_settings
 
