@@ -203,7 +203,7 @@ def test_a_full_disk_of_the_ledger_is_waited_for_and_corrupts_nothing(tmp_path, 
     settings = toy_settings(tmp_path)
     study_id = submit(open_ledger(settings.ledger_url), plan())
     full, troubles = [], []
-    real = driver_module.reach
+    real = driver_module.open_ledger
 
     def small(url):
         engine = real(url)
@@ -222,7 +222,7 @@ def test_a_full_disk_of_the_ledger_is_waited_for_and_corrupts_nothing(tmp_path, 
         if view.trouble:
             full.clear()
 
-    monkeypatch.setattr(driver_module, "reach", small)
+    monkeypatch.setattr(driver_module, "open_ledger", small)
     assert drive(settings, until=study_id, executor=inline, on_tick=watch) is Exit.FINISHED
     assert any("database or disk is full" in each for each in troubles)
     engine = open_ledger(settings.ledger_url)
@@ -249,7 +249,7 @@ def test_a_clock_of_the_database_that_jumps_reaps_and_delays_nothing(tmp_path, u
     """SQLite's clock is replaced: an hour forward or back in the middle of a study with a retry in it."""
     settings = toy_settings(tmp_path, retry_base_s=0.01)
     study_id = submit(open_ledger(settings.ledger_url), plan())
-    jumped, real = [], driver_module.reach
+    jumped, real = [], driver_module.open_ledger
 
     def clocked(url):
         engine = real(url)
@@ -260,7 +260,7 @@ def test_a_clock_of_the_database_that_jumps_reaps_and_delays_nothing(tmp_path, u
     def julian(_now):
         return (time.time() + (jump_s if jumped else 0.0)) / 86400.0 + 2440587.5
 
-    monkeypatch.setattr(driver_module, "reach", clocked)
+    monkeypatch.setattr(driver_module, "open_ledger", clocked)
     assert drive(settings, until=study_id, executor=inline, on_tick=jumped.append) is Exit.FINISHED
     engine = open_ledger(settings.ledger_url)
     assert (table(engine, study_id), sorted(executions(settings))) == undisturbed
