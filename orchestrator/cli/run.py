@@ -180,7 +180,9 @@ def _tell(row: StudyRow, ended: Exit) -> None:
     elif ended is Exit.PAUSED:
         reason = f" ({row.reason})" if row.reason else ""
         err().print(f"{row.name} is paused{reason}; `ablate run {row.name}` goes on", style="yellow")
-    elif row.stages_failed:
+    elif row.reason:
+        err().print(f"{row.name}: {row.reason}", style="yellow")
+    if ended is Exit.FINISHED and row.stages_failed:
         err().print(f"{row.stages_failed} stages failed, diverged or were skipped: `ablate status {row.name}` says why", style="yellow")
 
 

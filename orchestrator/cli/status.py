@@ -69,6 +69,8 @@ def results(study: str, scale: str | None, benchmarks: bool, with_data: bool, as
     console = out()
     console.print(Text.assemble((row.name, "bold"), f" at scale {row.scale}, version {row.version}: ", state_text(row.state)))
     console.print(Text(found.question, style="italic"))
+    if row.reason:
+        console.print(Text(f"note: {row.reason}", style="yellow"))
     console.print()
     print_results(console, found, with_benchmarks=benchmarks)
     if with_data:

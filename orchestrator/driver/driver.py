@@ -301,7 +301,7 @@ class Driver:
             if step.plan is not None:
                 insert_plan(tx.connection, step.plan, study_id, actor="growth")
             if step.is_over:
-                close_growth(tx.connection, study_id)
+                close_growth(tx.connection, study_id, step.reason)
             failpoint("propose.before_commit")
         failpoint("propose.after_commit")
 
