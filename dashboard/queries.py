@@ -191,9 +191,9 @@ def version(engine: Engine, study_id: str) -> int:
     return newest[0].event_id if newest else 0
 
 
-def health(engine: Engine, rows: Sequence[StudyRow]) -> Health:
-    """Look at driver, outbox and queue."""
-    return Health(driver=read.driver(engine), outbox=read.outbox_lag(engine), num_studies=len(rows),
+def health(engine: Engine, rows: Sequence[StudyRow], *, is_tracked: bool = True) -> Health:
+    """Look at driver, outbox (in which nothing waits where nothing is sent) and queue."""
+    return Health(driver=read.driver(engine), outbox=read.outbox_lag(engine) if is_tracked else 0, num_studies=len(rows),
                   num_waiting=sum(row.state in ("QUEUED", "RUNNING") for row in rows))
 
 

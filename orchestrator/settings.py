@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SECRET_NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 _SHORTEST_SECRET = 6
+_USERINFO = re.compile(r"(://[^/\s:@]*):(\S+)@")
+"""User and password of a URL, up to the last at-sign of the word."""
+_QUERY = re.compile(r"([?&](?:password|passwd|pwd|token|secret|api_?key|access_?key)=)([^&\s]+)", re.IGNORECASE)
+_SQLITE = re.compile(r"sqlite(\+pysqlite)?:///")
 OFF = "off"
 """The MLflow URI of those who want no MLflow."""
 
@@ -94,12 +100,18 @@ class Settings(BaseSettings):
     @property
     def ledger_url(self) -> str:
         """URL of the ledger; it may hold a password, so print it only through `redact`."""
-        return self.ledger.get_secret_value() or f"sqlite:///{self.home.absolute()}/ledger.db"
+        return self.ledger.get_secret_value() or _sqlite_url(self.home.absolute() / "ledger.db")
 
     @property
     def mlflow_uri(self) -> str:
         """URI of the MLflow store."""
-        return self.mlflow or f"sqlite:///{self.home.absolute()}/mlflow.db"
+        return self.mlflow or _sqlite_url(self.home.absolute() / "mlflow.db", is_for_mlflow=True)
+
+
+def temporary_folders() -> list[Path]:
+    """Return where temporary files may go, what the user asked for first; none of them need be there."""
+    asked = [os.environ[name] for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)]
+    return [Path(each) for each in dict.fromkeys((*asked, "/tmp", "/var/tmp", "/dev/shm"))]  # noqa: S108 (made by mkdtemp below them)
 
 
 def visible_gpus() -> set[str] | None:
@@ -108,9 +120,42 @@ def visible_gpus() -> set[str] | None:
     return None if names is None else {name.strip() for name in names.split(",") if name.strip()}
 
 
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of a SQLite URL, None of any other."""
+    match = _SQLITE.match(url)
+    return Path(unquote(url[match.end():].partition("?")[0])) if match else None
+
+
+def mlflow_repair(file: Path) -> str:
+    """Return the command that mends an MLflow store in a SQLite file: the ledger makes it anew."""
+    return f"mv {shlex.quote(str(file))} {shlex.quote(str(file) + '.broken')} && ablate mlflow sync"
+
+
+def _sqlite_url(path: Path, *, is_for_mlflow: bool = False) -> str:
+    """Return the URL of a SQLite file, whatever characters its path has.
+
+    MLflow makes the folder of a `sqlite:///` URL without reading its escapes; one that names the driver it leaves alone.
+    """
+    escaped = quote(str(path), safe="/ ")
+    driver = "+pysqlite" if is_for_mlflow and escaped != str(path) else ""
+    return f"sqlite{driver}:///{escaped}"
+
+
 def redact(text: str) -> str:
-    """Cut secrets out of a text that will be stored: values of secret-looking variables, and passwords in URLs."""
+    """Cut secrets out of a text that will be stored or shown: values of secret-looking variables, and passwords in URLs.
+
+    A password may hold slashes and at-signs; where it does, libraries take the URL apart wrongly and show a part of it, so each
+    part of the passwords in the environment goes too.
+    """
     for name, value in os.environ.items():
-        if _SECRET_NAMES.search(name) and len(value) >= _SHORTEST_SECRET:
-            text = text.replace(value, f"<{name}>")
-    return re.sub(r"(://[^/\s:@]*):[^@\s/]+@", r"\1:<redacted>@", text)
+        secrets = [value] if _SECRET_NAMES.search(name) else _passwords(value)
+        for secret in sorted(secrets, key=len, reverse=True):
+            if len(secret) >= _SHORTEST_SECRET:
+                text = text.replace(secret, f"<{name}>")
+    return _USERINFO.sub(r"\1:<redacted>@", _QUERY.sub(r"\1<redacted>", text))
+
+
+def _passwords(value: str) -> list[str]:
+    """Return the passwords of the URLs in a value, each whole, as it is when read, and in the parts that a parser may make of it."""
+    found = [match[2] for match in _QUERY.finditer(value)] + [match[2] for match in _USERINFO.finditer(_QUERY.sub("", value))]
+    return [part for each in found for whole in (each, unquote(each)) for part in (whole, *re.split(r"[/@:?#]", whole))]

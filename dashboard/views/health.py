@@ -7,12 +7,13 @@ import streamlit as st
 from dashboard import queries, rows, text
 from dashboard.views import shared
 from orchestrator.ledger import read
+from orchestrator.settings import OFF
 
 
 def show() -> None:
     """Show the machinery's vital signs and the newest events."""
     shared.stamp()
-    health = queries.health(shared.engine(), shared.studies())
+    health = queries.health(shared.engine(), shared.studies(), is_tracked=shared.settings().mlflow_uri != OFF)
     for column, (label, value, help_text) in zip(st.columns(4), rows.vital_signs(health), strict=True):
         column.metric(label, value, help=help_text, border=True)
     events = read.events(shared.engine(), None, 100)

@@ -10,10 +10,10 @@ import streamlit as st
 
 from dashboard import charts, queries
 from orchestrator.ledger import read
-from orchestrator.ledger.engine import Engine, open_ledger
+from orchestrator.ledger.engine import Engine, has_ledger, open_for_reading
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.results.results import Results
-from orchestrator.settings import Settings
+from orchestrator.settings import OFF, Settings
 from orchestrator.states import TERMINAL_STUDIES
 
 STUDY_KEY = "study"
@@ -32,11 +32,16 @@ def settings() -> Settings:
     return Settings.load()
 
 
-@st.cache_resource(show_spinner=False)
 def engine() -> Engine:
-    """Return the one connection pool."""
+    """Return the one connection pool, which reads only; of a ledger that comes later it is another one."""
+    url = settings().ledger_url
+    return _engine(url, has_ledger(url))
+
+
+@st.cache_resource(show_spinner=False)
+def _engine(url: str, is_there: bool) -> Engine:  # noqa: ARG001 (part of the cache's key)
     gc.set_threshold(COLLECT_AFTER)
-    return open_ledger(settings().ledger_url)
+    return open_for_reading(url)
 
 
 def studies() -> list[StudyRow]:
@@ -100,7 +105,7 @@ def note(markdown: str) -> None:
 
 def stamp(*, with_warning: bool = True) -> None:
     """Say how old the page is, and warn when work waits that nobody does."""
-    health = queries.health(engine(), studies())
+    health = queries.health(engine(), studies(), is_tracked=settings().mlflow_uri != OFF)
     behind = f"{health.outbox} events behind" if health.outbox else "up to date"
     driver = "driver running" if health.driver and health.driver.is_live else "no driver"
     note(f"as of {time.strftime('%H:%M:%S')} · {driver} · tracking {behind}")

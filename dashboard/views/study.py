@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import streamlit as st
 
 from dashboard import charts, queries, rows, text
 from dashboard.views import shared
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import actions, read
+from orchestrator.ledger.engine import Engine, open_ledger
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.results.progress import progress
 from orchestrator.results.results import Results
@@ -40,9 +44,20 @@ def confirm(row: StudyRow, act: queries.OperatorAction) -> None:
 def perform_action(row: StudyRow, act: queries.OperatorAction) -> None:
     """Act through the one door; what it refuses is told on the page."""
     try:
-        _ACTS[act.name](shared.engine(), row.study_id, actor="dashboard")
+        with closing_ledger() as ledger:
+            _ACTS[act.name](ledger, row.study_id, actor="dashboard")
     except OrchestratorError as error:
         st.toast(text.plain_markdown(str(error)), icon=":material/error:")
+
+
+@contextmanager
+def closing_ledger() -> Iterator[Engine]:
+    """Open the ledger for one act: what the pages have of it only reads."""
+    ledger = open_ledger(shared.settings().ledger_url)
+    try:
+        yield ledger
+    finally:
+        ledger.dispose()
 
 
 def state_strip() -> None:

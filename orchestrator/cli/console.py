@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import json
 import math
+import sys
 from typing import IO, Any
 
 import click
@@ -12,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from orchestrator.errors import LedgerAway, LostLease, OrchestratorError, Stopped, StudyError
+from orchestrator.settings import redact
 
 DONE, FAILED, BAD_INPUT, TRY_AGAIN = 0, 1, 2, 75
 """Exit codes of every subcommand; 75 is EX_TEMPFAIL of sysexits.h."""
@@ -39,8 +42,12 @@ def _console(*, stderr: bool) -> Console:
 
 
 def print_json(document: object) -> None:
-    """Print one JSON document on standard output; a number that is not finite becomes null."""
-    click.echo(json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False))
+    """Print one JSON document on standard output; a number that is not finite becomes null.
+
+    Where the output is not UTF-8, letters beyond ASCII are escaped: a question mark would be another document.
+    """
+    is_ascii = codecs.lookup(sys.stdout.encoding or "ascii").name != "utf-8"
+    click.echo(json.dumps(plain(document), indent=2, ensure_ascii=is_ascii, allow_nan=False))
 
 
 def plain(value: object) -> Any:
@@ -76,11 +83,11 @@ class Reported(click.ClickException):
         """Print `path:line`, problem and hint in colour on standard error."""
         console = err()
         if not isinstance(self.error, StudyError):
-            console.print(Text.assemble(("error: ", "bold red"), str(self.error)), soft_wrap=True)
+            console.print(Text.assemble(("error: ", "bold red"), redact(str(self.error))), soft_wrap=True)
             return
         numbers = [str(number) for number in (self.error.line, self.error.column) if number]
         where = ":".join([self.error.path, *numbers])
-        console.print(Text.assemble((f"{where}: ", "bold"), (self.error.message, "red")), soft_wrap=True)
+        console.print(Text.assemble((f"{where}: ", "bold"), (redact(self.error.message), "red")), soft_wrap=True)
         if self.error.hint:
             console.print(Text.assemble(("hint: ", "bold yellow"), self.error.hint), soft_wrap=True)
 

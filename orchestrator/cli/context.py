@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from orchestrator.ledger.engine import Engine, has_ledger, open_ledger
+from orchestrator.ledger import read
+from orchestrator.ledger.engine import Engine, has_ledger, open_for_reading, open_ledger
 from orchestrator.plan.plan import Plan, Planner
 from orchestrator.results.campaign import plan_arguments, required_studies, selections
-from orchestrator.settings import Settings
+from orchestrator.settings import OFF, Settings
 from orchestrator.study.catalogue import catalogue_of
 from orchestrator.study.study import Study, load_study
 
@@ -18,9 +19,20 @@ def ledger() -> tuple[Settings, Engine]:
     return settings, open_ledger(settings.ledger_url)
 
 
+def readable_ledger() -> tuple[Settings, Engine]:
+    """Open the ledger that the settings name for reading, which leaves no trace on the disk; there may be none."""
+    settings = Settings.load()
+    return settings, open_for_reading(settings.ledger_url)
+
+
 def existing_ledger(settings: Settings) -> Engine | None:
-    """Open the ledger only if there is one: looking at a plan leaves no trace on the disk."""
-    return open_ledger(settings.ledger_url) if has_ledger(settings.ledger_url) else None
+    """Open the ledger for reading if there is one."""
+    return open_for_reading(settings.ledger_url) if has_ledger(settings.ledger_url) else None
+
+
+def num_unsent(settings: Settings, engine: Engine) -> int:
+    """Return how many events wait for MLflow; none does where nothing is sent."""
+    return 0 if settings.mlflow_uri == OFF else read.outbox_lag(engine)
 
 
 def study_name(name_or_path: str) -> str:

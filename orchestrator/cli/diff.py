@@ -11,7 +11,7 @@ from rich.text import Text
 from orchestrator import formatting
 from orchestrator.analysis.table import ArmResult
 from orchestrator.cli.console import out, print_json
-from orchestrator.cli.context import ledger, study_name
+from orchestrator.cli.context import readable_ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option
 from orchestrator.cli.results_table import title
 from orchestrator.errors import StudyError
@@ -53,7 +53,7 @@ def diff(first: str, second: str, scale: str | None, as_json: bool) -> None:
     Scores are compared arm by arm, by levels. The difference is of means: whether it is more than noise is a question for
     one study that holds both arms, since only there seeds are paired.
     """
-    _, engine = ledger()
+    _, engine = readable_ledger()
     results = [study_results(engine, _row(engine, text, scale)) for text in (first, second)]
     if as_json:
         print_json(_document(*results))

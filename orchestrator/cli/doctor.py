@@ -6,11 +6,14 @@ import importlib.metadata
 import importlib.util
 import shutil
 import socket
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 import click
 from packaging.requirements import Requirement
@@ -24,8 +27,8 @@ from orchestrator.cli.console import DONE, FAILED, out, print_json
 from orchestrator.cli.options import json_document, json_option
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import read
-from orchestrator.ledger.engine import open_ledger
-from orchestrator.settings import Settings, redact
+from orchestrator.ledger.engine import open_for_reading
+from orchestrator.settings import Settings, mlflow_repair, redact, sqlite_file
 
 LEAST_FREE_GIB = 2.0
 """A sweep of tiny checkpoints needs less, a real one more: below this nothing is worth starting."""
@@ -132,7 +135,7 @@ def _store(settings: Settings) -> Finding:
 
 def _ledger(settings: Settings) -> Finding:
     try:
-        engine = open_ledger(settings.ledger_url)
+        engine = open_for_reading(settings.ledger_url)
         driver, num_studies = read.driver(engine), len(read.studies(engine))
     except OrchestratorError as error:
         return Finding("ledger", False, redact(str(error).splitlines()[0]), "see ABLATE_HOME and ABLATE_LEDGER_URL")
@@ -142,6 +145,9 @@ def _ledger(settings: Settings) -> Finding:
 
 def _mlflow(settings: Settings) -> Finding:
     uri = settings.mlflow_uri
+    file = sqlite_file(uri)
+    if file is not None and file.is_file():
+        return _mlflow_file(file)
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https"):
         return Finding("mlflow", True, "off" if uri == "off" else redact(uri))
@@ -152,6 +158,15 @@ def _mlflow(settings: Settings) -> Finding:
         return Finding("mlflow", False, f"{redact(uri)} does not answer: {error}",
                      "start the server or set ABLATE_MLFLOW_URI; nothing is lost meanwhile, the outbox waits")
     return Finding("mlflow", True, f"{redact(uri)} answers")
+
+
+def _mlflow_file(file: Path) -> Finding:
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.Error as error:
+        return Finding("mlflow", False, f"{file}: {error}", mlflow_repair(file))
+    return Finding("mlflow", True, str(file))
 
 
 def _checkpoint() -> Finding:

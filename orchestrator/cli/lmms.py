@@ -9,7 +9,7 @@ from rich.text import Text
 
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.cli.console import out, print_json
-from orchestrator.cli.context import ledger, study_name
+from orchestrator.cli.context import readable_ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.cli.results_table import print_results
 from orchestrator.ledger import read
@@ -31,7 +31,7 @@ def lmms(study: str, files: tuple[Path, ...], scale: str | None, shares: tuple[s
 
     The ledger is not written, and lmms-eval's scores enter no average and no verdict.
     """
-    settings, engine = ledger()
+    settings, engine = readable_ledger()
     row = read.study(engine, study_name(study), scale)
     found = [read_results(path, shares) for path in files]
     require_known(shares, found)

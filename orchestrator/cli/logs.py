@@ -14,7 +14,7 @@ from orchestrator import formatting
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.artifacts.store import LOG, PROGRESS, Artifacts
 from orchestrator.cli.console import err, out, print_json, state_text
-from orchestrator.cli.context import ledger, study_name
+from orchestrator.cli.context import readable_ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.errors import StudyError
 from orchestrator.execution.record import log_tail
@@ -39,7 +39,7 @@ LOOK_EVERY_S = 0.5
 @json_option
 def logs(study: str, scale: str | None, stage: str | None, lines: int, follow: bool, as_json: bool) -> None:
     """Print the logs of a study's attempts: those that run or failed, or those of --stage."""
-    settings, engine = ledger()
+    settings, engine = readable_ledger()
     artifacts, row = artifacts_of(settings), read.study(engine, study_name(study), scale)
     shown = _wanted(read.attempts(engine, row.study_id), stage, row.name)
     if as_json:

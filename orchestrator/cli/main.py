@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Any
 
 import click
@@ -54,6 +56,13 @@ class AblateGroup(LazyGroup):
     """The top of the command."""
 
     table = COMMANDS
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run as a program: what the terminal's encoding cannot say is written as a question mark, and ends no command."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
+        return super().main(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand and turn our errors into a message and an exit code."""

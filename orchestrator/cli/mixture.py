@@ -13,7 +13,7 @@ from model.config.stages import ContinualMixture, PretrainMixture, SftMixture
 from model.data.mixture import shares
 from model.data.simplex import sampled
 from orchestrator.cli.console import out, print_json
-from orchestrator.cli.context import ledger, study_name
+from orchestrator.cli.context import readable_ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
@@ -116,7 +116,7 @@ def _write_study(to: Path, source: str, found: Results | None, kind: str, propos
 
 
 def _results(study: str, scale: str | None) -> Results:
-    _, engine = ledger()
+    _, engine = readable_ledger()
     return study_results(engine, read.study(engine, study_name(study), scale))
 
 

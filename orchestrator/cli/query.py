@@ -16,7 +16,7 @@ from orchestrator.tracking.query import EXAMPLE, Found, columns_of, search
 from orchestrator.tracking.resync import resync
 
 TRIAL_COLUMNS = ["metrics.mmbase", "metrics.overall"]
-STAGE_COLUMNS = ["metrics.loss", "metrics.result.value"]
+STAGE_COLUMNS = ["metrics.loss", "metrics.result.score"]
 """What is shown when the filter names no field."""
 
 
@@ -69,14 +69,16 @@ def sync(as_json: bool) -> None:
 
 def _table(found: list[Found], columns: list[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
-    for name in ("study", "name", "state", "started"):
+    is_versioned = len({(each.experiment, each.name) for each in found}) < len(found) and any("version" in each.tags for each in found)
+    for name in ("study", *(("version",) if is_versioned else ()), "name", "state", "started"):
         table.add_column(name)
     table.add_column("took", justify="right")
     for column in columns:
         table.add_column(column.partition(".")[2], justify="right")
     for each in found:
         started = datetime.fromtimestamp(each.started_at, UTC).strftime("%Y-%m-%d %H:%M")
-        table.add_row(each.experiment, each.name, state_text(each.tags.get("state", each.status)), started,
+        version = (each.tags.get("version", ""),) if is_versioned else ()
+        table.add_row(each.experiment, *version, each.name, state_text(each.tags.get("state", each.status)), started,
                       "" if each.seconds is None else formatting.duration(each.seconds), *(_cell(each.value(name)) for name in columns))
     return table
 

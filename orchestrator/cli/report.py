@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.console import print_json
-from orchestrator.cli.context import ledger, study_name
+from orchestrator.cli.context import readable_ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.ledger import read
 from orchestrator.results.report import write_report
@@ -23,7 +23,7 @@ from orchestrator.results.results import report_path, study_results
 @json_option
 def report(study: str, scale: str | None, output: Path | None, as_json: bool) -> None:
     """Write a self-contained HTML report and print its path."""
-    settings, engine = ledger()
+    settings, engine = readable_ledger()
     row = read.study(engine, study_name(study), scale)
     path = write_report(study_results(engine, row), output or report_path(settings.home, row))
     if as_json:

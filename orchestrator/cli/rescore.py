@@ -10,7 +10,7 @@ from rich.text import Text
 
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.cli.console import err, out, print_json
-from orchestrator.cli.context import ledger, study_name
+from orchestrator.cli.context import readable_ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
@@ -28,7 +28,7 @@ from orchestrator.results.rescore import rescore as score_again
 @json_option
 def rescore(study: str, scale: str | None, sets: tuple[str, ...], as_json: bool) -> None:
     """Score stored answers again. Without --set a difference to the ledger is a failure (exit code 1)."""
-    settings, engine = ledger()
+    settings, engine = readable_ledger()
     row = read.study(engine, study_name(study), scale)
     choices = _choices(sets)
     found = score_again(read.trials(engine, row.study_id), read.stages(engine, row.study_id), read.scores(engine, row.study_id),

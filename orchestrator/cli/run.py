@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ import click
 from rich.text import Text
 
 from orchestrator.cli.console import DONE, FAILED, TRY_AGAIN, err, out, print_json
-from orchestrator.cli.context import ledger, load_plan, study_name
+from orchestrator.cli.context import ledger, load_plan, readable_ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, scale_option, study_argument
 from orchestrator.cli.progress_bar import Reporter
 from orchestrator.cli.results_table import print_results
@@ -80,7 +81,7 @@ def run_to_end(settings: Settings, engine: Engine, plan: Plan, *, update: bool) 
 @click.pass_context
 def watch(ctx: click.Context, study: str, scale: str | None, as_json: bool) -> None:
     """Follow a study that another process drives; Ctrl+C ends the watching, not the study."""
-    settings, engine = ledger()
+    settings, engine = readable_ledger()
     study_id = read.study(engine, study_name(study), scale).study_id
     with Reporter() as reporter:
         look = _Look(engine, settings, study_id, reporter)
@@ -180,7 +181,9 @@ def _tell(row: StudyRow, ended: Exit) -> None:
     elif ended is Exit.PAUSED:
         reason = f" ({row.reason})" if row.reason else ""
         err().print(f"{row.name} is paused{reason}; `ablate run {row.name}` goes on", style="yellow")
-    elif row.stages_failed:
+    elif row.reason:
+        err().print(f"{row.name}: {row.reason}", style="yellow")
+    if ended is Exit.FINISHED and row.stages_failed:
         err().print(f"{row.stages_failed} stages failed, diverged or were skipped: `ablate status {row.name}` says why", style="yellow")
 
 
@@ -192,7 +195,7 @@ def _point(settings: Settings, row: StudyRow) -> None:
     if uri.startswith("http"):
         lines.append(("every trial", uri))
     elif uri != "off":
-        lines.append(("every trial", f"mlflow ui --backend-store-uri {uri}"))
+        lines.append(("every trial", f"mlflow ui --backend-store-uri {shlex.quote(uri)}"))
     for name, text in lines:
         out().print(Text.assemble((f"{name + ':':<13}", "bold"), text), soft_wrap=True)
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from orchestrator import formatting
 from orchestrator.cli.console import out, plain, print_json, state_text
-from orchestrator.cli.context import ledger, study_name
+from orchestrator.cli.context import num_unsent, readable_ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.cli.progress_bar import screen
 from orchestrator.cli.results_table import data_table, print_results
@@ -22,6 +22,7 @@ from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.summaries import FailedStage, failed_stages
 from orchestrator.results.progress import Progress, progress
 from orchestrator.results.results import study_results
+from orchestrator.settings import Settings
 
 
 @click.command(epilog=json_document("""
@@ -36,15 +37,15 @@ from orchestrator.results.results import study_results
 @json_option
 def status(study: str | None, scale: str | None, as_json: bool) -> None:
     """Show all studies in the ledger, or one."""
-    settings, engine = ledger()
+    settings, engine = readable_ledger()
     rows = [read.study(engine, study_name(study), scale)] if study else read.studies(engine)
     shown = [progress(engine, row, slots=settings.slots) for row in rows]
     if as_json:
-        print_json({"as_of": time.time(), "driver": read.driver(engine), "outbox": read.outbox_lag(engine),
+        print_json({"as_of": time.time(), "driver": read.driver(engine), "outbox": num_unsent(settings, engine),
                     "studies": [_document(each, failed_stages(engine, each.study.study_id)) for each in shown]})
         return
     console = out()
-    console.print(_driver_line(engine))
+    console.print(_driver_line(settings, engine))
     console.print(_studies_table(shown) if rows else "no study was submitted yet; try: ablate run quickstart")
     if study:
         console.print(Group(Text(), screen(shown[0]), *_failures(failed_stages(engine, shown[0].study.study_id))))
@@ -60,7 +61,7 @@ def status(study: str | None, scale: str | None, as_json: bool) -> None:
 @json_option
 def results(study: str, scale: str | None, benchmarks: bool, with_data: bool, as_json: bool) -> None:
     """Print scores with intervals, differences to the baseline and the verdict."""
-    _, engine = ledger()
+    _, engine = readable_ledger()
     row = read.study(engine, study_name(study), scale)
     found = study_results(engine, row)
     if as_json:
@@ -69,6 +70,8 @@ def results(study: str, scale: str | None, benchmarks: bool, with_data: bool, as
     console = out()
     console.print(Text.assemble((row.name, "bold"), f" at scale {row.scale}, version {row.version}: ", state_text(row.state)))
     console.print(Text(found.question, style="italic"))
+    if row.reason:
+        console.print(Text(f"note: {row.reason}", style="yellow"))
     console.print()
     print_results(console, found, with_benchmarks=benchmarks)
     if with_data:
@@ -95,8 +98,8 @@ def _reason(stage: FailedStage) -> dict[str, Any]:
     return {"kind": failure.get("kind"), "message": failure.get("message")}
 
 
-def _driver_line(engine: Engine) -> Text:
-    driver, lag = read.driver(engine), read.outbox_lag(engine)
+def _driver_line(settings: Settings, engine: Engine) -> Text:
+    driver, lag = read.driver(engine), num_unsent(settings, engine)
     tracking = f"; {lag} events wait for MLflow" if lag else ""
     if driver is None or not driver.is_live:
         return Text(f"no driver is running: submitted studies wait for `ablate run`{tracking}", style="yellow")

@@ -1,6 +1,7 @@
 """The holder of the ledger's lease: its picture of the ledger, its attempts in flight, and one round of driving them.
 
 - One fenced transaction a tick holds all its writes; orders go to the executor only after the commit.
+- The lease is kept by a thread of its own, so that nothing that this one waits for (Ray's start, a slow disk) makes it look dead.
 - Its picture of the ledger stays in memory, since nobody else writes it; it is read again when a person rang the bell,
   or when a compare-and-set found something else than expected.
 - A commit whose reply was lost is settled by its token, read back before anything else is written.
@@ -106,6 +107,8 @@ class Driver:
         self._budgets = budget.BudgetWatch(engine)
         self._driver_id = uuid.uuid4().hex
         self._fence: Fence | None = None
+        self._keeper: lease.Keeper | None = None
+        self._watched = lease.HolderWatch()
         self._is_adopted = False
         self._snapshot: Snapshot | None = None
         self._bell = -1
@@ -121,18 +124,20 @@ class Driver:
     # ---- the round ---------------------------------------------------------------------------------------------------
 
     def acquire(self) -> bool:
-        """Take the lease if nobody lives who has it; True when it just became ours."""
+        """Take the lease if nobody lives who has it; True when it just became ours, and is kept from then on."""
         if self._fence is not None or self._is_draining:
             return False
         holder = read.driver(self._engine)
         dead = holder.driver_id if holder and is_surely_dead(holder.holder) else ""
-        if holder and holder.is_live and not dead:
+        if holder and not dead and self._watched.is_kept(holder):
             return False
         self._fence = lease.acquire(self._engine, self._driver_id, ttl_s=self._settings.lease_ttl_s, holder=process_identity(),
-                                    dead=dead)
+                                    dead=dead, ran_out_at=holder.expires_at if holder else None)
         failpoint("lease.after_acquire")
-        self.was_driver = self._fence is not None
-        return self.was_driver
+        if self._fence is None:
+            return False
+        self._keeper, self.was_driver = lease.Keeper(self._engine, self._fence), True
+        return True
 
     def one_round(self) -> None:
         """Wait for something to happen, at most a moment, and deal with it."""
@@ -163,6 +168,8 @@ class Driver:
         self._is_adopted, self._bell, self._snapshot = True, decided.bell, decided.snapshot
         self._pending = self._pending[decided.num_told:]
         self._beat_at, self._away_since = time.monotonic(), None
+        if self._keeper is not None:
+            self._keeper.extended()
         for action in decided.actions:
             self._perform(action, decided.orders, decided.now)
         paused = self._hold_to_budgets(decided)
@@ -294,7 +301,7 @@ class Driver:
             if step.plan is not None:
                 insert_plan(tx.connection, step.plan, study_id, actor="growth")
             if step.is_over:
-                close_growth(tx.connection, study_id)
+                close_growth(tx.connection, study_id, step.reason)
             failpoint("propose.before_commit")
         failpoint("propose.after_commit")
 
@@ -340,6 +347,9 @@ class Driver:
         """End what runs and give the lease back; while the ledger is away, let it run out."""
         self._in_flight.close()
         failpoint("close.before_release")
+        if self._keeper is not None:
+            self._keeper.stop()
+            self._keeper = None
         if self._fence is not None:
             with suppress(LedgerAway):
                 lease.release(self._engine, self._fence)

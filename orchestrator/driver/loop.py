@@ -2,16 +2,19 @@
 
 - What a round is lies in `holder.py`; here it goes round, until a study is over or somebody asks to leave.
 - It waits on executor events, with a timeout: no busy loop. The executor is made when the first stage needs it.
-- SIGTERM and SIGINT ask running attempts to save, then leave; what is lost by a harder end is one checkpoint interval.
+- SIGTERM, SIGINT and SIGHUP ask running attempts to save, then leave; what is lost by a harder end is one checkpoint interval.
+  After a hang-up there is no terminal to write to any more; whoever ignores it (nohup) goes on.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 from orchestrator.driver.driver import Driver, DriverView, Exit
@@ -96,15 +99,21 @@ def _show(driver: Driver, on_tick: Callable[[DriverView], None] | None) -> None:
 
 @contextmanager
 def _signals(ask: Callable[[], None]) -> Iterator[Callable[[], None]]:
-    """Let SIGTERM and SIGINT ask the driver to leave; yields what puts the handlers back after others replaced them."""
+    """Let SIGTERM, SIGINT and SIGHUP ask the driver to leave; yields what puts the handlers back after others replaced them."""
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
 
-    def handler(_number: int, _frame: FrameType | None) -> None:
+    terminals = [number for number in (1, 2) if os.isatty(number)]
+
+    def handler(number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            _write_nowhere(terminals)
         ask()
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]
 
     def restore() -> None:
         for number in before:
@@ -117,3 +126,10 @@ def _signals(ask: Callable[[], None]) -> Iterator[Callable[[], None]]:
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+def _write_nowhere(descriptors: Sequence[int]) -> None:
+    """Send what is still written to these into the void: a terminal that hung up answers with errors."""
+    with Path(os.devnull).open("w") as nowhere:
+        for number in descriptors:
+            os.dup2(nowhere.fileno(), number)

@@ -6,6 +6,7 @@
   take-over waits until we are done, and finds nothing half written.
 - `retrying` repeats a whole transaction function after serialization failures, lock time-outs and lost connections. A COMMIT
   whose reply is lost is ambiguous: functions are idempotent by client-made keys, or read back whether their token arrived.
+- `open_for_reading` makes and changes nothing, not even beside the file of a folder that may not be written to.
 - What may pass by itself (a server that restarts, a full disk) is `LedgerAway` for those above: nothing is lost, wait.
 """
 
@@ -20,10 +21,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import (
+    URL,
     ColumnElement,
     Connection,
     Double,
@@ -37,10 +40,12 @@ from sqlalchemy import (
 )
 from sqlalchemy import Engine as Engine
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.pool import NullPool, StaticPool
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from orchestrator.errors import LedgerAway, LostLease, OrchestratorError
-from orchestrator.ledger.tables import driver_lease, now_s
+from orchestrator.ledger.tables import driver_lease, metadata, now_s
+from orchestrator.settings import sqlite_file
 
 HEAD = "0006"
 """Newest migration; a ledger beyond it was written by a newer release."""
@@ -84,9 +89,39 @@ def open_ledger(url: str) -> Engine:
     try:
         return _open(url)
     except (SQLAlchemyError, OSError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise OrchestratorError(f"ledger {_shown(url)}: cannot be opened: {reason}\n"
-                                "hint: see ABLATE_HOME and ABLATE_LEDGER_URL; `ablate doctor` checks them") from error
+        raise _not_opened(url, error) from error
+
+
+def open_for_reading(url: str) -> Engine:
+    """Open a ledger that nothing will be written to; where there is none, an empty one in memory.
+
+    One of an older release is brought up to date first, as every other command does it.
+
+    Raises:
+        OrchestratorError: it cannot be opened: where (without password), and the database's own reason.
+    """
+    if not has_ledger(url):
+        return _empty()
+    try:
+        file = sqlite_file(url)
+        engine = _open_sqlite_for_reading(file) if file else _open_postgresql(url, "-c default_transaction_read_only=on")
+        with engine.connect() as connection:
+            is_current = _revision(connection) == HEAD
+    except (SQLAlchemyError, OSError) as error:
+        raise _not_opened(url, error) from error
+    return engine if is_current else open_ledger(url)
+
+
+def _not_opened(url: str, error: Exception) -> OrchestratorError:
+    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    return OrchestratorError(f"ledger {_shown(url)}: cannot be opened: {reason}\n"
+                             "hint: see ABLATE_HOME and ABLATE_LEDGER_URL; `ablate doctor` checks them")
+
+
+def _empty() -> Engine:
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    metadata.create_all(engine)
+    return engine
 
 
 def has_ledger(url: str) -> bool:
@@ -235,8 +270,26 @@ def _open_sqlite(url: str, database: str | None) -> Engine:
     return engine
 
 
-def _open_postgresql(url: str) -> Engine:
-    options = "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
+def _open_sqlite_for_reading(file: Path) -> Engine:
+    def connect() -> sqlite3.Connection:
+        # Without a log beside it nobody writes now, and reading must make none: where the folder is read-only it could not.
+        mode = "mode=ro" if Path(f"{file}-wal").exists() else "immutable=1"
+        connection = sqlite3.connect(f"file:{quote(str(file))}?{mode}", uri=True, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA busy_timeout=10000")
+        return connection
+
+    # Each connection is made anew: the next one may find a log.
+    engine = create_engine(URL.create("sqlite", database=str(file)), creator=connect, poolclass=NullPool)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _open_postgresql(url: str, more: str = "") -> Engine:
+    options = f"-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000 {more}"
     connect = {"application_name": "ablate", "options": options, "connect_timeout": 10, "keepalives_idle": 30}
     return create_engine(url, pool_pre_ping=True, connect_args=connect)
 

@@ -120,9 +120,14 @@ def refuse_arm(connection: Connection, study_id: str, arm: Arm, why: dict[str, A
     record.flush()
 
 
-def close_growth(connection: Connection, study_id: str) -> None:
-    """Let a study end with the trials that it has."""
-    connection.execute(t.studies.update().where(t.studies.c.study_id == study_id).values(grows=False))
+def close_growth(connection: Connection, study_id: str, reason: str = "") -> None:
+    """Let a study end with the trials that it has; a reason, if there is one to tell, stays with it."""
+    values = {"grows": False} | ({"reason": reason} if reason else {})
+    connection.execute(t.studies.update().where(t.studies.c.study_id == study_id).values(**values))
+    if reason:
+        record = Journal(connection, now=database_now(connection), actor="search")
+        record.event("search", study_id, "", "ENDED", study_id=study_id, detail={"reason": reason})
+        record.flush()
     notify(connection)
 
 

@@ -167,8 +167,8 @@ def driver(engine: Engine) -> DriverRow | None:
     if row is None:
         return None
     is_live = 0 < row.expires_in_s <= row.ttl_s + CLOCK_SLACK_S
-    return DriverRow(driver_id=row.driver_id, epoch=row.epoch, is_live=is_live,
-                     expires_in_s=row.expires_in_s, holder=json.loads(row.holder))
+    return DriverRow(driver_id=row.driver_id, epoch=row.epoch, is_live=is_live, expires_at=row.lease_expires_at,
+                     ttl_s=row.ttl_s, expires_in_s=row.expires_in_s, holder=json.loads(row.holder))
 
 
 def outbox_lag(engine: Engine) -> int:

@@ -176,6 +176,9 @@ class DriverRow:
     driver_id: str
     epoch: int
     is_live: bool
+    expires_at: float
+    """By the ledger's clock; moves with each renewal, 0 once it was given back."""
+    ttl_s: float
     expires_in_s: float
     """Negative: the lease ran out so long ago."""
     holder: Plain

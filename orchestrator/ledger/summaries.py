@@ -107,6 +107,16 @@ def _submitted() -> Select[Any]:
             .where(study.study_id == bindparam("study_id")))
 
 
+def earlier_versions(engine: Engine, study_id: str) -> list[StudyHead]:
+    """Return the versions of the same study at the same scale that were submitted before this one, oldest first."""
+    c, this = t.studies.c, t.studies.alias("this").c
+    query = (select(c.study_id, c.name, c.scale, c.state, c.spec_hash, c.spec)
+             .join(this.study_id.table, (this.name == c.name) & (this.scale == c.scale) & (this.created_at > c.created_at))
+             .where(this.study_id == study_id).order_by(c.created_at))
+    with engine.connect() as connection:
+        return [StudyHead(**{**row._mapping, "spec": json.loads(row.spec)}) for row in connection.execute(query)]
+
+
 def stage_files(engine: Engine) -> dict[str, StageFiles]:
     """Return every stage of the ledger by its id."""
     with engine.connect() as connection:

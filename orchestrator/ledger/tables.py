@@ -88,7 +88,7 @@ studies = Table(
     Column("spec_hash", String(64), nullable=False),
     Column("spec", Text, nullable=False),
     Column("state", String(32), nullable=False),
-    Column("reason", Text, nullable=False),  # why it is paused, or ""
+    Column("reason", Text, nullable=False),  # why it is paused, or ended early, or ""
     Column("requested_stages", Integer, nullable=False),
     Column("grows", Boolean, nullable=False, server_default=false()),  # whether trials may still be added
     Column("parallel", Integer, nullable=False),  # arms that may be open when trials are added

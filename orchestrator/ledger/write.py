@@ -155,8 +155,8 @@ class _Writer:
 
     def _move_study(self, write: MoveStudy) -> None:
         ended_at = self._tx.now if write.target in TERMINAL_STUDIES else None
-        self._move(t.studies, {"study_id": write.study_id}, write.source, write.target, reason=write.reason,
-                   ended_at=ended_at)
+        reason = {"reason": write.reason} if write.reason else {}  # what a search said of its end stays
+        self._move(t.studies, {"study_id": write.study_id}, write.source, write.target, **reason, ended_at=ended_at)
         self.record.event("study", write.study_id, write.source, write.target, study_id=write.study_id,
                           detail={"reason": write.reason})
 

@@ -32,12 +32,12 @@ def designed_arms(study: Study) -> tuple[Arm, ...]:
     """Return the arms in the order of the file; of a search, its baseline if it has one.
 
     Raises:
-        StudyError: two arms are the same, or a level is a mapping.
+        StudyError: two arms are the same, a level is a mapping, or an arm says a path twice.
     """
     if study.vary is not None:
         arms = _product(study, study.vary)
     elif study.arms is not None:
-        arms = [_row(name, changes) for name, changes in study.arms.items()]
+        arms = [_row(study, name, changes) for name, changes in study.arms.items()]
     else:
         arms = [named_arm(study.select.baseline, "baseline")] if isinstance(study.select.baseline, Mapping) else []
     _check_different(study, arms)
@@ -114,10 +114,13 @@ def _product(study: Study, vary: Mapping[str, tuple[Any, ...]]) -> list[Arm]:
     return arms
 
 
-def _row(name: str, changes: Mapping[str, Any]) -> Arm:
+def _row(study: Study, name: str, changes: Mapping[str, Any]) -> Arm:
     placed = [(path, value, location) for top, each in changes.items()
               for path, value, location in _placed(top, each, ("arms", name, top))]
     levels = {path: value for path, value, _ in placed}
+    for i, (path, _, location) in enumerate(placed):
+        if any(path == other for other, *_ in placed[:i]):
+            raise study.error(location, f"arm {name!r} says {path} twice; allowed: once")
     return Arm(arm_key(levels), name, levels, {path: location for path, _, location in placed})
 
 
@@ -178,4 +181,6 @@ def _shown(value: Any) -> str:
         return f"({', '.join(map(_shown, value))})"
     if isinstance(value, dict):
         return f"chosen by {value.get('from_selection')}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return str(value)  # all digits of a number that has many: arms of a narrow range are told apart by them

@@ -20,7 +20,7 @@ from typing import Any
 from model.config.fields import did_you_mean
 from model.config.stages import TRAINING
 from model.data.mixture import shares
-from orchestrator.plan.arms import Arm, baseline_of, designed_arms, named_arm, probes
+from orchestrator.plan.arms import Arm, arm_key, baseline_of, designed_arms, named_arm, probes
 from orchestrator.plan.cost import published_bytes
 from orchestrator.plan.layers import Selections
 from orchestrator.plan.stages import Stage, StageBuilder, plain_of
@@ -289,6 +289,16 @@ def _spec_hash(spec: Mapping[str, Any]) -> str:
     kept = [_meaning(spec["study"]), *map(_meaning, recipes.values()), _meaning(scale) | {"recipes": own}]
     kept += [spec[name] for name in ("data", "selections") if name in spec]
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def search_base(spec: Mapping[str, Any]) -> str:
+    """Hash what the arms of a search are changes of, and its ranges: searches that agree in it have each other's arms as their record.
+
+    Sampler, number of trials, rungs, seeds and benchmarks stay out: an arm is the same arm under all of them.
+    """
+    study = spec["study"]
+    own = {name: study.get(name) for name in ("recipe", "set", "seed_from")} | {"parameters": study["search"]["parameters"]}
+    return _spec_hash({**spec, "study": {"base": arm_key(own)}})
 
 
 def _meaning(values: Mapping[str, Any]) -> dict[str, Any]:

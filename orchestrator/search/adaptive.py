@@ -3,7 +3,8 @@
 - One step at a time, from the ledger's record alone: the same record gives the same step.
 - First the arms that wait at a rung are judged: among the best `keep` of those measured there they go on, else they are
   stopped, and why is written down. All are judged on the same seed and the same part of the steps; the baseline never stops.
-- Then a search proposes arms, while it has any left to try. One that misses a constraint on what is known before training
+- Then a search takes up what an earlier version of it tried, and proposes arms, while it has any left to try; one that
+  finds nothing new before it has tried them all says so. One that misses a constraint on what is known before training
   (image tokens) is written down as infeasible, told to the sampler, and neither trained nor counted.
 - Then the rule looks at the scores. While it cannot tell arms apart for want of seeds, these arms (and no others) get twice
   as many, up to the study's cap; each look takes its part of the 5 % (`Study.num_looks`).
@@ -27,6 +28,7 @@ from orchestrator.plan.plan import Plan, TrialRequest
 from orchestrator.results.results import rule_of
 from orchestrator.search import ObservedTrial, needs_torch, propose, propose_from
 from orchestrator.search.history import Histories, StudyHistory, candidates
+from orchestrator.search.proposals import DRAWS
 from orchestrator.settings import Settings
 from orchestrator.states import TERMINAL_TRIALS
 from orchestrator.study.study import AddedSeeds, Pruning, Search
@@ -49,6 +51,8 @@ class NextTrials:
     """A proposed arm that is not trained, and why."""
     is_over: bool = False
     """Whether nothing will be added any more."""
+    reason: str = ""
+    """Why a search ends before it tried all its arms."""
 
 
 class AdaptiveStudies:
@@ -82,27 +86,38 @@ class AdaptiveStudies:
         stopped, going_on = _judged(record)
         if going_on:
             return NextTrials(plan=self._planned(record, going_on), stopped=stopped)
+        ended = ""
         if record.study.search is not None and record.num_proposed < record.study.search.trials:
-            return self._proposal(record, record.study.search, stopped)
+            ended = _why_ended(record, record.study.search) if record.num_refused_last >= MOST_REFUSED else ""
+            step = None if ended else self._proposal(record, record.study.search, stopped)
+            if step is not None:
+                return step
+            ended = ended or _why_ended(record, record.study.search)
         if stopped or record.is_open:
             return NextTrials(stopped=stopped)
         more = seeds_to_add(record)
-        return NextTrials(plan=self._planned(record, more)) if more else NextTrials(is_over=True)
+        return NextTrials(plan=self._planned(record, more)) if more else NextTrials(is_over=True, reason=ended)
 
-    def _proposal(self, record: StudyHistory, search: Search, stopped: Mapping[str, dict[str, Any]]) -> NextTrials:
-        history = record.history(stopped)
-        if needs_torch(search):
-            levels = self._elsewhere(record, search, history)
-            if levels is None:
-                return NextTrials(stopped=stopped)
-        else:
-            levels = [propose(search, history, seed=search.seed)]
-        if levels[0] is None or record.num_refused_last >= MOST_REFUSED:
-            return NextTrials(stopped=stopped, is_over=not record.is_open)
+    def _proposal(self, record: StudyHistory, search: Search, stopped: Mapping[str, dict[str, Any]]) -> NextTrials | None:
+        """Return the next arm, an empty step while it is being proposed elsewhere, None if there is nothing new to try."""
+        levels = self._levels(record, search, record.history(stopped))
+        if levels is None:
+            return NextTrials(stopped=stopped)
+        if levels[0] is None:
+            return None
         first = TrialRequest(levels[0], record.study.seed_list[:1], 1) if search.prune else TrialRequest(levels[0], record.study.seed_list)
         plan = self._planned(record, [first])
         why = record.infeasible_by(plan)
         return NextTrials(refused=(plan.arms[0], why), stopped=stopped) if why else NextTrials(plan=plan, stopped=stopped)
+
+    def _levels(self, record: StudyHistory, search: Search, history: list[ObservedTrial]) -> list[dict[str, Any] | None] | None:
+        """Return the next arm's levels in a list, None while they are proposed elsewhere."""
+        known = record.to_take_up()
+        if known is not None:
+            return [known]
+        if needs_torch(search):
+            return self._elsewhere(record, search, history)
+        return [propose(search, history, seed=search.seed)]
 
     def _elsewhere(self, record: StudyHistory, search: Search, history: list[ObservedTrial]) -> list[dict[str, Any] | None] | None:
         """Return the proposal in a list once it is there; one made from an older record is thrown away."""
@@ -126,6 +141,15 @@ class AdaptiveStudies:
             raise StudyError(row.name, 0, f"recipe {record.study.recipe} or scale {row.scale} changed since the study was "
                              "submitted", "submit it again with --update; finished stages are found again")
         return plan
+
+
+def _why_ended(record: StudyHistory, search: Search) -> str:
+    """Say why a search tries no more arms though it may."""
+    so_far = f"the search ended after {record.num_proposed} of {search.trials} arms: "
+    if record.num_refused_last >= MOST_REFUSED:
+        why = (record.arms[-1].stopped or {}).get("reason", "")
+        return f"{so_far}{MOST_REFUSED} proposals in a row missed a constraint, the last one was {why}"
+    return f"{so_far}{DRAWS} draws in a row gave arms that it has already; its ranges hold too little else"
 
 
 # ---- rungs ---------------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 - A search asks for them before each proposal. What no later proposal can change is kept between two of them: the study as it
   was written, its planner, and the trials' configurations.
+- Arms of an earlier version of the study with the same base and ranges are part of its record: a search that gets more trials,
+  or another sampler, takes them up one after the other before anything new is proposed.
 - A planner that read files of the operator is made anew each time, so that a file that changed is noticed.
 """
 
@@ -18,9 +20,9 @@ from orchestrator.analysis.scores import TrialScores, trial_scores
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import ArmRow, RowCache, TrialRow
-from orchestrator.ledger.summaries import StudyHead, submitted
+from orchestrator.ledger.summaries import StudyHead, earlier_versions, submitted
 from orchestrator.plan.cost import metrics_of_config
-from orchestrator.plan.plan import Plan, Planner
+from orchestrator.plan.plan import Plan, Planner, search_base
 from orchestrator.results.results import baseline_key
 from orchestrator.search import ObservedTrial, constraints, observe, violations
 from orchestrator.settings import Settings
@@ -39,6 +41,8 @@ class _Cached:
     study: Study
     planner: Planner | None = None
     known: RowCache = field(default_factory=RowCache)
+    tried: tuple[ArmRow, ...] = ()
+    """Arms of earlier versions of the study, in the order of their proposal."""
 
 
 class Histories:
@@ -55,8 +59,18 @@ class Histories:
         kept = self._kept.get(study_id)
         if kept is None or kept.spec != row.spec:
             study = read_document(Study, ParsedYaml(row.name, row.spec["study"], {}))
-            kept = self._kept[study_id] = _Cached(row.spec, study)
-        return StudyHistory(self._engine, row, kept.study, kept.known)
+            kept = self._kept[study_id] = _Cached(row.spec, study, tried=self._tried(row) if study.search else ())
+        return StudyHistory(self._engine, row, kept.study, kept.known, kept.tried)
+
+    def _tried(self, row: StudyHead) -> tuple[ArmRow, ...]:
+        """Return the arms that earlier versions of a search proposed from the same base and ranges."""
+        base, found = search_base(row.spec), dict[str, ArmRow]()
+        for version in earlier_versions(self._engine, row.study_id):
+            if "search" in version.spec["study"] and search_base(version.spec) == base:
+                arms = read.arms(self._engine, version.study_id)
+                own = baseline_key(read_document(Study, ParsedYaml(version.name, version.spec["study"], {})), candidates(arms))
+                found |= {arm.key: arm for arm in arms if arm.key != own and arm.key not in found}
+        return tuple(found.values())
 
     def planner(self, record: StudyHistory) -> Planner:
         """Return who plans what the study grows by."""
@@ -76,9 +90,9 @@ class Histories:
 class StudyHistory:
     """A study's arms, trials and scores, as the ledger has them now."""
 
-    def __init__(self, engine: Engine, row: StudyHead, study: Study, known: RowCache) -> None:
+    def __init__(self, engine: Engine, row: StudyHead, study: Study, known: RowCache, tried: Sequence[ArmRow] = ()) -> None:
         """Read it, but for what is known from before."""
-        self.row, self.study = row, study
+        self.row, self.study, self._tried = row, study, tried
         self.rows: list[TrialRow] = read.trials(engine, row.study_id, known)
         self.scores: list[TrialScores] = trial_scores(self.rows, read.scores(engine, row.study_id))
         self.arms = read.arms(engine, row.study_id)
@@ -98,6 +112,11 @@ class StudyHistory:
     def num_refused_last(self) -> int:
         """How many proposals in a row, up to the last one, missed a constraint before training."""
         return sum(1 for _ in takewhile(lambda arm: arm.is_refused, reversed(self.arms)))
+
+    def to_take_up(self) -> dict[str, Any] | None:
+        """Return the levels of the next arm that an earlier version tried and this one did not yet, None if there is none."""
+        own = {arm.key for arm in self.arms}
+        return next((dict(arm.levels) for arm in self._tried if arm.key not in own), None)
 
     def infeasible_by(self, plan: Plan) -> dict[str, Any] | None:
         """Return which constraint the plan's arm misses by what is known before training, None if it misses none."""

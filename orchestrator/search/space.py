@@ -2,7 +2,8 @@
 
 - A simplex of n shares is the n - 1 sticks of `model.data.simplex`: uniform, and no redundant
   dimension. A grid range draws n_max, then n_min among those at most n_max. Both can be read back from levels.
-- Levels are rounded to three digits, so that they can be written and read by people.
+- Levels are rounded to three digits, so that they can be written and read by people; in a range that is narrow beside its
+  ends to as many more as it takes to tell a hundred of them apart.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from model.data.simplex import shares_of, sticks_of
 from orchestrator.study.study import Parameter
 
 SHARE_DIGITS = 3
+LEVEL_DIGITS = 3
+"""Digits of a level, more where the range is narrow."""
 Levels = Mapping[str, Any]
 
 
@@ -47,7 +50,7 @@ def levels_of(parameters: Mapping[str, Parameter], params: Mapping[str, Any]) ->
 def _value(parameter: Parameter, own: Mapping[str, Any]) -> Any:
     bounds = parameter.uniform or parameter.log_float
     if bounds:
-        return min(max(float(f"{own['value']:.3g}"), bounds[0]), bounds[1])
+        return min(max(float(f"{own['value']:.{_digits(own['value'], *bounds)}g}"), bounds[0]), bounds[1])
     if parameter.integer:
         return int(own["value"])
     if parameter.simplex:
@@ -57,6 +60,15 @@ def _value(parameter: Parameter, own: Mapping[str, Any]) -> Any:
         low, high = parameter.grid_range.n_min[0], min(parameter.grid_range.n_min[1], own["n_max"])
         return [min(high, low + int(own["place"] * (high - low + 1))), own["n_max"]]
     return (parameter.choice or ())[own["value"]]
+
+
+def _digits(value: float, low: float, high: float) -> int:
+    """Return the significant digits of a level: enough for the range's own first three digits, however narrow it is."""
+    return max(LEVEL_DIGITS, _exponent(value) - _exponent(high - low) + LEVEL_DIGITS) if value else LEVEL_DIGITS
+
+
+def _exponent(value: float) -> int:
+    return math.floor(math.log10(abs(value)))
 
 
 def _shares(sticks: Sequence[float]) -> list[float]:

@@ -237,6 +237,9 @@ def _as_study_error(cls: type[Document], document: ParsedYaml, problem: Any) -> 
         allowed = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
         near = did_you_mean(str(value), allowed)
         return document.error(location, f"{shown}allowed: {', '.join(allowed)}", near if "mean" in near else "")
+    if problem["type"] == "too_short":
+        fewest, has = (problem["ctx"][name] for name in ("min_length", "actual_length"))
+        message = f"holds {has or 'nothing'}; allowed: at least {fewest}"
     return document.error(location, shown + _PLAIN_WORDS.get(problem["type"], message))
 
 

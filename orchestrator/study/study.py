@@ -8,7 +8,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -47,6 +49,17 @@ class Select(StrictModel):
         return tuple(parse_constraint(text) for text in self.subject_to)
 
 
+def _twice(values: Iterable[Any]) -> str | None:
+    """Return the first value that is there twice, as JSON; 1 and 1.0 are one value, 1 and true are two."""
+    seen: set[str] = set()
+    for value in values:
+        text = json.dumps(int(value) if isinstance(value, float) and value.is_integer() else value, sort_keys=True)
+        if text in seen:
+            return text
+        seen.add(text)
+    return None
+
+
 class GridRange(StrictModel):
     """A range of tile counts: both ends are searched, with n_min <= n_max."""
 
@@ -69,8 +82,8 @@ class Parameter(StrictModel):
     log_float: tuple[float, float] | None = None
     """Lowest (above 0) and highest value, searched on a logarithmic scale."""
     integer: Annotated[tuple[int, int] | None, Field(alias="int")] = None
-    choice: tuple[Any, ...] | None = None
-    simplex: tuple[str, ...] | None = None
+    choice: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
+    simplex: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     """Fields below the path whose values are shares that sum to 1."""
     grid_range: GridRange | None = None
 
@@ -88,6 +101,10 @@ class Parameter(StrictModel):
                 raise ValueError(f"[{low:g}, {high:g}]; allowed: lowest < highest")
         if self.log_float and self.log_float[0] <= 0:
             raise ValueError(f"lowest {self.log_float[0]:g}; allowed: above 0")
+        for name in ("choice", "simplex"):
+            twice = _twice(getattr(self, name) or ())
+            if twice is not None:
+                raise ValueError(f"{name} holds {twice} twice; allowed: each value once")
         return self
 
 
@@ -289,12 +306,24 @@ def _check_design(study: Study) -> None:
     if len(given) != 1:
         where = (given[1],) if given else ()
         raise study.error(where, f"{' and '.join(given) or 'none'} given; allowed: exactly one of vary, arms, search")
+    _check_paths(study, given[0])
     num_trials = study.num_arms * study.most_seeds
     if num_trials > MAX_TRIALS:
         size = f"{study.num_arms:,} arms x {study.most_seeds} seeds = {num_trials:,} trials"
         raise study.error((given[0],), f"{size}; allowed: {MAX_TRIALS:,}", "use search, or fewer levels")
     if len(set(study.seed_list)) < len(study.seed_list) or min(study.seed_list) < 0:
         raise study.error(("seeds",), f"{list(study.seed_list)}; allowed: different whole numbers >= 0")
+
+
+def _check_paths(study: Study, design: str) -> None:
+    """Refuse factors of which one lies inside another: which of the two an arm gets would be a matter of their order."""
+    factors = study.search.parameters if study.search else study.vary or {}
+    location = ("search", "parameters") if study.search else (design,)
+    for path in factors:
+        for other in factors:
+            if path.startswith(f"{other}."):
+                raise study.error((*location, path), f"it lies inside {other}, which is a factor too; allowed: one of them",
+                                  f"write {other} by the fields below it, or leave one of the two out")
 
 
 def _check_select(study: Study) -> None:

@@ -1,6 +1,7 @@
 """Sends the outbox to MLflow from a thread of its own.
 
 - A dead server delays nothing and loses nothing, since a message leaves the outbox only after it arrived.
+- A subject at which the store fails although it answers waits by itself: what is behind it is sent.
 - All that waits for one subject goes out together; messages of a subject keep their order and their times.
 - MLflow's own retries are nearly off: waiting is ours, with a growing pause.
 """
@@ -17,8 +18,8 @@ from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.ledger import outbox, read
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.outbox import Flushed, Message
-from orchestrator.settings import OFF, Settings
-from orchestrator.tracking.mlflow_store import MlflowStore
+from orchestrator.settings import OFF, Settings, redact
+from orchestrator.tracking.mlflow_store import Held, MlflowStore, first_line
 
 POLL_S = 0.25
 """Seconds between two looks into the outbox, unless sending what the first one found takes longer."""
@@ -88,7 +89,7 @@ class Flusher:
             self._send()
         except Exception as error:  # noqa: BLE001 (the flusher outlives whatever MLflow raises; nothing is lost by it)
             self._num_failures += 1
-            self._error = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+            self._error = redact(f"{type(error).__name__}: {first_line(error)}")
             log.debug("tracking failed %s times", self._num_failures, exc_info=True)
             # Jitter keeps several ledgers from knocking at one server together; it orders nothing that is stored.
             return min(LONGEST_PAUSE_S, 2.0 ** min(self._num_failures - 1, 6)) * (0.5 + random.random() / 2)  # noqa: S311
@@ -105,20 +106,29 @@ class Flusher:
         by_subject: dict[str, list[Message]] = {}
         for message in messages:
             by_subject.setdefault(message.subject, []).append(message)
-        subjects = list(by_subject.values())
+        subjects, held = list(by_subject.values()), list[Held]()
         for start in range(0, len(subjects), CHUNK):
-            self._send_chunk(self._store, subjects[start:start + CHUNK])
+            held += self._send_chunk(self._store, subjects[start:start + CHUNK])
             if self._stop.is_set():
                 return
+        if len(held) == len(subjects):  # nothing got through: the next turn waits longer
+            raise held[0]
 
-    def _send_chunk(self, store: MlflowStore, subjects: Sequence[Sequence[Message]]) -> None:
+    def _send_chunk(self, store: MlflowStore, subjects: Sequence[Sequence[Message]]) -> list[Held]:
+        """Send some subjects; return what held up single ones."""
         sent: list[int] = []
+        held: list[Held] = []
         try:
             for messages in subjects:
                 if self._stop.is_set():
-                    return
-                self._num_refused += store.deliver(messages)
+                    break
+                try:
+                    self._num_refused += store.deliver(messages)
+                except Held as error:
+                    held.append(error)
+                    continue
                 sent += [message.message_id for message in messages]
         finally:
             if sent:
                 store.settle(sent)
+        return held

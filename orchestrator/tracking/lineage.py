@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
-from orchestrator.tracking.payloads import Data, RunContent
+from orchestrator.tracking.payloads import LONGEST_NAME, Data, RunContent
 from orchestrator.tracking.run_ids import RunIds
 
 _DIGEST = 36
@@ -66,8 +66,8 @@ class Lineage:
                 return self._known.note(subject, found[0].model_id)
         label = label or read.stage_label(self._engine, stage_id) or f"checkpoint {stage_id[:12]}"
         made = self._client.create_logged_model(
-            self._experiment_id, name=label.translate(_FORBIDDEN_IN_NAMES), source_run_id=mlflow_run_id,
-            tags={"stage_id": stage_id, "label": label}, model_type="checkpoint")
+            self._experiment_id, name=label[:LONGEST_NAME].translate(_FORBIDDEN_IN_NAMES), source_run_id=mlflow_run_id,
+            tags={"stage_id": stage_id, "label": label[:LONGEST_NAME]}, model_type="checkpoint")
         self._client.finalize_logged_model(made.model_id, "READY")
         return self._known.note(subject, made.model_id)
 

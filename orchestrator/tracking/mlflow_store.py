@@ -2,13 +2,16 @@
 
 - Creating an mlflow_run is not idempotent, so: known to the ledger? else, if an earlier process or a lost reply may have
   made it, search by the tag `subject`; else create. The same for LoggedModels, by the tag `stage_id`.
+- What the store refuses of a subject is left out one by one (a param, a tag): the rest arrives. What it fails at while it
+  answers otherwise holds up that subject alone, never those behind it.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from mlflow import environment_variables as mlflow_environment
@@ -22,22 +25,28 @@ from orchestrator.artifacts.store import Artifacts
 from orchestrator.failpoints import failpoint
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.outbox import Message
+from orchestrator.settings import sqlite_file
 from orchestrator.tracking import sqlite_store
 from orchestrator.tracking.lineage import Lineage
 from orchestrator.tracking.payloads import STAGES, RunContent, attempt_content, suite_of_tags, trial_content
 from orchestrator.tracking.run_ids import RunIds
 
-SQLITE = "sqlite:///"
 MODEL = "m-"
 """How MLflow begins the id of a LoggedModel."""
 BEGINNINGS = ("trial_created", "attempt_started")
 """The first message of a subject: said once in its life."""
-_REFUSALS = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"})
+_REFUSED_VALUES = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST"})
+"""How MLflow refuses what it was given; the second also when its database does: "value too long"."""
+_REFUSALS = _REFUSED_VALUES | {"RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"}
 log = logging.getLogger(__name__)
 
 
 class UnusableMessage(Exception):
     """What the outbox holds of a subject cannot be turned into content: another release wrote it, or a hand."""
+
+
+class Held(Exception):
+    """The store fails at one subject though it answers: the subject waits, and others go on."""
 
 
 class MlflowStore:
@@ -58,7 +67,7 @@ class MlflowStore:
         self._suites: dict[str, tuple[str, ...]] = {}
         self._known = RunIds(engine)
         self._lineage = Lineage(self._client, engine, self._known, self._experiment(STAGES))  # opens the store, and migrates it once
-        self._file = uri.removeprefix(SQLITE) if uri.startswith(SQLITE) else None
+        self._file = sqlite_file(uri)
         if self._file:
             sqlite_store.tune_sqlite(self._client)
 
@@ -78,13 +87,16 @@ class MlflowStore:
         """Send all that waits for one subject; return how many of its messages were refused for good.
 
         Raises:
-            MlflowException: the store cannot be reached, or any other failure that may pass.
+            Held: the store fails at this subject alone, for a reason that may pass.
+            MlflowException: the store cannot be reached.
         """
         try:
             self._deliver(messages)
         except MlflowException as error:
             if error.error_code not in _REFUSALS:
                 self._doubtful_until = max(self._doubtful_until, messages[-1].message_id)  # its reply may be lost
+                if self._answers():
+                    raise Held(f"{messages[0].subject}: {first_line(error)}") from error
                 raise
             log.warning("MLflow refused %s: %s", messages[0].subject, error)
             return len(messages)
@@ -103,10 +115,37 @@ class MlflowStore:
         if is_new:  # ended while empty: MLflow reads back all that a run has when it ends
             self._end(mlflow_run_id, content)
         for batch in _batches(content):
-            self._client.log_batch(mlflow_run_id, **batch)
+            self._log(mlflow_run_id, batch)
         self._lineage.link(mlflow_run_id, content, is_doubtful=is_doubtful)
         if not is_new:
             self._end(mlflow_run_id, content)
+
+    def _log(self, mlflow_run_id: str, batch: Mapping[str, Sequence[Any]]) -> None:
+        """Send a batch; if the store refuses something in it, everything else of it."""
+        try:
+            self._client.log_batch(mlflow_run_id, **batch)
+        except MlflowException as error:
+            if error.error_code not in _REFUSED_VALUES:
+                raise
+            for kind, entities in batch.items():
+                for entity in entities:
+                    self._log_one(mlflow_run_id, kind, entity)
+
+    def _log_one(self, mlflow_run_id: str, kind: str, entity: Any) -> None:
+        try:
+            self._client.log_batch(mlflow_run_id, **{kind: [entity]})
+        except MlflowException as error:
+            if error.error_code not in _REFUSED_VALUES:
+                raise
+            log.warning("MLflow refused of run %s the %s %s: %s", mlflow_run_id, kind.removesuffix("s"), entity.key, first_line(error))
+
+    def _answers(self) -> bool:
+        """Say whether the store can be reached at all."""
+        try:
+            self._client.search_experiments(max_results=1)
+        except MlflowException:
+            return False
+        return True
 
     def _end(self, mlflow_run_id: str, content: RunContent) -> None:
         if content.status is not None:
@@ -135,11 +174,23 @@ class MlflowStore:
         experiment_id = self._experiment(content.experiment)
         tags = {"subject": first.subject, **content.tags}
         found = self._search(experiment_id, first.subject) if is_doubtful else None
-        created = found or self._client.create_run(
-            experiment_id, start_time=content.started_at_ms, tags=tags, run_name=content.name).info.run_id
+        if found:
+            content.tags.clear()  # they went with the creation
+        created = found or self._made(experiment_id, first.subject, tags, content)
         failpoint("flush.after_create")
-        content.tags.clear()  # they went with the creation
         return self._known.note(first.subject, created)
+
+    def _made(self, experiment_id: str, subject: str, tags: Mapping[str, str], content: RunContent) -> str:
+        """Make an mlflow_run with its tags; if one of them is refused without any but its subject, and they follow one by one."""
+        create = partial(self._client.create_run, experiment_id, start_time=content.started_at_ms, run_name=content.name)
+        try:
+            created: str = create(tags=dict(tags)).info.run_id
+        except MlflowException as error:
+            if error.error_code not in _REFUSED_VALUES:
+                raise
+            return str(create(tags={"subject": subject}).info.run_id)
+        content.tags.clear()  # they went with the creation
+        return created
 
     def _search(self, experiment_id: str, subject: str) -> str | None:
         quoted = subject.replace("'", "''")
@@ -167,6 +218,12 @@ def client_of(uri: str) -> MlflowClient:
     for name in ("mlflow", "alembic"):  # its migration tells of each step
         logging.getLogger(name).setLevel(logging.WARNING)
     return MlflowClient(uri)
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says in one line: a database's own words, without the statement that it refused."""
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _batches(content: RunContent) -> Iterator[dict[str, Any]]:

@@ -31,7 +31,10 @@ MAX_CURVE = 2000
 """Points of a curve; more are thinned, the last one kept."""
 LONGEST_PARAM = 6000
 LONGEST_TAG = 8000
-LONGEST_NAME = 500
+LONGEST_NAME = 250
+"""Characters of any name: the column of an mlflow_run on a database server, which SQLite does not enforce."""
+LONGEST_SOURCE = 65_000
+"""Characters of what describes a data set."""
 _SUITE = "benchmarks"
 _STATUS = {"SUCCEEDED": "FINISHED", "CANCELLED": "KILLED", "PREEMPTED": "KILLED"}
 _NO_METRIC = frozenset({"step", "steps", "at"})
@@ -106,7 +109,7 @@ def suite_of_tags(tags: Mapping[str, str]) -> tuple[str, ...]:
 
 def _trial_created(content: RunContent, payload: Payload) -> None:
     content.experiment = f"study {payload['study']}" if payload["study"] == STAGES else payload["study"]
-    content.name = f"{payload['arm_name']} s{payload['seed']}"
+    content.name = _name(payload["arm_name"], f" s{payload['seed']}")
     content.started_at_ms = _ms(payload["at"])
     content.params |= _flat(_with_choices(payload["config"], "evaluate", suite_of(payload["config"]["evaluate"])))
     identity = hashlib.sha256("\n".join(payload["stage_ids"]).encode()).hexdigest()
@@ -129,7 +132,7 @@ def _trial_finished(content: RunContent, payload: Payload, suite: Sequence[str])
 
 
 def _attempt_started(content: RunContent, payload: Payload) -> None:
-    content.name = payload["label"]
+    content.name = _name(payload["label"])
     content.started_at_ms = _ms(payload["at"])
     is_evaluation = payload["kind"] == "evaluate"  # its model is that of the parent, which says it
     spec = {name: value for name, value in payload["spec"].items() if not (is_evaluation and name == "model")}
@@ -158,12 +161,13 @@ def _data(kind: str, spec: Mapping[str, Any]) -> list[Data]:
     is_evaluation = kind == "evaluate"
     names = (spec["benchmark"],) if is_evaluation else tuple(shares(build(CONFIGS[kind], spec["config"], "config").mixture))
     return [Data(name=_cut(", ".join(names), LONGEST_NAME), source=spec["data"]["source"], fingerprint=spec["data_fingerprint"],
-                 description=json.dumps(spec["data"], sort_keys=True), context="evaluation" if is_evaluation else "training")]
+                 description=_cut(json.dumps(spec["data"], sort_keys=True), LONGEST_SOURCE),
+                 context="evaluation" if is_evaluation else "training")]
 
 
 def _attempt_finished(content: RunContent, payload: Payload, artifacts: Artifacts) -> None:
     at = _ms(payload["at"])
-    content.name = payload["label"]
+    content.name = _name(payload["label"])
     folder = artifacts.fetch_record(payload["stage_id"], payload["attempt_no"])
     curve, system = _curve(folder / PROGRESS, at), _curve(folder / SYSTEM, at)
     totals = {**(payload["result"] or {}), "seconds": payload["seconds"]}
@@ -218,7 +222,14 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
     return {name: _cut(str(value), LONGEST_TAG) for name, value in values.items() if value != ""}
 
 
+def _name(text: str, end: str = "") -> str:
+    """Return a name with its end kept, whatever has to be cut: it says the seed."""
+    return _cut(text, LONGEST_NAME - len(end)) + end
+
+
 def _cut(text: str, length: int) -> str:
+    """Return text that every database takes: without NUL and lone surrogates (file names hold them), and not too long."""
+    text = text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
     return text if len(text) <= length else text[: length - 1] + "…"
 
 

@@ -16,9 +16,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from orchestrator.errors import OrchestratorError, StudyError
-from orchestrator.settings import OFF, Settings, redact
-from orchestrator.tracking.mlflow_store import client_of
+from orchestrator.settings import OFF, Settings, mlflow_repair, redact, sqlite_file
+from orchestrator.tracking.mlflow_store import client_of, first_line
 from orchestrator.tracking.payloads import STAGES
+from orchestrator.tracking.sqlite_store import SQLAlchemyError
 
 EXAMPLE = "metrics.knowledge > 20 and tags.arm = 'science=0.5'"
 _NAMED = re.compile(r"\b(metrics|params|tags)\.(?:`([^`]+)`|\"([^\"]+)\"|([\w./-]+))")
@@ -63,6 +64,9 @@ def search(settings: Settings, text: str, *, study: str | None, stages: bool, or
         StudyError: MLflow does not understand the filter.
         OrchestratorError: there is no store, or it does not answer.
     """
+    file = sqlite_file(settings.mlflow_uri)
+    if file is not None and not file.exists():  # asking makes no store
+        return []
     with open_store(settings) as client:
         names = {each.experiment_id: each.name for each in client.search_experiments()}
         wanted = [each for each, name in names.items() if _is_wanted(name, study=study, stages=stages)]
@@ -90,7 +94,18 @@ def open_store(settings: Settings) -> Iterator[MlflowClient]:
     except MlflowException as error:
         if error.error_code == "INVALID_PARAMETER_VALUE":
             raise StudyError("query", 0, str(error), f"for example: {EXAMPLE}") from error
-        raise OrchestratorError(redact(f"MLflow at {uri} does not answer: {error}")) from error
+        raise _broken(uri, error) from error
+    except SQLAlchemyError as error:
+        raise _broken(uri, error) from error
+
+
+def _broken(uri: str, error: Exception) -> OrchestratorError:
+    """Return what is wrong with a store in one line, and how it is mended: the ledger holds all that it held."""
+    file = sqlite_file(uri)
+    hint = "start the server, or let ABLATE_MLFLOW_URI name another; nothing is lost meanwhile, `ablate mlflow sync` sends it again"
+    if file is not None:
+        hint = f"{mlflow_repair(file)}   (the ledger makes it anew)"
+    return OrchestratorError(redact(f"MLflow at {uri} does not answer: {first_line(error)}\nhint: {hint}"))
 
 
 def _is_wanted(experiment: str, *, study: str | None, stages: bool) -> bool:

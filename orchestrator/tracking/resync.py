@@ -16,9 +16,9 @@ from mlflow.tracking import MlflowClient
 from orchestrator.errors import LostLease, OrchestratorError
 from orchestrator.ledger import outbox, read
 from orchestrator.ledger.engine import Engine
-from orchestrator.ledger.liveness import is_surely_dead
+from orchestrator.ledger.liveness import is_surely_alive, is_surely_dead
 from orchestrator.ledger.outbox import Flushed
-from orchestrator.settings import Settings
+from orchestrator.settings import Settings, redact
 from orchestrator.tracking.flusher import Flusher
 from orchestrator.tracking.query import open_store
 
@@ -40,7 +40,7 @@ def resync(settings: Settings, engine: Engine, *, on_progress: Callable[[int, in
         OrchestratorError: the store cannot be reached, or tracking is off.
     """
     holder = read.driver(engine)
-    if holder and holder.is_live and not is_surely_dead(holder.holder):
+    if holder and (holder.is_live or is_surely_alive(holder.holder)) and not is_surely_dead(holder.holder):
         raise LostLease("a driver is running and writes to MLflow\nhint: wait for it, or stop it, then sync")
     with open_store(settings) as client:
         total = outbox.requeue(engine, _found(client))
@@ -55,8 +55,8 @@ def resync(settings: Settings, engine: Engine, *, on_progress: Callable[[int, in
         flusher.stop()
     on_progress(total - flushed.num_left, total)
     if flushed.error:
-        raise OrchestratorError(f"MLflow at {settings.mlflow_uri}: {flushed.error}; {flushed.num_left} of {total} messages wait\n"
-                                "hint: they are kept; run it again when the store answers")
+        raise OrchestratorError(redact(f"MLflow at {settings.mlflow_uri}: {flushed.error}; {flushed.num_left} of {total} messages wait\n"
+                                       "hint: they are kept; run it again when the store answers"))
     return flushed
 
 

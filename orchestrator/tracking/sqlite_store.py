@@ -8,11 +8,13 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 from mlflow.store.db.utils import _get_managed_session_maker
 from mlflow.tracking import MlflowClient
 from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError as SQLAlchemyError
 from sqlalchemy.orm import sessionmaker
 
 OURS = ("journal_mode=WAL", "synchronous=NORMAL")
@@ -27,7 +29,7 @@ def tune_sqlite(client: MlflowClient) -> None:
     store.ManagedSessionMaker = _get_managed_session_maker(sessionmaker(bind=store.engine), "")
 
 
-def sync(file: str) -> None:
+def sync(file: Path) -> None:
     """Wait until all that was committed is on the disk."""
     connection = sqlite3.connect(file)
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)")

@@ -1,9 +1,11 @@
+import shlex
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy import make_url
 
-from orchestrator.settings import Settings, redact
+from orchestrator.settings import Settings, mlflow_repair, redact, sqlite_file
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +46,37 @@ def test_short_and_harmless_values_are_not_redacted(monkeypatch):
     monkeypatch.setenv("MY_TOKEN", "abc")
     monkeypatch.setenv("MY_NAME", "ordinary")
     assert redact("abc ordinary sqlite:///x") == "abc ordinary sqlite:///x"
+
+
+@pytest.mark.parametrize("name", ["plain", "job_feature%2Fx", "what? #1", "two words", "größe", "a@b:c"])
+def test_a_home_may_have_any_name(monkeypatch, tmp_path, name):
+    monkeypatch.setenv("ABLATE_HOME", str(tmp_path / name))
+    settings = Settings.load()
+    assert sqlite_file(settings.ledger_url) == tmp_path / name / "ledger.db"
+    assert sqlite_file(settings.mlflow_uri) == tmp_path / name / "mlflow.db"
+    assert make_url(settings.ledger_url).database == str(tmp_path / name / "ledger.db")
+    assert redact(settings.ledger_url) == settings.ledger_url
+
+
+def test_of_a_server_there_is_no_file():
+    assert [sqlite_file(url) for url in ("postgresql://u@h/db", "http://host:5000", "off")] == [None, None, None]
+
+
+def test_a_repair_can_be_pasted():
+    words = shlex.split(mlflow_repair(Path("/two words/it's/mlflow.db")))
+    assert words == ["mv", "/two words/it's/mlflow.db", "/two words/it's/mlflow.db.broken", "&&", "ablate", "mlflow", "sync"]
+
+
+@pytest.mark.parametrize("url", [
+    "http://me:Se/cr3t99X@127.0.0.1:1", "http://me:p@ss/w0rdX@host/path", "postgresql://u:Se%2Fcr3t99X@h/db", "redis://:p@ss/w0rdX@h:1",
+    "https://h/x?user=u&password=p@ss/w0rdX&y=1", "s3://key:Se/cr3t99X@host?token=p@ss/w0rdX"])
+def test_a_password_in_a_url_is_never_shown(monkeypatch, url):
+    monkeypatch.setenv("ABLATE_MLFLOW_URI", url)
+    pieces = ("Se/cr3t99X", "cr3t99X", "Se%2Fcr3t99X", "p@ss/w0rdX", "ss/w0rdX", "w0rdX")
+    for text in (url, f"{url} does not answer", f"cannot connect to {url}: 'host=127.0.0.1'"):
+        assert not [piece for piece in pieces if piece in redact(text)]
+
+
+def test_a_part_of_a_password_that_a_library_took_for_a_path_is_not_shown(monkeypatch):
+    monkeypatch.setenv("ABLATE_MLFLOW_URI", "http://me:Se/cr3t99X@127.0.0.1:1")
+    assert redact("host='me', port=80: url: /cr3t99X@127.0.0.1:1/api") == "host='me', port=80: url: /<ABLATE_MLFLOW_URI>@127.0.0.1:1/api"

@@ -42,6 +42,13 @@ class Server:
             connection.execute(psycopg.sql.SQL("CREATE DATABASE {} TEMPLATE empty_ledger").format(psycopg.sql.Identifier(name)))
         return self.of(name)
 
+    def empty(self) -> str:
+        """Return the URL of a database without any table."""
+        name = f"empty_{uuid.uuid4().hex}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+        return self.of(name)
+
     def socket(self) -> Path:
         """Return the socket that the server listens on."""
         return next(self.folder.glob(".s.PGSQL.*[0-9]"))

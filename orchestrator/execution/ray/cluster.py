@@ -1,6 +1,9 @@
 """Ray as a place: join it, see which nodes are about to go, and clear away what groups of workers left. Part of Ray's door.
 
 - The token of a local cluster lives in the environment of this process and its children, never in a file.
+- A local cluster keeps its sockets and logs in a folder of its own with a short path, since a socket's path has 107 characters
+  at most, and TMPDIR may be deep or not there; the folder goes with the cluster.
+- A hang-up of the terminal is for the driver alone: Ray's processes live until it has saved and ends them.
 - Ray shows neither nodes that drain nor who made a placement group in a public call: what it keeps of both is read here alone.
 """
 
@@ -9,6 +12,12 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -18,24 +27,31 @@ from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.settings import Settings
+from orchestrator.settings import Settings, temporary_folders
 
 CONTROL = "control"
 """Concurrency group of what is answered while work is done."""
 REPORTS = "reports"
 """Concurrency group of a group's reports: one after the other."""
 _OBJECT_STORE_BYTES = 100 * 2**20
+_LONGEST_BASE = 27
+"""Bytes of the path below which a cluster's folder is made: Ray adds some 80 for its session and sockets, of 107 that there are."""
+_REMOVALS = 3
 _logger = logging.getLogger(__name__)
 
 
-def connect(settings: Settings) -> None:
+def connect(settings: Settings) -> Path | None:
     """Start a local cluster with a token of its own, or join the one of the settings.
+
+    Returns:
+        the folder of the local cluster, to be handed to `disconnect`.
 
     Raises:
         OrchestratorError: the cluster does not answer, or did not start within the 30 s that Ray gives it.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": "ablate"}
+    folder = None if settings.ray_address else short_folder()
     if settings.ray_address:
         options["address"] = settings.ray_address
     else:
@@ -43,15 +59,52 @@ def connect(settings: Settings) -> None:
         # default: set here it would be ignored, since Ray's core read the environment when it was imported.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         # "local": with no address Ray would join whatever cluster another program left running on this machine.
-        options |= {"address": "local", "num_cpus": settings.slots, "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+        options |= {"address": "local", "num_cpus": settings.slots, "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES,
+                    "_temp_dir": str(folder)}
     try:
-        with _TimedStart():
+        with _TimedStart(), _deaf_to_hang_ups():
             ray.init(**options)
+    except OrchestratorError:
+        disconnect(folder)
+        raise
     except (ConnectionError, RuntimeError, ValueError) as error:
+        disconnect(folder)
         where = settings.ray_address or "a local cluster"
         raise OrchestratorError(f"Ray: {where} does not answer: {error}\n"
                                 "hint: ABLATE_RAY_ADDRESS names a standing cluster, empty starts one here") from error
     _logger.debug("Ray is up: %s", ray.cluster_resources())
+    return folder
+
+
+def disconnect(folder: Path | None) -> None:
+    """Leave the cluster; a local one ends, and its folder goes."""
+    ray.shutdown()
+    for _ in range(_REMOVALS if folder else 0):
+        shutil.rmtree(str(folder), ignore_errors=True)  # a process that is ending may write a last line of its log meanwhile
+
+
+def short_folder() -> Path:
+    """Make a folder whose path is short enough for sockets below it.
+
+    Raises:
+        OrchestratorError: none of the usual places is short and can be written to.
+    """
+    for base in temporary_folders():
+        if len(os.fsencode(base)) <= _LONGEST_BASE:
+            with suppress(OSError):
+                return Path(tempfile.mkdtemp(prefix="ablate-", dir=base))
+    raise OrchestratorError(f"Ray: no temporary folder can be used; tried: {', '.join(map(str, temporary_folders()))}\n"
+                            f"hint: let TMPDIR name one that you may write to, of at most {_LONGEST_BASE} characters")
+
+
+@contextmanager
+def _deaf_to_hang_ups() -> Iterator[None]:
+    """Have processes that begin here never hear of a hang-up; one that comes meanwhile reaches us afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _TimedStart:

@@ -28,7 +28,7 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from orchestrator.execution.attempt import Order
 from orchestrator.execution.executor import Execute
-from orchestrator.execution.ray.cluster import CONTROL, connect, leaving_nodes, remove_orphans
+from orchestrator.execution.ray.cluster import CONTROL, connect, disconnect, leaving_nodes, remove_orphans
 from orchestrator.execution.ray.slot import group_actor, slot_actor
 from orchestrator.execution.record import lost, outcome_of
 from orchestrator.scheduler.views import Outcome
@@ -87,7 +87,7 @@ class RayExecutor:
         self._leaving: frozenset[str] = frozenset()
         self._noticed_at = 0.0
         self._is_cleared = True
-        connect(settings)
+        self._folder = connect(settings)
         self._idle = [self._fresh() for _ in range(settings.slots)]
 
     def submit(self, order: Order) -> None:
@@ -196,7 +196,7 @@ class RayExecutor:
             ray.kill(slot.actor, no_restart=True)
         self._idle, self._busy = [], {}
         self._queue.clear()
-        ray.shutdown()
+        disconnect(self._folder)
 
     def _fresh(self) -> _Slot:
         actor = slot_actor(self._work, gpus=self._settings.gpus_per_slot, labels=self._settings.slot_labels)

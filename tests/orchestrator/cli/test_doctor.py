@@ -56,3 +56,11 @@ def test_foreign_engine_is_a_problem(ablate: Ablate, tiny: Path, monkeypatch: py
     result = ablate("doctor", "--json")
     assert not checks(result)["ledger"]["is_ok"]
     assert "secret" not in result.output
+
+
+def test_an_mlflow_store_that_is_no_database_is_a_problem_with_its_repair(ablate: Ablate, tiny: Path, home: Path) -> None:
+    home.mkdir()
+    (home / "mlflow.db").write_bytes(b"noise" * 1000)
+    check = checks(ablate("doctor", "--json"))["mlflow"]
+    assert (check["is_ok"], check["found"]) == (False, f"{home}/mlflow.db: file is not a database")
+    assert check["fix"] == f"mv {home}/mlflow.db {home}/mlflow.db.broken && ablate mlflow sync"

@@ -164,6 +164,7 @@ def crash_after(settings, engine, turns):
     driver.acquire()
     for _ in range(turns):
         driver.one_round()
+    driver._keeper.stop()
     with transaction(engine) as connection:
         connection.execute(t.driver_lease.update().values(lease_expires_at=0.0))
     return driver
@@ -231,6 +232,32 @@ def test_while_another_drives_this_one_watches_and_then_takes_over(engine, setti
 
     assert run(settings, study_id, on_tick=watch) is Exit.FINISHED
     assert (seen[0], seen[-1]) == (False, True)
+
+
+def test_a_driver_whose_executor_is_slow_to_start_is_not_replaced(engine, settings, monkeypatch):
+    """Ray may take longer to start than the lease lasts."""
+    settings = settings.model_copy(update={"lease_ttl_s": 0.3})
+    study_id = submit(engine, toy_plan(levels=(0,), seeds=1))
+    renewals, second = threading.Semaphore(0), Driver(engine, settings, inline)
+
+    def renew(*arguments):
+        is_ours = real(*arguments)
+        renewals.release()
+        return is_ours
+
+    real = lease.renew
+    monkeypatch.setattr(lease, "renew", renew)
+    replaced = []
+
+    def slow(made):
+        for _ in range(5):
+            assert renewals.acquire(timeout=30)
+            replaced.append(second.acquire())
+        return inline(made)
+
+    assert drive(settings, until=study_id, executor=slow) is Exit.FINISHED
+    assert replaced == [False] * 5
+    assert {row.attempts_made for row in read.stages(engine, study_id)} == {1}
 
 
 # ---- persons and signals ----

@@ -7,12 +7,16 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.ledger import actions, lease, read
 from orchestrator.ledger import engine as ledger_engine
-from orchestrator.ledger import lease
-from orchestrator.ledger.engine import open_ledger, transaction
+from orchestrator.ledger.engine import open_for_reading, open_ledger, transaction
+from orchestrator.ledger.submit import submit
 from orchestrator.ledger.tables import metadata, now_s
+from orchestrator.settings import Settings
+from tests.support.toy import toy_plan
 
 
 def test_migrations_lead_to_the_tables_of_the_code(engine):
@@ -89,3 +93,57 @@ def test_sqlite_is_durable_and_patient(sqlite_url):
         found = [connection.execute(text(f"PRAGMA {name}")).scalar_one() for name in ("journal_mode", "synchronous", "foreign_keys")]
     engine.dispose()
     assert json.dumps(found) == '["wal", 2, 1]'
+
+
+# ---- reading ----
+
+
+def left_in(folder):
+    return {path.relative_to(folder): (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("name", ["plain", "job_feature%2Fx", "what? #1", "two words", "größe"])
+def test_reading_changes_nothing_in_a_home_and_beside_it(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("ABLATE_HOME", str(tmp_path / name))
+    url = Settings.load().ledger_url
+    writing = open_ledger(url)
+    study_id = submit(writing, toy_plan())
+    writing.dispose()
+    before = left_in(tmp_path)
+    reading = open_for_reading(url)
+    assert read.study(reading, "toy").study_id == study_id
+    with pytest.raises(OperationalError, match="readonly"):
+        actions.pause(reading, study_id)
+    reading.dispose()
+    assert left_in(tmp_path) == before
+    assert {path.name for path in tmp_path.rglob("*")} == {name, "ledger.db"}
+
+
+def test_reading_sees_what_a_writer_beside_it_has_not_folded_in_yet(tmp_path):
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    writing, reading = open_ledger(url), open_for_reading(url)
+    with writing.connect() as held:
+        held.execute(text("SELECT 1"))
+        submit(writing, toy_plan())
+        assert (tmp_path / "ledger.db-wal").stat().st_size > 0
+        assert read.study(reading, "toy").num_trials == 6
+    writing.dispose()
+    assert read.study(reading, "toy").num_trials == 6
+    reading.dispose()
+
+
+def test_where_there_is_no_ledger_reading_finds_an_empty_one_and_makes_none(tmp_path):
+    reading = open_for_reading(f"sqlite:///{tmp_path}/none/ledger.db")
+    assert (read.studies(reading), read.driver(reading), read.outbox_lag(reading)) == ([], None, 0)
+    assert list(tmp_path.iterdir()) == []
+    reading.dispose()
+
+
+def test_a_server_takes_nothing_from_one_who_reads(postgres_url):
+    writing, reading = open_ledger(postgres_url), open_for_reading(postgres_url)
+    study_id = submit(writing, toy_plan())
+    assert read.study(reading, "toy").study_id == study_id
+    with pytest.raises(DBAPIError, match="read-only transaction"):
+        actions.pause(reading, study_id)
+    writing.dispose()
+    reading.dispose()

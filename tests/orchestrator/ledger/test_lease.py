@@ -1,11 +1,17 @@
+import multiprocessing
+import os
+import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from orchestrator.errors import LostLease
-from orchestrator.ledger import read
+from orchestrator.ledger import lease, read
 from orchestrator.ledger.engine import fenced
-from orchestrator.ledger.lease import acquire, is_newest, notify, release
+from orchestrator.ledger.lease import HolderWatch, Keeper, acquire, is_newest, notify, release, renew
+from orchestrator.ledger.liveness import process_identity
 
 
 def take(engine, name, *, ttl_s=60.0, dead=""):
@@ -84,3 +90,71 @@ def test_the_bell_counts(engine):
     with fenced(engine, fence) as tx:
         notify(tx.connection)
     assert read.bell(engine) == 1
+
+
+# ---- a live holder is never taken for dead ----
+
+
+@pytest.fixture
+def renewals(monkeypatch):
+    """Count what keepers renew: `renewals.acquire()` waits for the next one."""
+    counted = threading.Semaphore(0)
+
+    def counting(engine, fence):
+        is_ours = renew(engine, fence)
+        counted.release()
+        return is_ours
+
+    monkeypatch.setattr(lease, "renew", counting)
+    return counted
+
+
+def test_a_kept_lease_outlives_its_time_though_nothing_is_written(engine, renewals):
+    fence = take(engine, "a", ttl_s=0.4)
+    first = read.driver(engine).expires_at
+    keeper = Keeper(engine, fence)
+    assert all(renewals.acquire(timeout=30) for _ in range(4))
+    keeper.stop()
+    assert read.driver(engine).expires_at - first > 0.4
+    assert is_newest(engine, fence)
+
+
+def test_a_keeper_leaves_a_lease_alone_that_another_driver_took(engine, renewals):
+    keeper = Keeper(engine, take(engine, "a", ttl_s=0.1))
+    take(engine, "b", dead="a")
+    before = read.driver(engine).expires_at
+    keeper._thread.join(30)
+    assert (keeper._thread.is_alive(), read.driver(engine).expires_at) == (False, before)
+
+
+def test_a_lease_that_was_renewed_after_it_was_seen_to_run_out_is_not_taken(engine):
+    """As when a commit took longer than the time-to-live: the lease has run out, and its holder is at work."""
+    old = take(engine, "a", ttl_s=-10)
+    seen = read.driver(engine).expires_at
+    renew(engine, type(old)("a", old.epoch, -5.0))
+    assert acquire(engine, "b", ttl_s=60, holder={}, ran_out_at=seen) is None
+    assert acquire(engine, "b", ttl_s=60, holder={}, ran_out_at=read.driver(engine).expires_at).epoch == 2
+
+
+def test_a_process_at_work_here_keeps_a_lease_that_ran_out_and_a_stopped_one_does_not(engine):
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        other = pool.apply(process_identity)
+        acquire(engine, "a", ttl_s=-10, holder=other)
+        holder, watched = read.driver(engine), HolderWatch()
+        kept = watched.is_kept(holder)
+        os.kill(other["pid"], signal.SIGSTOP)
+        os.waitid(os.P_PID, other["pid"], os.WSTOPPED | os.WNOWAIT)
+        is_kept_when_stopped = watched.is_kept(holder)
+        os.kill(other["pid"], signal.SIGCONT)
+    assert (kept, is_kept_when_stopped) == (True, False)
+
+
+def test_a_holder_of_another_host_has_time_to_renew_before_it_is_replaced(engine):
+    now = [0.0]
+    acquire(engine, "a", ttl_s=-3, holder={"host": "elsewhere"})
+    holder, watched = read.driver(engine), HolderWatch(lambda: now[0])
+    holder = replace(holder, ttl_s=3.0)
+    looks = []
+    for now[0] in (0.0, 0.9, 1.1):
+        looks.append(watched.is_kept(holder))
+    assert looks == [True, True, False]

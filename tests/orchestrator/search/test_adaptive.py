@@ -140,6 +140,89 @@ def test_a_search_by_gp_ends(settings, ledger, planned):
     assert len(levels(ledger, study_id)) == 2
 
 
+# ---- what an earlier version tried, and an early end ----
+
+
+def more(planned, *changes):
+    """Plan the search with twice as many arms, and further changes."""
+    return planned(("trials: 4", "trials: 8"), *changes, text=SEARCH)
+
+
+def trained(settings, study_id):
+    """Drive a study and return how many arms were trained for it."""
+    asked = []
+
+    def execute(order, *rest):
+        asked.append(order["kind"])
+        return scored(order, *rest)
+
+    drive(settings, until=study_id, executor=lambda _: InlineExecutor(execute))
+    return asked.count("sft") / 2  # seeds
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "qmc"])
+def test_a_finished_search_that_gets_more_trials_goes_on_from_what_it_tried(settings, ledger, planned, sampler):
+    named = ("parallel: 2", f"parallel: 2\n  sampler: {sampler}")
+    first = submit(ledger, planned(named, text=SEARCH))
+    run(settings, first)
+    second = submit(ledger, more(planned, named), update=True)
+    assert trained(settings, second) == 4
+    assert levels(ledger, second)[:5] == levels(ledger, first)
+    assert len(levels(ledger, second)) == 9
+    assert verify(ledger).differences == ()
+
+
+@pytest.mark.parametrize(("change", "is_kept"), [
+    (("parallel: 2", "parallel: 1\n  sampler: random\n  seed: 3"), True),
+    (("seeds: 2", "seeds: 3"), True),
+    (("maximize: knowledge", "maximize: mmbase"), True),
+    (("[0.0, 1.0]", "[0, 1]"), True),
+    (("[0.0, 1.0]", "[0.0, 0.9]"), False),
+    (("seeds: 2", "set: {sft.steps: 7, sft.warmup_steps: 0}\nseeds: 2"), False)])
+def test_an_arm_is_the_record_of_every_version_with_its_base_and_ranges(settings, ledger, planned, change, is_kept):
+    first = submit(ledger, planned(text=SEARCH))
+    run(settings, first)
+    second = submit(ledger, planned(change, text=SEARCH), update=True)
+    assert AdaptiveStudies(ledger, settings, None).step(second).plan is not None
+    taken_up = AdaptiveStudies(ledger, settings, None)._records.read(second).to_take_up()
+    assert (taken_up == {PATH: levels(ledger, first)[1]}) == is_kept
+
+
+def test_fewer_trials_take_up_the_first_arms_alone(settings, ledger, planned):
+    first = submit(ledger, planned(text=SEARCH))
+    run(settings, first)
+    second = submit(ledger, planned(("trials: 4", "trials: 2"), text=SEARCH), update=True)
+    assert trained(settings, second) == 0
+    assert levels(ledger, second) == levels(ledger, first)[:3]
+
+
+def test_rungs_judge_what_an_earlier_version_tried_anew(settings, ledger, planned):
+    first = submit(ledger, planned(text=SEARCH))
+    run(settings, first)
+    second = submit(ledger, planned(("trials: 4", "trials: 4\n  prune: {rungs: [0.5], warmup: 2}"), text=SEARCH), update=True)
+    run(settings, second)
+    assert {arm.key for arm in read.arms(ledger, second)} == {arm.key for arm in read.arms(ledger, first)}
+
+
+def test_a_search_that_ends_early_says_why(settings, ledger, planned):
+    study_id = submit(ledger, planned(("{float: [0.0, 1.0]}", "{choice: [0, 0.5]}"), text=SEARCH))
+    run(settings, study_id)
+    row = read.study(ledger, "searched")
+    assert row.state == "COMPLETED"
+    assert row.reason == ("the search ended after 1 of 4 arms: 64 draws in a row gave arms that it has already; "
+                          "its ranges hold too little else")
+    assert [event.to_state for event in read.events(ledger, study_id, limit=1000) if event.entity == "search"] == ["ENDED"]
+    assert verify(ledger).differences == ()
+
+
+def test_a_search_that_ends_early_still_adds_seeds_where_they_matter(settings, ledger, planned):
+    study_id = submit(ledger, planned(("{float: [0.0, 1.0]}", "{choice: [0, 0.1, 0.5]}"), ADDED, text=SEARCH))
+    executor = InlineExecutor(by_level(lambda level: 50 if level else 0, noise=6.0))
+    assert drive(settings, until=study_id, executor=lambda _: executor) is Exit.FINISHED
+    assert seeds_of(ledger, study_id)[0.5] == 8
+    assert "after 2 of 4 arms" in read.study(ledger, "searched").reason
+
+
 # ---- constraints on what is known before training ----
 
 GRIDS = """
@@ -193,7 +276,10 @@ def test_a_search_without_anything_feasible_ends_after_so_many_tries(settings, l
     monkeypatch.setattr(adaptive, "MOST_REFUSED", 5)
     study_id = submit(ledger, planned(("<= 150", "<= 1"), text=GRIDS.replace("SAMPLER", "random")))
     assert run(settings, study_id) is Exit.FINISHED
-    assert len(study_results(ledger, read.study(ledger, study_id)).search.refused) == 5
+    row = read.study(ledger, study_id)
+    assert len(study_results(ledger, row).search.refused) == 5
+    assert row.reason.startswith("the search ended after 0 of 4 arms: 5 proposals in a row missed a constraint, the last one was "
+                                 "infeasible before training: tokens_per_image <= 1, and it has ")
     assert {row.arm_name for row in read.trials(ledger, study_id)} == {"baseline"}
 
 

@@ -66,6 +66,24 @@ def test_several_objectives_with_constraints(sampler, objectives):
     assert 0.02 <= search.propose(spec, history, seed=0)[ALPHA] <= 2
 
 
+@pytest.mark.parametrize(("kind", "low", "high"), [
+    ("float", 1.0001, 1.0009), ("log_float", 1.0001, 1.0009), ("float", 99.9, 100), ("float", -5.002, -5.001),
+    ("float", 0.0123456, 0.0123457)])
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
+def test_a_range_narrower_than_three_digits_is_searched(sampler, kind, low, high):
+    history = run(searching({ALPHA: {kind: [low, high]}}, sampler=sampler), 8)
+    assert len({each.levels[ALPHA] for each in history}) == 8
+    assert all(low <= each.levels[ALPHA] <= high for each in history)
+
+
+@pytest.mark.parametrize(("bounds", "value", "level"), [
+    ((0.02, 2), 0.123456, 0.123), ((0.0, 1.0), 0.98765, 0.988), ((1e-5, 1e-4), 2.34567e-5, 2.35e-5), ((50, 100), 77.777, 77.8),
+    ((90, 100), 95.4321, 95.4), ((1, 1.12), 1.05678, 1.057), ((1.0001, 1.0009), 1.00054321, 1.000543)])
+def test_levels_have_three_digits_and_as_many_more_as_the_range_is_narrow(bounds, value, level):
+    parameters = searching({ALPHA: {"float": list(bounds)}}).parameters
+    assert space.levels_of(parameters, {f"{ALPHA}|value": value}) == {ALPHA: level}
+
+
 def test_tpe_finds_a_peak_that_random_draws_miss():
     def peak(levels):
         return (-abs(math.log10(levels[ALPHA] / 0.3)),)

@@ -106,11 +106,27 @@ def test_search_says_all_kinds_of_ranges(write: Write) -> None:
     ("{maximize: knowledge},", "{maximize: knowledge, minimize: knowledge},", "one of maximize, minimize"),
     ("trials: 5", "trials: 5\n  sampler: tpa", "allowed: tpe, gp, nsga2, nsga3, qmc, random\nhint: did you mean 'tpe'"),
     ("baseline.general - 5", "baseline.general minus 5", "search.constraints[0]"),
+    ("[none, seps, index]", "[]", "search.parameters.sft.images.indicator.choice: holds nothing; allowed: at least 1"),
+    ("[none, seps, index]", "[none, seps, none]", 'choice holds "none" twice; allowed: each value once'),
+    ("[none, seps, index]", "[1, 1.0]", "choice holds 1 twice"),
+    ("[single, multi, text]", "[]", "search.parameters.sft.mixture.weights.simplex: holds nothing; allowed: at least 2"),
+    ("[single, multi, text]", "[single]", "simplex: holds 1; allowed: at least 2"),
+    ("[single, multi, text]", "[single, multi, single]", 'simplex holds "single" twice'),
+    ("sft.images.indicator: {choice: [none, seps, index]}", "sft.images: {choice: [{indicator: none}, {indicator: index}]}",
+     "search.parameters.sft.images.grid: it lies inside sft.images, which is a factor too"),
+    ("sft.images.indicator:", "sft.mixture.weights.text:", "sft.mixture.weights.text: it lies inside sft.mixture.weights"),
 ])
 def test_impossible_search_is_refused(old: str, new: str, message: str, write: Write) -> None:
     with pytest.raises(StudyError) as caught:
         write((VARY, SEARCH.replace(old, new)))
     assert message in str(caught.value)
+    assert 1 < caught.value.line < 20
+
+
+@pytest.mark.parametrize("vary", ["{sft.images: [1], sft.images.grid: [[1, 4]]}", "{sft.images.grid: [[1, 4]], sft.images: [1]}"])
+def test_a_factor_inside_another_is_refused(vary: str, write: Write) -> None:
+    with pytest.raises(StudyError, match=r"vary.sft.images.grid: it lies inside sft.images, which is a factor too"):
+        write((VARY, f"vary: {vary}"))
 
 
 @pytest.mark.parametrize(("text", "metric", "op", "reference", "offset"), [

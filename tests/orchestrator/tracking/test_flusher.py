@@ -2,6 +2,7 @@ import json
 
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 from mlflow.tracking import MlflowClient
 
 from orchestrator.artifacts.store import Artifacts
@@ -11,6 +12,7 @@ from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.journal import Journal
 from orchestrator.ledger.write import finish_trial
 from orchestrator.settings import Settings
+from orchestrator.tracking import payloads
 from orchestrator.tracking.flusher import Flusher
 from orchestrator.tracking.mlflow_store import MlflowStore
 from tests.orchestrator.tracking.conftest import AT, say
@@ -225,3 +227,67 @@ def test_every_connection_to_a_sqlite_store_has_mlflows_settings_and_ours(flushe
                      for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")]
             assert found == ["wal", 1, 1, 20_000]
             assert connection.exec_driver_sql("SELECT 'a' LIKE 'A'").scalar() == 0
+
+
+# ---- what the store refuses, or fails at ----
+
+
+def with_config(engine, subject, arm_name="arm", **config):
+    """Say that a trial was created, with more in its configuration."""
+    message = outbox.pending(engine)[0]
+    payload = {**message.payload, "arm_name": arm_name, "config": {**message.payload["config"], **config}}
+    say(engine, subject, "trial_created", payload)
+
+
+def test_what_is_refused_of_a_subject_is_left_out_alone(flusher, engine, client, caplog):
+    with_config(engine, "trial:odd", "odd", **{"a\nb": 1, "x" * 300: 2, "fine": 3})
+    flushed = flusher.flush_all(60)
+    assert (flushed.num_left, flushed.num_refused, flushed.error) == (0, 0, "")
+    (odd,) = runs(client, "written", "tags.subject = 'trial:odd'")
+    assert odd.data.params["fine"] == "3"
+    assert not {"a\nb", "x" * 300} & odd.data.params.keys()
+    assert odd.data.params["sft.mixture.alpha.science"]
+    assert len([each for each in caplog.records if "refused of run" in each.message]) == 2
+
+
+def test_a_tag_that_is_refused_costs_no_run(flusher, engine, client, monkeypatch):
+    monkeypatch.setattr(payloads, "LONGEST_TAG", 20_000)
+    with_config(engine, "trial:odd", "odd")
+    monkeypatch.setattr(payloads, "suite_of", lambda _: ["scene-qa", "y" * 9_000])
+    assert flusher.flush_all(60).num_refused == 0
+    (odd,) = runs(client, "written", "tags.subject = 'trial:odd'")
+    assert odd.data.tags["arm"] == "odd"
+    assert len(odd.data.tags["benchmarks"]) < 9_000
+
+
+def test_a_subject_at_which_the_store_fails_holds_up_no_other(flusher, engine, client, monkeypatch):
+    first = outbox.pending(engine)[0].subject
+    real, is_broken = MlflowClient.create_run, [True]
+
+    def create_run(self, *arguments, tags, **options):
+        if is_broken and tags["subject"] == first:
+            raise MlflowException("the database gave up", error_code=INTERNAL_ERROR)
+        return real(self, *arguments, tags=tags, **options)
+
+    monkeypatch.setattr(MlflowClient, "create_run", create_run)
+    flushed = flusher.flush_all(60)
+    assert {each.subject for each in outbox.pending(engine)} == {first}
+    assert (flushed.num_left, flushed.num_refused, flushed.error) == (1, 0, f"Held: {first}: INTERNAL_ERROR: the database gave up")
+    assert len(runs(client, "written")) == 5
+    is_broken.clear()
+    assert flusher.flush_all(60).num_left == 0
+    assert len(runs(client, "written")) == 6
+
+
+def test_a_database_server_that_finds_a_value_too_long_stops_nothing(engine, postgres, tmp_path, monkeypatch):
+    """SQLite enforces no length: only a server shows what does not fit."""
+    settings = Settings.model_construct(home=tmp_path, mlflow=postgres.empty(), artifacts_at="")
+    monkeypatch.setattr(payloads, "LONGEST_NAME", 400)
+    with_config(engine, "trial:long", ", ".join(f"factor_{n}=0.12345" for n in range(20)))
+    with_config(engine, "trial:behind", "behind \0 it")
+    flushed = Flusher(settings, engine).flush_all(120)
+    assert (flushed.num_left, flushed.num_refused, flushed.error) == (0, 1, "")
+    client = MlflowClient(settings.mlflow_uri)
+    assert len(runs(client, "written")) == 6 + 1
+    (behind,) = runs(client, "written", "tags.subject = 'trial:behind'")
+    assert behind.data.tags["arm"] == "behind \N{REPLACEMENT CHARACTER} it"

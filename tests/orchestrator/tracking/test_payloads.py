@@ -3,7 +3,7 @@ import pytest
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.artifacts.store import Artifacts
 from orchestrator.ledger import outbox, read
-from orchestrator.tracking.payloads import attempt_content, trial_content
+from orchestrator.tracking.payloads import LONGEST_NAME, attempt_content, trial_content
 
 
 def scoring_of(content, section):
@@ -30,3 +30,14 @@ def test_an_evaluation_says_its_own_choices_and_all_of_them_if_its_benchmark_is_
     content = attempt_content([("attempt_started", started(stage, benchmark=benchmark))], Artifacts(tmp_path))
     assert scoring_of(content, "config") == set(BENCHMARKS[benchmark].choices if known else stage.spec["config"]["scoring"])
     assert content.params["benchmark"] == benchmark
+
+
+@pytest.mark.parametrize("arm", ["short", "long" * 200, "nul \0", "lone \udc80 surrogate"])
+def test_a_name_fits_every_database_and_keeps_its_seed(engine, arm):
+    message = outbox.pending(engine)[0]
+    content = trial_content([(message.kind, {**message.payload, "arm_name": arm, "seed": 17})], ())
+    assert len(content.name) <= LONGEST_NAME
+    assert content.name.endswith(" s17")
+    for text in (content.name, *content.tags.values(), *content.params.values()):
+        assert "\0" not in text
+        text.encode()

@@ -1,10 +1,16 @@
 import json
+import os
+import shlex
+import sqlite3
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import select
 
 from orchestrator.cli.main import main
+from orchestrator.ledger import tables as t
 from orchestrator.tracking.query import columns_of, search
+from tests.orchestrator.tracking.conftest import say
 from tests.orchestrator.tracking.test_flusher import attempt, finish_trials
 
 
@@ -79,3 +85,48 @@ def home_off(tmp_path, monkeypatch):
 ])
 def test_columns_are_the_fields_named(texts, columns):
     assert columns_of(*texts) == columns
+
+
+def test_the_table_of_stages_shows_their_metric(engine, settings, flusher):
+    attempt(engine, settings, score=70.5)
+    flusher.flush_all(60)
+    head, row = ablate("query", "--stages").stdout.splitlines()
+    assert head.split()[-2:] == ["loss", "result.score"]
+    assert row.split()[-1] == "70.5"
+
+
+def test_a_trial_of_two_versions_says_its_version(tracked, engine, flusher):
+    payload = {**outbox_payload(engine), "version": 2}
+    say(engine, "trial:another", "trial_created", payload)
+    flusher.flush_all(60)
+    head, *rows = ablate("query", f"tags.arm = '{payload['arm_name']}' and tags.seed = '{payload['seed']}'").stdout.splitlines()
+    assert head.split()[:3] == ["study", "version", "name"]
+    assert sorted(row.split()[1] for row in rows) == ["1", "2"]
+
+
+def outbox_payload(engine):
+    with engine.connect() as connection:
+        query = select(t.tracking_outbox.c.payload).where(t.tracking_outbox.c.kind == "trial_created")
+        return json.loads(connection.execute(query).scalars().first())
+
+
+@pytest.mark.parametrize("content", [b"", b"SQLite format 3\0"], ids=["noise", "noise below a header"])
+@pytest.mark.parametrize("words", [("query", "metrics.all > 0"), ("mlflow", "sync")], ids=["query", "sync"])
+def test_a_broken_store_is_one_line_with_the_repair(settings, engine, words, content):
+    file = settings.home / "mlflow.db"
+    file.write_bytes(content + os.urandom(5000))
+    result = ablate(*words)
+    problem, hint = result.stderr.strip().splitlines()
+    assert (result.exit_code, str(result.exception)) == (1, "1")
+    assert problem.startswith(f"error: MLflow at sqlite:///{file} does not answer: ")
+    assert hint == f"hint: mv {shlex.quote(str(file))} {shlex.quote(str(file))}.broken && ablate mlflow sync   (the ledger makes it anew)"
+
+
+def test_a_store_of_a_newer_mlflow_is_told(settings, engine):
+    connection = sqlite3.connect(settings.home / "mlflow.db")
+    connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    connection.commit()
+    connection.close()
+    result = ablate("query", "metrics.all > 0")
+    assert (result.exit_code, len(result.stderr.strip().splitlines())) == (1, 2)
+    assert "out-of-date database schema (found version ffffffffffff" in result.stderr
