@@ -1,7 +1,7 @@
-"""The model's shapes: encoder, connector, decoder, and the presets by name. Torch-free.
+"""The shapes of a model (encoder, connector, decoder) and the presets by name. Torch-free.
 
-- MM1.5 hides the shapes of its decoders; each preset says where ours comes from.
-- A decoder that was imported keeps its configuration in transformers' own words beside the numbers that plans need.
+- MM1.5 does not publish the shapes of its decoders; each preset says where its shape comes from.
+- An imported decoder keeps its complete transformers configuration beside the numbers that plans need.
 """
 
 from __future__ import annotations
@@ -17,56 +17,57 @@ from model.config.fields import build, require, require_least
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisionConfig:
-    """A ViT encoder in CLIP style: pre-norm, learned positions, patches alone in its output."""
+    """A ViT encoder in CLIP's style, with pre-norm and learned positions; its output are the patches only."""
 
     width: int
-    """Channels of the residual stream."""
+    """Channels of the residual stream; a multiple of `heads`."""
     layers: int
+    """Number of transformer blocks, >= 1."""
     heads: int
+    """Attention heads of a block; they divide `width`."""
     mlp_width: int
     """Hidden channels of the feed-forward part; CLIP uses 4 x width."""
     patch: int
     """Side of a patch in px."""
     tile: int
-    """Side in px that the position table was made for; other sides interpolate it."""
+    """Tile side in px that the position table is for; for other sides it is interpolated."""
     stem: Literal["patch", "conv"] = "patch"
-    """`patch`: one strided convolution, as CLIP. `conv`: 3x3 convolutions of stride 2, which learn sooner when small."""
+    """`patch`: one strided convolution, as in CLIP. `conv`: 3x3 convolutions of stride 2; small models learn faster."""
     activation: Literal["quick_gelu", "gelu", "gelu_tanh"] = "quick_gelu"
-    """`quick_gelu` in CLIP's and DFN's weights, `gelu_tanh` in SigLIP's."""
+    """Activation of the feed-forward part: `quick_gelu` in CLIP's and DFN's weights, `gelu_tanh` in SigLIP's."""
     class_token: bool = False
-    """A token that attends and is attended to, as in CLIP; it does not leave the encoder."""
+    """Whether a class token takes part in attention, as in CLIP; it is not part of the output."""
     stem_bias: bool = False
-    """The strided convolution has a bias, as in SigLIP; the conv stem always has."""
+    """Whether the strided convolution has a bias, as in SigLIP; the conv stem always has one."""
     norm_in: bool = True
-    """Normalise before the first block, as CLIP; SigLIP does not."""
+    """Whether to normalise before the first block, as in CLIP; SigLIP does not."""
     norm_eps: float = 1e-5
-    """Added to variances: 1e-5 in CLIP, 1e-6 in SigLIP."""
+    """Number added to variances: 1e-5 in CLIP, 1e-6 in SigLIP."""
     pixels: Literal["clip", "siglip"] = "clip"
-    """Mean and deviation that pixels are normalised by: CLIP's statistics, or one half for every channel."""
+    """Mean and standard deviation that pixels are normalised by: CLIP's, or 0.5 for every channel as in SigLIP."""
 
     def __post_init__(self) -> None:
-        """Refuse shapes that do not divide."""
         require_least(self, 1, "width", "layers", "heads", "mlp_width", "patch", "tile")
         require(self.width % self.heads == 0, "heads", f"{self.heads} does not divide width {self.width}")
         require(self.tile % self.patch == 0, "tile", f"{self.tile} px is not a multiple of the patch, {self.patch} px")
         power_of_two = self.patch >= 2 and self.patch & (self.patch - 1) == 0
-        require(self.stem == "patch" or power_of_two, "stem", f"conv needs a patch of 2, 4, 8, ... px; patch is {self.patch}")
+        require(self.stem == "patch" or power_of_two, "stem",
+                f"conv needs a patch of 2, 4, 8, ... px; patch is {self.patch}")
         require(0 < self.norm_eps < 1, "norm_eps", f"{self.norm_eps:g}; allowed: above 0, below 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectorConfig:
-    """From patch tokens to the decoder's width; the number of tokens belongs to the image settings."""
+    """The connector, which turns patches into image tokens; their number belongs to the image setting."""
 
     kind: ConnectorKind = "c_abstractor"
-    """`c_abstractor` as in MM1.5; the others are what MM1 (arXiv:2403.09611) compares it with."""
+    """Kind of connector: `c_abstractor` as in MM1.5, or one that MM1 (arXiv:2403.09611) compares it with."""
     hidden: int
     """Channels inside the C-Abstractor (1024 in Honeybee, arXiv:2312.06742)."""
     depth: int = 3
-    """RegNet blocks before and again after the pooling; 0 leaves pooling and read-out."""
+    """RegNet blocks of the C-Abstractor before its pooling, and again after it; 0 leaves pooling and projection."""
 
     def __post_init__(self) -> None:
-        """Refuse kinds that have no formula, and widths and depths below what can be built."""
         require(self.kind in CONNECTORS, "kind", f"{self.kind!r}; allowed: {', '.join(CONNECTORS)}")
         require_least(self, 1, "hidden")
         require_least(self, 0, "depth")
@@ -74,36 +75,47 @@ class ConnectorConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecoderConfig:
-    """A causal decoder: ours (RMSNorm, rotary positions, gated MLP, normalised q and k), dense or MoE, or an imported one."""
+    """A causal decoder: a Qwen3, dense or MoE, or an imported decoder.
+
+    Qwen3 has RMSNorm, rotary positions, a gated MLP and normalised q and k.
+    """
 
     width: int
+    """Channels of the residual stream."""
     layers: int
+    """Number of transformer layers, >= 1."""
     heads: int
+    """Attention heads of a layer; they divide `width` unless `head_width` is set."""
     kv_heads: int
+    """Heads for keys and values, which groups of attention heads share; they divide `heads`."""
     mlp_width: int
+    """Hidden channels of the gated MLP, and of each expert."""
     vocabulary: int
     """Rows of the embedding table, image and conversation tokens included."""
     context: int
-    """Longest sequence in tokens."""
+    """Length of the longest sequence in tokens."""
     rope_theta: float = 500000.0
+    """Base of the rotary positions; 5e5 as in the open model that the preset mm1.5-3b follows."""
     tied: bool = True
-    """Input and output embeddings are one table."""
+    """Whether input and output embeddings are one table."""
     experts: int = 0
-    """Experts of an MoE layer; 0 is dense. MM1.5-MoE has 64."""
+    """Experts of an MoE layer; 0 makes the decoder dense. MM1.5-MoE has 64."""
     experts_per_token: int = 2
+    """Experts that the router chooses for each token, 1 to `experts`; 2 in MM1.5-MoE."""
     moe_every: int = 2
-    """An MoE layer replaces the MLP in every n-th layer."""
+    """Every n-th layer is an MoE layer; 2 in MM1.5-MoE."""
     head_width: int = 0
     """Channels of an attention head; 0 is width / heads."""
     transformers: str = ""
-    """Configuration of an imported decoder as transformers' JSON, its model_type included; empty builds ours. The other
-    fields then repeat what plans need: their counts are estimates."""
+    """JSON of an imported decoder's transformers configuration, its model_type included; empty builds a Qwen3. The
+    other fields then repeat the numbers that plans need, and counts that follow from them are estimates."""
     plain_head: bool = True
-    """Logits are the output table times the last hidden state; false if an imported decoder scales or caps them."""
+    """Whether logits are the output table times the last hidden state; false if an imported decoder scales or caps
+    them."""
 
     def __post_init__(self) -> None:
-        """Refuse shapes that do not divide."""
-        require_least(self, 1, "width", "layers", "heads", "kv_heads", "mlp_width", "vocabulary", "context", "moe_every")
+        require_least(self, 1, "width", "layers", "heads", "kv_heads", "mlp_width", "vocabulary", "context",
+                      "moe_every")
         require_least(self, 0, "experts", "head_width")
         divides = self.width % self.heads == 0 or self.head_width > 0
         require(divides, "heads", f"{self.heads} does not divide width {self.width}")
@@ -113,17 +125,20 @@ class DecoderConfig:
 
     @property
     def head(self) -> int:
-        """Channels of an attention head."""
+        """The number of channels of an attention head."""
         return self.head_width or self.width // self.heads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """The whole model. Presets by name are in `PRESETS`."""
+    """The shapes of a whole model. `PRESETS` holds the presets by name."""
 
     vision: VisionConfig
+    """Shape of the encoder."""
     connector: ConnectorConfig
+    """Shape of the connector."""
     decoder: DecoderConfig
+    """Shape of the decoder."""
 
 
 SHAPES = "config.json"
@@ -131,12 +146,15 @@ SHAPES = "config.json"
 
 
 def read_shapes(checkpoint: Path) -> ModelConfig:
-    """Return the shapes of a checkpoint, from its folder.
+    """Return the shapes of a checkpoint.
 
-    They are the file's content, or stand under `shapes` beside the entries of transformers.
+    The file holds the shapes only, or has them under `shapes` beside the entries of transformers.
+
+    Args:
+        checkpoint: folder of the checkpoint.
 
     Raises:
-        ValueError: the file is missing, is not JSON, or holds no shapes of ours.
+        ValueError: the file is missing, is not JSON, or does not hold the shapes of a `ModelConfig`.
     """
     path = checkpoint / SHAPES
     try:
@@ -152,8 +170,9 @@ def read_shapes(checkpoint: Path) -> ModelConfig:
 def vit_h() -> VisionConfig:
     """Return ViT-H/14 at 378 px.
 
-    Source: MM1.5 names a ViT-H of CLIP's loss on DFN-5B at 378 px. Its open twin is open_clip's ViT-H-14-378-quickgelu:
-    1280 wide, 32 layers, heads of 80 channels, a class token; that they are twins is an inference.
+    Source: MM1.5 names a ViT-H that was trained with CLIP's loss on DFN-5B at 378 px. The shape is that of open_clip's
+    ViT-H-14-378-quickgelu (1280 wide, 32 layers, heads of 80 channels, a class token); that the two are the same is an
+    inference.
     """
     return VisionConfig(width=1280, layers=32, heads=16, mlp_width=5120, patch=14, tile=378, class_token=True)
 
@@ -161,7 +180,7 @@ def vit_h() -> VisionConfig:
 def mm15_1b() -> ModelConfig:
     """Return MM1.5-1B.
 
-    Source: the paper hides the shape. Ours is that of `mm15_3b` with a third less width and depth and the same ratios
+    Source: the shape is not published. Ours is that of `mm15_3b` with a third less width and depth and the same ratios
     (FFN 2.75 times the width, heads of 128 channels, tied table of 48 k rows): 0.95 B.
     """
     return _mm15(2048, 18, 16, 8, 5632)
@@ -170,8 +189,8 @@ def mm15_1b() -> ModelConfig:
 def mm15_3b() -> ModelConfig:
     """Return MM1.5-3B.
 
-    Source: the paper hides the shape. This is the nearest open one of the same authors' house: honeycrisp 3B of
-    apple/axlearn, 26 layers, 3072 wide, 24 heads, 8 for keys and values, FFN 8064, 48 k rows, rotary base 5e5,
+    Source: the shape is not published. Ours is the nearest open shape of the same company, honeycrisp 3B in
+    apple/axlearn: 26 layers, 3072 wide, 24 heads, 8 for keys and values, FFN 8064, 48 k rows, rotary base 5e5,
     normalised q and k. With a tied table it has 2.74 B.
     """
     return _mm15(3072, 26, 24, 8, 8064)
@@ -180,7 +199,7 @@ def mm15_3b() -> ModelConfig:
 def mm15_7b() -> ModelConfig:
     """Return MM1.5-7B.
 
-    Source: the paper hides the shape. Ours has the depth and width that open models of this size share (32 layers,
+    Source: the shape is not published. Ours has the depth and width that open models of this size share (32 layers,
     4096 wide, 32 heads of 128 channels, 8 for keys and values) and an FFN of 3.5 times the width: 7.18 B.
     """
     return _mm15(4096, 32, 32, 8, 14336)
@@ -189,7 +208,7 @@ def mm15_7b() -> ModelConfig:
 def mm15_30b() -> ModelConfig:
     """Return MM1.5-30B.
 
-    Source: the paper hides the shape. Ours has 60 layers of width 6656 with heads of 128 channels, as open models of
+    Source: the shape is not published. Ours has 60 layers of width 6656 with heads of 128 channels, as open models of
     about 30 B have, 4 of them for keys and values, and the FFN of `mm15_3b` in proportion: 27.5 B.
     """
     return _mm15(6656, 60, 52, 4, 17920)
@@ -198,8 +217,8 @@ def mm15_30b() -> ModelConfig:
 def mm15_1b_moe() -> ModelConfig:
     """Return MM1.5-1B-MoE: `mm15_1b` with 64 experts in every second layer, two for each token.
 
-    Source: number, place and routing of the experts are MM1.5's; their width is not published and is that of the MLP
-    that they replace, which makes 20.6 B in all.
+    Source: number, place and routing of the experts are those of MM1.5. Their width is not published; here it is that
+    of the MLP that they replace, which makes 20.6 B in all.
     """
     return _mm15(2048, 18, 16, 8, 5632, experts=64)
 
@@ -207,13 +226,13 @@ def mm15_1b_moe() -> ModelConfig:
 def mm15_3b_moe() -> ModelConfig:
     """Return MM1.5-3B-MoE: `mm15_3b` with 64 experts in every second layer, two for each token.
 
-    Source: as `mm15_1b_moe`. It has 63.6 B in all, beside the 64 B that MM1 gives for 3B with 64 experts every 2 layers.
+    Source: as for `mm15_1b_moe`. It has 63.6 B in all; MM1 gives 64 B for 3B with 64 experts in every second layer.
     """
     return _mm15(3072, 26, 24, 8, 8064, experts=64)
 
 
 def _mm15(width: int, layers: int, heads: int, kv_heads: int, mlp_width: int, *, experts: int = 0) -> ModelConfig:
-    """Assemble ViT-H/14 at 378 px, a C-Abstractor of 1024 channels and the given decoder."""
+    """Return a model with ViT-H/14 at 378 px, a C-Abstractor of 1024 channels and a decoder of the given shape."""
     return ModelConfig(
         vision=vit_h(), connector=ConnectorConfig(hidden=1024),
         decoder=DecoderConfig(width=width, layers=layers, heads=heads, kv_heads=kv_heads, mlp_width=mlp_width,
@@ -221,15 +240,17 @@ def _mm15(width: int, layers: int, heads: int, kv_heads: int, mlp_width: int, *,
     )
 
 
-def _small_family(vision: tuple[int, int], decoder: tuple[int, int], *, patch: int, tile: int, hidden: int) -> ModelConfig:
-    """Assemble a model for the workbench: (width, layers) of encoder and decoder, heads of 32 or 64 channels."""
+def _small_family(vision: tuple[int, int], decoder: tuple[int, int], *, patch: int, tile: int,
+                  hidden: int) -> ModelConfig:
+    """Return a model for the workbench; `vision` and `decoder` are (width, layers), heads have 32 or 64 channels."""
     head = 32 if decoder[0] <= 256 else 64
+    width, layers = decoder
     return ModelConfig(
         vision=VisionConfig(width=vision[0], layers=vision[1], heads=vision[0] // head, mlp_width=4 * vision[0],
                             patch=patch, tile=tile, stem="conv", activation="gelu"),
         connector=ConnectorConfig(hidden=hidden, depth=1),
-        decoder=DecoderConfig(width=decoder[0], layers=decoder[1], heads=decoder[0] // head, kv_heads=decoder[0] // head,
-                              mlp_width=(decoder[0] * 8 // 3 + 31) // 32 * 32, vocabulary=1024, context=2048,
+        decoder=DecoderConfig(width=width, layers=layers, heads=width // head, kv_heads=width // head,
+                              mlp_width=(width * 8 // 3 + 31) // 32 * 32, vocabulary=1024, context=2048,
                               rope_theta=10000.0),
     )
 
@@ -245,4 +266,4 @@ PRESETS: dict[str, ModelConfig] = {
     "mm1.5-1b-moe": mm15_1b_moe(),
     "mm1.5-3b-moe": mm15_3b_moe(),
 }
-"""Shapes by the name that a scale gives; those of the workbench are ours."""
+"""Name of a preset, as scales use it, to its shapes. `tiny`, `tiny-wide` and `small` are ours, for the workbench."""

@@ -1,6 +1,6 @@
-"""What an operator's catalogue declares: data sets, their files, and what may be opened. Torch-free.
+"""The operator's catalogue: data sets, their files, and the addresses that may be opened. Torch-free.
 
-The YAML is read by the orchestrator's strict loader, which hands these values down; a study cannot set them.
+The orchestrator reads the YAML with its strict loader and passes these values on; a study cannot set them.
 """
 
 from __future__ import annotations
@@ -18,23 +18,22 @@ BoxForm = Literal["none", "thousandths", "fractions", "fractions_of_square", "pi
 SCHEMES = ("https", "s3", "gs")
 """Remote schemes that a catalogue may allow."""
 CONTAINERS = (".json", ".jsonl", ".parquet", ".tar")
-"""Endings of files that can be read; all of a source have the same one."""
+"""Endings of files that can be read; all files of a source have the same one."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteConfig:
-    """Which addresses may be opened; the default is none."""
+    """The addresses that may be opened; by default none."""
 
     schemes: tuple[str, ...] = ()
-    """Of https, s3 and gs."""
+    """Allowed schemes, from https, s3 and gs."""
     hosts: tuple[str, ...] = ()
-    """Host names for https, buckets for s3 and gs, `huggingface.co` for the hub."""
+    """Allowed hosts: host names for https, buckets for s3 and gs, `huggingface.co` for the hub."""
     max_bytes: int = 64 * 2**20
-    """Largest image fetched from a URL."""
+    """Largest image that is fetched from a URL, in bytes."""
 
     def __post_init__(self) -> None:
-        """Refuse a scheme that is not safe to allow."""
         for i, scheme in enumerate(self.schemes):
             if scheme not in SCHEMES:
                 raise FieldError(f"schemes[{i}]", f"{scheme!r}; allowed: {', '.join(SCHEMES)}")
@@ -44,33 +43,36 @@ class RemoteConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceConfig:
-    """One data set: which files, in which layout. Everything but paths and `broken` can change the samples."""
+    """One data set: its files and their layout. All fields except paths and `broken` can change the samples."""
 
     category: str
+    """Category of the mixture, one of `CATEGORIES`."""
     name: str
+    """Name of the data set, unique within its category."""
     layout: Layout
+    """Layout of the records."""
     files: tuple[str, ...] = ()
-    """Paths or addresses of .json, .jsonl, .parquet or .tar; `*` and `?` stand for parts of a file name."""
+    """Paths or addresses of .json, .jsonl, .parquet or .tar files; `*` and `?` stand for parts of a file name."""
     hub: str = ""
-    """A data set of the Hugging Face hub, `owner/name`, instead of files."""
+    """Data set of the Hugging Face hub, `owner/name`; replaces `files`."""
     subset: str = ""
-    """Configuration of the hub data set."""
+    """Configuration (subset) of the hub data set."""
     split: str = "train"
+    """Split of the hub data set."""
     revision: str = ""
-    """Commit of the hub data set, 40 hex digits: a name that moves would change results unnoticed."""
+    """Commit of the hub data set, 40 hex digits; a branch could change, and results with it, without notice."""
     images: str = ""
-    """Folder below which the image names of JSON records lie."""
+    """Folder that the image names in JSON records are relative to."""
     image_prefix: str = ""
-    """Take only records whose first image begins so: one part of a mixed file."""
+    """Take only records whose first image name begins with this, to select one part of a mixed file."""
     take: int = 0
-    """Take this many samples, chosen once and for all; 0 takes all."""
+    """Number of samples to take, always the same ones; 0 takes all."""
     boxes: BoxForm = "none"
-    """Form of the boxes in the text, converted to thousandths of the image; `none` leaves the text alone."""
+    """Form of the boxes in the text, which are converted to thousandths of the image; `none` does not change texts."""
     broken: float = 0.0
-    """Largest share of the data set, below 1, that may be broken and is then replaced and reported; 0 makes each one an error."""
+    """Largest share of broken samples, 0 to below 1. They are replaced and reported; 0 makes each of them an error."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be opened."""
         if self.category not in CATEGORIES:
             raise FieldError("category", f"{self.category!r}", did_you_mean(self.category, CATEGORIES))
         if bool(self.files) == bool(self.hub):
@@ -88,7 +90,7 @@ class SourceConfig:
 
     @property
     def title(self) -> str:
-        """Category and name: some names occur in two categories."""
+        """The category and the name, since some names occur in two categories."""
         return f"{self.category}/{self.name}"
 
 
@@ -97,30 +99,35 @@ class CopyConfig:
     """A local copy of a public benchmark."""
 
     name: str
+    """Name of the benchmark."""
     folder: str
-    """Holds what the benchmark's `layout` describes."""
+    """Folder with the files that the benchmark's `layout` describes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueConfig:
-    """The data sets that a stage may draw from."""
+    """The data sets that a stage may use, and local copies of benchmarks."""
 
     name: str
+    """Name of the catalogue."""
     sources: tuple[SourceConfig, ...]
+    """The data sets."""
     remote: RemoteConfig = RemoteConfig()
+    """The addresses that may be opened."""
     cache: str = ""
-    """Folder for indices, hashes and converted parquet; empty keeps nothing."""
+    """Folder for indices, hashes and converted parquet files; empty keeps none of them."""
     benchmarks: tuple[CopyConfig, ...] = ()
+    """Local copies of public benchmarks."""
 
     def copy_of(self, benchmark: str) -> Path | None:
-        """Return the folder of a benchmark's local copy, None where there is none."""
+        """Return the folder of a benchmark's local copy; None if there is no copy."""
         return next((Path(each.folder) for each in self.benchmarks if each.name == benchmark), None)
 
     def of(self, category: str) -> tuple[SourceConfig, ...]:
-        """Return the data sets of a category by name, so that their order in the file does not matter."""
+        """Return the data sets of a category, sorted by name, so that their order in the file does not matter."""
         return tuple(sorted((each for each in self.sources if each.category == category), key=lambda each: each.name))
 
 
 def ending(name: str) -> str:
-    """Return the ending of a file name with its dot, or nothing."""
+    """Return the ending of a file name in lower case, with its dot; empty if there is none."""
     return name[name.rfind("."):].lower() if "." in name.rpartition("/")[2] else ""

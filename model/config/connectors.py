@@ -1,6 +1,6 @@
-"""The kinds of connector, and what each costs by formula. Torch-free.
+"""The kinds of connector and the formulas of their cost. Torch-free.
 
-- A connector is one entry of `CONNECTORS` here and one class of the same name in `model.network.connector`.
+- A connector is one entry of `CONNECTORS` here and one entry of the same name in `model.network.connector.CONNECTORS`.
 - The modules are the reference: tests compare every formula with what torch counts.
 """
 
@@ -15,7 +15,7 @@ ConnectorKind = Literal["c_abstractor", "linear", "mlp", "average_pool"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectorShape:
-    """The numbers that a connector's cost depends on."""
+    """The sizes that a connector's cost depends on."""
 
     patches: int
     """Patches of one tile."""
@@ -26,7 +26,7 @@ class ConnectorShape:
     hidden: int
     """Channels inside the C-Abstractor."""
     depth: int
-    """RegNet blocks before the pooling, and again after it."""
+    """RegNet blocks of the C-Abstractor before its pooling, and again after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,7 @@ class ConnectorCost:
     """The formulas of one kind of connector."""
 
     parameters: Callable[[ConnectorShape], int]
+    """Number of weights."""
     flops: Callable[[ConnectorShape, int], float]
     """FLOPs of a forward pass over one tile, by shape and number of image tokens."""
     activations: Callable[[ConnectorShape], int]
@@ -45,7 +46,7 @@ def _linear(inputs: int, outputs: int) -> int:
 
 
 def _regnet_products(inputs: int, channels: int) -> int:
-    """Count the weights that every position of a block is multiplied with."""
+    """Count the weights of a block's convolutions; each weight is used once at every position."""
     shortcut = inputs * channels if inputs != channels else 0
     return inputs * channels + 9 * channels + channels * channels + shortcut
 
@@ -58,7 +59,7 @@ def _regnet_parameters(inputs: int, channels: int) -> int:
 
 
 def _blocks(shape: ConnectorShape) -> list[tuple[int, int]]:
-    """Return (channels in, channels out) of each RegNet block, before and after the pooling."""
+    """Return (channels in, channels out) of each RegNet block, those before the pooling first."""
     return [(shape.vision if block == 0 else shape.hidden, shape.hidden) for block in range(2 * shape.depth)]
 
 
@@ -73,7 +74,7 @@ def _abstractor_parameters(shape: ConnectorShape) -> int:
 
 
 def _abstractor_flops(shape: ConnectorShape, tokens: int) -> float:
-    """Count the convolutions and the read-out; squeeze-excite works on one position and is left out."""
+    """Count convolutions and projection; squeeze-excite works on a single position and is left out."""
     products = [_regnet_products(inputs, channels) for inputs, channels in _blocks(shape)]
     before, after = 2 * shape.patches * sum(products[:shape.depth]), 2 * tokens * sum(products[shape.depth:])
     return before + after + 2 * tokens * (_readout_width(shape) * shape.language + shape.language**2)

@@ -1,8 +1,8 @@
-"""Frozen configuration to and from plain values (what JSON and YAML can say).
+"""Conversion of frozen configuration from and to plain values, those that JSON and YAML can express.
 
-- `build` is strict: an unknown field, a missing one or a wrong type is a `FieldError` that carries the dotted path, the
-  value and what is allowed, so that the study loader can add file and line.
-- `to_plain` is its inverse. Neither knows YAML, and neither imports more than the standard library.
+- `build` is strict: an unknown field, a missing field or a wrong type is a `FieldError` with the dotted path, the value
+  and the allowed values, so that the study loader can add file and line.
+- `to_plain` is its inverse. Both need only the standard library, and no YAML.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any, Literal, TypeVar, Union
 T = TypeVar("T")
 
 LARGEST = 1e300
-"""Numbers must be smaller: near the end of a float's range, sums and squares overflow."""
+"""Bound of all numbers: near the end of a float's range, sums and squares overflow."""
 
 
 class FieldError(ValueError):
-    """A configuration value that cannot be used: where (dotted path), what, and what is allowed.
+    """A configuration value cannot be used; the message has its dotted path, the value and what is allowed.
 
-    The parts are kept, so that a loader can add file and line.
+    `path`, `problem` and `hint` are kept apart, so that a loader can add file and line.
     """
 
     def __init__(self, path: str, problem: str, hint: str = "") -> None:
@@ -32,25 +32,25 @@ class FieldError(ValueError):
         self.path, self.problem, self.hint = path, problem, hint
 
     def __reduce__(self) -> tuple[type[FieldError], tuple[str, str, str]]:
-        """Survive pickling between processes: an exception is rebuilt from its message alone otherwise."""
+        # Pickling between processes would otherwise rebuild the exception from its message alone.
         return FieldError, (self.path, self.problem, self.hint)
 
 
 def require(condition: bool, path: str, problem: str, hint: str = "") -> None:
-    """Refuse a value unless the condition holds.
+    """Refuse a value unless a condition holds.
 
     Raises:
-        FieldError: it does not.
+        FieldError: the condition is false.
     """
     if not condition:
         raise FieldError(path, problem, hint)
 
 
 def require_least(config: object, least: int, *names: str) -> None:
-    """Refuse fields of a configuration that are below a number.
+    """Refuse a configuration if one of the fields `names` is below the minimum `least`.
 
     Raises:
-        FieldError: one is; it names the field, its value and the number.
+        FieldError: a field is below the minimum; the message has its name, its value and the minimum.
     """
     for name in names:
         require(getattr(config, name) >= least, name, f"{getattr(config, name):g}; allowed: >= {least}")
@@ -65,7 +65,7 @@ def build(cls: type[T], plain: object, path: str = "") -> T:
         path: dotted path of `plain`, for messages.
 
     Raises:
-        FieldError: an unknown or missing field, a wrong type, or a value that `__post_init__` refuses.
+        FieldError: a field is unknown or missing, has a wrong type, or is refused by `__post_init__`.
     """
     if not isinstance(plain, Mapping):
         raise FieldError(path, f"{plain!r} is not a mapping; allowed: the fields of {cls.__name__}")
@@ -85,7 +85,7 @@ def build(cls: type[T], plain: object, path: str = "") -> T:
 
 
 def to_plain(value: object) -> Any:  # noqa: ANN401 (what JSON can say has no narrower type)
-    """Return dataclasses as dicts, tuples as lists, scalars as they are."""
+    """Return a value with dataclasses as dicts, tuples as lists and scalars unchanged."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -96,7 +96,7 @@ def to_plain(value: object) -> Any:  # noqa: ANN401 (what JSON can say has no na
 
 
 def did_you_mean(name: str, allowed: typing.Iterable[str]) -> str:
-    """Return the hint for a misspelt name: the nearest known one, or all of them."""
+    """Return the hint for a misspelt name: the most similar allowed name, or all of them if none is similar."""
     known = sorted(allowed)
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
@@ -104,7 +104,7 @@ def did_you_mean(name: str, allowed: typing.Iterable[str]) -> str:
 
 @functools.cache
 def _type_hints(cls: type) -> dict[str, Any]:
-    """Resolve annotations once: it takes longer than building."""
+    """Resolve the annotations of a class; cached, since it takes longer than building."""
     return typing.get_type_hints(cls)
 
 

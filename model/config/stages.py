@@ -1,10 +1,11 @@
 """Frozen configuration of images, mixtures, training stages and evaluation, and the model's shapes by name. Torch-free.
 
-- Each field says its unit and where it comes from; a value that cannot work is refused with its path and what is allowed.
-- A field's default never changes: a field at its default is left out of a stage's identity, so that a new field with
-  its old behaviour as default keeps old results valid. A changed default would silently rename the past.
-- `identity=False` marks what cannot change a result (micro-batch splits); everything else counts.
-- Dotted paths into `TrialConfig` of the orchestrator are built from these names; they are public.
+- Each field has a docstring with meaning, unit and origin. A value that cannot work is refused with its path and the
+  allowed values.
+- A field's default never changes. A field at its default is left out of a stage's identity, so a new field whose
+  default is the old behaviour keeps old results valid; a changed default would give old results another meaning.
+- `identity=False` marks fields that cannot change a result (micro-batch splits); all others are part of the identity.
+- Dotted paths into `TrialConfig` of the orchestrator are built from these names, so the names are public.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from model.config.fields import require, require_least
 from model.config.scoring import ScoringConfig
 
 MAX_TILES = 64
-"""Largest n_max accepted: beyond it one image would take tens of thousands of tokens."""
+"""Largest accepted n_max: beyond it one image would take tens of thousands of tokens."""
 MAX_SPLIT_IMAGES = 2
-"""Splitting applies when a sample has fewer than three images (MM1.5, arXiv:2409.20566)."""
+"""Largest number of images of a sample that are split into tiles (MM1.5, arXiv:2409.20566)."""
 
 
 T = TypeVar("T")
 
 
 def not_in_identity(default: T) -> T:
-    """Declare a field that cannot change a result and therefore stays out of the stage's identity."""
+    """Declare a field that cannot change a result, so that it is left out of the stage's identity."""
     return field(default=default, metadata={"identity": False})
 
 
@@ -42,10 +43,10 @@ def not_in_identity(default: T) -> T:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageConfig:
-    """How an image becomes tiles and tokens; one for each training stage and one for inference."""
+    """The image setting: how an image becomes tiles and tokens. Each training stage has one, and evaluation has one."""
 
     mode: Literal["single", "static", "dynamic"]
-    """`single`: the whole image in one tile. `static`: 2x2 tiles and overview. `dynamic`: the paper's rule."""
+    """`single`: the whole image in one tile. `static`: 2x2 tiles and an overview. `dynamic`: MM1.5's rule."""
     tile: int
     """Side of a tile in px; 378 or 672 in MM1.5."""
     tokens: int
@@ -55,18 +56,19 @@ class ImageConfig:
     n_max: int = 9
     """Most tiles of a dynamic grid, without the overview."""
     fit: Literal["longer", "fit"] = "longer"
-    """Reading of 'longer side resizing'; the paper's own statistics speak for `longer`."""
+    """Reading of MM1.5's 'longer side resizing'; the paper's statistics agree with `longer`."""
     overview: Literal["before", "after"] = "before"
+    """Place of the overview in the sequence: before or after the tiles of the grid."""
     indicator: Literal["none", "seps", "index"] = "none"
-    """Sub-image position text: nothing, separators, or the tuple (k, i, j)."""
+    """Text that marks the position of a tile: none, separators, or the tuple (k, i, j) of image, row and column."""
 
     def __post_init__(self) -> None:
         """Refuse ranges and counts that no image could meet."""
         require(1 <= self.n_min <= self.n_max <= MAX_TILES, "n_min",
-                 f"n_min {self.n_min} and n_max {self.n_max}; allowed: 1 <= n_min <= n_max <= {MAX_TILES}",
-                 "the range is written (n_min, n_max)")
+                f"n_min {self.n_min} and n_max {self.n_max}; allowed: 1 <= n_min <= n_max <= {MAX_TILES}",
+                "the range is written (n_min, n_max)")
         require(self.tokens >= 1 and math.isqrt(self.tokens) ** 2 == self.tokens, "tokens",
-                 f"{self.tokens} is not a perfect square; allowed: 1, 4, 9, ..., 81, 144")
+                f"{self.tokens} is not a perfect square; allowed: 1, 4, 9, ..., 81, 144")
         require(self.tile >= 1, "tile", f"{self.tile} px; allowed: >= 1")
 
 
@@ -76,28 +78,34 @@ class ImageConfig:
 def _require_shares(values: dict[str, float], path: str) -> None:
     for name, value in values.items():
         require(0 <= value <= 1, name, f"{value:g}; allowed: 0 to 1")
+    shares = ", ".join(f"{name} {value:g}" for name, value in values.items())
     require(abs(math.fsum(values.values()) - 1) < 1e-9, path,
-             f"weights sum to {math.fsum(values.values()):g} ({', '.join(f'{k} {v:g}' for k, v in values.items())}); allowed: 1")
+            f"weights sum to {math.fsum(values.values()):g} ({shares}); allowed: 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alpha:
-    """Samples of a single-image category for each sample of General (General : target = 1 : alpha)."""
+    """Samples of each single-image category per sample of General (General : target = 1 : alpha), 0 to 1000."""
 
     general: float = 1.0
+    """Weight of General itself; the ratios of MM1.5 are relative to 1."""
     text_rich: float = 0.0
+    """Text-rich samples (documents, charts, tables) per sample of General."""
     refer_ground: float = 0.0
+    """Refer-and-ground samples (boxes in questions or answers) per sample of General."""
     science: float = 0.0
+    """Science samples per sample of General."""
     math: float = 0.0
+    """Math samples per sample of General."""
     code: float = 0.0
+    """Code samples per sample of General."""
 
     def __post_init__(self) -> None:
-        """Refuse negative ratios and an empty mixture."""
         for each in dataclasses.fields(self):
             value = getattr(self, each.name)
             require(0 <= value <= 1000, each.name, f"{value:g}; allowed: 0 to 1000 samples per sample of General")
         require(any(getattr(self, each.name) > 0 for each in dataclasses.fields(self)), "general",
-                 "every alpha is 0; allowed: at least one category above 0")
+                "every alpha is 0; allowed: at least one category above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +113,13 @@ class GroupWeights:
     """Shares of single-image, multi-image and text-only samples; they sum to 1."""
 
     single: float | None = None
-    """Left out, it is what multi and text leave: so one weight can be varied by itself."""
+    """Share of single-image samples, 0 to 1; empty is the rest beside multi and text, so that one can vary alone."""
     multi: float = 0.0
+    """Share of multi-image samples, 0 to 1."""
     text: float = 0.0
+    """Share of text-only samples, 0 to 1."""
 
     def __post_init__(self) -> None:
-        """Refuse shares that do not sum to 1."""
         if self.single is None:
             for name in ("multi", "text"):
                 require(0 <= getattr(self, name) <= 1, name, f"{getattr(self, name):g}; allowed: 0 to 1")
@@ -126,39 +135,43 @@ class GroupWeights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SftMixture:
-    """Supervised fine-tuning: alpha within the single-image share, weights between the three groups."""
+    """The mixture of supervised fine-tuning: alpha within the single-image share, weights between the three groups."""
 
     alpha: Alpha = Alpha()
+    """Ratios of the single-image categories."""
     weights: GroupWeights = GroupWeights()
+    """Shares of single-image, multi-image and text-only samples."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainMixture:
-    """Pre-training: captioned images, interleaved documents, text; they sum to 1."""
+    """The mixture of pre-training: captioned images, interleaved documents and text; the shares sum to 1."""
 
     caption: float
+    """Share of image-text pairs, 0 to 1."""
     interleaved: float
+    """Share of interleaved image-text documents, 0 to 1."""
     text: float
+    """Share of text-only documents, 0 to 1."""
     text_data: Literal["mm1", "hq"] = "hq"
-    """Which text-only corpus; MM1.5 replaced MM1's by a higher-quality one."""
+    """Corpus of the text: that of MM1, or the one of higher quality with which MM1.5 replaced it."""
 
     def __post_init__(self) -> None:
-        """Refuse shares that do not sum to 1."""
         _require_shares({"caption": self.caption, "interleaved": self.interleaved, "text": self.text}, "caption")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContinualMixture:
-    """Continual pre-training: OCR data and two synthetic caption sets; they sum to 1."""
+    """The mixture of continual pre-training: OCR data and two synthetic caption sets; the shares sum to 1."""
 
     ocr: float = 1.0
+    """Share of OCR data (text-rich images), 0 to 1."""
     recap: float = 0.0
-    """LLaVA-Recap-3M."""
+    """Share of LLaVA-Recap-3M, 0 to 1."""
     sharegpt4v: float = 0.0
-    """ShareGPT4V-PT."""
+    """Share of ShareGPT4V-PT, 0 to 1."""
 
     def __post_init__(self) -> None:
-        """Refuse shares that do not sum to 1."""
         _require_shares({"ocr": self.ocr, "recap": self.recap, "sharegpt4v": self.sharegpt4v}, "ocr")
 
 
@@ -167,92 +180,101 @@ class ContinualMixture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """What all training stages share. Learning rate, steps and batch belong to the scale."""
+    """The fields that all training stages have. A scale sets learning rate, steps and batch."""
 
     images: ImageConfig
+    """Image setting of the stage."""
     steps: int
     """Optimizer steps; 0 leaves the stage out."""
     batch: int
     """Samples of one optimizer step, over all workers."""
     lr: float
-    """Peak learning rate."""
+    """Peak learning rate, above 0, at most 1."""
     warmup_steps: int = 0
+    """Optimizer steps in which the learning rate rises linearly to its peak, 0 to `steps`."""
     schedule: Literal["cosine", "constant"] = "cosine"
-    """`cosine` decays to `final_lr` x peak at the last step."""
+    """Learning rate after the warm-up: `cosine` decays to `final_lr` x peak, `constant` stays at the peak."""
     final_lr: float = 0.0
-    """Fraction of the peak that is left at the end, 0 to 1."""
+    """Learning rate at the end of the cosine schedule, as a fraction of the peak, 0 to 1."""
     optimizer: Literal["adafactor", "adamw"] = "adafactor"
+    """`adafactor`, which MM1.5 names, or `adamw` with betas 0.9 and 0.95."""
     weight_decay: float = 0.0
+    """Decoupled weight decay, >= 0: a step shrinks each weight by this fraction times the learning rate."""
     clip: float = 1.0
-    """Largest gradient norm; 0 clips nothing."""
+    """Gradient norm, over all weights, to which larger gradients are scaled down; 0 sets no limit."""
     max_tokens: int = 4096
-    """Longest sequence; a longer sample is an error, never cut."""
+    """Length of the longest accepted sequence, in tokens; a longer sample is an error and never cut."""
     dtype: Literal["fp32", "bf16"] = "fp32"
-    """Compute type; master weights are always fp32."""
+    """Type of computation; master weights are always fp32."""
     threads: int = 1
-    """CPU threads of the attempt: they change the order of sums, so they are part of the result."""
+    """CPU threads of an attempt. They change the order of sums, so they are part of the identity."""
     pack: int = 0
-    """Positions of a packed row, which holds several samples that do not see one another; 0 gives each sample a row."""
+    """Positions of a packed row, which holds samples that do not attend to one another; 0 gives each sample a row."""
     pack_images: int = 16
-    """Most images of a packed row, before splitting (16 in MM1, arXiv:2403.09611)."""
+    """Largest number of images of a packed row, before splitting (16 in MM1, arXiv:2403.09611)."""
     freeze_vision: bool = False
-    """The encoder keeps its weights; MM1.5 trains all parts in all stages."""
+    """Whether the encoder keeps its weights; MM1.5 trains all parts in all stages."""
     freeze_connector: bool = False
+    """Whether the connector keeps its weights; MM1.5 trains all parts in all stages."""
     freeze_decoder: bool = False
+    """Whether the decoder keeps its weights; MM1.5 trains all parts in all stages."""
     compile: bool = False
-    """Compile the blocks of encoder and decoder: faster steps, after minutes; roundings come in another order, as with `threads`."""
+    """Whether to compile the blocks of encoder and decoder: faster steps after minutes, roundings in another order."""
     recompute: bool = not_in_identity(False)
-    """Keep a block's input alone and run it again for the gradients: less memory, a third more work, the same numbers."""
+    """Whether to recompute blocks in the backward pass: less memory, a third more work, the same numbers."""
     micro_batch: int = not_in_identity(0)
-    """Rows of one forward pass (samples, or packed rows), at most; 0 sets no limit."""
+    """Largest number of rows (samples, or packed rows) of one forward pass; 0 sets no limit."""
     loaders: int = not_in_identity(0)
-    """Processes that prepare batches ahead; 0 prepares each batch when it is needed. Worth it where a device is faster than a core."""
+    """Processes that prepare batches ahead, for devices that outpace a CPU core; 0 prepares them when needed."""
     checkpoint_every: int = not_in_identity(100)
-    """Steps between checkpoints to resume from."""
+    """Optimizer steps between checkpoints to resume from."""
 
     def __post_init__(self) -> None:
-        """Refuse what no loop could run."""
         require_least(self, 0, "steps", "weight_decay", "clip", "micro_batch", "pack", "loaders")
         require_least(self, 1, "batch", "max_tokens", "threads", "checkpoint_every", "pack_images")
         require(not self.pack or self.pack >= self.max_tokens, "pack",
-                 f"{self.pack} positions hold no sample of max_tokens {self.max_tokens}; allowed: 0, or at least max_tokens")
+                f"{self.pack} positions hold no sample of max_tokens {self.max_tokens}; "
+                "allowed: 0, or at least max_tokens")
         require(not (self.freeze_vision and self.freeze_connector and self.freeze_decoder), "freeze_decoder",
-                 "all three parts are frozen; allowed: at least one that learns")
+                "all three parts are frozen; allowed: at least one that learns")
         require(0 < self.lr <= 1, "lr", f"{self.lr:g}; allowed: above 0, at most 1")
         require(0 <= self.warmup_steps <= max(self.steps, 0), "warmup_steps",
-                 f"{self.warmup_steps}; allowed: 0 to steps ({self.steps})")
+                f"{self.warmup_steps}; allowed: 0 to steps ({self.steps})")
         require(0 <= self.final_lr <= 1, "final_lr", f"{self.final_lr:g}; allowed: 0 to 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainConfig(TrainConfig):
-    """First stage: image-text pairs, interleaved documents and text."""
+    """The first stage: pre-training on image-text pairs, interleaved documents and text."""
 
     kind: ClassVar[str] = "pretrain"
     mixture: PretrainMixture
+    """Shares of the data sources."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContinualConfig(TrainConfig):
-    """Second stage: text-rich images at higher resolution."""
+    """The second stage: continual pre-training on text-rich images at higher resolution."""
 
     kind: ClassVar[str] = "continual"
     mixture: ContinualMixture = ContinualMixture()
+    """Shares of the data sources."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SftConfig(TrainConfig):
-    """Third stage: supervised fine-tuning."""
+    """The third stage: supervised fine-tuning."""
 
     kind: ClassVar[str] = "sft"
     mixture: SftMixture = SftMixture()
+    """Ratios and shares of the data categories."""
 
 
 StageConfig = PretrainConfig | ContinualConfig | SftConfig
-"""A training stage."""
+"""The configuration of any training stage."""
 TrainingKind = Literal["pretrain", "continual", "sft"]
 TRAINING: dict[str, type[StageConfig]] = {each.kind: each for each in (PretrainConfig, ContinualConfig, SftConfig)}
-"""Kind of training stage -> its configuration, in the order in which a recipe has them."""
+"""Kind of training stage to its configuration, in the order of a recipe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,30 +282,32 @@ class EvaluateConfig:
     """Evaluation by greedy generation."""
 
     images: ImageConfig
-    """Inference settings; may differ from training's."""
+    """Image setting of inference; it may differ from that of training."""
     benchmarks: tuple[str, ...]
+    """Names of the benchmarks."""
     num_items: int = 0
-    """Items of each benchmark; 0 is all of them."""
+    """Number of items of each benchmark; 0 takes all of them."""
     batch: int = not_in_identity(32)
-    """Items generated together."""
+    """Number of items that are generated together."""
     dtype: Literal["fp32", "bf16"] = "fp32"
+    """Type of computation; weights stay fp32."""
     threads: int = 1
+    """CPU threads of an attempt. They change the order of sums, so they are part of the identity."""
     scoring: ScoringConfig = ScoringConfig()
-    """What the papers leave open about scores."""
+    """Choices of scoring that the papers leave open."""
 
     def __post_init__(self) -> None:
-        """Refuse counts below what can be evaluated."""
         require_least(self, 0, "num_items")
         require_least(self, 1, "batch", "threads")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
-    """Where samples come from."""
+    """The source of training samples."""
 
     source: Literal["workbench", "catalogue"] = "workbench"
-    """`workbench` is generated; `catalogue` reads the data sets of the operator's catalogue file."""
+    """`workbench` generates samples; `catalogue` reads the data sets of the operator's catalogue file."""
     seed: int = 0
-    """Seed of the generated corpus; not the trial's seed."""
+    """Seed of the generated corpus; it is not the trial's seed."""
     catalogue: CatalogueConfig | None = field(default=None, metadata={"identity": False})
-    """The operator's data sets that a stage may draw from: paths stay out of its identity, their content is in it by fingerprint."""
+    """The operator's data sets. Their paths are not part of a stage's identity; a fingerprint of their content is."""
