@@ -46,7 +46,7 @@ class Steps:
     def opened(self, samples: SampleSource | None = None) -> Callable[[int], Step]:
         """Return the function from an optimizer step's number to what it trains on."""
         drawing = MixtureDraw(self.config.mixture, batch=self.config.batch, seed=self.seed)
-        found = samples or sample_source(self.data, shares(self.config.mixture), seed=self.seed)
+        found = samples or sample_source(self.data, shares(self.config.mixture), seed=self.seed, orientation=self.encoder.images.orientation)
         first, every = self.part
 
         def step(number: int) -> Step:

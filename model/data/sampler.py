@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from model.config.catalogue import CatalogueConfig
-from model.config.stages import DataConfig
+from model.config.stages import DataConfig, Orientation
 from model.config.taxonomy import EQUAL_SHARES
 from model.data.mixture import Draw, sample_index
 from model.data.shuffle import running_totals, shuffled, union
@@ -82,7 +82,7 @@ class SampleLocation:
 class Catalogue:
     """The operator's data sets; those of a category are one set, drawn by size, or have equal shares where the taxonomy says so."""
 
-    def __init__(self, config: CatalogueConfig, categories: Iterable[str], *, seed: int) -> None:
+    def __init__(self, config: CatalogueConfig, categories: Iterable[str], *, seed: int, orientation: Orientation = "stored") -> None:
         """Open the data sets of these categories.
 
         Raises:
@@ -94,7 +94,7 @@ class Catalogue:
             found = config.of(category)
             if not found:
                 raise ValueError(f"catalogue {config.name!r} has no data set of category {category!r}")
-            self._sources[category] = [open_dataset(each, config) for each in found]
+            self._sources[category] = [open_dataset(each, config, orientation) for each in found]
         self._ends = {category: running_totals([len(each) for each in sources]) for category, sources in self._sources.items()}
 
     def place(self, draw: Draw) -> SampleLocation:
@@ -147,13 +147,14 @@ class Catalogue:
                 for sources in self._sources.values() for each in sources if each.config.broken}
 
 
-def sample_source(data: DataConfig, categories: Iterable[str], *, seed: int) -> SampleSource:
+def sample_source(data: DataConfig, categories: Iterable[str], *, seed: int, orientation: Orientation = "stored") -> SampleSource:
     """Return the supply of a stage.
 
     Args:
         data: where samples come from.
         categories: that the stage draws from.
         seed: of the order; the trial's.
+        orientation: whether photographs are turned as their EXIF data say.
 
     Raises:
         ValueError: the catalogue is missing, has no data of a category, or cannot be opened.
@@ -162,4 +163,4 @@ def sample_source(data: DataConfig, categories: Iterable[str], *, seed: int) -> 
         return Workbench(corpus_seed=data.seed, seed=seed)
     if data.catalogue is None:
         raise ValueError("data.source is catalogue, and no catalogue is configured; allowed: a catalogue file (ABLATE_CATALOGUE)")
-    return Catalogue(data.catalogue, categories, seed=seed)
+    return Catalogue(data.catalogue, categories, seed=seed, orientation=orientation)

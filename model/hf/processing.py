@@ -141,5 +141,5 @@ def _frames(video: str | Path | Sequence[Picture]) -> tuple[Picture, ...]:
 
 
 def _picture(image: Any) -> Picture:
-    """Return a decoded image as it is: boxes refer to its pixels as stored. A path or an address is transformers' to load."""
+    """Return a decoded image as it is: the image settings say whether it is turned. A path or an address is transformers' to load."""
     return load_image(image) if isinstance(image, str) else image

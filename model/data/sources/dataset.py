@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from model.config.catalogue import CatalogueConfig, RemoteConfig, SourceConfig, ending
+from model.config.stages import Orientation
 from model.data.shuffle import permuted
 from model.data.sources.files import FileVersion, expand, inside, read
 from model.data.sources.json_rows import JsonRows
@@ -43,8 +44,13 @@ class Rows(Protocol):
 class Source:
     """One data set."""
 
-    def __init__(self, config: SourceConfig, catalogue: CatalogueConfig) -> None:
+    def __init__(self, config: SourceConfig, catalogue: CatalogueConfig, orientation: Orientation = "stored") -> None:
         """Find its records.
+
+        Args:
+            config: what the catalogue says of it.
+            catalogue: what may be opened, and where converted files are kept.
+            orientation: whether a photograph's EXIF rotation is applied.
 
         Raises:
             ValueError: a file is missing, damaged or may not be opened, or there are no records.
@@ -56,7 +62,7 @@ class Source:
             raise ValueError(f"{config.title}: take is {config.take}, but it has {len(self._rows)} samples")
         if not self._size:
             raise ValueError(f"{config.title}: {', '.join(config.files) or config.hub}: holds no sample")
-        self._reading = RecordFormat(config.layout, config.category, config.boxes, _ImageOpener(config, catalogue.remote))
+        self._reading = RecordFormat(config.layout, config.category, config.boxes, _ImageOpener(config, catalogue.remote, orientation))
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -77,18 +83,18 @@ class Source:
 
 
 @lru_cache(maxsize=256)
-def open_once(config: SourceConfig, catalogue: CatalogueConfig, versions: tuple[FileVersion, ...]) -> Source:
+def open_once(config: SourceConfig, catalogue: CatalogueConfig, versions: tuple[FileVersion, ...], orientation: Orientation) -> Source:
     """Return the open data set; a process keeps it while its files stay as they are."""
-    return Source(config, catalogue)
+    return Source(config, catalogue, orientation)
 
 
-def open_dataset(config: SourceConfig, catalogue: CatalogueConfig) -> Source:
-    """Open a data set of a catalogue.
+def open_dataset(config: SourceConfig, catalogue: CatalogueConfig, orientation: Orientation = "stored") -> Source:
+    """Open a data set of a catalogue, its photographs turned as their EXIF data say or not.
 
     Raises:
         ValueError: a file is missing, damaged or may not be opened, or there are no records.
     """
-    return open_once(config, catalogue, tuple(versions_of(config, catalogue.remote)))
+    return open_once(config, catalogue, tuple(versions_of(config, catalogue.remote)), orientation)
 
 
 def versions_of(config: SourceConfig, remote: RemoteConfig) -> list[FileVersion]:
@@ -110,8 +116,8 @@ def _rows(config: SourceConfig, catalogue: CatalogueConfig) -> Rows:
 class _ImageOpener:
     """From what a record holds to a picture, within the rules of the catalogue."""
 
-    def __init__(self, config: SourceConfig, remote: RemoteConfig) -> None:
-        self._root, self._remote = config.images, remote
+    def __init__(self, config: SourceConfig, remote: RemoteConfig, orientation: Orientation) -> None:
+        self._root, self._remote, self._orientation = config.images, remote, orientation
 
     def __call__(self, reference: Any) -> Image.Image:
         """Open a picture; ValueError names what is wrong with it."""
@@ -119,17 +125,19 @@ class _ImageOpener:
             content = reference.get("bytes")
             reference = content if content is not None else reference.get("path")
         if isinstance(reference, bytes):
-            return decode_image(reference, "its image")
+            return decode_image(reference, "its image", orientation=self._orientation)
         if not isinstance(reference, str) or not reference:
             raise ValueError(f"image {str(reference)[:40]!r}; allowed: a name, an address or bytes")
         if is_remote(reference):
-            return decode_image(fetch(reference, self._remote, max_bytes=self._remote.max_bytes), reference)
+            content = fetch(reference, self._remote, max_bytes=self._remote.max_bytes)
+            return decode_image(content, reference, orientation=self._orientation)
         if not self._root:
             raise ValueError(f"image {reference!r} is a name, but the data set has no folder `images`")
         if is_remote(self._root):
             (file,) = expand(f"{self._root.rstrip('/')}/{_plain(reference)}", self._remote)
-            return decode_image(read(file, self._remote, size=min(file.size, MAX_BYTES + 1)), file.name)
-        return open_image(inside(self._root, reference))
+            content = read(file, self._remote, size=min(file.size, MAX_BYTES + 1))
+            return decode_image(content, file.name, orientation=self._orientation)
+        return open_image(inside(self._root, reference), orientation=self._orientation)
 
 
 def _plain(name: str) -> str:

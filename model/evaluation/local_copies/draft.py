@@ -7,6 +7,7 @@ import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from model.config.stages import Orientation
 from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.local_copies.rows import Picture, Row
 from model.samples import IMAGE, Item, Turn
@@ -26,9 +27,9 @@ class ItemDraft:
     meta: dict[str, str] = field(default_factory=dict)
     shots: tuple[Turn, ...] = ()
 
-    def item(self, benchmark: str) -> Item:
+    def item(self, benchmark: str, orientation: Orientation = "stored") -> Item:
         """Open the pictures; the size of the last one, which the question is about, goes to `meta`."""
-        images = tuple(picture.open() for picture in self.pictures)
+        images = tuple(picture.open(orientation) for picture in self.pictures)
         size = {"width": str(images[-1].width), "height": str(images[-1].height)} if images else {}
         return Item(item_id=self.item_id, benchmark=benchmark, question=self.question, images=images, references=self.references,
                     options=self.options, meta={**self.meta, **size}, shots=self.shots)

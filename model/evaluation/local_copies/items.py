@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from model.config.stages import Orientation
 from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.local_copies import in_context
 from model.evaluation.local_copies.draft import ItemDraft, Maker
@@ -24,13 +25,18 @@ MAX_TEXT_BYTES = 2**20
 class LocalItems:
     """The items of a benchmark's local copy, opened one by one."""
 
-    def __init__(self, spec: Benchmark, folder: Path) -> None:
+    def __init__(self, spec: Benchmark, folder: Path, orientation: Orientation = "stored") -> None:
         """Read the rows.
+
+        Args:
+            spec: of the benchmark.
+            folder: of the copy.
+            orientation: whether photographs are turned as their EXIF data say.
 
         Raises:
             ValueError: the copy is not there, a row is broken, or two items have one name.
         """
-        self.spec, self.folder = spec, folder
+        self.spec, self.folder, self._orientation = spec, folder, orientation
         in_shots = spec.category == "in_context"
         self._drafts = in_context.drafts(spec, folder) if in_shots else [
             draft for row in rows_of(folder) for draft in MAKERS[spec.name](row, spec)]
@@ -51,7 +57,7 @@ class LocalItems:
         Raises:
             ValueError: a picture cannot be opened, or the question has not as many places for pictures as there are.
         """
-        return self._drafts[index].item(self.spec.name)
+        return self._drafts[index].item(self.spec.name, self._orientation)
 
     def meta(self, index: int) -> dict[str, str]:
         """Return what is known of an item without opening its pictures."""

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from model.config.fields import did_you_mean
+from model.config.stages import Orientation
 from model.images.decode import decode_image, open_image
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
@@ -32,13 +33,13 @@ class Picture:
     column: str
     place: int = 0
 
-    def open(self) -> Image.Image:
-        """Decode it, RGB.
+    def open(self, orientation: Orientation = "stored") -> Image.Image:
+        """Decode it, RGB, turned as its EXIF data say or not.
 
         Raises:
             ValueError: it cannot be read, or is too large; the message names it.
         """
-        return self.row.table.picture(self)
+        return self.row.table.picture(self, orientation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +118,20 @@ class RowTable:
                 raise ValueError(f"{self.path}: row {number} is {type(each).__name__}; allowed: a mapping of columns")
             yield Row(self, number, each)
 
-    def picture(self, picture: Picture) -> Image.Image:
+    def picture(self, picture: Picture, orientation: Orientation = "stored") -> Image.Image:
         """Open a picture of one of the rows."""
         name = f"{picture.row.where}, {picture.column}"
         cell = self._bytes_of(picture) if self._parquet else picture.row.cells[picture.column]
         cell = cell[picture.place] if isinstance(cell, list) else cell
         if isinstance(cell, dict) and cell.get("bytes"):
-            return decode_image(cell["bytes"], name)
+            return decode_image(cell["bytes"], name, orientation=orientation)
         path = cell.get("path") if isinstance(cell, dict) else cell
         if not isinstance(path, str):
             raise ValueError(f"{name}: {type(cell).__name__} is no picture; allowed: a path below {self.root}, or bytes in parquet")
         full = (self.root / path).resolve()
         if not full.is_relative_to(self.root.resolve()):
             raise ValueError(f"{name}: {path!r} leaves {self.root}; allowed: a path below it")
-        return open_image(full)
+        return open_image(full, orientation=orientation)
 
     def _json_cells(self) -> Iterator[Any]:
         try:
