@@ -13,6 +13,8 @@ from PIL import Image
 
 IMAGE = "<image>"
 """Stands in a question where an image belongs."""
+FILMS = ("mp4", "avi", "mov", "mkv", "webm", "mpg", "mpeg", "m4v", "flv", "wmv", "3gp")
+"""Endings of films. A film is shown as frames that are pictures of their own (`model.images.video`), never read itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,11 +28,23 @@ ALLOWED = "allowed: JPEG, PNG, WebP"
 OTHER_PICTURES = ("gif", "bmp", "tif", "tiff", "jp2", "heic", "heif", "avif", "svg", "ppm", "ico")
 """Endings of pictures of other kinds."""
 _OTHER_KINDS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple((re.compile(begins, re.DOTALL), kind) for begins, kind in (
-    (rb"GIF8", "a GIF"), (rb"BM.{4}\0\0\0\0", "a BMP"), (rb"II\*\0|MM\0\*", "a TIFF"), (rb"\0\0\0\x0cjP|\xff\x4f\xff\x51", "a JPEG 2000"),
-    (rb".{4}ftyp(?:avif|avis)", "an AVIF"), (rb".{4}ftyp(?:hei|hev|mif1|msf1)", "a HEIC"), (rb".{4}ftyp|\x1aE\xdf\xa3|RIFF.{4}AVI ", "a film"),
-    (rb"P[1-6]\s", "a PNM"), (rb"%PDF", "a PDF"), (rb"\s*<(?:\?xml|svg)", "an SVG or XML"), (rb"\s*<(?i:!doctype|html)", "a web page"),
-    (rb"version https://git-lfs", "a pointer of Git LFS, not the file that it stands for"), (rb"PK\x03\x04|\x1f\x8b", "an archive"),
-    (rb"SIMPLE  =", "a FITS"), (rb"%!PS", "a PostScript"), (rb"\Z", "empty")))
+    (rb"GIF8", "a GIF"),
+    (rb"BM.{4}\0\0\0\0", "a BMP"),
+    (rb"II\*\0|MM\0\*", "a TIFF"),
+    (rb"\0\0\0\x0cjP|\xff\x4f\xff\x51", "a JPEG 2000"),
+    (rb".{4}ftyp(?:avif|avis)", "an AVIF"),
+    (rb".{4}ftyp(?:hei|hev|mif1|msf1)", "a HEIC"),
+    (rb".{4}ftyp|\x1aE\xdf\xa3|RIFF.{4}AVI ", "a film"),
+    (rb"P[1-6]\s", "a PNM"),
+    (rb"%PDF", "a PDF"),
+    (rb"\s*<(?:\?xml|svg)", "an SVG or XML"),
+    (rb"\s*<(?i:!doctype|html)", "a web page"),
+    (rb"version https://git-lfs", "a pointer of Git LFS, not the file that it stands for"),
+    (rb"PK\x03\x04|\x1f\x8b", "an archive"),
+    (rb"SIMPLE  =", "a FITS"),
+    (rb"%!PS", "a PostScript"),
+    (rb"\Z", "empty"),
+))
 """First bytes to the name of a kind that is not read. A file's own name says nothing: OCR-VQA's GIFs are called .jpg."""
 MAX_BYTES = 64 * 2**20
 """Largest file accepted: 40 million pixels of PNG noise would be 120 MB, a scan of that size is 10 to 50 MB."""
