@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -25,6 +26,14 @@ class Turn:
     answer: str
 
 
+class Replaced(NamedTuple):
+    """A broken sample that another one stands in for. It is one and the same by its place, whatever is said of it each time."""
+
+    where: str
+    """Data set, file and index."""
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One training sample.
@@ -39,8 +48,8 @@ class Sample:
     images: tuple[Image.Image, ...] = ()
     source: str = ""
     """Data set that it comes from; empty where its category is the only name there is."""
-    replaces: tuple[str, ...] = ()
-    """Broken samples, by file and index, that this one stands in for."""
+    replaces: tuple[Replaced, ...] = ()
+    """Broken samples that this one stands in for."""
 
     def __post_init__(self) -> None:
         """Refuse a sample whose images have no place, or the reverse."""

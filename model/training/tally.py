@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from model.data.step import TokensSeen
+from model.samples import Replaced
 
 SHOWN = 20
 """Broken samples that a report names; all are counted."""
@@ -21,7 +22,8 @@ class Tally:
         """Start at nothing; `most_broken` says how many samples of each source may be broken."""
         self._most_broken = dict(most_broken or {})
         self._counts: dict[str, list[int]] = {}
-        self._broken: dict[str, list[str]] = {}
+        self._broken: dict[str, dict[str, str]] = {}
+        """Source to place to reason: a sample that is met again in a later pass is the same one, whatever is said of it then."""
 
     def add(self, sequences: Iterable[TokensSeen]) -> None:
         """Count the sequences of a batch.
@@ -37,12 +39,13 @@ class Tally:
             if each.replaces:
                 self._count_broken(each.source, each.replaces)
 
-    def _count_broken(self, source: str, names: tuple[str, ...]) -> None:
-        known = self._broken.setdefault(source, [])
-        known += [name for name in names if name not in known]
+    def _count_broken(self, source: str, found: Iterable[Replaced]) -> None:
+        known = self._broken.setdefault(source, {})
+        for each in found:
+            known.setdefault(each.where, each.reason)
         if len(known) > self._most_broken.get(source, 0):
             raise ValueError(f"{len(known)} broken samples in {source}; allowed by its `broken`: {self._most_broken.get(source, 0)}; "
-                             f"the latest is {known[-1]}\nhint: ablate data check names them all")
+                             f"the latest is {_named(known)[-1]}\nhint: ablate data check names them all")
 
     def state(self) -> dict[str, Any]:
         """Return all counts as JSON, for a checkpoint."""
@@ -51,7 +54,7 @@ class Tally:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned."""
         self._counts = {source: list(counts) for source, counts in state["counts"].items()}
-        self._broken = {source: list(names) for source, names in state["broken"].items()}
+        self._broken = {source: dict(known) for source, known in state["broken"].items()}
 
     def report(self, asked: Mapping[str, float], sizes: Mapping[str, int]) -> dict[str, dict[str, Any]]:
         """Return what was asked for against what was drawn, by source.
@@ -68,9 +71,13 @@ class Tally:
 
     def _row(self, source: str, asked: float, size: int) -> dict[str, Any]:
         samples, tokens, supervised = self._counts.get(source, [0, 0, 0])
-        broken = self._broken.get(source, [])
+        broken = _named(self._broken.get(source, {}))
         return {
             "asked": asked, "samples": samples, "tokens": tokens, "supervised": supervised,
             **({"size": size, "passes": samples / size} if size else {}),
             **({"broken": len(broken), "broken_samples": broken[:SHOWN]} if broken else {}),
         }
+
+
+def _named(broken: Mapping[str, str]) -> list[str]:
+    return [f"{where}: {reason}" for where, reason in broken.items()]

@@ -27,6 +27,11 @@ class BrokenSample(ValueError):  # noqa: N818 - it names the sample, not the pro
         super().__init__(f"{title}: {where}: {reason}")
         self.title, self.where, self.reason = title, where, reason
 
+    @property
+    def place(self) -> str:
+        """Data set, file and index: what makes it one and the same sample."""
+        return f"{self.title}: {self.where}"
+
 
 class Rows(Protocol):
     """Records by number, whatever they are stored in."""
@@ -74,12 +79,19 @@ class Source:
         Raises:
             BrokenSample: it cannot be used.
         """
-        row = permuted(index, size=len(self._rows), key="take") if self.config.take else index
-        where = self._rows.where(row)
+        row = self._row(index)
+        name = f"{self.config.title}: {self._rows.where(row)}"
         try:
-            return sample_of(self._rows.record(row), f"{self.config.title}: {where}", self._reading, source=self.config.title)
+            return sample_of(self._rows.record(row), name, self._reading, source=self.config.title)
         except ValueError as error:
-            raise BrokenSample(self.config.title, where, str(error)) from error
+            raise self.broken(index, str(error)) from error
+
+    def broken(self, index: int, reason: str) -> BrokenSample:
+        """Return the error that names a sample and says what is wrong with it."""
+        return BrokenSample(self.config.title, self._rows.where(self._row(index)), reason)
+
+    def _row(self, index: int) -> int:
+        return permuted(index, size=len(self._rows), key="take") if self.config.take else index
 
 
 @lru_cache(maxsize=256)
