@@ -18,12 +18,35 @@ FILMS = ("mp4", "avi", "mov", "mkv", "webm", "mpg", "mpeg", "m4v", "flv", "wmv",
 """Endings of films. A film is shown as frames that are pictures of their own (`model.images.video`), never read itself."""
 
 
+def check_text(text: str) -> None:
+    """Refuse text that no tokenizer takes: halves of characters, which JSON can write down.
+
+    Raises:
+        ValueError: it holds one.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        shown = text[max(0, error.start - 20) : error.start].encode(errors="ignore").decode()
+        raise ValueError(f"half of a character (U+{ord(text[error.start]):04X}) at {error.start}, after {shown!r}; "
+                         "allowed: whole characters") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One exchange; the loss is taken on the answer alone. An empty question continues the text before it."""
+    """One exchange; the loss is taken on the answer alone. An empty question continues the text before it.
+
+    Raises:
+        ValueError: the text holds halves of characters.
+    """
 
     question: str
     answer: str
+
+    def __post_init__(self) -> None:
+        """Refuse what no tokenizer takes."""
+        check_text(self.question)
+        check_text(self.answer)
 
 
 class Replaced(NamedTuple):
@@ -60,7 +83,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One evaluation question with everything its metric needs."""
+    """One evaluation question with everything its metric needs.
+
+    Raises:
+        ValueError: the text holds halves of characters.
+    """
 
     item_id: str
     benchmark: str
@@ -75,6 +102,11 @@ class Item:
     """What only some metrics need (image size, sub-task)."""
     shots: tuple[Turn, ...] = ()
     """Worked examples before the question, answers given; their images come first in `images`."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no tokenizer takes."""
+        for text in (self.question, *self.references, *self.options):
+            check_text(text)
 
     @property
     def num_markers(self) -> int:

@@ -53,7 +53,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ValueError: it is missing, or no mapping; the message names it.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
     if not isinstance(found, dict):

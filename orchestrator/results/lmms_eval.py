@@ -125,7 +125,7 @@ def _document(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"{path.stat().st_size} bytes; allowed: {MAX_BYTES}")
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
         is_whole = all(isinstance(document[name], dict) for name in ("results", "config"))
         is_whole = is_whole and all(isinstance(task, dict) for task in document["results"].values())
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

@@ -177,6 +177,6 @@ def _keyed(member: tarfile.TarInfo) -> tuple[str, IndexPart]:
 
 def _decoded(content: bytes) -> str:
     try:
-        return content.decode("utf-8").strip()
+        return content.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
         raise ValueError(f"its text is not UTF-8 ({error})") from error
