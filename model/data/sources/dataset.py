@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from model.data.shuffle import permuted
 from model.data.sources.files import FileVersion, expand, inside, read
 from model.data.sources.json_rows import JsonRows
 from model.data.sources.layouts import RecordFormat, sample_of
+from model.data.sources.parquet_rows import ParquetRows
 from model.data.sources.tar_rows import TarRows
 from model.data.sources.urls import fetch, is_remote
 from model.images.decode import MAX_BYTES, decode_image, open_image
@@ -117,12 +118,10 @@ def versions_of(config: SourceConfig, remote: RemoteConfig) -> list[FileVersion]
 def _rows(config: SourceConfig, catalogue: CatalogueConfig) -> Rows:
     files = versions_of(config, catalogue.remote)
     kind = ending(config.files[0]) if config.files else ".parquet"
-    if kind == ".parquet":
-        # `datasets` takes two seconds to import, which no stage that reads something else should pay.
-        from model.data.sources.parquet_rows import ParquetRows
+    return _KINDS.get(kind, JsonRows)(config, files, catalogue.remote, catalogue.cache)
 
-        return ParquetRows(config, files, catalogue.remote, catalogue.cache)
-    return (TarRows if kind == ".tar" else JsonRows)(config, files, catalogue.remote, catalogue.cache)
+
+_KINDS: dict[str, Callable[[SourceConfig, list[FileVersion], RemoteConfig, str], Rows]] = {".parquet": ParquetRows, ".tar": TarRows}
 
 
 class _ImageOpener:
