@@ -8,14 +8,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from model.huggingface import fetch_model
+from model.network.strict_loading import refuse
 
 FETCHED = ("*.safetensors", "*.json", "*.model", "*.txt")
 """Files of a hub repository that are fetched: weights, configurations, tokenizers."""
@@ -23,6 +25,7 @@ TRANSFORMERS_WEIGHTS, OPEN_CLIP_WEIGHTS = "model.safetensors", "open_clip_model.
 """Names under which one file holds all weights."""
 INDEX = "model.safetensors.index.json"
 """Where weights are several files, the file of each tensor."""
+LFS = b"version https://git-lfs"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -80,6 +83,43 @@ def read_tensors(folder: Path, *, first: str = TRANSFORMERS_WEIGHTS) -> dict[str
         raise ValueError(f"{folder}: holds {', '.join(pickled) or 'no weights'}; allowed: {', '.join(names)} or {INDEX}\n"
                          "hint: pickled weights are never read; save them as safetensors first")
     return _read(found[0])
+
+
+def check_form(folder: Path) -> None:
+    """Refuse a folder whose weights would not be numbers as they are: quantised, cut, or pointers of Git LFS.
+
+    It costs the headers alone, and says in one line what transformers would say in a traceback, or not at all.
+
+    Raises:
+        ValueError: one of these; the message names the file.
+    """
+    config = folder / "config.json"
+    if config.exists() and (found := read_json(config).get("quantization_config")) is not None:
+        method = found.get("quant_method", "of an unknown kind") if isinstance(found, dict) else found
+        raise ValueError(f"{config}: quantised weights ({method}); allowed: weights of 16 or 32 bits")
+    for path in sorted(folder.glob("*.safetensors")):
+        _check_header(path)
+
+
+def check_numbers(tensors: Iterable[tuple[str, Tensor]], source: object) -> None:
+    """Refuse weights that are not finite: every loss with them is NaN.
+
+    Raises:
+        ValueError: some are; the message names the tensors.
+    """
+    refuse([f"{name} holds numbers that are not finite" for name, tensor in tensors if not bool(tensor.isfinite().all())], source)
+
+
+def _check_header(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(LFS))
+        if begin == LFS:
+            raise ValueError(f"{path}: a pointer of Git LFS, not the weights\nhint: git lfs pull")
+        with safe_open(path, framework="pt") as opened:
+            opened.keys()
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path}: damaged or missing ({type(error).__name__}: {error})\nhint: it was cut; fetch it again") from error
 
 
 def _indexed(folder: Path, index: dict[str, Any]) -> dict[str, Tensor]:
