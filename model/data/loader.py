@@ -47,7 +47,8 @@ class Steps:
     def opened(self, samples: SampleSource | None = None) -> Callable[[int], Step]:
         """Return the function from an optimizer step's number to what it trains on."""
         drawing = MixtureDraw(self.config.mixture, batch=self.config.batch, seed=self.seed)
-        found = samples or sample_source(self.data, shares(self.config.mixture), seed=self.seed, orientation=self.encoder.images.orientation)
+        orientation = self.encoder.images.orientation
+        found = samples or sample_source(self.data, shares(self.config.mixture), seed=self.seed, orientation=orientation)
         first, every = self.part
 
         def step(number: int) -> Step:

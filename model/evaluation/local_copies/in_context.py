@@ -35,8 +35,8 @@ def _draft(spec: Benchmark, query: Row, support: Sequence[Row]) -> ItemDraft:
     chosen = pool[: spec.shots] if own else _drawn(pool, spec.shots, stream(spec.name.rsplit("-", 1)[0], query.number))
     pictures = tuple(picture for row in (*chosen, query) for picture in row.pictures("image"))
     found = ItemDraft(item_id=f"{spec.name}/{query.key}", where=query.where, question=_question(query),
-                  references=(query.text("answer"),), pictures=pictures,
-                  shots=tuple(Turn(_question(row), row.text("answer")) for row in chosen))
+                      references=(query.text("answer"),), pictures=pictures,
+                      shots=tuple(Turn(_question(row), row.text("answer")) for row in chosen))
     found.check()
     return found
 
