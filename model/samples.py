@@ -9,21 +9,55 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from PIL import Image
 
 IMAGE = "<image>"
-"""Marker in a question at the place of an image."""
+"""Stands in a question where an image belongs."""
+FILMS = ("mp4", "avi", "mov", "mkv", "webm", "mpg", "mpeg", "m4v", "flv", "wmv", "3gp")
+"""Endings of films. A film is shown as frames that are pictures of their own (`model.images.video`), never read itself."""
+
+
+def check_text(text: str) -> None:
+    """Refuse text that no tokenizer takes: halves of characters, which JSON can write down.
+
+    Raises:
+        ValueError: it holds one.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        shown = text[max(0, error.start - 20) : error.start].encode(errors="ignore").decode()
+        raise ValueError(f"half of a character (U+{ord(text[error.start]):04X}) at {error.start}, after {shown!r}; "
+                         "allowed: whole characters") from error
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question and its answer. The loss is taken on the answer only."""
+    """One exchange; the loss is taken on the answer alone. An empty question continues the text before it.
+
+    Raises:
+        ValueError: the text holds halves of characters.
+    """
 
     question: str
     """Text of the question, with `IMAGE` markers; if it is empty, the answer continues the text before it."""
     answer: str
     """Text of the answer."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no tokenizer takes."""
+        check_text(self.question)
+        check_text(self.answer)
+
+
+class Replaced(NamedTuple):
+    """A broken sample that another one stands in for. It is one and the same by its place, whatever is said of it each time."""
+
+    where: str
+    """Data set, file and index."""
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +77,9 @@ class Sample:
     images: tuple[Image.Image, ...] = ()
     """The images, in the order of their markers."""
     source: str = ""
-    """Data set of the sample; empty if it has no name besides the category."""
-    replaces: tuple[str, ...] = ()
-    """File and index of the broken samples that this sample replaces."""
+    """Data set that it comes from; empty where its category is the only name there is."""
+    replaces: tuple[Replaced, ...] = ()
+    """Broken samples that this one stands in for."""
 
     def __post_init__(self) -> None:
         markers = sum(turn.question.count(IMAGE) for turn in self.turns)
@@ -55,7 +89,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One evaluation question with all that its metric needs."""
+    """One evaluation question with everything its metric needs.
+
+    Raises:
+        ValueError: the text holds halves of characters.
+    """
 
     item_id: str
     """Name of the item within its benchmark."""
@@ -73,6 +111,11 @@ class Item:
     """Values that only some metrics need (image size, sub-task)."""
     shots: tuple[Turn, ...] = ()
     """Examples with answers that precede the question; their images come first in `images`."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no tokenizer takes."""
+        for text in (self.question, *self.references, *self.options):
+            check_text(text)
 
     @property
     def num_markers(self) -> int:

@@ -64,7 +64,6 @@ DOORS: dict[str, tuple[str, ...]] = {
     "scipy": ("model/", "orchestrator/analysis/", "orchestrator/search/", "dashboard/charts.py"),
     "PIL": ("model/images/", "model/samples.py", "model/data/", "model/workbench/", "model/evaluation/local_copies/",
             "model/evaluation/lmms_eval/"),
-    "datasets": ("model/data/sources",),
     "pyarrow": ("model/evaluation/local_copies/", "model/data/sources"),
     "webdataset": ("model/data/sources",),
     "matplotlib": ("orchestrator/results/figures.py",),
@@ -73,14 +72,10 @@ DOORS: dict[str, tuple[str, ...]] = {
 }
 
 # Ray's task body resolves the worker in the worker process, so that driver and command line never import torch.
-# `datasets` takes two seconds to import, which no stage that reads something else should pay.
-# `from model import register` loads transformers; `import model` must stay free of torch.
 DEFERRED = {
     ("orchestrator/execution/ray/slot.py", "orchestrator.execution.worker"),
     ("orchestrator/execution/ray/slot.py", "orchestrator.execution.ray.train"),
     ("orchestrator/execution/ray/train.py", "orchestrator.execution.worker"),
-    ("model/data/sources/dataset.py", "model.data.sources.parquet_rows"),
-    ("model/__init__.py", "model.hf.saving"),
 }
 # click's lazy group: a subcommand's module by a name from its own table.
 DYNAMIC = {"orchestrator/cli/lazy.py"}

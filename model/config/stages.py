@@ -31,6 +31,8 @@ MAX_SPLIT_IMAGES = 2
 
 
 T = TypeVar("T")
+Orientation = Literal["stored", "exif"]
+"""Pixels as they are stored, or turned as the file's EXIF data say."""
 
 
 def not_in_identity(default: T) -> T:
@@ -60,7 +62,9 @@ class ImageConfig:
     overview: Literal["before", "after"] = "before"
     """Place of the overview in the sequence: before or after the tiles of the grid."""
     indicator: Literal["none", "seps", "index"] = "none"
-    """Text that marks the position of a tile: none, separators, or the tuple (k, i, j) of image, row and column."""
+    """Sub-image position text: nothing, separators, or the tuple (k, i, j)."""
+    orientation: Orientation = "stored"
+    """Whether a photograph's EXIF rotation is applied: `stored` (boxes refer to the pixels as stored) or `exif`, as cameras mean it."""
 
     def __post_init__(self) -> None:
         """Refuse ranges and counts that no image could meet."""

@@ -20,7 +20,7 @@ from model.config.stages import ImageConfig
 from model.images.placement import Piece, pieces
 from model.images.tiling import tiles
 from model.network.mm15 import IGNORED, Batch
-from model.samples import IMAGE, Item, Sample, Turn
+from model.samples import IMAGE, Item, Replaced, Sample, Turn, check_text
 
 BOS, EOS, USER, ASSISTANT, IMAGE_TOKEN, ROW, PAD = "<bos>", "<eos>", "<user>", "<assistant>", "<image>", "<n>", "<pad>"
 
@@ -38,7 +38,7 @@ class Encoded:
     """Images, before splitting."""
     source: str = ""
     """What the sample comes from, for the tally: its data set, or its category."""
-    replaces: tuple[str, ...] = ()
+    replaces: tuple[Replaced, ...] = ()
     """Broken samples that it stands in for."""
 
     @property
@@ -93,6 +93,10 @@ class Encoder:
         markers = question.count(IMAGE) + sum(turn.question.count(IMAGE) for turn in turns)
         if markers != len(images):
             raise ValueError(f"{name}: {markers} image markers but {len(images)} images")
+        try:
+            check_text(question)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
         builder = _SequenceBuilder(self, images)
         for turn in turns:
             if turn.question:

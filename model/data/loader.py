@@ -22,11 +22,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from model.config.stages import DataConfig, StageConfig
-from model.data.encoding import Encoder
+from model.data.encoding import Encoded, Encoder
 from model.data.mixture import MixtureDraw, shares
 from model.data.sampler import SampleSource, sample_source
-from model.data.step import Step, TokensSeen, to_batches
+from model.data.step import Step, TokensSeen, check_fits, to_batches
 from model.network.mm15 import Batch
+from model.samples import Sample
 
 AHEAD = 1
 """Steps that each loader holds ready: at 672 px a batch of 256 samples is 1.7 GB."""
@@ -46,14 +47,20 @@ class Steps:
     def opened(self, samples: SampleSource | None = None) -> Callable[[int], Step]:
         """Return the function from an optimizer step's number to what it trains on."""
         drawing = MixtureDraw(self.config.mixture, batch=self.config.batch, seed=self.seed)
-        found = samples or sample_source(self.data, shares(self.config.mixture), seed=self.seed)
+        orientation = self.encoder.images.orientation
+        found = samples or sample_source(self.data, shares(self.config.mixture), seed=self.seed, orientation=orientation)
         first, every = self.part
 
         def step(number: int) -> Step:
-            encoded = [self.encoder.sample(found.sample(draw)) for draw in drawing.batch(number)[first::every]]
+            encoded = [found.used(draw, self._encoded) for draw in drawing.batch(number)[first::every]]
             return to_batches(self.encoder, encoded, self.config)
 
         return step
+
+    def _encoded(self, sample: Sample) -> Encoded:
+        """Encode a sample that fits into a sequence and, packed, into a row."""
+        check_fits(len(sample.images), self.config)
+        return self.encoder.sample(sample)
 
 
 class Loader:

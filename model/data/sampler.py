@@ -8,21 +8,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from model.config.catalogue import CatalogueConfig
-from model.config.stages import DataConfig
+from model.config.stages import DataConfig, Orientation
 from model.config.taxonomy import EQUAL_SHARES
 from model.data.mixture import Draw, sample_index
 from model.data.shuffle import running_totals, shuffled, union
 from model.data.sources.dataset import BrokenSample, Source, open_dataset
-from model.samples import Sample
+from model.samples import Replaced, Sample
 from model.workbench import make_sample
 
 MOST_REPLACED = 20
 """Broken samples in a row after which a data set counts as unusable."""
+T = TypeVar("T")
 
 
 class SampleSource(Protocol):
@@ -30,6 +31,13 @@ class SampleSource(Protocol):
 
     def sample(self, draw: Draw) -> Sample:
         """Open the sample of a draw.
+
+        Raises:
+            ValueError: the sample is broken; the message names file and index.
+        """
+
+    def used(self, draw: Draw, use: Callable[[Sample], T]) -> T:
+        """Open the sample of a draw and return what is made of it; one that cannot be used is broken too.
 
         Raises:
             ValueError: the sample is broken; the message names file and index.
@@ -55,6 +63,10 @@ class Workbench:
     def sample(self, draw: Draw) -> Sample:
         """Generate the sample of a draw."""
         return make_sample(draw.category, "train", sample_index(self._seed, draw.category, draw.k), seed=self._corpus_seed)
+
+    def used(self, draw: Draw, use: Callable[[Sample], T]) -> T:
+        """Generate the sample of a draw and return what is made of it."""
+        return use(self.sample(draw))
 
     def sizes(self) -> dict[str, int]:
         """Return nothing: the corpus has no end."""
@@ -82,7 +94,7 @@ class SampleLocation:
 class Catalogue:
     """The operator's data sets; those of a category are one set, drawn by size, or have equal shares where the taxonomy says so."""
 
-    def __init__(self, config: CatalogueConfig, categories: Iterable[str], *, seed: int) -> None:
+    def __init__(self, config: CatalogueConfig, categories: Iterable[str], *, seed: int, orientation: Orientation = "stored") -> None:
         """Open the data sets of these categories.
 
         Raises:
@@ -94,7 +106,7 @@ class Catalogue:
             found = config.of(category)
             if not found:
                 raise ValueError(f"catalogue {config.name!r} has no data set of category {category!r}")
-            self._sources[category] = [open_dataset(each, config) for each in found]
+            self._sources[category] = [open_dataset(each, config, orientation) for each in found]
         self._ends = {category: running_totals([len(each) for each in sources]) for category, sources in self._sources.items()}
 
     def place(self, draw: Draw) -> SampleLocation:
@@ -110,23 +122,28 @@ class Catalogue:
         return SampleLocation(sources[which], row, number)
 
     def sample(self, draw: Draw) -> Sample:
-        """Open the sample of a draw; where the data set declares that some may be broken, another one stands in for it.
+        """Open the sample of a draw, or the one that stands in for it, as `used` does."""
+        return self.used(draw, lambda sample: sample)
+
+    def used(self, draw: Draw, use: Callable[[Sample], T]) -> T:
+        """Open the sample of a draw and return what is made of it.
+
+        Where the data set declares that some may be broken, another one stands in for it. One that can be opened and not used (it is
+        longer than the context) is broken as well: whether it was read or encoded when that showed is nothing to the user.
 
         Raises:
             BrokenSample: the sample is broken and none may be, or nothing whole was found.
         """
         place = self.place(draw)
-        row, broken = place.row, list[str]()
+        row, broken = place.row, list[Replaced]()
         while True:
             try:
-                sample = place.source.sample(row)
+                return _used(place.source, row, use, tuple(broken))
             except BrokenSample as error:
-                broken.append(str(error))
+                broken.append(Replaced(error.place, error.reason))
                 if not place.source.config.broken or len(broken) > MOST_REPLACED:
                     raise
                 row = sample_index(self._seed, f"{place.source.config.title}/{place.row}/instead", len(broken)) % len(place.source)
-            else:
-                return replace(sample, replaces=tuple(broken)) if broken else sample
 
     def sizes(self) -> dict[str, int]:
         """Return how many samples each data set has."""
@@ -147,13 +164,22 @@ class Catalogue:
                 for sources in self._sources.values() for each in sources if each.config.broken}
 
 
-def sample_source(data: DataConfig, categories: Iterable[str], *, seed: int) -> SampleSource:
+def _used(source: Source, row: int, use: Callable[[Sample], T], broken: tuple[Replaced, ...]) -> T:
+    sample = source.sample(row)
+    try:
+        return use(replace(sample, replaces=broken) if broken else sample)
+    except ValueError as error:
+        raise source.broken(row, str(error).removeprefix(f"{sample.sample_id}: ")) from error
+
+
+def sample_source(data: DataConfig, categories: Iterable[str], *, seed: int, orientation: Orientation = "stored") -> SampleSource:
     """Return the supply of a stage.
 
     Args:
         data: where samples come from.
         categories: that the stage draws from.
         seed: of the order; the trial's.
+        orientation: whether photographs are turned as their EXIF data say.
 
     Raises:
         ValueError: the catalogue is missing, has no data of a category, or cannot be opened.
@@ -162,4 +188,4 @@ def sample_source(data: DataConfig, categories: Iterable[str], *, seed: int) -> 
         return Workbench(corpus_seed=data.seed, seed=seed)
     if data.catalogue is None:
         raise ValueError("data.source is catalogue, and no catalogue is configured; allowed: a catalogue file (ABLATE_CATALOGUE)")
-    return Catalogue(data.catalogue, categories, seed=seed)
+    return Catalogue(data.catalogue, categories, seed=seed, orientation=orientation)

@@ -10,6 +10,7 @@ from model.config.stages import TrainConfig
 from model.data.encoding import Encoded, Encoder
 from model.data.packing import pack
 from model.network.mm15 import Batch
+from model.samples import Replaced
 
 
 class TokensSeen(NamedTuple):
@@ -17,7 +18,7 @@ class TokensSeen(NamedTuple):
 
     name: str
     source: str
-    replaces: tuple[str, ...]
+    replaces: tuple[Replaced, ...]
     """Broken samples that it stands in for."""
     num_tokens: int
     num_supervised: int
@@ -34,6 +35,16 @@ class Step:
     """What the model passes, one after the other."""
     seen: tuple[TokensSeen, ...]
     """The samples, in the order in which they were drawn."""
+
+
+def check_fits(num_images: int, config: TrainConfig) -> None:
+    """Refuse a sample with more images than a packed row may hold; its tokens fit, since `max_tokens` does.
+
+    Raises:
+        ValueError: it has more.
+    """
+    if config.pack and num_images > config.pack_images:
+        raise ValueError(f"{num_images} images; allowed: {config.pack_images} (pack_images, images of a packed row)")
 
 
 def to_batches(encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig) -> Step:

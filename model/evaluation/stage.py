@@ -141,7 +141,7 @@ def _work(spec: Benchmark, config: EvaluateConfig, data: DataConfig, resources: 
                      materials=TOLD.get(spec.metric, {}))
     if resources.local is None:
         raise ValueError(f"benchmark {spec.name!r} reads a local copy, and no catalogue names one; allowed: a folder with {spec.layout}")
-    items = LocalItems(spec, resources.local)
+    items = LocalItems(spec, resources.local, config.images.orientation)
     chosen = limited(spec, [items.meta(index) for index in range(len(items))], config.num_items)
     return _Evaluation(items=items, chosen=chosen, is_limited=bool(config.num_items), materials=items.materials())
 

@@ -39,7 +39,8 @@ def read(path: Path, benchmark: str) -> list[Answer]:
         ValueError: a line is not an answer; the message says which.
     """
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    # Not splitlines: an answer may hold what Unicode calls a line separator.
+    for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), start=1):
         try:
             found.append(_answer(json.loads(line), benchmark))
         except (ValueError, KeyError, TypeError) as error:

@@ -152,5 +152,5 @@ def _frames(video: str | Path | Sequence[Picture]) -> tuple[Picture, ...]:
 
 
 def _picture(image: Any) -> Picture:
-    """Return a decoded image unchanged, since boxes refer to stored pixels; transformers loads paths and addresses."""
+    """Return a decoded image as it is: the image settings say whether it is turned. A path or an address is transformers' to load."""
     return load_image(image) if isinstance(image, str) else image

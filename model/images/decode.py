@@ -1,26 +1,51 @@
 """Open image files from untrusted sources. Torch-free.
 
-- Only JPEG, PNG and WebP are parsed; bytes, pixels and frames are checked before a pixel is decoded.
-- Pillow's global limits are not changed: a library that does so changes the behaviour of its host program.
-- A damaged file is an error that names it: with half a picture, a model would train or be scored on other data.
-- Pixels are kept as stored: boxes refer to them, so an EXIF rotation is not applied. Transparent pixels become white.
+- Only JPEG, PNG and WebP are ever parsed; bytes, pixels and frames are bounded before a pixel is decoded.
+- Pillow's own global limits stay as they are: a library that edits them would change its host's behaviour.
+- Damage is an error that names the file, and the same one each time. Half a picture would train or score something else than
+  was asked for.
+- Whether an EXIF rotation is applied is the image settings' to say (`ImageConfig.orientation`). Transparency becomes white paper.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import struct
 import zlib
 from pathlib import Path
 
-from PIL import Image, ImageFile
+import numpy as np
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from model.config.stages import Orientation
 from model.images.splitting import MAX_SIDE_PX, MIN_SIDE_PX
 
 FORMATS = ("JPEG", "PNG", "WEBP")
-"""Accepted formats, by Pillow's names."""
+ALLOWED = "allowed: JPEG, PNG, WebP"
+OTHER_PICTURES = ("gif", "bmp", "tif", "tiff", "jp2", "heic", "heif", "avif", "svg", "ppm", "ico")
+"""Endings of pictures of other kinds."""
+_OTHER_KINDS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple((re.compile(begins, re.DOTALL), kind) for begins, kind in (
+    (rb"GIF8", "a GIF"),
+    (rb"BM.{4}\0\0\0\0", "a BMP"),
+    (rb"II\*\0|MM\0\*", "a TIFF"),
+    (rb"\0\0\0\x0cjP|\xff\x4f\xff\x51", "a JPEG 2000"),
+    (rb".{4}ftyp(?:avif|avis)", "an AVIF"),
+    (rb".{4}ftyp(?:hei|hev|mif1|msf1)", "a HEIC"),
+    (rb".{4}ftyp|\x1aE\xdf\xa3|RIFF.{4}AVI ", "a film"),
+    (rb"P[1-6]\s", "a PNM"),
+    (rb"%PDF", "a PDF"),
+    (rb"\s*<(?:\?xml|svg)", "an SVG or XML"),
+    (rb"\s*<(?i:!doctype|html)", "a web page"),
+    (rb"version https://git-lfs", "a pointer of Git LFS, not the file that it stands for"),
+    (rb"PK\x03\x04|\x1f\x8b", "an archive"),
+    (rb"SIMPLE  =", "a FITS"),
+    (rb"%!PS", "a PostScript"),
+    (rb"\Z", "empty"),
+))
+"""First bytes to the name of a kind that is not read. A file's own name says nothing: OCR-VQA's GIFs are called .jpg."""
 MAX_BYTES = 64 * 2**20
 """Largest accepted file: 40 million pixels of PNG noise would be 120 MB, a scan of that size is 10 to 50 MB."""
 MAX_PIXELS = 40_000_000
@@ -33,13 +58,15 @@ BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 finds the same images."""
 
 
-def open_image(path: Path, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def open_image(path: Path, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS,
+               orientation: Orientation = "stored") -> Image.Image:
     """Read and decode one image file.
 
     Args:
         path: a regular file, not a symbolic link.
-        max_bytes: largest accepted size of the file.
-        max_pixels: largest accepted width x height.
+        orientation: whether a rotation that the file asks for is applied.
+        max_bytes: size of the largest file.
+        max_pixels: width x height of the largest picture.
 
     Returns:
         the decoded image, RGB.
@@ -56,20 +83,12 @@ def open_image(path: Path, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_
         raise ValueError(f"{path}: cannot be read ({error}); allowed: a readable file, no symbolic link") from error
     if not is_regular:
         raise ValueError(f"{path}: is a pipe, a socket or a device; allowed: a regular file")
-    return decode_image(content, str(path), max_bytes=max_bytes, max_pixels=max_pixels)
+    return decode_image(content, str(path), max_bytes=max_bytes, max_pixels=max_pixels, orientation=orientation)
 
 
-def decode_image(content: bytes, name: str, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode one image from memory, such as a record of an archive.
-
-    Args:
-        content: the bytes of the file.
-        name: stands for the file in messages.
-        max_bytes: largest accepted size of the file.
-        max_pixels: largest accepted width x height.
-
-    Returns:
-        the decoded image, RGB.
+def decode_image(content: bytes, name: str, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS,
+                 orientation: Orientation = "stored") -> Image.Image:
+    """Decode one image from memory, for records of an archive; as `open_image`, with `name` in messages.
 
     Raises:
         ValueError: the image is too large, of another format, animated or damaged; the message names it.
@@ -79,27 +98,72 @@ def decode_image(content: bytes, name: str, *, max_bytes: int = MAX_BYTES, max_p
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             _check_header(image, max_pixels)
+            key = _colour_key(image)
             image.load()
-            return to_rgb(image)
+            if key is not None:
+                image.info["transparency"] = key
+            return to_rgb(oriented(image, orientation))
     except _Refused as error:
         raise ValueError(f"{name}: {error}") from error
     except BOMBS as error:
         raise ValueError(f"{name}: {error}; allowed: {max_pixels} pixels") from error
     except DAMAGE as error:
-        raise ValueError(f"{name}: damaged, or not one of {', '.join(FORMATS)} ({error})") from error
+        raise ValueError(f"{name}: {_problem(content, error)}") from error
+
+
+def oriented(image: Image.Image, orientation: Orientation) -> Image.Image:
+    """Return the image as the settings want it: as stored, or turned the way that its EXIF data ask for."""
+    return ImageOps.exif_transpose(image) if orientation == "exif" else image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Return the image in RGB: transparent pixels become white, 16-bit greys keep their upper eight bits."""
-    if image.mode == "RGB":
+    """Return the image in RGB; transparent pixels show white, 16-bit greys keep their upper eight bits."""
+    if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I"):
-        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L").convert("RGB")
+        return _from_16_bits(image)
     if not image.has_transparency_data:
         return image.convert("RGB")
     layer = image.convert("RGBA")
     paper = Image.new("RGBA", layer.size, "white")
     return Image.alpha_composite(paper, layer).convert("RGB")
+
+
+def _from_16_bits(image: Image.Image) -> Image.Image:
+    grey = image.convert("I").point(lambda value: value * (1 / 256)).convert("L").convert("RGB")
+    key = image.info.get("transparency")
+    if key is None:
+        return grey
+    is_key = Image.fromarray(np.asarray(image.convert("I")) == key)
+    return Image.composite(Image.new("RGB", grey.size, "white"), grey, is_key)
+
+
+def _colour_key(image: ImageFile.ImageFile) -> int | tuple[int, ...] | None:
+    """Return the colour of a PNG that is transparent, in the values that its pixels are decoded to; None where nothing is to be mended.
+
+    Pillow keeps the number of the file: of fewer or more than eight bits a channel it is in another scale than the pixels. Of 16-bit
+    colours it decodes the upper eight bits, so the key is compared by these.
+    """
+    key, raw_mode = image.info.get("transparency"), _raw_mode(image)
+    if isinstance(key, tuple) and raw_mode == "RGB;16B":
+        return tuple(value >> 8 for value in key)
+    scale = {"L;2": 255 // 3, "L;4": 255 // 15}.get(raw_mode)
+    return key * scale if isinstance(key, int) and scale else None
+
+
+def _raw_mode(image: ImageFile.ImageFile) -> str:
+    arguments = image.tile[0].args if image.format == "PNG" and image.tile else ""
+    return arguments if isinstance(arguments, str) else str((arguments or ("",))[0])
+
+
+def _problem(content: bytes, error: Exception) -> str:
+    """Say what is wrong with a file in words that do not depend on where it lay in memory."""
+    kind = next((kind for begins, kind in _OTHER_KINDS if begins.match(content)), "")
+    if kind:
+        return f"is {kind}; {ALLOWED}"
+    if isinstance(error, UnidentifiedImageError):
+        return f"damaged, or of another kind; {ALLOWED}"
+    return f"damaged ({re.sub(r' at 0x[0-9a-fA-F]+', '', str(error)) or type(error).__name__})"
 
 
 def _open_directly(path: str, flags: int) -> int:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.config.stages import ImageConfig
-from model.images.decode import to_rgb
+from model.images.decode import oriented, to_rgb
 from model.images.splitting import grid_of
 
 PADDING = 128
@@ -64,6 +64,7 @@ def tiles(image: Image.Image, config: ImageConfig, *, num_images: int = 1) -> Ti
     Raises:
         ValueError: a side of the image is outside its range.
     """
+    image = oriented(image, config.orientation)  # what was opened by our own readers is turned already
     rows, cols = grid_of(image.height, image.width, config, num_images=num_images)
     image, side = to_rgb(image), config.tile
     resized = _fit(image, height=rows * side, width=cols * side)

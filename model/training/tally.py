@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from model.data.step import TokensSeen
+from model.samples import Replaced
 
 SHOWN = 20
 """Number of broken samples of a source that a report names; all of them are counted."""
@@ -25,7 +26,8 @@ class Tally:
         self._most_broken = dict(most_broken or {})
         # Source to samples, tokens and supervised tokens.
         self._counts: dict[str, list[int]] = {}
-        self._broken: dict[str, list[str]] = {}
+        self._broken: dict[str, dict[str, str]] = {}
+        """Source to place to reason: a sample that is met again in a later pass is the same one, whatever is said of it then."""
 
     def add(self, sequences: Iterable[TokensSeen]) -> None:
         """Count the sequences of a batch.
@@ -41,14 +43,13 @@ class Tally:
             if each.replaces:
                 self._count_broken(each.source, each.replaces)
 
-    def _count_broken(self, source: str, names: tuple[str, ...]) -> None:
-        broken = self._broken.setdefault(source, [])
-        # By name: in a second pass over the data the same samples are broken again.
-        broken += [name for name in names if name not in broken]
-        allowed = self._most_broken.get(source, 0)
-        if len(broken) > allowed:
-            raise ValueError(f"{len(broken)} broken samples in {source}; allowed by its `broken`: {allowed}; "
-                             f"the latest is {broken[-1]}\nhint: ablate data check names them all")
+    def _count_broken(self, source: str, found: Iterable[Replaced]) -> None:
+        known = self._broken.setdefault(source, {})
+        for each in found:
+            known.setdefault(each.where, each.reason)
+        if len(known) > self._most_broken.get(source, 0):
+            raise ValueError(f"{len(known)} broken samples in {source}; allowed by its `broken`: {self._most_broken.get(source, 0)}; "
+                             f"the latest is {_named(known)[-1]}\nhint: ablate data check names them all")
 
     def state(self) -> dict[str, Any]:
         """Return all counts as JSON values, for a checkpoint."""
@@ -58,7 +59,7 @@ class Tally:
         """Replace all counts by those that `state` returned earlier."""
         # Lists are copied: adding to them later must not change the checkpoint's values.
         self._counts = {source: list(counts) for source, counts in state["counts"].items()}
-        self._broken = {source: list(names) for source, names in state["broken"].items()}
+        self._broken = {source: dict(known) for source, known in state["broken"].items()}
 
     def report(self, asked: Mapping[str, float], sizes: Mapping[str, int]) -> dict[str, dict[str, Any]]:
         """Return the expected and the actual number of samples of each source.
@@ -76,9 +77,13 @@ class Tally:
 
     def _row(self, source: str, asked: float, size: int) -> dict[str, Any]:
         samples, tokens, supervised = self._counts.get(source, [0, 0, 0])
-        broken = self._broken.get(source, [])
+        broken = _named(self._broken.get(source, {}))
         return {
             "asked": asked, "samples": samples, "tokens": tokens, "supervised": supervised,
             **({"size": size, "passes": samples / size} if size else {}),
             **({"broken": len(broken), "broken_samples": broken[:SHOWN]} if broken else {}),
         }
+
+
+def _named(broken: Mapping[str, str]) -> list[str]:
+    return [f"{where}: {reason}" for where, reason in broken.items()]

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from model.config.stages import DecoderConfig
 from model.data.tokenizer import SPECIALS
 from model.network.strict_loading import refuse
-from model.weights.reading import read_json
+from model.weights.reading import check_form, check_numbers, read_json
 
 NAMED = {"<bos>": "bos_token", "<eos>": "eos_token", "<pad>": "pad_token"}
 """Our token to the attribute in which a tokenizer may already have a token for the same purpose."""
@@ -50,12 +51,22 @@ def import_decoder(folder: Path) -> ImportedDecoder:
         ValueError: transformers does not support the architecture as a causal language model, the folder has no
             safetensors or no tokenizer, or a tensor is missing, unknown or of another shape; the message names it.
     """
+    check_form(folder)
     decoder = _weights(folder)
     tokenizer, added = _tokenizer(folder)
     # Tables may have more rows than the tokenizer has tokens: a new token may take such a row, or need a new one.
     rows = len(decoder.get_input_embeddings().weight)
-    _extend(decoder, [place for token, place in tokenizer.get_vocab().items() if token in added or place >= rows])
-    return ImportedDecoder(_config(decoder), decoder, tokenizer, added)
+    beyond = sorted(token for token, place in tokenizer.get_vocab().items() if place >= rows and token not in added)
+    if beyond:
+        raise ValueError(f"{folder}: the tokenizer has {len(beyond)} tokens beyond the {rows} rows of the weights, as {beyond[0]!r}\n"
+                         "hint: tokenizer and weights belong to different models, or the table was not enlarged with the tokenizer")
+    try:
+        _extend(decoder, [place for token, place in tokenizer.get_vocab().items() if token in added])
+        config = _config(decoder)
+    except (AttributeError, TypeError, ZeroDivisionError) as error:
+        raise ValueError(f"{folder}: {type(decoder).__name__} lacks what describes a decoder of ours ({error})\n"
+                         "hint: decoders of attention can be read, with hidden_size, num_hidden_layers and num_attention_heads") from error
+    return ImportedDecoder(config, decoder, tokenizer, added)
 
 
 def _weights(folder: Path) -> PreTrainedModel:
@@ -63,16 +74,18 @@ def _weights(folder: Path) -> PreTrainedModel:
     try:
         # Mismatched shapes are let through here, so that the message below can list them with all other problems.
         decoder, info = AutoModelForCausalLM.from_pretrained(
-            folder, use_safetensors=True, trust_remote_code=False, local_files_only=True, dtype=torch.float32,
-            output_loading_info=True, ignore_mismatched_sizes=True)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder}: model_type {kind!r} cannot be loaded as a causal language model ({error})\n"
+            folder, use_safetensors=True, trust_remote_code=False, local_files_only=True, dtype=torch.float32, output_loading_info=True,
+            ignore_mismatched_sizes=True)
+    except (OSError, ValueError, LookupError, RuntimeError, ImportError, TypeError, AttributeError, SafetensorError) as error:
+        reason = f"{type(error).__name__}: {str(error)[:200]}"
+        raise ValueError(f"{folder}: model_type {kind!r} cannot be loaded as a causal language model ({reason})\n"
                          "hint: an architecture of transformers itself, with weights as safetensors") from error
     wrong = [f"{name} is missing" for name in info["missing_keys"]]
     wrong += [f"{name} is unknown" for name in info["unexpected_keys"]]
     wrong += [f"{name} is {tuple(saved)}, the model has {tuple(wanted)}"
               for name, saved, wanted in info["mismatched_keys"]]
     refuse([*wrong, *map(str, info.get("error_msgs", []))], folder)
+    check_numbers(decoder.state_dict().items(), folder)
     return decoder.eval()
 
 

@@ -20,7 +20,15 @@ from torch import Tensor
 from model.config.stages import VisionConfig
 from model.network.strict_loading import load_strictly, refuse
 from model.network.vision import STATISTICS, VisionEncoder
-from model.weights.reading import INDEX, OPEN_CLIP_WEIGHTS, TRANSFORMERS_WEIGHTS, read_json, read_tensors
+from model.weights.reading import (
+    INDEX,
+    OPEN_CLIP_WEIGHTS,
+    TRANSFORMERS_WEIGHTS,
+    check_form,
+    check_numbers,
+    read_json,
+    read_tensors,
+)
 
 Names = dict[str, tuple[str, ...]]
 """Name of our tensor to the names of the checkpoint's tensors, which are joined along their first dimension."""
@@ -59,6 +67,7 @@ def import_encoder(folder: Path) -> Imported:
         ValueError: the architecture or one of its settings is not supported, or a tensor is missing, unknown or of
             another shape; the message names it.
     """
+    check_form(folder)
     config, is_open_clip = read_config(folder), _is_open_clip(folder)
     naming = "open_clip" if is_open_clip else "transformers"
     names = _open_clip_names(config) if is_open_clip else _transformers_names(config)
@@ -78,14 +87,19 @@ def read_config(folder: Path) -> VisionConfig:
     Raises:
         ValueError: the architecture or one of its settings is not supported.
     """
-    return _of_open_clip(folder) if _is_open_clip(folder) else _of_transformers(folder)
+    try:
+        return _of_open_clip(folder) if _is_open_clip(folder) else _of_transformers(folder)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{folder}: its configuration is not that of an encoder of patches ({type(error).__name__}: {error})") from error
 
 
 def _is_open_clip(folder: Path) -> bool:
-    """Return whether to read the files of open_clip; repositories often hold those of transformers beside them."""
-    has_weights = any((folder / name).exists() for name in (TRANSFORMERS_WEIGHTS, INDEX))
-    is_transformers = (folder / "config.json").exists() and has_weights
-    return (folder / OPEN_CLIP_CONFIG).exists() and not is_transformers
+    """Say whether open_clip's form is to be read: repositories of the hub often hold it beside transformers' own, or beside timm's."""
+    if not (folder / OPEN_CLIP_CONFIG).exists():
+        return False
+    config = folder / "config.json"
+    is_theirs = config.exists() and bool(read_json(config).keys() & {"model_type", "vision_config"})  # timm's says neither
+    return not (is_theirs and any((folder / name).exists() for name in (TRANSFORMERS_WEIGHTS, INDEX)))
 
 
 def _of_transformers(folder: Path) -> VisionConfig:
@@ -203,8 +217,9 @@ def _kept(tensors: dict[str, Tensor], naming: str) -> tuple[dict[str, Tensor], t
 
 def _ours(tensors: dict[str, Tensor], names: Names, config: VisionConfig, source: Path) -> dict[str, Tensor]:
     used = {name for parts in names.values() for name in parts}
-    missing = [f"{name} is missing" for name in used - tensors.keys()]
-    refuse(missing + [f"{name} is unknown" for name in tensors.keys() - used], source)
+    refuse([f"{name} is missing" for name in used - tensors.keys()] + [f"{name} is unknown" for name in tensors.keys() - used], source)
+    refuse([f"{name} holds {tensors[name].dtype}" for name in used if not tensors[name].is_floating_point()], source)
+    check_numbers(((name, tensors[name]) for name in sorted(used)), source)
     ours = {name: torch.cat([tensors[part] for part in parts]).float() for name, parts in names.items()}
     table = ours["positions"]
     places = (config.tile // config.patch) ** 2 + int(config.class_token)

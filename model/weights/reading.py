@@ -8,21 +8,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from model.huggingface import fetch_model
+from model.network.strict_loading import refuse
 
 FETCHED = ("*.safetensors", "*.json", "*.model", "*.txt")
 """Patterns of the files that are fetched from a hub repository: weights, configurations, tokenizers."""
 TRANSFORMERS_WEIGHTS, OPEN_CLIP_WEIGHTS = "model.safetensors", "open_clip_model.safetensors"
 """Names of a single file with all weights."""
 INDEX = "model.safetensors.index.json"
-"""File that names the file of each tensor if the weights are split into several."""
+"""Where weights are several files, the file of each tensor."""
+LFS = b"version https://git-lfs"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 """Patterns of files with pickled weights, for the error message."""
 
@@ -54,7 +57,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ValueError: the file is missing, is not JSON, or holds no mapping; the message names it.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
     if not isinstance(content, dict):
@@ -82,6 +85,43 @@ def read_tensors(folder: Path, *, first: str = TRANSFORMERS_WEIGHTS) -> dict[str
                          f"allowed: {', '.join(names)} or {INDEX}\n"
                          "hint: pickled weights are never read; save them as safetensors first")
     return _read(files[0])
+
+
+def check_form(folder: Path) -> None:
+    """Refuse a folder whose weights would not be numbers as they are: quantised, cut, or pointers of Git LFS.
+
+    It costs the headers alone, and says in one line what transformers would say in a traceback, or not at all.
+
+    Raises:
+        ValueError: one of these; the message names the file.
+    """
+    config = folder / "config.json"
+    if config.exists() and (found := read_json(config).get("quantization_config")) is not None:
+        method = found.get("quant_method", "of an unknown kind") if isinstance(found, dict) else found
+        raise ValueError(f"{config}: quantised weights ({method}); allowed: weights of 16 or 32 bits")
+    for path in sorted(folder.glob("*.safetensors")):
+        _check_header(path)
+
+
+def check_numbers(tensors: Iterable[tuple[str, Tensor]], source: object) -> None:
+    """Refuse weights that are not finite: every loss with them is NaN.
+
+    Raises:
+        ValueError: some are; the message names the tensors.
+    """
+    refuse([f"{name} holds numbers that are not finite" for name, tensor in tensors if not bool(tensor.isfinite().all())], source)
+
+
+def _check_header(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(LFS))
+        if begin == LFS:
+            raise ValueError(f"{path}: a pointer of Git LFS, not the weights\nhint: git lfs pull")
+        with safe_open(path, framework="pt") as opened:
+            opened.keys()
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path}: damaged or missing ({type(error).__name__}: {error})\nhint: it was cut; fetch it again") from error
 
 
 def _indexed(folder: Path, index: dict[str, Any]) -> dict[str, Tensor]:

@@ -62,6 +62,10 @@ def _sources(results: Results) -> None:
         limited = "".join(f"; {task}: {count}" for task, count in file.limited.items())
         line = f"{file.path}, {file.date}: {'; '.join(names[key] for key in keys)}{limited}"
         out().print(Text.assemble(("lmms-eval: ", "bold"), line))
+        errors = ", ".join(f"{name} {file.values[name]:.4g} ± {error:.2g}" for name, error in file.errors.items()
+                           if file.values.get(name) is not None)
+        if errors:
+            out().print(Text(f"           its standard errors over items: {errors}"))
     small = sorted({name for file, _ in results.outside for name in _small(file)})
     if small:
         hint = f"at most 1: {', '.join(small)}; if they are shares of 1, --share shows them times 100"

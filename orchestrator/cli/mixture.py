@@ -145,7 +145,7 @@ def _imported(folder: Path) -> tuple[Rows, Rows]:
 
 def _read(path: Path, *, are_shares: bool) -> Rows:
     try:
-        return from_csv(path.read_text(), str(path), are_shares=are_shares)
+        return from_csv(path.read_text(encoding="utf-8-sig"), str(path), are_shares=are_shares)
     except (OSError, ValueError) as error:
         raise StudyError(str(path), 0, str(error)) from error
 

@@ -31,6 +31,8 @@ MAX_BYTES = 256 * 2**20
 IMAGES = tuple(field.name for field in dataclasses.fields(ImageConfig))
 NO_METRICS = re.compile(r"alias|samples|.*_stderr(_clt|_clustered)?,.*| ")
 """Keys of a task's results that are no scores; a blank is what lmms-eval writes for groups without an average."""
+ERRORS = re.compile(r"(?P<metric>.*)_stderr(?P<kind>_clustered|_clt|),(?P<filter>.*)")
+"""Keys of standard errors: of items, and with questions of one picture (or of one text) counted together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,8 @@ class LmmsEvalFile:
     images: dict[str, Any]
     values: dict[str, float | None]
     """`TASK/METRIC` -> value; None where lmms-eval gave no number."""
+    errors: dict[str, float]
+    """`TASK/METRIC` -> lmms-eval's own standard error over items, the clustered one where it gives that; in the units of the value."""
     is_share: tuple[str, ...]
     """Those that were given as shares of 1, and are shown times 100."""
     limited: dict[str, str]
@@ -86,9 +90,12 @@ def read_results(path: Path, shares: Collection[str] = ()) -> LmmsEvalFile:
     images = to_plain(build(ImageConfig, {name: value for name, value in given.items() if name in IMAGES}, f"{path}: model_args"))
     values = _values(document["results"])
     scaled = {name: value * 100 if name in shares and value is not None else value for name, value in values.items()}
+    errors = {name: value * 100 if name in shares else value for name, value in _errors(document["results"]).items()}
     return LmmsEvalFile(path=str(path), stage_id=stages[-1], artifact=folder.rstrip("/"), images=images, values=scaled,
-                   is_share=tuple(name for name in values if name in shares), limited=_limited(document.get("n-samples", {})),
-                   version=str(document.get("lmms_eval_version", "")), date=str(document.get("date", "")))
+                   errors=errors, is_share=tuple(name for name in values if name in shares),
+                   limited=_limited(document.get("n-samples", {})),
+                   version=str(document.get("lmms_eval_version", "")),
+                   date=str(document.get("date", "")))
 
 
 def match(trials: Sequence[TrialRow], stages: Sequence[StageRow], scores: Sequence[TrialScores], files: Sequence[LmmsEvalFile]) -> Matched:
@@ -125,7 +132,7 @@ def _document(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"{path.stat().st_size} bytes; allowed: {MAX_BYTES}")
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
         is_whole = all(isinstance(document[name], dict) for name in ("results", "config"))
         is_whole = is_whole and all(isinstance(task, dict) for task in document["results"].values())
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -150,9 +157,25 @@ def _values(results: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]
         for key, value in metrics.items():
             if NO_METRICS.fullmatch(key):
                 continue
-            is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            found[f"{task}/{key.removesuffix(',none')}"] = float(value) if is_number else None
+            found[f"{task}/{key.removesuffix(',none')}"] = float(value) if _is_number(value) else None
     return found
+
+
+def _errors(results: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    found: dict[str, tuple[str, float]] = {}
+    for task, metrics in results.items():
+        for key, value in metrics.items():
+            match = ERRORS.fullmatch(key)
+            if match is None or not _is_number(value):
+                continue
+            name = f"{task}/{match['metric']},{match['filter']}".removesuffix(",none")
+            if name not in found or match["kind"] == "_clustered":
+                found[name] = (match["kind"], float(value))
+    return {name: value for name, (_, value) in found.items()}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _limited(counts: Mapping[str, Any]) -> dict[str, str]:

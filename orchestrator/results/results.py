@@ -21,8 +21,9 @@
   {samples, tokens, supervised} of its training stages.
 - `budget`: {limit, estimate, spent}: the study's own limit or null, what it was expected to cost when it was submitted or null,
   and {hours, gpu_hours, wall_hours, flops, checkpoint_gb} so far.
-- `outside`: list of {path, stage_id, artifact, images, values, is_share, limited, version, date, trial_keys}: results of lmms-eval that
-  were given along; their metrics, `TASK/METRIC`, are of kind `outside`, keep lmms-eval's scale, and enter no average and no verdict.
+- `outside`: list of {path, stage_id, artifact, images, values, errors, is_share, limited, version, date, trial_keys}: results
+  of lmms-eval that were given along (`errors` are its own standard errors over items); their metrics, `TASK/METRIC`, are of kind
+  `outside`, keep lmms-eval's scale, and enter no average and no verdict.
 - `predictions`: list of {arm_key, name, metric, predicted, form, correlation, num_arms, source, measured, half_width, n}: what a mixture
   surrogate expected of an arm beside what was measured (null before it has run).
 - `counts`, `cost`: see `Counts` and `Cost`; `varies_with_seed`: kinds of stage that differ between seeds.

@@ -1,8 +1,12 @@
 """Boxes as other data sets write them, to ours: `[x1, y1, x2, y2]`, thousandths of the whole image. Torch-free.
 
 - `fractions` are 0 to 1 of width and height; `fractions_of_square` of the image padded to a square around its middle, as LLaVA 1.5
-  sees it; `pixels` are corners, `pixels_xywh` corner and size as in COCO; `qwen` is `<box>(x1,y1),(x2,y2)</box>` in thousandths.
-- A box that leaves the image by more than `SLACK` of its side is broken data, not something to cut in silence; less is rounding.
+  sees it; `pixels` are corners, `pixels_xywh` corner and size as in COCO; `qwen` and `thousandths` are thousandths.
+- Which unit it is, the catalogue declares. How a box is spelt is read from the text, whatever the unit: brackets, parentheses, two
+  corners in parentheses, the tags of Qwen-VL, Qwen2-VL, InternVL and Ferret, JSON with `bbox_2d`. Half of a data set in one unit and
+  half in another would be learned as noise.
+- A box that leaves the image by more than rounding may put it there is broken data, not something to cut in silence. So is a
+  unit that cannot be right.
 """
 
 from __future__ import annotations
@@ -14,12 +18,21 @@ from model.config.catalogue import BoxForm
 from model.images.placement import THOUSANDTHS
 
 SLACK = 0.005
-"""Share of a side by which rounding may put a corner outside."""
+"""Share of a side by which rounding may put a corner outside; of the padded square's side, two decimals."""
+MAX_FRACTION = 1.5
+"""Pixels whose largest coordinate is not above this are fractions under a wrong name."""
 
-_NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
-_BRACKETS = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
-_QWEN = re.compile(rf"<box>\s*\({_NUMBER},{_NUMBER}\)\s*,\s*\({_NUMBER},{_NUMBER}\)\s*</box>")
-_REFERENCE = re.compile(r"</?ref>")
+_NUMBER = r"\s*(-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
+_FOUR = ",".join([_NUMBER] * 4)
+_CORNERS = rf"\({_NUMBER},{_NUMBER}\)\s*,?\s*\({_NUMBER},{_NUMBER}\)"
+_BEGIN, _END = r"(?:<box>|<\|box_start\|>|<bbox>)", r"(?:</box>|<\|box_end\|>|</bbox>)"
+_OURS = r"\[\d+, \d+, \d+, \d+\]"
+_BOX = re.compile(rf"{_BEGIN}\s*{_FOUR}\s*{_END}|\[{_FOUR}\]|{_CORNERS}|\({_FOUR}\)")
+_ENCLOSED = re.compile(rf"{_BEGIN}\s*\[?\s*({_OURS}(?:\s*,\s*{_OURS})*)\s*\]?\s*{_END}")
+"""One box or several between tags, after each was converted."""
+_REFERENCE = re.compile(r"</?ref>|<\|object_ref_(?:start|end)\|>")
+_QWEN_JSON = re.compile(r"['\"]bbox_2d['\"]\s*:")
+_LEFT_OVER = re.compile(f"{_BEGIN}|{_END}")
 
 Numbers = tuple[float, float, float, float]
 Size = tuple[int, int]
@@ -31,33 +44,59 @@ def convert(text: str, form: BoxForm, size: Size | None) -> str:
 
     Args:
         text: a question or an answer.
-        form: how its boxes are written.
+        form: the unit of its boxes.
         size: of the image they refer to; None where the sample has not exactly one.
 
     Raises:
-        ValueError: a box leaves the image, is empty the wrong way round, or cannot be placed without the size of one image.
+        ValueError: a box leaves the image, is empty the wrong way round, has another unit than was declared, is spelt in no known
+            way, or cannot be placed without the size of one image.
     """
     if form == "none":
         return text
-    if form == "qwen":
-        text = _REFERENCE.sub("", text)
-    pattern = _QWEN if form == "qwen" else _BRACKETS
-    return pattern.sub(lambda match: _written(match, form, size), text)
+    if form == "qwen" and _QWEN_JSON.search(text):
+        raise ValueError("`bbox_2d` holds pixels in Qwen2.5-VL's data and thousandths in Qwen3-VL's\n"
+                         "hint: boxes: pixels, or thousandths")
+    converted = _ENCLOSED.sub(r"\1", _BOX.sub(lambda match: _written(match, form, size), _REFERENCE.sub("", text)))
+    tag = _LEFT_OVER.search(converted)
+    if tag:
+        raise ValueError(f"{tag[0]} encloses no box that is known, in {text[:60]!r}; allowed: four numbers, or two corners")
+    return converted
+
+
+def boxes_in(text: str) -> int:
+    """Return how many boxes a text holds, in any spelling and unit."""
+    return sum(1 for _ in _BOX.finditer(text))
 
 
 def _written(match: re.Match[str], form: BoxForm, size: Size | None) -> str:
-    numbers = tuple(float(group) for group in match.groups())
+    x1, y1, x2, y2 = (float(group) for group in match.groups() if group is not None)
     to_fractions, needs_size = _FORMS[form]
     if needs_size and size is None:
         raise ValueError(f"box {match[0]} in {form} needs exactly one image in its sample")
-    fractions = to_fractions(numbers, size or (1, 1))  # type: ignore[arg-type]
-    left, top, right, bottom = fractions
-    is_outside = min(fractions) < -SLACK or max(fractions) > 1 + SLACK
-    if is_outside or left > right or top > bottom:
+    _check_unit(match[0], max(x1, y1, x2, y2), form)
+    left, top, right, bottom = fractions = to_fractions((x1, y1, x2, y2), size or (1, 1))
+    x_slack, y_slack = _slack(form, size or (1, 1))
+    is_inside = -x_slack <= left <= right <= 1 + x_slack and -y_slack <= top <= bottom <= 1 + y_slack
+    if not is_inside:
         raise ValueError(f"box {match[0]} in {form} is not inside the image"
                          + (f" of {size[0]} x {size[1]} px" if size and needs_size else ""))
     # The epsilon keeps a thousandth that went through floats from falling to the one below.
     return f"[{', '.join(str(int(min(max(part, 0), 1) * THOUSANDTHS + 1e-6)) for part in fractions)}]"
+
+
+def _check_unit(written: str, largest: float, form: BoxForm) -> None:
+    """Refuse pixels and thousandths that are fractions: all corners of them would fall into the first pixel."""
+    if not form.startswith("fractions") and 0 < largest <= MAX_FRACTION and "." in written:
+        raise ValueError(f"box {written} in {form} looks like fractions of the image; allowed: what `boxes` declares\n"
+                         "hint: boxes: fractions, or fractions_of_square")
+
+
+def _slack(form: BoxForm, size: Size) -> tuple[float, float]:
+    """Return the rounding of x and y, as shares of the image: that of a padded square is larger on the side that was padded."""
+    if form != "fractions_of_square":
+        return SLACK, SLACK
+    width, height = size
+    return SLACK * max(size) / width + 1e-9, SLACK * max(size) / height + 1e-9
 
 
 def _of_square(box: Numbers, size: Size) -> Numbers:

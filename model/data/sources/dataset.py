@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
 from PIL import Image
 
 from model.config.catalogue import CatalogueConfig, RemoteConfig, SourceConfig, ending
+from model.config.stages import Orientation
 from model.data.shuffle import permuted
 from model.data.sources.files import FileVersion, expand, inside, read
 from model.data.sources.json_rows import JsonRows
 from model.data.sources.layouts import RecordFormat, sample_of
+from model.data.sources.parquet_rows import ParquetRows
 from model.data.sources.tar_rows import TarRows
 from model.data.sources.urls import fetch, is_remote
 from model.images.decode import MAX_BYTES, decode_image, open_image
@@ -25,6 +27,11 @@ class BrokenSample(ValueError):  # noqa: N818 - it names the sample, not the pro
     def __init__(self, title: str, where: str, reason: str) -> None:
         super().__init__(f"{title}: {where}: {reason}")
         self.title, self.where, self.reason = title, where, reason
+
+    @property
+    def place(self) -> str:
+        """Data set, file and index: what makes it one and the same sample."""
+        return f"{self.title}: {self.where}"
 
 
 class Rows(Protocol):
@@ -43,8 +50,13 @@ class Rows(Protocol):
 class Source:
     """One data set."""
 
-    def __init__(self, config: SourceConfig, catalogue: CatalogueConfig) -> None:
+    def __init__(self, config: SourceConfig, catalogue: CatalogueConfig, orientation: Orientation = "stored") -> None:
         """Find its records.
+
+        Args:
+            config: what the catalogue says of it.
+            catalogue: what may be opened, and where converted files are kept.
+            orientation: whether a photograph's EXIF rotation is applied.
 
         Raises:
             ValueError: a file is missing, damaged or may not be opened, or there are no records.
@@ -56,7 +68,7 @@ class Source:
             raise ValueError(f"{config.title}: take is {config.take}, but it has {len(self._rows)} samples")
         if not self._size:
             raise ValueError(f"{config.title}: {', '.join(config.files) or config.hub}: holds no sample")
-        self._reading = RecordFormat(config.layout, config.category, config.boxes, _ImageOpener(config, catalogue.remote))
+        self._reading = RecordFormat(config.layout, config.category, config.boxes, _ImageOpener(config, catalogue.remote, orientation))
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -68,27 +80,34 @@ class Source:
         Raises:
             BrokenSample: it cannot be used.
         """
-        row = permuted(index, size=len(self._rows), key="take") if self.config.take else index
-        where = self._rows.where(row)
+        row = self._row(index)
+        name = f"{self.config.title}: {self._rows.where(row)}"
         try:
-            return sample_of(self._rows.record(row), f"{self.config.title}: {where}", self._reading, source=self.config.title)
+            return sample_of(self._rows.record(row), name, self._reading, source=self.config.title)
         except ValueError as error:
-            raise BrokenSample(self.config.title, where, str(error)) from error
+            raise self.broken(index, str(error)) from error
+
+    def broken(self, index: int, reason: str) -> BrokenSample:
+        """Return the error that names a sample and says what is wrong with it."""
+        return BrokenSample(self.config.title, self._rows.where(self._row(index)), reason)
+
+    def _row(self, index: int) -> int:
+        return permuted(index, size=len(self._rows), key="take") if self.config.take else index
 
 
 @lru_cache(maxsize=256)
-def open_once(config: SourceConfig, catalogue: CatalogueConfig, versions: tuple[FileVersion, ...]) -> Source:
+def open_once(config: SourceConfig, catalogue: CatalogueConfig, versions: tuple[FileVersion, ...], orientation: Orientation) -> Source:
     """Return the open data set; a process keeps it while its files stay as they are."""
-    return Source(config, catalogue)
+    return Source(config, catalogue, orientation)
 
 
-def open_dataset(config: SourceConfig, catalogue: CatalogueConfig) -> Source:
-    """Open a data set of a catalogue.
+def open_dataset(config: SourceConfig, catalogue: CatalogueConfig, orientation: Orientation = "stored") -> Source:
+    """Open a data set of a catalogue, its photographs turned as their EXIF data say or not.
 
     Raises:
         ValueError: a file is missing, damaged or may not be opened, or there are no records.
     """
-    return open_once(config, catalogue, tuple(versions_of(config, catalogue.remote)))
+    return open_once(config, catalogue, tuple(versions_of(config, catalogue.remote)), orientation)
 
 
 def versions_of(config: SourceConfig, remote: RemoteConfig) -> list[FileVersion]:
@@ -99,19 +118,17 @@ def versions_of(config: SourceConfig, remote: RemoteConfig) -> list[FileVersion]
 def _rows(config: SourceConfig, catalogue: CatalogueConfig) -> Rows:
     files = versions_of(config, catalogue.remote)
     kind = ending(config.files[0]) if config.files else ".parquet"
-    if kind == ".parquet":
-        # `datasets` takes two seconds to import, which no stage that reads something else should pay.
-        from model.data.sources.parquet_rows import ParquetRows
+    return _KINDS.get(kind, JsonRows)(config, files, catalogue.remote, catalogue.cache)
 
-        return ParquetRows(config, files, catalogue.remote, catalogue.cache)
-    return (TarRows if kind == ".tar" else JsonRows)(config, files, catalogue.remote, catalogue.cache)
+
+_KINDS: dict[str, Callable[[SourceConfig, list[FileVersion], RemoteConfig, str], Rows]] = {".parquet": ParquetRows, ".tar": TarRows}
 
 
 class _ImageOpener:
     """From what a record holds to a picture, within the rules of the catalogue."""
 
-    def __init__(self, config: SourceConfig, remote: RemoteConfig) -> None:
-        self._root, self._remote = config.images, remote
+    def __init__(self, config: SourceConfig, remote: RemoteConfig, orientation: Orientation) -> None:
+        self._root, self._remote, self._orientation = config.images, remote, orientation
 
     def __call__(self, reference: Any) -> Image.Image:
         """Open a picture; ValueError names what is wrong with it."""
@@ -119,17 +136,19 @@ class _ImageOpener:
             content = reference.get("bytes")
             reference = content if content is not None else reference.get("path")
         if isinstance(reference, bytes):
-            return decode_image(reference, "its image")
+            return decode_image(reference, "its image", orientation=self._orientation)
         if not isinstance(reference, str) or not reference:
             raise ValueError(f"image {str(reference)[:40]!r}; allowed: a name, an address or bytes")
         if is_remote(reference):
-            return decode_image(fetch(reference, self._remote, max_bytes=self._remote.max_bytes), reference)
+            content = fetch(reference, self._remote, max_bytes=self._remote.max_bytes)
+            return decode_image(content, reference, orientation=self._orientation)
         if not self._root:
             raise ValueError(f"image {reference!r} is a name, but the data set has no folder `images`")
         if is_remote(self._root):
             (file,) = expand(f"{self._root.rstrip('/')}/{_plain(reference)}", self._remote)
-            return decode_image(read(file, self._remote, size=min(file.size, MAX_BYTES + 1)), file.name)
-        return open_image(inside(self._root, reference))
+            content = read(file, self._remote, size=min(file.size, MAX_BYTES + 1))
+            return decode_image(content, file.name, orientation=self._orientation)
+        return open_image(inside(self._root, reference), orientation=self._orientation)
 
 
 def _plain(name: str) -> str:

@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -128,10 +128,15 @@ def _expand_local(pattern: str) -> list[FileVersion]:
         raise ValueError(f"{pattern}: '*' and '?' are allowed in the file's name, not in its folder")
     is_pattern = any(character in name for character in "*?")
     try:
-        names = fnmatch.filter(os.listdir(folder), name) if is_pattern else [name]
+        names = list(filter(re.compile(_pattern(name)).fullmatch, os.listdir(folder))) if is_pattern else [name]
         return [_local(os.path.join(folder, each)) for each in names]
     except OSError as error:
         raise ValueError(f"{pattern}: cannot be read ({error.strerror or error})") from error
+
+
+def _pattern(name: str) -> str:
+    """Return the expression for a name in which `*` and `?` alone stand for others: brackets are characters of file names."""
+    return re.escape(name).replace(r"\*", ".*").replace(r"\?", ".")
 
 
 def _local(path: str) -> FileVersion:
@@ -148,7 +153,7 @@ def _expand_remote(pattern: str, remote: RemoteConfig) -> list[FileVersion]:
         return [FileVersion(pattern, len(content), hashlib.sha256(content).hexdigest())]
     store = _store(parts.scheme)
     with map_store_errors(pattern):
-        names = store.glob(pattern) if any(each in pattern for each in "*?") else [pattern]
+        names = store.glob(pattern.replace("[", "[[]")) if any(each in pattern for each in "*?") else [pattern]
         infos = [store.info(name) for name in names]
     return [_stored(parts.scheme, info) for info in infos]
 

@@ -11,9 +11,13 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from model.config.catalogue import CatalogueConfig, RemoteConfig, SourceConfig
+from model.config.catalogue import CatalogueConfig, RemoteConfig, SourceConfig, ending
 from model.data.sources.files import FileVersion, content_hash, expand, listing
 from model.data.sources.text_cache import cached_text
+
+READING = {"tar": 2, "boxes": 2}
+"""Version of a reader; bumped by hand when it makes other samples of the same files (pictures in the order of their numbers, boxes in
+spellings that were left alone)."""
 
 
 def category_content(catalogue: CatalogueConfig, category: str) -> list[Any]:
@@ -31,7 +35,13 @@ def _source_content(source: SourceConfig, catalogue: CatalogueConfig) -> list[An
     pictures = _pictures(source.images, catalogue.remote) if source.images else ""
     declared = [source.name, source.layout, source.boxes, source.image_prefix, source.take, source.hub, source.subset, source.split,
                 source.revision]
-    return [*declared, hashes, pictures]
+    return [*declared, hashes, pictures, *_reading(source)]
+
+
+def _reading(source: SourceConfig) -> list[Any]:
+    """Return the version of what reads the source, where that has changed what its records say."""
+    changed = {"tar": any(ending(name) == ".tar" for name in source.files), "boxes": source.boxes not in ("none", "thousandths")}
+    return [sorted(f"{name} {READING[name]}" for name, is_read in changed.items() if is_read)] if any(changed.values()) else []
 
 
 def _pictures(root: str, remote: RemoteConfig) -> str:

@@ -11,6 +11,8 @@ from model.data.sources.files import FileVersion, read
 from model.data.sources.record_index import IndexedRows, IndexPart, Located, indexed
 
 _SPACE = " \t\r\n"
+_MARK = "\ufeff"
+"""Windows tools begin a file of UTF-8 with it; it is no part of the text."""
 
 
 class JsonRows(IndexedRows):
@@ -79,7 +81,7 @@ def _elements(content: bytes, name: str) -> Iterator[tuple[int, int]]:
 
 def _decoded(text: str) -> Iterator[tuple[int, int]]:
     decode = json.JSONDecoder().raw_decode
-    place = _after_space(text, 0)
+    place = _after_space(text, len(_MARK) if text.startswith(_MARK) else 0)
     if text[place : place + 1] != "[":
         raise ValueError("does not begin with '['")
     place = _after_space(text, place + 1)

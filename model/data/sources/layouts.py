@@ -18,7 +18,7 @@ from PIL import Image
 from model.config.catalogue import BoxForm, Layout
 from model.data.sources.boxes import convert
 from model.images.decode import MAX_PIXELS
-from model.samples import IMAGE, Sample, Turn
+from model.samples import FILMS, IMAGE, Sample, Turn
 
 OpenImage = Callable[[Any], Image.Image]
 """From what a record holds (a name, an address, or bytes) to the picture."""
@@ -28,6 +28,9 @@ MAX_IMAGES = 64
 MAX_SAMPLE_PIXELS = 4 * MAX_PIXELS
 """Most pixels of all images of a sample together."""
 
+_OTHER_MEDIA = ("video", "videos", "audio", "audios", "sound", "speech")
+"""Fields of what is no picture: a record that has one says something about it, and is no text."""
+_OTHER_MARKERS = ("<video>", "<audio>")
 _QUESTIONS, _ANSWERS = {"human", "user"}, {"gpt", "assistant"}
 _CAPTIONS = ("caption", "text", "txt")
 _INSTRUCTIONS = (("instruction", "context", "response"), ("instruction", "input", "output"), ("system_prompt", "question", "response"),
@@ -58,9 +61,12 @@ def sample_of(record: Mapping[str, Any], sample_id: str, reading: RecordFormat, 
     Raises:
         ValueError: the record does not fit the layout, or an image cannot be opened.
     """
+    _check_media(record)
     turns, references = _LAYOUTS[reading.layout](record)
     if not turns:
         raise ValueError("holds no question with an answer")
+    if reading.layout != "text":
+        _check_markers(turns)
     if len(references) > MAX_IMAGES:
         raise ValueError(f"holds {len(references)} images; allowed: {MAX_IMAGES}")
     images = tuple(reading.open_image(reference) for reference in references)
@@ -70,6 +76,24 @@ def sample_of(record: Mapping[str, Any], sample_id: str, reading: RecordFormat, 
     size = images[0].size if len(images) == 1 else None
     turns = tuple(Turn(convert(turn.question, reading.boxes, size), convert(turn.answer, reading.boxes, size)) for turn in turns)
     return Sample(sample_id=sample_id, category=reading.category, turns=turns, images=images, source=source)
+
+
+def _check_media(record: Mapping[str, Any]) -> None:
+    for name in _OTHER_MEDIA:
+        if record.get(name) not in (None, "", [], {}):
+            raise ValueError(f"holds {name}: {str(record[name])[:40]!r}; allowed: pictures and text (a film as a list of its frames)")
+    images = record.get("image", record.get("images"))
+    for image in images if isinstance(images, list | tuple) else [images]:
+        if isinstance(image, str) and image.rpartition(".")[2].lower() in FILMS:
+            raise ValueError(f"image {image!r} is a film; allowed: pictures (a film as a list of its frames)")
+
+
+def _check_markers(turns: tuple[Turn, ...]) -> None:
+    """Refuse a question that begins or ends with the place of a film, as public mixes write it."""
+    for turn in turns:
+        for marker in _OTHER_MARKERS:
+            if turn.question.strip().startswith(marker) or turn.question.strip().endswith(marker):
+                raise ValueError(f"a question holds {marker}, {turn.question[:40]!r}; allowed: {IMAGE}, one for each picture")
 
 
 Parts = tuple[tuple[Turn, ...], list[Any]]
@@ -153,7 +177,9 @@ def _interleaved(record: Mapping[str, Any]) -> Parts:
             references.append(image)
             waiting += 1
             continue
-        turns.append(_document_turn(str(text), waiting))
+        if not isinstance(text, str):
+            raise ValueError(f"item {place} is {str(text)[:40]!r}; allowed: text")
+        turns.append(_document_turn(text, waiting))
         waiting = 0
     if waiting:
         raise ValueError(f"ends with {waiting} images that no text follows; allowed: text after every image")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from model.config.catalogue import RemoteConfig
 from model.data.sources.files import FileVersion, read
 
-FORM = 1
+FORM = 2
 """Raised when an index of the same files would be another one."""
 
 

@@ -4,10 +4,13 @@
 - Nothing is written to disk, so a member's name cannot lead anywhere. Links, devices, absolute and climbing names are refused all
   the same: a shard that holds them was made by someone who hoped for more.
 - Only plain .tar: the place of a member in a compressed archive cannot be read without everything before it.
+- An archive is whole or refused: a reader that stops at the first header it does not understand loses the samples behind it
+  without a word. So what follows the last member must be the end that every writer of tars puts there, and nothing else.
 """
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from itertools import groupby
@@ -18,12 +21,15 @@ from model.data.sources.files import FileVersion, open_stream
 from model.data.sources.json_rows import parsed
 from model.data.sources.record_index import IndexedRows, IndexPart, Located, indexed
 from model.data.sources.store_errors import UNREACHED, store_error
-from model.images.decode import MAX_BYTES
+from model.images.decode import MAX_BYTES, OTHER_PICTURES
+from model.samples import FILMS
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
 PICKLED = ("pkl", "pickle", "pyd", "pt", "pth")
 """Kinds that WebDataset's own reader would unpickle: code of whoever made the shard."""
 MAX_MEMBERS = 10_000_000
+END_BYTES = 2 * tarfile.BLOCKSIZE
+"""Two empty blocks close an archive; most writers fill up to a whole record behind them."""
 
 
 class TarRows(IndexedRows):
@@ -38,8 +44,10 @@ class TarRows(IndexedRows):
     def record(self, row: int) -> Mapping[str, Any]:
         """Read a sample: its JSON, its text as `text`, its image as `image`, several of them in the order of their kinds as `images`.
 
+        Numbers in the kinds count as numbers: `9.png` stands before `10.png`.
+
         Raises:
-            ValueError: it holds nothing that is known.
+            ValueError: it holds nothing that is known, or a picture or film that cannot be read.
         """
         record: dict[str, Any] = {}
         images: list[tuple[str, bytes]] = []
@@ -50,12 +58,24 @@ class TarRows(IndexedRows):
                 record["text"] = _decoded(content)
             elif kind.rpartition(".")[2] in IMAGES:
                 images.append((kind, content))
-        contents = [content for _, content in sorted(images)]
+            else:
+                _check_kind(kind)
+        contents = [content for _, content in sorted(images, key=lambda each: _numeric(each[0]))]
         if contents:
             record["image"] = contents[0] if len(contents) == 1 else contents
         if "images" in record or len(contents) > 1:
             record["images"] = _placed(record.get("images"), contents)
         return record
+
+
+def _check_kind(kind: str) -> None:
+    """Refuse what shows something: without it the sample would pass as one of text alone. Other kinds are of no concern here."""
+    if kind.rpartition(".")[2] in (*FILMS, *OTHER_PICTURES):
+        raise ValueError(f"its member .{kind} cannot be read; allowed: {', '.join(IMAGES)}")
+
+
+def _numeric(kind: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", kind) if part]
 
 
 def _placed(images: Any, contents: list[bytes]) -> list[Any]:
@@ -72,14 +92,22 @@ def _scan(file: FileVersion, remote: RemoteConfig) -> Iterator[Located]:
     with open_stream(file, remote) as opened:
         members = _members(opened, file.name)
         for ordinal, (_, parts) in enumerate(groupby(members, key=lambda each: each[0])):
-            yield Located(ordinal, tuple(part for _, part in parts))
+            yield Located(ordinal, _different(tuple(part for _, part in parts), f"{file.name}:{ordinal}"))
+
+
+def _different(parts: tuple[IndexPart, ...], where: str) -> tuple[IndexPart, ...]:
+    kinds = [part.kind for part in parts]
+    twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
+    if twice:
+        raise ValueError(f"{where}: holds .{twice[0]} twice; allowed: each kind once in a sample")
+    return parts
 
 
 def _members(opened: Any, name: str) -> Iterator[tuple[str, IndexPart]]:
     """List the members as (sample, part).
 
     Raises:
-        ValueError: the archive is damaged, compressed, or holds what no shard should.
+        ValueError: the archive is damaged, cut, compressed, or holds what no shard should.
     """
     try:
         with tarfile.open(fileobj=opened, mode="r:") as archive:
@@ -90,10 +118,44 @@ def _members(opened: Any, name: str) -> Iterator[tuple[str, IndexPart]]:
                 if not member.isdir():
                     _check(member, name)
                     yield _keyed(member)
+            _check_end(opened, archive.offset, name)
     except (tarfile.TarError, EOFError) as error:
         raise ValueError(f"{name}: not a readable, uncompressed tar ({error})") from error
     except UNREACHED as error:
         raise ValueError(store_error(name, error)) from error
+
+
+def _check_end(opened: Any, offset: int, name: str) -> None:
+    """Refuse an archive that goes on behind its last readable member, or breaks off there.
+
+    Args:
+        opened: the archive.
+        offset: where the reader stopped, in bytes.
+        name: of the file.
+    """
+    opened.seek(0, 2)
+    size = opened.tell()
+    opened.seek(offset)
+    rest = opened.read(END_BYTES + tarfile.RECORDSIZE)
+    problem = _problem_of_end(rest, offset, size)
+    if problem:
+        raise ValueError(f"{name}: not a whole tar of {size} bytes: {problem}")
+
+
+def _problem_of_end(rest: bytes, offset: int, size: int) -> str:
+    """Say what is wrong with an archive whose last readable member ends at an offset; `rest` is what follows, as far as it matters."""
+    if rest[: tarfile.BLOCKSIZE].strip(b"\0"):
+        return f"the header at byte {offset} is damaged, or the file was cut in it\nhint: fetch or write it again"
+    if len(rest) < END_BYTES:
+        return "it breaks off without the two empty blocks that close an archive\nhint: fetch or write it again"
+    if rest.strip(b"\0"):
+        return (f"something follows its end at byte {offset}\n"
+                "hint: joined archives are read up to the end of the first; name each by itself, or join them by `tar --concatenate`")
+    filled = -(-(offset + END_BYTES) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
+    if size not in (offset + END_BYTES, filled):
+        return (f"its last member ends at byte {offset}, and all that follows is empty; allowed: {END_BYTES} empty bytes, or up to "
+                f"the next multiple of {tarfile.RECORDSIZE}\nhint: a part of it is lost; fetch or write it again")
+    return ""
 
 
 def _check(member: tarfile.TarInfo, name: str) -> None:
@@ -115,6 +177,6 @@ def _keyed(member: tarfile.TarInfo) -> tuple[str, IndexPart]:
 
 def _decoded(content: bytes) -> str:
     try:
-        return content.decode("utf-8").strip()
+        return content.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
         raise ValueError(f"its text is not UTF-8 ({error})") from error

@@ -33,6 +33,8 @@ class Benchmark:
     """Template of the question; `{question}`, `{options}` and `{hint}` stand for the item's own."""
     layout: str = ""
     """What a local copy holds: columns of its rows, and files beside them."""
+    places_images: bool = False
+    """Whether its questions say by markers where their images stand; else all stand before the question."""
     choices: tuple[str, ...] = ()
     """Fields of `ScoringConfig` that change this benchmark's score."""
     total: Total = "mean"

@@ -100,7 +100,7 @@ REFER_GROUND = (
 MULTI_IMAGE = (
     _benchmark("qbench2", "multi_image", "QBench2", metric="choice_qbench2", prompt=LETTER, choices=("mcq_extraction",),
                layout="image1, image2, question, option0 to option3 (N/A where there is none), correct_choice, id"),
-    _benchmark("mantis", "multi_image", "Mantis", version=2, metric="mantis", prompt=BARE, choices=("mcq_extraction",),
+    _benchmark("mantis", "multi_image", "Mantis", version=2, metric="mantis", prompt=BARE, choices=("mcq_extraction",), places_images=True,
                layout="images, question, options, question_type, answer, id"),
     _benchmark("nlvr2", "multi_image", "NLVR2", version=2, metric="choice_nlvr2",
                prompt="{question}\nIs this true?\n{options}\nAnswer with the option's letter.",
@@ -112,6 +112,7 @@ MULTI_IMAGE = (
                choices=("mcq_extraction", "mvbench_average"), group="task", groups=MVBENCH_TASKS, average="mvbench_average",
                layout="frames (pictures cut from the video beforehand), question, candidates, answer, task (or the file's name)"),
     _benchmark("muirbench", "multi_image", "MuirBench", metric="choice_mmmu", prompt=LETTER, choices=("mcq_extraction",),
+               places_images=True,
                layout="image_list, question (with <image>), options, answer, idx"),
 )
 

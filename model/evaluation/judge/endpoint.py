@@ -122,7 +122,7 @@ class Judge:
         if self.endpoint.key_file is None:
             return {}
         try:
-            key = self.endpoint.key_file.read_text(encoding="utf-8").strip()
+            key = self.endpoint.key_file.read_text(encoding="utf-8-sig").strip()
         except OSError as error:
             raise JudgeFailed(f"{self.endpoint.key_file}: the judge's key cannot be read ({error.strerror})") from error
         return {"Authorization": f"Bearer {key}"}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import io
 import string
+import tokenize
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from model.config.stages import Orientation
 from model.evaluation.benchmarks.benchmark import Benchmark
-from model.evaluation.local_copies.rows import Picture, Row
-from model.samples import IMAGE, Item, Turn
+from model.evaluation.local_copies.rows import Picture, Row, plain_text
+from model.samples import IMAGE, Item, Turn, check_text
 
 LETTERS = string.ascii_uppercase
 
@@ -25,10 +28,24 @@ class ItemDraft:
     options: tuple[str, ...] = ()
     meta: dict[str, str] = field(default_factory=dict)
     shots: tuple[Turn, ...] = ()
+    where: str = ""
+    """File and row that it comes from, for messages."""
 
-    def item(self, benchmark: str) -> Item:
+    def check(self) -> None:
+        """Refuse what no model can be asked, as far as that is known without the pictures.
+
+        Raises:
+            ValueError: places and pictures differ in number, or a text holds halves of characters.
+        """
+        places = sum(text.count(IMAGE) for text in (*(shot.question for shot in self.shots), self.question))
+        if places != len(self.pictures):
+            raise ValueError(f"{places} places {IMAGE} in the question, but {len(self.pictures)} pictures")
+        for text in (self.question, *self.references, *self.options):
+            check_text(text)
+
+    def item(self, benchmark: str, orientation: Orientation = "stored") -> Item:
         """Open the pictures; the size of the last one, which the question is about, goes to `meta`."""
-        images = tuple(picture.open() for picture in self.pictures)
+        images = tuple(picture.open(orientation) for picture in self.pictures)
         size = {"width": str(images[-1].width), "height": str(images[-1].height)} if images else {}
         return Item(item_id=self.item_id, benchmark=benchmark, question=self.question, images=images, references=self.references,
                     options=self.options, meta={**self.meta, **size}, shots=self.shots)
@@ -38,7 +55,14 @@ Maker = Callable[[Row, Benchmark], list[ItemDraft]]
 
 
 def ask(spec: Benchmark, question: str, *, options: Sequence[str] = (), hint: str = "", images: int = 1) -> str:
-    """Return the benchmark's prompt with a marker for each image before it, unless the question places them itself."""
+    """Return the benchmark's prompt with a marker for each image before it, unless the benchmark's questions place them themselves.
+
+    Raises:
+        ValueError: a text quotes the marker where none should stand: the picture would take the place of the quoted word.
+    """
+    quoting = [text for text in (question, hint, *options) if IMAGE in text]
+    if quoting and not spec.places_images:
+        raise ValueError(f"a text holds {IMAGE}, {quoting[0][:60]!r}; allowed: none, the picture stands before the question")
     listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
     text = spec.prompt.replace("{options}", listed).replace("{hint}", hint).replace("{question}", question)
     return text if IMAGE in text else IMAGE * images + text
@@ -87,10 +111,23 @@ def list_of(row: Row, column: str, *, may_lack: bool = False) -> list[str]:
     """
     cell = row.get(column, []) if may_lack else row[column]
     if isinstance(cell, str):
-        try:
-            cell = ast.literal_eval(cell)
-        except (ValueError, SyntaxError) as error:
-            raise ValueError(f"{row.where}: {column} is {cell!r}; allowed: a list") from error
+        cell = _written_list(cell, f"{row.where}: {column}")
     if not isinstance(cell, list | tuple):
         raise ValueError(f"{row.where}: {column} is {type(cell).__name__}; allowed: a list")
-    return [str(each) for each in cell]
+    return [plain_text(each, f"{row.where}: {column}[{place}]") for place, each in enumerate(cell)]
+
+
+def _written_list(text: str, where: str) -> object:
+    """Read the text of a list.
+
+    Raises:
+        ValueError: it is none, or what numpy prints of one (`['a' 'b']`): Python reads neighbours without a comma as one text.
+    """
+    try:
+        found = ast.literal_eval(text)
+        written = [token for token in tokenize.generate_tokens(io.StringIO(text.strip()).readline) if token.type == tokenize.STRING]
+    except (ValueError, SyntaxError, tokenize.TokenError, MemoryError, RecursionError) as error:
+        raise ValueError(f"{where} is {text[:60]!r}; allowed: a list") from error
+    if isinstance(found, list | tuple) and len(written) > len(found):
+        raise ValueError(f"{where} is {text[:60]!r}, the text of a numpy array; allowed: a list, with commas")
+    return found

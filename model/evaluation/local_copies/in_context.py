@@ -34,9 +34,11 @@ def _draft(spec: Benchmark, query: Row, support: Sequence[Row]) -> ItemDraft:
         raise ValueError(f"{query.where}: {len(pool)} examples of support for {spec.shots} shots; allowed: as many or more")
     chosen = pool[: spec.shots] if own else _drawn(pool, spec.shots, stream(spec.name.rsplit("-", 1)[0], query.number))
     pictures = tuple(picture for row in (*chosen, query) for picture in row.pictures("image"))
-    return ItemDraft(item_id=f"{spec.name}/{query.number}", question=_question(query), references=(query.text("answer"),),
-                     pictures=pictures,
-                 shots=tuple(Turn(_question(row), row.text("answer")) for row in chosen))
+    found = ItemDraft(item_id=f"{spec.name}/{query.key}", where=query.where, question=_question(query),
+                      references=(query.text("answer"),), pictures=pictures,
+                      shots=tuple(Turn(_question(row), row.text("answer")) for row in chosen))
+    found.check()
+    return found
 
 
 def _drawn(pool: Sequence[Row], count: int, rng: random.Random) -> list[Row]:
@@ -45,5 +47,5 @@ def _drawn(pool: Sequence[Row], count: int, rng: random.Random) -> list[Row]:
 
 
 def _question(row: Row) -> str:
-    text = str(row.get("question"))
+    text = row.text("question", "")
     return text if IMAGE in text else IMAGE * len(row.pictures("image")) + text

@@ -7,13 +7,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from model.config.stages import Orientation
 from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.local_copies import in_context
 from model.evaluation.local_copies.draft import ItemDraft, Maker
 from model.evaluation.local_copies.general import GENERAL
-from model.evaluation.local_copies.rows import JUDGE, rows_of
+from model.evaluation.local_copies.rows import JUDGE, Row, rows_of
 from model.evaluation.local_copies.several import SEVERAL
 from model.samples import Item
 
@@ -24,22 +26,28 @@ MAX_TEXT_BYTES = 2**20
 class LocalItems:
     """The items of a benchmark's local copy, opened one by one."""
 
-    def __init__(self, spec: Benchmark, folder: Path) -> None:
+    def __init__(self, spec: Benchmark, folder: Path, orientation: Orientation = "stored") -> None:
         """Read the rows.
+
+        Args:
+            spec: of the benchmark.
+            folder: of the copy.
+            orientation: whether photographs are turned as their EXIF data say.
 
         Raises:
             ValueError: the copy is not there, a row is broken, or two items have one name.
         """
-        self.spec, self.folder = spec, folder
+        self.spec, self.folder, self._orientation = spec, folder, orientation
         in_shots = spec.category == "in_context"
         self._drafts = in_context.drafts(spec, folder) if in_shots else [
-            draft for row in rows_of(folder) for draft in MAKERS[spec.name](row, spec)]
+            draft for row in rows_of(folder) for draft in _made(row, spec)]
         if not self._drafts:
             raise ValueError(f"{folder}: no items of {spec.name}; allowed: {spec.layout}")
-        seen: dict[str, ItemDraft] = {}
+        seen: set[str] = set()
         for draft in self._drafts:
-            if seen.setdefault(draft.item_id, draft) is not draft:
-                raise ValueError(f"{folder}: two items are called {draft.item_id}; allowed: each name once")
+            if draft.item_id in seen:
+                raise ValueError(f"{draft.where or folder}: two items are called {draft.item_id}; allowed: each name once")
+            seen.add(draft.item_id)
 
     def __len__(self) -> int:
         """Return how many items the copy has."""
@@ -51,7 +59,7 @@ class LocalItems:
         Raises:
             ValueError: a picture cannot be opened, or the question has not as many places for pictures as there are.
         """
-        return self._drafts[index].item(self.spec.name)
+        return self._drafts[index].item(self.spec.name, self._orientation)
 
     def meta(self, index: int) -> dict[str, str]:
         """Return what is known of an item without opening its pictures."""
@@ -63,7 +71,24 @@ class LocalItems:
         return {path.name: _text(path) for path in sorted(folder.iterdir()) if path.is_file()} if folder.is_dir() else {}
 
 
+def _made(row: Row, spec: Benchmark) -> list[ItemDraft]:
+    """Make the drafts of a row; whatever is wrong with it is said with file and number, and before a model is loaded.
+
+    Raises:
+        ValueError: it cannot become an item.
+    """
+    try:
+        drafts = [replace(draft, where=row.where) for draft in MAKERS[spec.name](row, spec)]
+        for draft in drafts:
+            draft.check()
+    except ValueError as error:
+        raise ValueError(str(error) if str(error).startswith(row.where) else f"{row.where}: {error}") from error
+    except (KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"{row.where}: {type(error).__name__}: {error}; allowed: {spec.layout}") from error
+    return drafts
+
+
 def _text(path: Path) -> str:
     if path.stat().st_size > MAX_TEXT_BYTES:
         raise ValueError(f"{path}: {path.stat().st_size} bytes; allowed: {MAX_TEXT_BYTES}")
-    return path.read_text(encoding="utf-8")
+    return path.read_text(encoding="utf-8-sig")

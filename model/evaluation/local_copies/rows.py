@@ -7,8 +7,11 @@
 from __future__ import annotations
 
 import json
+import math
+import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +20,12 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from model.config.fields import did_you_mean
+from model.config.stages import Orientation
 from model.images.decode import decode_image, open_image
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
+_PART = re.compile(r"[-_.]?\d*(?:-of-\d+)?$")
+"""What numbers a file of several."""
 JUDGE = "judge"
 """Folder of a copy that holds what its judge is told, and no rows."""
 
@@ -32,13 +38,13 @@ class Picture:
     column: str
     place: int = 0
 
-    def open(self) -> Image.Image:
-        """Decode it, RGB.
+    def open(self, orientation: Orientation = "stored") -> Image.Image:
+        """Decode it, RGB, turned as its EXIF data say or not.
 
         Raises:
             ValueError: it cannot be read, or is too large; the message names it.
         """
-        return self.row.table.picture(self)
+        return self.row.table.picture(self, orientation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +53,19 @@ class Row:
 
     table: RowTable
     number: int
-    """In its file, from 0."""
+    """In its file, from 0; for messages."""
     cells: dict[str, Any]
+    place: int = 0
+    """In the series of files that its file is a part of, from 0; for names, since a split lies in several files."""
+    series: str = ""
+    """Of the file: its place in the copy without what numbers it, as `val` or `data/val`."""
+    is_alone: bool = True
+    """Whether the copy is one series."""
+
+    @property
+    def key(self) -> str:
+        """What tells it from all other rows of the copy."""
+        return str(self.place) if self.is_alone else f"{self.series}/{self.place}"
 
     @property
     def where(self) -> str:
@@ -71,9 +88,18 @@ class Row:
         found = self.cells.get(column)
         return default if found is None else found
 
-    def text(self, column: str) -> str:
-        """Return a cell as text without outer white space."""
-        return str(self[column]).strip()
+    def text(self, column: str, default: object = None) -> str:
+        """Return a cell as text without outer white space: a text, a number, or true or false.
+
+        Args:
+            column: its name.
+            default: stands in for a cell that is empty or not there; None allows no such cell.
+
+        Raises:
+            ValueError: there is no such cell, or it holds something else (a list, a number that is none).
+        """
+        cell = self[column] if default is None else self.get(column, default)
+        return plain_text(cell, f"{self.where}: {column}")
 
     def pictures(self, *columns: str) -> tuple[Picture, ...]:
         """Return the pictures of columns, each with one picture, several or none.
@@ -117,32 +143,37 @@ class RowTable:
                 raise ValueError(f"{self.path}: row {number} is {type(each).__name__}; allowed: a mapping of columns")
             yield Row(self, number, each)
 
-    def picture(self, picture: Picture) -> Image.Image:
+    def picture(self, picture: Picture, orientation: Orientation = "stored") -> Image.Image:
         """Open a picture of one of the rows."""
         name = f"{picture.row.where}, {picture.column}"
         cell = self._bytes_of(picture) if self._parquet else picture.row.cells[picture.column]
         cell = cell[picture.place] if isinstance(cell, list) else cell
         if isinstance(cell, dict) and cell.get("bytes"):
-            return decode_image(cell["bytes"], name)
+            return decode_image(cell["bytes"], name, orientation=orientation)
         path = cell.get("path") if isinstance(cell, dict) else cell
         if not isinstance(path, str):
             raise ValueError(f"{name}: {type(cell).__name__} is no picture; allowed: a path below {self.root}, or bytes in parquet")
         full = (self.root / path).resolve()
         if not full.is_relative_to(self.root.resolve()):
             raise ValueError(f"{name}: {path!r} leaves {self.root}; allowed: a path below it")
-        return open_image(full)
+        return open_image(full, orientation=orientation)
 
     def _json_cells(self) -> Iterator[Any]:
+        where = str(self.path)
         try:
             if self.path.suffix == ".json":
-                yield from json.loads(self.path.read_text(encoding="utf-8"))
+                rows = json.loads(self.path.read_text(encoding="utf-8-sig"))
+                if not isinstance(rows, list):
+                    raise ValueError(f"it holds {type(rows).__name__}, not a list of rows")
+                yield from rows
                 return
-            with self.path.open(encoding="utf-8") as file:
-                for line in file:
+            with self.path.open(encoding="utf-8-sig") as file:
+                for number, line in enumerate(file, start=1):
+                    where = f"{self.path}:{number}"
                     if line.strip():
                         yield json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{self.path}: not JSON ({error}); allowed: {self.path.suffix.removeprefix('.')} in UTF-8") from error
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{where}: not JSON ({error}); allowed: {self.path.suffix.removeprefix('.')} in UTF-8") from error
 
     def _parquet_cells(self) -> Iterator[Any]:
         assert self._parquet is not None
@@ -181,10 +212,40 @@ def rows_of(folder: Path, stem: str = "") -> list[Row]:
                    and path.is_file() and path.parent != folder / JUDGE)
     if not files:
         raise ValueError(f"{folder}: no {stem or '*'}*.jsonl, .json or .parquet; allowed: one or more")
+    names = {path: _series(path.relative_to(folder)) for path in files}
+    is_one = len(set(names.values())) == 1
+    counts: Counter[str] = Counter()
+    found = []
+    for path in files:
+        for row in _rows_of(path, folder):
+            found.append(replace(row, place=counts[names[path]], series=names[path], is_alone=is_one))
+            counts[names[path]] += 1
+    return found
+
+
+def _rows_of(path: Path, folder: Path) -> Iterator[Row]:
     try:
-        return [row for path in files for row in RowTable(path, folder).rows()]
+        yield from RowTable(path, folder).rows()
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{folder}: {error}") from error
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _series(path: Path) -> str:
+    """Name what a file is a part of: `val-00000-of-00004.parquet` and `val/0000.parquet` are parts of `val`."""
+    stem = _PART.sub("", path.name.removesuffix(path.suffix))
+    return (path.parent / stem if stem else path.parent).as_posix()
+
+
+def plain_text(cell: object, where: str) -> str:
+    """Return a cell as text without outer white space.
+
+    Raises:
+        ValueError: it is no text, number or truth: what Python prints of a list would be compared with answers.
+    """
+    is_number = isinstance(cell, int) or (isinstance(cell, float) and math.isfinite(cell))
+    if not isinstance(cell, str) and not is_number:
+        raise ValueError(f"{where} is {str(cell)[:40]!r} ({type(cell).__name__}); allowed: text or a number")
+    return str(cell).strip()
 
 
 def _without_bytes(field: pa.Field) -> str:

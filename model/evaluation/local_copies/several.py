@@ -6,8 +6,10 @@ Boxes are kept in px in `meta["boxes"]`: answers are compared in px of the image
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.local_copies.draft import ItemDraft, Maker, ask, draft, letter_of, list_of
@@ -35,13 +37,14 @@ def mmmu(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 def refcoco(row: Row, spec: Benchmark) -> list[ItemDraft]:
     """One item for each expression of a row; the split is the file's name; bbox is x, y, width, height in px."""
-    split = next((name for name in spec.groups if row.table.path.stem.startswith(name)), "")
+    split = next((name for name in spec.groups for part in _parts(row) if part.startswith(name)), "")
     if not split:
-        raise ValueError(f"{row.where}: no split in the file's name; allowed: names that start with {', '.join(spec.groups)}")
+        raise ValueError(f"{row.where}: no split in the name of the file or its folder; "
+                         f"allowed: names that start with {', '.join(spec.groups)}")
     x, y, width, height = _four(row, row["bbox"])
     meta = {"split": split, "boxes": json.dumps([[x, y, x + width, y + height]])}
     return [each for place, phrase in enumerate(list_of(row, "answer"))
-            for each in draft(row, spec, phrase, name=f"{split}/{row.number}/{place}", references=[phrase], meta=meta)]
+            for each in draft(row, spec, phrase, name=f"{split}/{row.place}/{place}", references=[phrase], meta=meta)]
 
 
 def flickr30k(row: Row, spec: Benchmark) -> list[ItemDraft]:
@@ -50,7 +53,7 @@ def flickr30k(row: Row, spec: Benchmark) -> list[ItemDraft]:
     for place, each in enumerate(row["phrases"]):
         boxes = [_four(row, box) for box in each["boxes"]]
         meta = {"phrase": str(each["phrase"]), "boxes": json.dumps(boxes)}
-        found += draft(row, spec, f"{each['phrase']}\nSentence: {row.text('sentence')}", name=f"{row.number}/{place}",
+        found += draft(row, spec, f"{each['phrase']}\nSentence: {row.text('sentence')}", name=f"{row.key}/{place}",
                        references=[str(each["phrase"])], meta=meta)
     return found
 
@@ -58,13 +61,13 @@ def flickr30k(row: Row, spec: Benchmark) -> list[ItemDraft]:
 def lvis(row: Row, spec: Benchmark) -> list[ItemDraft]:
     """A region, asked for as the row words it; the name and its synonyms are right; `prompt` is box or point."""
     names = [row.text("name"), *list_of(row, "synonyms", may_lack=True)]
-    meta = {"prompt": str(row.get("prompt", "box"))}
-    return draft(row, spec, row.text("question"), name=str(row.get("id", row.number)), references=dict.fromkeys(names), meta=meta)  # type: ignore[arg-type]
+    meta = {"prompt": row.text("prompt", "box")}
+    return draft(row, spec, row.text("question"), name=row.text("id", row.key), references=dict.fromkeys(names), meta=meta)  # type: ignore[arg-type]
 
 
 def qbench2(row: Row, spec: Benchmark) -> list[ItemDraft]:
     """Two images; two to four options, the others are N/A."""
-    options = [str(cell) for cell in (row.get(f"option{place}", "N/A") for place in range(4)) if cell != "N/A"]
+    options = [cell for cell in (row.text(f"option{place}", "N/A") for place in range(4)) if cell != "N/A"]
     return draft(row, spec, row.text("question"), name=row.text("id"), images=["image1", "image2"], options=options,
                  references=[letter_of(row["correct_choice"], options, row)])
 
@@ -98,11 +101,11 @@ def blink(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 def mvbench(row: Row, spec: Benchmark) -> list[ItemDraft]:
     """Frames of a video, cut beforehand; the answer is the text of a candidate; the sub-task is a column or the file's name."""
-    options, answer = list_of(row, "candidates"), row.text("answer")
+    options, answer, part = list_of(row, "candidates"), row.text("answer"), row.series.rpartition("/")[2]
     if answer not in options:
         raise ValueError(f"{row.where}: the answer {answer!r} is none of the candidates {options}")
-    return draft(row, spec, row.text("question"), name=f"{row.table.path.stem}/{row.number}", images=["frames"], options=options,
-                 references=[letter_of(options.index(answer), options, row)], meta={"task": str(row.get("task", row.table.path.stem))})
+    return draft(row, spec, row.text("question"), name=f"{row.series}/{row.place}", images=["frames"], options=options,
+                 references=[letter_of(options.index(answer), options, row)], meta={"task": row.text("task", part)})
 
 
 def muirbench(row: Row, spec: Benchmark) -> list[ItemDraft]:
@@ -113,19 +116,27 @@ def muirbench(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 
 def _with_prompt(spec: Benchmark, prompt: str) -> Benchmark:
-    return Benchmark(name=spec.name, category=spec.category, metric=spec.metric, num_items=0, prompt=prompt)
+    return replace(spec, prompt=prompt)
 
 
 def _golds(row: Row) -> list[str]:
-    text = row.text("answer")
-    return list_of(row, "answer") if text.startswith("[") else [text]
+    cell = row["answer"]
+    is_list = isinstance(cell, list) or (isinstance(cell, str) and cell.strip().startswith("["))
+    return list_of(row, "answer") if is_list else [row.text("answer")]
 
 
 def _four(row: Row, box: Sequence[float]) -> tuple[float, float, float, float]:
     if len(box) != 4:
         raise ValueError(f"{row.where}: box {box}; allowed: four numbers")
     a, b, c, d = map(float, box)
+    if not all(map(math.isfinite, (a, b, c, d))):
+        raise ValueError(f"{row.where}: box {box}; allowed: finite numbers")
     return a, b, c, d
+
+
+def _parts(row: Row) -> tuple[str, ...]:
+    """Return the names of a row's file and of its folders below the copy, the file's first."""
+    return tuple(reversed(row.table.path.relative_to(row.table.root).parts))
 
 
 SEVERAL: dict[str, Maker] = {

@@ -1,18 +1,19 @@
 """What judges say, and what is made of it: LLaVA-Bench, Ferret-Bench, MM-Vet. Torch-free.
 
-A reply that cannot be read is None: it is asked again, then dropped and counted. The references average it in as -1.
+A reply that cannot be read, or whose marks are outside of the scale, is None: it is asked again, then dropped and counted. The
+references average it in as -1.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 
 from model.images.placement import THOUSANDTHS
 
-UNREAD = (-1.0, -1.0)
-"""How the references write a pair that they could not read."""
+MARKS = (0.0, 10.0)
+"""Smallest and largest mark of a pair. Judges are asked for 1 to 10; a 0 for an empty answer is still what they mean."""
+GRADES = (0.0, 1.0)
 
 
 def score_pair(reply: str) -> tuple[float, float] | None:
@@ -35,7 +36,12 @@ def _pair(fields: Sequence[str]) -> tuple[float, float] | None:
         pair = (float(fields[0]), float(fields[1]))
     except ValueError:
         return None
-    return pair if all(map(math.isfinite, pair)) and pair != UNREAD else None
+    return pair if all(_is_within(mark, MARKS) for mark in pair) else None
+
+
+def _is_within(number: float, scale: tuple[float, float]) -> bool:
+    """Say whether a number is one of the scale; -1, which the references write for what they could not read, is none."""
+    return scale[0] <= number <= scale[1]
 
 
 def relative(pairs: Sequence[tuple[float, float]]) -> float | None:
@@ -55,16 +61,16 @@ def correctness(reply: str) -> float | None:
         grade = float(reply.strip().split(" ")[0].strip())
     except ValueError:
         return None
-    return grade if math.isfinite(grade) and 0 <= grade <= 1 else None
+    return grade if _is_within(grade, GRADES) else None
 
 
 def correctness_whole(reply: str) -> float | None:
-    """Read MM-Vet's grade where the whole reply is one finite number, else None (VLMEvalKit)."""
+    """Read MM-Vet's grade where the whole reply is one number of 0 to 1, else None (VLMEvalKit)."""
     try:
         grade = float(reply)
     except ValueError:
         return None
-    return grade if math.isfinite(grade) else None
+    return grade if _is_within(grade, GRADES) else None
 
 
 def shown_to_judge(answer: str, category: str) -> str | None:

@@ -1,11 +1,14 @@
 """Loaders prepare what the training process would have prepared, in its order, from any step on."""
 
+import json
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
+from model.config.catalogue import SourceConfig
 from model.config.stages import Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
 from model.data.encoding import Encoder
 from model.data.loader import Loader, Steps, _Packed
@@ -93,3 +96,36 @@ def test_data_on_disk_are_read_by_loaders_as_here(loader, tmp_path):
     ahead, here = loader(source), source.opened()
     for number in range(4):
         same(ahead(number), here(number))
+
+
+def records(folder, *questions, broken=0.0, images=0):
+    """A catalogue of one data set, a conversation for each question."""
+    talks = [{"conversations": [{"from": "human", "value": "<image>" * images + each}, {"from": "gpt", "value": "ok"}],
+              **({"image": ["a.png"] * images} if images else {})} for each in questions]
+    (folder / "g.jsonl").write_text("\n".join(map(json.dumps, talks)))
+    (folder / "a.png").write_bytes(corpora.png(Image.new("RGB", (32, 32))))
+    source = SourceConfig(category="general", name="x", layout="llava", files=(str(folder / "g.jsonl"),), broken=broken, images=str(folder))
+    return DataConfig(source="catalogue", catalogue=corpora.catalogue(folder, source))
+
+
+LONG = ["hi"] * 19 + ["word " * 6000]
+ALONE = replace(CONFIG, mixture=SftMixture(alpha=Alpha(general=1)), steps=5)
+
+
+def test_a_sample_that_is_too_long_is_replaced_where_some_may_be_broken(tmp_path):
+    step = steps(records(tmp_path, *LONG, broken=0.2), ALONE).opened()
+    replaced = [each for number in range(5) for seen in step(number).seen for each in seen.replaces]
+    assert [(Path(each.where).name, each.reason.partition(";")[0]) for each in replaced] == [("g.jsonl:19", "18005 tokens")]
+
+
+def test_a_sample_that_is_too_long_is_named_once_where_none_may_be_broken(tmp_path):
+    step = steps(records(tmp_path, *LONG), ALONE).opened()
+    with pytest.raises(ValueError, match=r"g\.jsonl:19: 18005 tokens; allowed: 2048") as error:
+        [step(number) for number in range(5)]
+    assert str(error.value).count("g.jsonl") == 1
+
+
+def test_a_sample_with_more_images_than_a_packed_row_holds_is_broken(tmp_path):
+    config = replace(ALONE, pack=2048, pack_images=2)
+    with pytest.raises(ValueError, match=r"g\.jsonl:0: 3 images; allowed: 2 \(pack_images"):
+        steps(records(tmp_path, "What?", images=3), config).opened()(0)

@@ -189,7 +189,8 @@ def test_under_a_declared_limit_another_sample_stands_in_and_says_so(tmp_path, d
     samples = all_of(tmp_path, replace(damaged, broken=0.1))
     assert [sample.sample_id for sample in samples] == [sample.sample_id for sample in all_of(tmp_path, replace(damaged, broken=0.1))]
     (instead,) = [sample for sample in samples if sample.replaces]
-    assert "general.jsonl:7: not JSON" in instead.replaces[0]
+    assert "general.jsonl:7" in instead.replaces[0].where
+    assert "not JSON" in instead.replaces[0].reason
     assert len({sample.sample_id for sample in samples}) == 19
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.config.scoring import ScoringConfig
-from model.evaluation.metrics import METRICS, boxes, choices, denotation, score_item, text, yes_no
+from model.evaluation.metrics import METRICS, boxes, choices, denotation, judged, score_item, text, yes_no
 from model.samples import Item
 
 OPTIONS = ("a red apple", "the blue bird", "12", "none of the above")
@@ -321,3 +321,18 @@ def test_an_item_that_cannot_be_judged_is_refused_by_name(metric, fields, messag
 ])
 def test_what_the_papers_leave_open_is_chosen(metric, prediction, fields, choice, strict):
     assert score_item(metric, prediction, item(**fields), ScoringConfig(**choice)).strict == strict
+
+
+MARKS = st.one_of(st.floats(0, 10), st.sampled_from([-999, -1, -0.5, 10.5, 11, 100, float("inf"), float("nan")]))
+
+
+@given(MARKS, MARKS)
+def test_a_pair_of_marks_outside_the_scale_is_unread(reference, model):
+    pair = judged.score_pair(f"{reference} {model}\nBecause.")
+    assert pair == ((reference, model) if all(0 <= mark <= 10 for mark in (reference, model)) else None)
+
+
+@given(st.one_of(st.floats(0, 1), st.sampled_from([-999, -0.1, 1.5, 2, 10, float("inf"), float("nan")])))
+def test_a_grade_outside_the_scale_is_unread(grade):
+    expected = grade if 0 <= grade <= 1 else None
+    assert judged.correctness(f"{grade} because") == judged.correctness_whole(str(grade)) == expected

@@ -11,6 +11,8 @@ from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
     LlamaForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
     MixtralConfig,
     MixtralForCausalLM,
 )
@@ -19,6 +21,7 @@ from model.config.fields import build, to_plain
 from model.config.stages import DecoderConfig
 from model.data.tokenizer import SPECIALS
 from model.network.language import decoder
+from model.weights.__main__ import main
 from model.weights.causal import import_decoder
 from tests.support.small_models import SMALL_TEXT, bytewise, changed, edited, saved, stirred
 
@@ -125,8 +128,48 @@ def test_a_folder_without_a_tokenizer_is_refused(llama, tmp_path):
         import_decoder(saved(llama, tmp_path))
 
 
-def test_a_token_of_theirs_without_a_row_gets_one(llama, tmp_path):
+def test_a_tokenizer_larger_than_the_table_is_refused(llama, tmp_path):
     llama.resize_token_embeddings(200, mean_resizing=False)
-    imported = import_decoder(saved(llama, tmp_path, bytewise()))
-    assert imported.config.vocabulary == len(imported.tokenizer)
-    torch.testing.assert_close(imported.decoder.lm_head.weight[210], llama.lm_head.weight.mean(0))
+    with pytest.raises(ValueError, match="tokens beyond the 200 rows of the weights"):
+        import_decoder(saved(llama, tmp_path, bytewise()))
+
+
+def not_finite(tensors):
+    tensors["model.norm.weight"][3] = float("nan")
+
+
+def test_weights_that_are_not_finite_are_refused(llama, tmp_path):
+    with pytest.raises(ValueError, match=r"model\.norm\.weight holds numbers that are not finite"):
+        import_decoder(changed(saved(llama, tmp_path, bytewise()), not_finite))
+
+
+def test_a_family_without_attention_is_refused_in_words(tmp_path):
+    small = MambaConfig(hidden_size=16, num_hidden_layers=1, vocab_size=300, state_size=4)
+    with pytest.raises(ValueError, match="MambaForCausalLM lacks what describes a decoder of ours"):
+        import_decoder(saved(MambaForCausalLM(small), tmp_path, bytewise()))
+
+
+def lfs(folder):
+    (folder / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+
+
+def cut(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def quantised(folder):
+    edited(folder / "config.json", quantization_config={"quant_method": "gptq", "bits": 4})
+
+
+@pytest.mark.parametrize(("harm", "says"), [(lfs, "a pointer of Git LFS"), (cut, "damaged or missing"),
+                                            (quantised, "quantised weights .gptq.")])
+@pytest.mark.parametrize("half", ["--decoder", "--vision"])
+def test_weights_that_are_none_end_with_two_and_few_words(llama, clip, tmp_path, capsys, half, harm, says):
+    folder = saved(llama if half == "--decoder" else clip, tmp_path / "theirs", bytewise())
+    harm(folder)
+    capsys.readouterr()  # what saving wrote
+    assert main([half, str(folder), "--preset", "tiny", "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert re.search(says, error)
+    assert len(error.strip().splitlines()) <= 2

@@ -131,6 +131,22 @@ def test_of_both_forms_in_one_folder_transformers_own_is_read(open_clip, clip):
     torch.testing.assert_close(imported.encoder(TILES), theirs, rtol=1e-4, atol=1e-5)
 
 
+def test_open_clip_is_read_where_timms_files_lie_beside_it(open_clip):
+    model, folder = open_clip
+    (folder / "config.json").write_text(json.dumps({"architecture": "vit_tiny_patch16_clip_224", "num_classes": 0}))
+    save_file({"blocks.0.attn.qkv.weight": torch.zeros(3, 3)}, folder / "model.safetensors")
+    imported = import_encoder(folder)
+    torch.testing.assert_close(imported.encoder(TILES), model(pixels(TILES, "clip"))[:, 1:], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", [{}, {"model_cfg": []}, {"model_cfg": {"vision_cfg": {"layers": 2}}}])
+def test_a_configuration_without_the_expected_fields_is_refused(open_clip, config):
+    _, folder = open_clip
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="open_clip_config|not that of an encoder"):
+        import_encoder(folder)
+
+
 def test_open_twin_of_the_papers_encoder_has_the_shape_of_the_presets(tmp_path):
     vision = {"image_size": 378, "layers": 32, "width": 1280, "head_width": 80, "patch_size": 14}
     mean, std = STATISTICS["clip"]
@@ -154,6 +170,20 @@ def test_open_clip_of_other_than_a_plain_vit_is_refused(open_clip):
 
 def without(name):
     return lambda tensors: tensors.pop(name)
+
+
+def not_finite(tensors):
+    tensors["post_layernorm.bias"][0] = float("inf")
+
+
+def whole_numbers(tensors):
+    tensors["post_layernorm.bias"] = tensors["post_layernorm.bias"].to(torch.int8)
+
+
+@pytest.mark.parametrize(("change", "says"), [(not_finite, "not finite"), (whole_numbers, "holds torch.int8")])
+def test_a_tensor_that_holds_no_weights_is_named(clip, tmp_path, change, says):
+    with pytest.raises(ValueError, match=f"post_layernorm.bias.*{says}"):
+        import_encoder(changed(saved(clip, tmp_path), change))
 
 
 def with_extra(tensors):

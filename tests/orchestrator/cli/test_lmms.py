@@ -12,6 +12,7 @@ from sqlalchemy import Engine, select, update
 from orchestrator.ledger import read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import open_ledger, transaction
+from orchestrator.results.lmms_eval import _errors
 from tests.support.synthetic import Sketch, sketch
 
 Ablate = Callable[..., Result]
@@ -84,7 +85,8 @@ def test_own_scores_and_the_verdict_stay_as_they_are(ablate_json: Document, engi
 def test_the_table_says_where_scores_come_from(ablate: Ablate, engine: Engine, tmp_path: Path) -> None:
     path = of(engine, tmp_path, "science=0.1", 2, counts=(900, 16))
     shown = " ".join(ablate("lmms", "quickstart", path).stdout.split())  # tables are as wide as the terminal
-    for expected in ("mmmu_val/mmmu_acc", "science=0.1 seed 2", "mmmu_val: 16 of 900 items", "--share shows them times 100"):
+    for expected in ("mmmu_val/mmmu_acc", "science=0.1 seed 2", "mmmu_val: 16 of 900 items", "mmmu_val/mmmu_acc 0.5 ± 0.1",
+                     "--share shows them times 100"):
         assert expected in shown
 
 
@@ -97,6 +99,19 @@ def test_arguments_of_every_checkpoint_come_back(ablate_json: Document, engine: 
         files.append(results(tmp_path / f"{number}.json", words.pop("checkpoint"), images=words))
     found = ablate_json("lmms", "quickstart", *files)
     assert [each["trial_keys"] for each in found["outside"]] == [each["trial_keys"] for each in printed]
+
+
+def test_its_own_standard_errors_are_kept(ablate_json: Document, engine: Engine, tmp_path: Path) -> None:
+    path = of(engine, tmp_path, "science=0", 0)
+    assert ablate_json("lmms", "quickstart", path)["outside"][0]["errors"] == {"mmmu_val/mmmu_acc": 0.1}
+    shares = ablate_json("lmms", "quickstart", path, "--share", "mmmu_val/mmmu_acc")["outside"][0]["errors"]
+    assert shares == {"mmmu_val/mmmu_acc": pytest.approx(10)}
+
+
+def test_the_clustered_error_goes_before_the_others() -> None:
+    found = _errors({"t": {"acc,none": 1, "acc_stderr,none": 0.1, "acc_stderr_clustered,none": 0.3, "acc_stderr_clt,none": 0.2,
+                           "acc_stderr,strict": 0.4, "bad_stderr,none": "N/A"}})
+    assert found == {"t/acc": 0.3, "t/acc,strict": 0.4}
 
 
 def test_what_is_no_number_is_withheld(ablate_json: Document, engine: Engine, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.data.sources.boxes import convert
+from model.data.sources.boxes import boxes_in, convert
 from model.images.placement import box_text, parse_box
 
 SIDES = st.integers(40, 3000)
@@ -62,6 +62,57 @@ def test_a_box_outside_its_image_is_broken_data(text, form, size):
 
 def test_rounding_at_the_edge_is_tolerated():
     assert convert("[0, 0, 1.002, 1]", "fractions", None) == "[0, 0, 1000, 1000]"
+
+
+SPELLINGS = ("[{0}, {1}, {2}, {3}]", "[{0},{1},{2},{3}]", "({0}, {1}, {2}, {3})", "({0},{1}),({2},{3})",
+             "<box>({0},{1}),({2},{3})</box>", "<box>[[{0}, {1}, {2}, {3}]]</box>", "<box>[{0}, {1}, {2}, {3}]</box>",
+             "<box>{0}, {1}, {2}, {3}</box>", "<|box_start|>({0},{1}),({2},{3})<|box_end|>", "<bbox>[{0}, {1}, {2}, {3}]</bbox>")
+NUMBERS = (str, "{:.6f}".format, "{:.6e}".format, lambda each: f"{each:.6f}".lstrip("0"))
+"""How a number of 0 to 1 may be written: `.5`, `1e-05` and `0.` are what other tools print."""
+
+
+@given(st.tuples(*[st.integers(0, 1000)] * 4), st.sampled_from(SPELLINGS), st.sampled_from(NUMBERS))
+def test_every_spelling_of_a_box_is_read(numbers, spelling, number):
+    x1, x2, y1, y2 = *sorted(numbers[:2]), *sorted(numbers[2:])
+    text = f"a dog {spelling.format(*(number(each / 1000) for each in (x1, y1, x2, y2)))} runs"
+    assert convert(text, "fractions", None) == f"a dog [{x1}, {y1}, {x2}, {y2}] runs"
+    assert boxes_in(text) == 1
+
+
+@pytest.mark.parametrize(("text", "form", "expected"), [
+    ("<|object_ref_start|>dog<|object_ref_end|><|box_start|>(100,200),(300,400)<|box_end|>", "qwen", "dog[100, 200, 300, 400]"),
+    ('[{"bbox_2d": [64, 48, 320, 240], "label": "dog"}]', "pixels", '[{"bbox_2d": [100, 100, 500, 500], "label": "dog"}]'),
+    ("<ref>dogs</ref><box>[[1, 2, 3, 4], [5, 6, 7, 8]]</box>", "thousandths", "dogs[1, 2, 3, 4], [5, 6, 7, 8]"),
+    ("[0., 0., 1., 1.]", "fractions", "[0, 0, 1000, 1000]"), ("[1e-05, .2, 3E-1, 0.4]", "fractions", "[0, 200, 300, 400]"),
+])
+def test_forms_of_other_models(text, form, expected):
+    assert convert(text, form, (640, 480)) == expected
+
+
+def test_a_tag_without_a_box_is_refused():
+    with pytest.raises(ValueError, match="<box> encloses no box"):
+        convert("<box>the dog</box>", "thousandths", None)
+
+
+@given(SIDES, SIDES)
+def test_two_decimals_of_a_padded_square_are_rounding(width, height):
+    side = max(width, height)
+    x, y = (side - width) / 2 / side, (side - height) / 2 / side
+    written = [round(part, 2) for part in (x, y, 1 - x, 1 - y)]
+    left, top, right, bottom = parse_box(convert(str(written), "fractions_of_square", (width, height)))
+    assert max(left * width, (1000 - right) * width, top * height, (1000 - bottom) * height) / 1000 <= 0.011 * side
+
+
+@pytest.mark.parametrize("form", ["pixels", "pixels_xywh", "thousandths", "qwen"])
+@pytest.mark.parametrize("text", ["[0.1, 0.2, 0.3, 0.4]", "[0.0, 0.0, 1.0, 1.0]", "[.1, .2, .3, .4]"])
+def test_fractions_under_another_name_are_refused(text, form):
+    with pytest.raises(ValueError, match="looks like fractions"):
+        convert(text, form, (640, 480))
+
+
+def test_a_form_with_two_meanings_is_refused():
+    with pytest.raises(ValueError, match="bbox_2d.*Qwen2.5-VL"):
+        convert('[{"bbox_2d": [64, 48, 320, 240]}]', "qwen", (640, 480))
 
 
 @pytest.mark.parametrize("form", ["pixels", "pixels_xywh", "fractions_of_square"])

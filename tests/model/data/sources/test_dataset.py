@@ -138,3 +138,23 @@ def test_a_list_with_any_white_space_and_any_alphabet_is_indexed_by_bytes(tmp_pa
     (tmp_path / "a.json").write_text(text, encoding="utf-8")
     source = opened(tmp_path, SourceConfig(category="text_only", name="x", layout="text", files=(str(tmp_path / "a.json"),)))
     assert [source.sample(index).turns[0].answer for index in range(6)] == [record["output"] for record in records]
+
+
+@pytest.mark.parametrize("content", [json.dumps([{"instruction": "a λ", "output": "b"}] * 3), ' [{"instruction": "ü", "output": "c"}] '])
+def test_a_byte_order_mark_is_no_part_of_a_list(tmp_path, content):
+    for name, begin in (("with.json", b"\xef\xbb\xbf"), ("without.json", b"")):
+        (tmp_path / name).write_bytes(begin + content.encode())
+    sources = [opened(tmp_path, SourceConfig(category="text_only", name="x", layout="text", files=(str(tmp_path / name),)))
+               for name in ("with.json", "without.json")]
+    turns = [[source.sample(index).turns for index in range(len(source))] for source in sources]
+    assert turns[0] == turns[1]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_line_or_of_a_caption(tmp_path):
+    mark = b"\xef\xbb\xbf"
+    (tmp_path / "a.jsonl").write_bytes(mark + json.dumps({"instruction": "a", "output": "b"}).encode())
+    lines = SourceConfig(category="text_only", name="x", layout="text", files=(str(tmp_path / "a.jsonl"),))
+    assert opened(tmp_path, lines).sample(0).turns[0].question == "a"
+    corpora.shard(tmp_path / "a.tar", [("0.png", corpora.png(corpora.made("general", 1)[0].images[0])), ("0.txt", mark + b"a dog")])
+    shard = SourceConfig(category="caption", name="x", layout="caption", files=(str(tmp_path / "a.tar"),))
+    assert opened(tmp_path, shard).sample(0).turns[0].answer == "a dog"

@@ -92,3 +92,36 @@ def test_pixels_of_all_images_together_are_bounded():
     record = {"image": ["a"] * 4, "conversations": talk("<image>" * 4, "a")}
     with pytest.raises(ValueError, match="pixels together; allowed"):
         read("llava", record, side=side)
+
+
+@pytest.mark.parametrize("record", [
+    {"video": "a.mp4", "conversations": talk("<video>\nWhat happens?", "A dog runs.")},
+    {"videos": ["a.mp4"], "conversations": talk("What happens?", "A dog runs.")},
+    {"conversations": talk("<video>\nWhat happens?", "A dog runs.")}, {"conversations": talk("What happens?\n<audio>", "A dog runs.")},
+    {"image": "a.mp4", "conversations": talk("<image>What happens?", "A dog runs.")},
+    {"image": ["a.png", "b.WebM"], "conversations": talk("<image><image>What happens?", "A dog runs.")},
+    {"audio": {"path": "a.wav"}, "messages": [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "A bark."}]}])
+def test_films_and_sounds_are_no_text(record):
+    with pytest.raises(ValueError, match="film|video|audio"):
+        read("llava", record)
+
+
+@pytest.mark.parametrize("record", [{"video": None, "conversations": talk("Hi", "ok")}, {"videos": [], "conversations": talk("Hi", "ok")},
+                                    {"conversations": talk("What does <video> do in HTML?", "It shows a film.")}])
+def test_a_record_without_a_film_may_have_the_field_and_speak_of_it(record):
+    assert read("llava", record).turns
+
+
+@pytest.mark.parametrize(("layout", "record"), [
+    ("llava", {"conversations": talk("hi \ud83d there", "ok")}), ("llava", {"conversations": talk("hi", "\udc00")}),
+    ("cauldron", {"images": [], "texts": [{"user": "hi", "assistant": "\ud83d"}]}), ("text", {"instruction": "\ud83d", "output": "x"}),
+    ("caption", {"image": "a", "text": "\ud83d"}), ("interleaved", {"texts": ["\ud83d", None], "images": [None, "a"]})])
+def test_half_a_character_is_refused_in_every_layout(layout, record):
+    with pytest.raises(ValueError, match="half of a character"):
+        read(layout, record)
+
+
+@pytest.mark.parametrize("text", [7, ["a"], float("nan"), {"a": 1}])
+def test_a_document_holds_text_and_nothing_that_is_printed_like_it(text):
+    with pytest.raises(ValueError, match="item 1 is .*; allowed: text"):
+        read("interleaved", {"texts": [None, text], "images": ["a", None]})
