@@ -57,7 +57,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ValueError: the file is missing, is not JSON, or holds no mapping; the message names it.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
     if not isinstance(content, dict):
