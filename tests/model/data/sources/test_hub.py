@@ -131,7 +131,7 @@ def test_what_is_gated_needs_a_token(hub, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("change", "says"), [
     ({"hub": "someone/charst"}, "someone/charst@01234567: cannot be fetched from the hub (RepositoryNotFoundError"),
     ({"hub": "a/b/c"}, "a/b/c@01234567: cannot be fetched from the hub (HFValidationError"),
-    ({"revision": "f" * 40}, "this revision is not"),
+    ({"revision": "f" * 40}, "not this revision"),
     ({"subset": "chart"}, "subset chart, split train: no such subset\nhint: did you mean 'charts'?"),
     ({"subset": ""}, "subset default, split train: no such subset\nhint: known: broken, charts, rows"),
     ({"split": "trains"}, "split trains: no such split\nhint: did you mean 'train'?"),
