@@ -170,6 +170,9 @@ class TrainConfig:
     """What all training stages share. Learning rate, steps and batch belong to the scale."""
 
     images: ImageConfig
+    image_settings: tuple[ImageConfig, ...] = ()
+    """Settings of which each step takes one, all of them equally often, in an order that follows from the stage's seed; with none, every
+    step takes `images`. Either way `images` is what the checkpoint is saved for."""
     steps: int
     """Optimiser steps; 0 leaves the stage out."""
     batch: int

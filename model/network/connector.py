@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.config.stages import ModelConfig
+from model.network.vision import interpolate_positions
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -81,7 +82,8 @@ class CAbstractor(nn.Module):
         Raises:
             ValueError: `tokens` is no square, or above the number of patches.
         """
-        hidden = self.before(_square(patches_NPV + self.positions))
+        positions = interpolate_positions(self.positions, math.isqrt(patches_NPV.shape[1]))
+        hidden = self.before(_square(patches_NPV + positions))
         hidden = functional.adaptive_avg_pool2d(hidden, _side(tokens, of=patches_NPV.shape[1]))
         return self.readout(self.after(hidden).flatten(2).transpose(1, 2))
 

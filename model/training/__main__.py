@@ -1,7 +1,8 @@
-"""Train without the orchestrator: one stage from a JSON file, or a few steps of a preset from random weights.
+"""Train without the orchestrator: stages from a JSON file, or a few steps of a preset from random weights.
 
-`python -m model.training STAGE.json --out DIRECTORY`: the file holds `kind`, `model` (preset name), `config`, `data`, `seed` and
-`start` (a checkpoint directory, or null). Interrupted, the same command goes on from its last checkpoint.
+`python -m model.training FILE.json --out DIRECTORY`: the file holds `model` (preset name), `data`, `start` (a checkpoint directory, or
+null) and `stages`, each with `kind`, `seed` and `config`; of a single stage these three may stand beside the others. Interrupted,
+the same command goes on from its last checkpoint.
 
 `python -m model.training --preset mm1.5-3b --steps 20`: made-up samples, nothing is kept; says loss, samples/s, TFLOP/s,
 model-FLOP utilisation where the device's peak is known, and peak memory. `--compile` compiles the blocks first; `--compare`
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -21,16 +21,12 @@ from typing import Any
 
 import torch
 
-from model.config.fields import build, did_you_mean
-from model.config.stages import PRESETS, ContinualConfig, DataConfig, PretrainConfig, SftConfig, StageConfig
+from model.config.stages import PRESETS
 from model.cost.flops import parameters
 from model.training.dry_run import SAMPLES, rehearsal_config, rehearse
 from model.training.loop import Diverged
-from model.training.stage import train_stage
+from model.training.recipe import make
 
-KINDS: dict[str, type[StageConfig]] = {config.kind: config for config in (PretrainConfig, ContinualConfig, SftConfig)}
-STAGE_FILE = frozenset({"kind", "model", "config", "data", "seed", "start"})
-"""What the file of a stage must say."""
 LOG_EVERY = 25
 
 
@@ -39,12 +35,12 @@ FAILED, BAD_INPUT = 1, 2
 
 
 def main(arguments: list[str]) -> int:
-    """Parse, then train the stage of a file or rehearse a preset."""
+    """Parse, then train the stages of a file or rehearse a preset."""
     parser = argparse.ArgumentParser(prog="python -m model.training", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("stage", type=Path, nargs="?", help="JSON file of the stage")
+    what.add_argument("stage", type=Path, nargs="?", help="JSON file of the stages")
     what.add_argument("--preset", choices=sorted(PRESETS), help="rehearse this model instead")
-    parser.add_argument("--out", type=Path, help="directory to publish the checkpoint of a stage as")
+    parser.add_argument("--out", type=Path, help="directory to publish the last checkpoint as")
     parser.add_argument("--steps", type=int, default=20, help="optimiser steps of a rehearsal")
     parser.add_argument("--batch", type=int, default=SAMPLES, help="samples of a step of a rehearsal")
     parser.add_argument("--dtype", choices=["fp32", "bf16"], help="compute type of a rehearsal; fp32 for small presets, else bf16")
@@ -59,7 +55,7 @@ def main(arguments: list[str]) -> int:
         parser.error(f"--steps is {given.steps}; allowed: >= 1")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
-        result = _rehearse(given) if given.preset else _train(json.loads(given.stage.read_text()), given.out)
+        result = _rehearse(given) if given.preset else make(json.loads(given.stage.read_text()), given.out, report=_log)
     except torch.OutOfMemoryError as error:
         logging.error("out of memory: %s\nhint: --recompute, or a smaller --batch; for a stage a smaller micro_batch", error)
         return FAILED
@@ -92,24 +88,6 @@ def _rehearse(given: argparse.Namespace) -> dict[str, Any]:
     if given.compare:
         logging.info("samples/s: %(plain).2f with blocks as they are, %(compiled).2f compiled", rates)
     return {**result, "samples_per_s": rates}
-
-
-def _train(plain: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Train the stage of a file; log a line every 25 steps."""
-    missing = sorted(STAGE_FILE - plain.keys())
-    if missing:
-        raise ValueError(f"the stage file has no {', '.join(missing)}")
-    for name, known in (("kind", KINDS), ("model", PRESETS)):
-        if plain[name] not in known:
-            raise ValueError(f"{name} is {plain[name]!r}; {did_you_mean(str(plain[name]), known)}")
-    checkpoints = out.with_name(f"{out.name}.checkpoints")
-    result = train_stage(
-        config=build(KINDS[plain["kind"]], plain["config"], plain["kind"]), model_config=PRESETS[plain["model"]],
-        data=build(DataConfig, plain["data"], "data"), seed=plain["seed"], start=Path(plain["start"]) if plain["start"] else None,
-        checkpoints=checkpoints, out=out, report=_log, should_stop=lambda: False,
-    )
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    return result
 
 
 def _log(progress: dict[str, Any]) -> None:

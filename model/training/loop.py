@@ -12,6 +12,7 @@ import resource
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +99,11 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         ours = step_of(step)
         waited = time.monotonic() - asked
         everything = workers.all_of(list(ours.seen))
+        shown = replace(config, images=ours.images)
         tally.add(everything)
         for group in movement.param_groups:
             group["lr"] = learning_rate(step, config)
-        found = gradients(model, ours.batches, config, workers)
+        found = gradients(model, ours.batches, shown, workers)
         losses.append(found.loss)
         _check(losses, "loss", losses[-1], step, everything)
         norm = _clip(model, config.clip)
@@ -112,7 +114,7 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
                   "supervised": totals["supervised"] + found.supervised, "loss": losses[-1]}
         tokens, positions = tokens + found.tokens, positions + found.positions
         done = step + 1
-        flops, = workers.sums(step_flops(model.config, config, ours.seen))
+        flops, = workers.sums(step_flops(model.config, shown, ours.seen))
         report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": norm, **totals, **found.of_routers,
                 "filled": found.tokens / found.positions, **meter.step(len(everything), flops, waited=waited),
                 "peak_memory_gib": _peak_memory(device)})
