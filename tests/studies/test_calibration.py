@@ -3,6 +3,7 @@
 Trains and evaluates for real, on a corpus and with seeds of its own that no reported run uses; minutes, so `make calibrate` runs it.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -112,11 +113,16 @@ def told(difference: Difference) -> str:
     return f"{difference.value:+.1f} ± {difference.half_width:.1f}"
 
 
+def say(*lines: str) -> None:
+    """Show what was measured, for the log."""
+    sys.stdout.write("\n" + "\n".join(lines) + "\n")
+
+
 @pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: effect.what)
 def test_a_planted_effect_has_its_sign_and_an_interval_that_excludes_0(effect: Planted, scores: Scores) -> None:
     arms = dict.fromkeys((effect.better, effect.worse, *(NULLS if effect.worse == "base" else ())))
     (found,) = differences(fit({arm: scores[effect.benchmark][arm] for arm in arms}), [(effect.better, effect.worse)])
-    print(f"\n{effect.what}: {effect.benchmark} {told(found)}")
+    say(f"{effect.what}: {effect.benchmark} {told(found)}")
     assert found.half_width is not None
     assert found.value > found.half_width
 
@@ -125,7 +131,7 @@ def test_planted_nulls_are_not_told_apart(scores: Scores) -> None:
     mean = {arm: {seed: sum(scores[name][arm][seed] for name in NULL_BENCHMARKS) / len(NULL_BENCHMARKS) for seed in SEEDS}
             for arm in ("base", *NULLS)}
     found = differences(fit(mean), [(arm, "base") for arm in NULLS])
-    print("", *(f"{each.a}: {told(each)}" for each in found), sep="\n")
+    say(*(f"{each.a}: {told(each)}" for each in found))
     assert [each.a for each in found if each.is_told_apart] == []
 
 
@@ -137,7 +143,7 @@ def baseline(pool: ProcessPoolExecutor, tmp_path_factory: pytest.TempPathFactory
 
 def test_the_baseline_has_room_below_and_above_in_every_category(baseline: dict[str, float]) -> None:
     found = averages(baseline, SUITES["workbench"]).values
-    print("", *(f"{name}: {found[name]:.1f}" for name in CATEGORIES), baseline, sep="\n")
+    say(*(f"{name} {value:.1f}" for name, value in (found | baseline).items()))
     assert {name: found[name] for name in CATEGORIES if not 20 <= found[name] <= 80} == {}
 
 
