@@ -16,7 +16,7 @@ from model.workbench.build import ask_item, dense
 from model.workbench.documents import font
 
 READ_FORMS = {"train": "What is written?", "test": "What does it say?"}
-RESULT_FORMS = {"train": ("What does it make?", "Which result does it make?"), "test": ("What is the result?",)}
+RESULT_FORMS = {"train": ("What does it make?", "Which result does it make?"), "test": ("Which result does that make?",)}
 INKS = {"black": (20, 20, 20), "blue": (20, 20, 150), "green": (10, 100, 30), "red": (160, 20, 20)}
 """Of drawn sums."""
 TEXT_FORMS = {"train": "What is {} + {}?", "test": "How much is {} + {}?"}
