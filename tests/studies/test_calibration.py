@@ -29,7 +29,8 @@ CORPUS = 101
 SEEDS = (101, 102, 103)
 PROCESSES = 2
 CATEGORIES = ("general", "text_rich", "knowledge", "refer_ground", "multi_image", "text_only")
-DATA = {"sft.mixture.alpha.science": 0, "sft.mixture.alpha.text_rich": 1}
+ITEMS = 100
+DATA = {"sft.mixture.alpha.science": 0, "sft.mixture.alpha.text_rich": 1, "sft.steps": 80}
 BOXES = DATA | {"sft.mixture.alpha.refer_ground": 4, "sft.images.mode": "dynamic", "sft.images.grid": [4, 9]}
 NULLS = {
     "one more warm-up step": {"sft.warmup_steps": 11},
@@ -72,7 +73,7 @@ Scores = Mapping[str, Mapping[str, Mapping[int, float]]]
 
 
 def trained(folder: Path, changes: dict[str, Any], others: dict[str, dict[str, Any]], suite: tuple[str, ...],
-            seed: int) -> dict[str, dict[str, float]]:
+            seed: int, num_items: int = ITEMS) -> dict[str, dict[str, float]]:
     """Train an arm of the quick start; return its scores, and those of arms that change its inference, by arm and benchmark."""
     study, found = load_study("quickstart"), {}
     config = resolve(study, "tiny", changes, seed)
@@ -81,7 +82,7 @@ def trained(folder: Path, changes: dict[str, Any], others: dict[str, dict[str, A
                 checkpoints=folder / "checkpoints", out=folder / "model", report=lambda _: None, should_stop=lambda: False)
     for arm, more in {"": {}, **others}.items():
         evaluate = resolve(study, "tiny", changes | more, seed).evaluate
-        found[arm] = {name: evaluate_stage(benchmark=name, config=replace(evaluate, benchmarks=(name,)), data=data,
+        found[arm] = {name: evaluate_stage(benchmark=name, config=replace(evaluate, benchmarks=(name,), num_items=num_items), data=data,
                                            checkpoint=folder / "model", out=folder / f"{arm}-{name}", report=lambda _: None,
                                            should_stop=lambda: False)["score"] for name in suite}
     return found
@@ -138,7 +139,7 @@ def test_planted_nulls_are_not_told_apart(scores: Scores) -> None:
 @pytest.fixture(scope="module")
 def baseline(pool: ProcessPoolExecutor, tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     arm = partial(trained, tmp_path_factory.mktemp("baseline"), {"sft.mixture.alpha.science": 0}, {})
-    return pool.submit(arm, SUITES["workbench"], SEEDS[0]).result()[""]
+    return pool.submit(arm, SUITES["workbench"], SEEDS[0], 0).result()[""]
 
 
 def test_the_baseline_has_room_below_and_above_in_every_category(baseline: dict[str, float]) -> None:
