@@ -30,7 +30,7 @@ SEEDS = (101, 102, 103)
 PROCESSES = 2
 CATEGORIES = ("general", "text_rich", "knowledge", "refer_ground", "multi_image", "text_only")
 ITEMS = 100
-DATA = {"sft.mixture.alpha.science": 0, "sft.mixture.alpha.text_rich": 1, "sft.steps": 80}
+DATA = {"sft.mixture.alpha.science": 0, "sft.mixture.alpha.text_rich": 1, "sft.steps": 60}
 BOXES = DATA | {"sft.mixture.alpha.refer_ground": 4, "sft.images.mode": "dynamic", "sft.images.grid": [4, 9]}
 NULLS = {
     "one more warm-up step": {"sft.warmup_steps": 11},
@@ -64,9 +64,14 @@ EFFECTS = (
     Planted("the order of several images", "which-image", "several images", "base"),
     Planted("instructions without an image", "words-text", "text", "base"),
 )
-BENCHMARKS = tuple(effect.benchmark for effect in EFFECTS)
 NULL_BENCHMARKS = ("scene-qa", "form-fields", "which-image", "words-text")
 """What the nulls are judged by, as their mean: the base is far from floor and ceiling there."""
+
+def suite_of(arm: str) -> tuple[str, ...]:
+    """Return the benchmarks that an arm is asked: of the effects that it is a side of; the nulls stand in for the base."""
+    own = [effect.benchmark for effect in EFFECTS if arm in (effect.better, effect.worse) or (arm in NULLS and effect.worse == "base")]
+    return tuple(dict.fromkeys((*own, *(NULL_BENCHMARKS if arm in ("base", *NULLS) else ()))))
+
 
 Scores = Mapping[str, Mapping[str, Mapping[int, float]]]
 """Benchmark -> arm -> seed -> score."""
@@ -100,8 +105,7 @@ def scores(pool: ProcessPoolExecutor, tmp_path_factory: pytest.TempPathFactory) 
     for seed in SEEDS:
         for arm, changes in ARMS.items():
             others = {name: more for name, (of, more) in OTHER_FRAME.items() if of == arm}
-            suite = tuple(dict.fromkeys((*BENCHMARKS, *NULL_BENCHMARKS)))
-            running[arm, seed] = pool.submit(trained, folder / f"{arm}-{seed}", DATA | changes, others, suite, seed)
+            running[arm, seed] = pool.submit(trained, folder / f"{arm}-{seed}", DATA | changes, others, suite_of(arm), seed)
     found: dict[str, dict[str, dict[int, float]]] = {}
     for (trained_arm, seed), each in running.items():
         for other, by_benchmark in each.result().items():
