@@ -17,7 +17,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/$(VENV)/.cache/uv
 export MPLCONFIGDIR ?= $(CURDIR)/$(VENV)/.cache/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-gpu-versions lint bench chaos calibrate lmms dashboard browser font clean
+.PHONY: help setup demo checkpoint test test-fast test-gpu-versions lint bench chaos calibrate lmms dashboard browser font clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -37,6 +37,10 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup ## run the quick-start study and write its report
 	@$(BIN)/ablate run quickstart
 	@$(BIN)/ablate report quickstart
+
+# Resumes where it was interrupted. The folder is the operator's: a study finds `operator:NAME` there.
+checkpoint: setup ## train a start checkpoint; SCALE=tiny, tiny-narrow or tiny-wide, OUT=DIRECTORY
+	@$(BIN)/python -m model.training studies/checkpoints/$(SCALE).json --out $(or $(OUT),.ablate/checkpoints/$(SCALE))
 
 dashboard: setup ## open the dashboard on http://127.0.0.1:8501
 	@$(BIN)/ablate dashboard
@@ -68,7 +72,7 @@ bench: setup ## speed, beside the rivals, in one table; OUT=FILE.json keeps the 
 chaos: setup ## kill everything everywhere; prints the failure matrix, each row survived
 	@$(BIN)/python -m pytest -q -m "chaos or matrix" --matrix tests
 
-calibrate: setup ## where the quick start's baseline stands in every category of the workbench; minutes
+calibrate: setup ## planted effects come out at tiny, planted nulls do not, the baseline stands mid-range; 15 minutes
 	@$(BIN)/python -m pytest -q -s -m calibration tests/studies
 
 lmms: $(LMMS)/.installed ## our model inside lmms-eval, on a local task, in .venv-lmms

@@ -1,9 +1,9 @@
 """Directories with a manifest: a list of their files with hashes, written last, that proves completeness. Torch-free.
 
-- `publish` makes a directory appear at once: write under a temporary name, manifest last, fsync, rename, fsync the
-  parent.
-- `verify` hashes all files again; a changed byte, a missing or an extra file raises a `CorruptDirectory` that names it.
-- `identity` is the hash of the names and hashes of the files: the same content has the same identity in any place.
+- `publish` makes a directory visible at once: write to a temporary name, fsync, manifest last, rename, fsync the parent.
+- `verify` re-hashes; a flipped byte, a missing or an extra file is a `CorruptDirectory` that names it.
+- `identity` is the hash of the files' hashes: the same content has the same name wherever it lies.
+- A README beside the files tells people of them. It is no part of the content: it may be written and mended at any time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "manifest.json"
-"""Name of the manifest's file."""
+README = "README.md"
 
 
 class CorruptDirectory(ValueError):
@@ -51,13 +51,14 @@ def publish(final: Path, write: Callable[[Path], None], *, meta: dict[str, Any] 
 
 
 def read(directory: Path) -> dict[str, Any]:
-    """Return the manifest of a directory.
+    """Return the manifest of a directory, without the README that manifests of older releases list.
 
     Raises:
         CorruptDirectory: there is no manifest, or it lists no files: the directory was never finished.
     """
     try:
         manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_bytes())
+        manifest["files"].pop(README, None)
         hashes = [entry["sha256"] for entry in manifest["files"].values()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CorruptDirectory(f"{directory}: no readable {MANIFEST} ({type(error).__name__}: {error})") from error
@@ -119,7 +120,7 @@ def _appear(temporary: Path, final: Path) -> None:
 
 def _files(directory: Path) -> list[str]:
     paths = (path.relative_to(directory) for path in directory.rglob("*") if path.is_file())
-    return sorted(path.as_posix() for path in paths if path != Path(MANIFEST))
+    return sorted(path.as_posix() for path in paths if path not in (Path(MANIFEST), Path(README)))
 
 
 def _entry(path: Path) -> dict[str, Any]:

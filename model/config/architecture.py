@@ -256,6 +256,7 @@ def _small_family(vision: tuple[int, int], decoder: tuple[int, int], *, patch: i
 
 
 PRESETS: dict[str, ModelConfig] = {
+    "tiny-narrow": _small_family((96, 2), (96, 2), patch=8, tile=64, hidden=96),
     "tiny": _small_family((128, 3), (128, 3), patch=8, tile=64, hidden=128),
     "tiny-wide": _small_family((192, 4), (192, 4), patch=8, tile=64, hidden=128),
     "small": _small_family((384, 6), (512, 8), patch=8, tile=112, hidden=256),

@@ -67,6 +67,10 @@ class Encoder:
             raise ValueError(f"the tokenizer has no {', '.join(missing)}; `python -m model.weights` adds them")
         self.id: dict[str, int] = {token: vocabulary[name] for token, name in names.items()}
 
+    def with_images(self, images: ImageConfig) -> Encoder:
+        """Return the encoder of the same tokenizer for another image setting."""
+        return Encoder(self.tokenizer, images, max_tokens=self.max_tokens)
+
     def sample(self, sample: Sample) -> Encoded:
         """Encode a training sample.
 

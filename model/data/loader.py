@@ -15,16 +15,18 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from model.config.stages import DataConfig, StageConfig
+from model.config.stages import DataConfig, ImageConfig, StageConfig
 from model.data.encoding import Encoded, Encoder
 from model.data.mixture import MixtureDraw, shares
 from model.data.sampler import SampleSource, sample_source
+from model.data.shuffle import shuffled
 from model.data.step import Step, TokensSeen, check_fits, to_batches
 from model.network.mm15 import Batch
 from model.samples import Sample
@@ -50,17 +52,27 @@ class Steps:
         orientation = self.encoder.images.orientation
         found = samples or sample_source(self.data, shares(self.config.mixture), seed=self.seed, orientation=orientation)
         first, every = self.part
+        encoders = {each: self.encoder.with_images(each) for each in {self.config.images, *self.config.image_settings}}
 
         def step(number: int) -> Step:
-            encoded = [found.used(draw, self._encoded) for draw in drawing.batch(number)[first::every]]
-            return to_batches(self.encoder, encoded, self.config)
+            encoder = encoders[images_of(self.config, number, seed=self.seed)]
+            encode = partial(self._encoded, encoder)
+            encoded = [found.used(draw, encode) for draw in drawing.batch(number)[first::every]]
+            return to_batches(encoder, encoded, self.config)
 
         return step
 
-    def _encoded(self, sample: Sample) -> Encoded:
+    def _encoded(self, encoder: Encoder, sample: Sample) -> Encoded:
         """Encode a sample that fits into a sequence and, packed, into a row."""
         check_fits(len(sample.images), self.config)
-        return self.encoder.sample(sample)
+        return encoder.sample(sample)
+
+
+def images_of(config: StageConfig, step: int, *, seed: int) -> ImageConfig:
+    """Return the image setting of an optimiser step: each pass over the declared ones takes them in another order."""
+    if not config.image_settings:
+        return config.images
+    return config.image_settings[shuffled(step, size=len(config.image_settings), key=f"{seed}/image_settings")[0]]
 
 
 class Loader:
@@ -131,18 +143,19 @@ class _Packed:
     """Rows, positions and tiles of each batch."""
     image_id: int
     seen: tuple[TokensSeen, ...]
+    images: ImageConfig
 
     @classmethod
     def of(cls, step: Step) -> _Packed:
         if not step.batches:  # fewer samples than workers
-            return cls(torch.zeros(0), torch.zeros(0), [], 0, ())
+            return cls(torch.zeros(0), torch.zeros(0), [], 0, (), step.images)
         tiles = [each.tiles_NCXX for each in step.batches]
         numbers = [torch.stack([each.flatten().long() for each in _numbers(batch)]) for batch in step.batches]
         return cls(_joined(tiles, 0), _joined(numbers, 1), [(*batch.ids_BT.shape, len(batch.tiles_NCXX)) for batch in step.batches],
-                   step.batches[0].image_id, step.seen)
+                   step.batches[0].image_id, step.seen, step.images)
 
     def step(self) -> Step:
-        return Step(tuple(self._batches()), self.seen)
+        return Step(tuple(self._batches()), self.seen, self.images)
 
     def _batches(self) -> Iterator[Batch]:
         position = tile = 0
@@ -153,7 +166,7 @@ class _Packed:
 
     def pinned(self) -> _Packed:
         """Return it where a device can fetch it by itself."""
-        return _Packed(self.tiles.pin_memory(), self.numbers.pin_memory(), self.shapes, self.image_id, self.seen)
+        return _Packed(self.tiles.pin_memory(), self.numbers.pin_memory(), self.shapes, self.image_id, self.seen, self.images)
 
 
 def _numbers(batch: Batch) -> list[Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from model.config.stages import TrainConfig
+from model.config.stages import ImageConfig, TrainConfig
 from model.data.encoding import Encoded, Encoder
 from model.data.packing import pack
 from model.network.mm15 import Batch
@@ -35,6 +35,8 @@ class Step:
     """What the model passes, one after the other."""
     seen: tuple[TokensSeen, ...]
     """The samples, in the order in which they were drawn."""
+    images: ImageConfig
+    """How their images were cut; the same for all of them."""
 
 
 def check_fits(num_images: int, config: TrainConfig) -> None:
@@ -54,7 +56,7 @@ def to_batches(encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig
         ValueError: a sample does not fit into a packed row.
     """
     seen = (TokensSeen(each.name, each.source, each.replaces, len(each.ids), each.num_supervised, each.num_tiles) for each in encoded)
-    return Step(tuple((_packed if config.pack else _apart)(encoder, encoded, config)), tuple(seen))
+    return Step(tuple((_packed if config.pack else _apart)(encoder, encoded, config)), tuple(seen), encoder.images)
 
 
 def _apart(encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig) -> Iterator[Batch]:

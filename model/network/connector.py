@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.config.stages import ModelConfig
+from model.network.vision import interpolate_positions
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -91,8 +92,8 @@ class CAbstractor(nn.Module):
         Raises:
             ValueError: `tokens` is not a square number, or exceeds the number of patches.
         """
-        hidden = self.before(_square(patches_NPV + self.positions))  # (N, C, side, side)
-        # Adaptive pooling takes any side up to that of the patches, so the weights do not depend on the token count.
+        positions = interpolate_positions(self.positions, math.isqrt(patches_NPV.shape[1]))
+        hidden = self.before(_square(patches_NPV + positions))
         hidden = functional.adaptive_avg_pool2d(hidden, _side(tokens, of=patches_NPV.shape[1]))
         return self.readout(self.after(hidden).flatten(2).transpose(1, 2))
 

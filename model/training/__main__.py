@@ -1,8 +1,8 @@
-"""Train without the orchestrator: one stage from a JSON file, or a few steps of a preset from random weights.
+"""Train without the orchestrator: stages from a JSON file, or a few steps of a preset from random weights.
 
-`python -m model.training STAGE.json --out DIRECTORY`: the file holds `kind`, `model` (preset name), `config`, `data`,
-`seed` and `start` (a checkpoint directory, or null). If it was interrupted, the same command resumes from the last
-checkpoint.
+`python -m model.training FILE.json --out DIRECTORY`: the file holds `model` (preset name), `data`, `start` (a checkpoint directory, or
+null) and `stages`, each with `kind`, `seed` and `config`; of a single stage these three may stand beside the others. Interrupted,
+the same command goes on from its last checkpoint.
 
 `python -m model.training --preset mm1.5-3b --steps 20`: a dry run on random samples; nothing is saved. It prints loss,
 samples/s, TFLOP/s, model-FLOP utilisation (if the device's peak is known) and peak memory. `--compile` compiles the
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -23,16 +22,12 @@ from typing import Any
 
 import torch
 
-from model.config.fields import build, did_you_mean
-from model.config.stages import PRESETS, ContinualConfig, DataConfig, PretrainConfig, SftConfig, StageConfig
+from model.config.stages import PRESETS
 from model.cost.flops import parameters
 from model.training.dry_run import SAMPLES, rehearsal_config, rehearse
 from model.training.loop import Diverged
-from model.training.stage import train_stage
+from model.training.recipe import make
 
-KINDS: dict[str, type[StageConfig]] = {config.kind: config for config in (PretrainConfig, ContinualConfig, SftConfig)}
-STAGE_FILE = frozenset({"kind", "model", "config", "data", "seed", "start"})
-"""Fields that a stage file must have."""
 LOG_EVERY = 25
 """Steps from one logged line of a stage to the next."""
 
@@ -42,18 +37,16 @@ FAILED, BAD_INPUT = 1, 2
 
 
 def main(arguments: list[str]) -> int:
-    """Parse the arguments, then train the stage of a file or do a dry run of a preset; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m model.training", description=__doc__,
-                                     formatter_class=argparse.RawTextHelpFormatter)
+    """Parse, then train the stages of a file or rehearse a preset."""
+    parser = argparse.ArgumentParser(prog="python -m model.training", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("stage", type=Path, nargs="?", help="JSON file of the stage")
-    what.add_argument("--preset", choices=sorted(PRESETS), help="do a dry run of this model instead")
-    parser.add_argument("--out", type=Path, help="directory in which to publish the checkpoint of a stage")
-    parser.add_argument("--steps", type=int, default=20, help="optimizer steps of a dry run")
-    parser.add_argument("--batch", type=int, default=SAMPLES, help="samples per step of a dry run")
-    parser.add_argument("--dtype", choices=["fp32", "bf16"],
-                        help="compute type of a dry run; by default fp32 for small presets and bf16 for large ones")
-    parser.add_argument("--recompute", action="store_true", help="recompute blocks in the backward pass of a dry run")
+    what.add_argument("stage", type=Path, nargs="?", help="JSON file of the stages")
+    what.add_argument("--preset", choices=sorted(PRESETS), help="rehearse this model instead")
+    parser.add_argument("--out", type=Path, help="directory to publish the last checkpoint as")
+    parser.add_argument("--steps", type=int, default=20, help="optimiser steps of a rehearsal")
+    parser.add_argument("--batch", type=int, default=SAMPLES, help="samples of a step of a rehearsal")
+    parser.add_argument("--dtype", choices=["fp32", "bf16"], help="compute type of a rehearsal; fp32 for small presets, else bf16")
+    parser.add_argument("--recompute", action="store_true", help="recompute blocks in the backward pass of a rehearsal")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--compile", action="store_true", help="compile the blocks of encoder and decoder in a dry run")
     how.add_argument("--compare", action="store_true", help="do the dry run twice, without and with compiled blocks")
@@ -64,7 +57,7 @@ def main(arguments: list[str]) -> int:
         parser.error(f"--steps is {given.steps}; allowed: >= 1")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
-        result = _rehearse(given) if given.preset else _train(json.loads(given.stage.read_text()), given.out)
+        result = _rehearse(given) if given.preset else make(json.loads(given.stage.read_text()), given.out, report=_log)
     except torch.OutOfMemoryError as error:
         logging.error("out of memory: %s\n"
                       "hint: --recompute, or a smaller --batch; for a stage a smaller micro_batch", error)
@@ -100,26 +93,6 @@ def _rehearse(given: argparse.Namespace) -> dict[str, Any]:
     if given.compare:
         logging.info("samples/s: %(plain).2f without compilation, %(compiled).2f with", rates)
     return {**result, "samples_per_s": rates}
-
-
-def _train(plain: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Train the stage of a file and log its progress."""
-    missing = sorted(STAGE_FILE - plain.keys())
-    if missing:
-        raise ValueError(f"the stage file has no {', '.join(missing)}")
-    for name, known in (("kind", KINDS), ("model", PRESETS)):
-        if plain[name] not in known:
-            raise ValueError(f"{name} is {plain[name]!r}; {did_you_mean(str(plain[name]), known)}")
-    # Beside the result, not in it: `out` appears only when the stage is done.
-    checkpoints = out.with_name(f"{out.name}.checkpoints")
-    result = train_stage(
-        config=build(KINDS[plain["kind"]], plain["config"], plain["kind"]), model_config=PRESETS[plain["model"]],
-        data=build(DataConfig, plain["data"], "data"), seed=plain["seed"],
-        start=Path(plain["start"]) if plain["start"] else None,
-        checkpoints=checkpoints, out=out, report=_log, should_stop=lambda: False,
-    )
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    return result
 
 
 def _log(progress: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import resource
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +112,13 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         # In the order of the batch, so that the tally and the record of a divergence do not depend on the number of
         # workers. Every worker counts all samples: a source with too many broken ones fails everywhere at once.
         seen = workers.all_gather(list(share.seen))
+        # FLOPs and losses are those of the image setting that this step drew, not of the stage's own.
+        shown = replace(config, images=share.images)
         tally.add(seen)
         # The rate follows from the step alone and is set anew each time: a checkpoint need not hold it.
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, config)
-        result = gradients(model, share.batches, config, workers)
+        result = gradients(model, share.batches, shown, workers)
         losses.append(result.loss)
         # Both checks come before the optimizer moves a weight, on the host, and on figures that are the same at every
         # worker: all of them raise, and the last checkpoint holds weights from before the divergence.
@@ -129,7 +132,7 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
                   "supervised": totals["supervised"] + result.supervised, "loss": losses[-1]}
         tokens, positions = tokens + result.tokens, positions + result.positions
         done = step + 1
-        flops, = workers.sum_scalars(step_flops(model.config, config, share.seen))
+        flops, = workers.sum_scalars(step_flops(model.config, shown, share.seen))
         report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": norm, **totals,
                 **result.of_routers, "filled": result.tokens / result.positions,
                 **meter.step(len(seen), flops, waited=waited), "peak_memory_gib": _peak_memory(device)})

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from model.config.stages import ModelConfig, TrainConfig
-from model.cost.flops import Flops, connector_flops, decoder_flops, vision_flops
+from model.cost.flops import Flops, at_tile, connector_flops, decoder_flops, vision_flops
 from model.data.step import TokensSeen
 
 PEAK_BF16 = {
@@ -29,8 +29,8 @@ WINDOW = 10
 
 
 def step_flops(model: ModelConfig, config: TrainConfig, samples: Iterable[TokensSeen]) -> float:
-    """Count the model FLOPs of training on these samples, forward and backward."""
-    # The cost of a tile is the same for all samples; that of the decoder is quadratic in a sample's length.
+    """Count the model FLOPs of training on these samples, forward and backward; `config.images` is how they were cut."""
+    model = at_tile(model, config.images.tile)
     tile = vision_flops(model.vision), connector_flops(model, tokens=config.images.tokens)
     tiles, decoder = 0, 0.0
     for each in samples:

@@ -1,4 +1,4 @@
-"""Charts drawn with Pillow: bars and lines, of values 1 to 9.
+"""Charts drawn with Pillow: bars with their values in print, and lines, of values 1 to 9.
 
 Held out: for each colour of a bar one height, for lines every sixth series, and the wording of the questions.
 """
@@ -16,6 +16,9 @@ from model.workbench.documents import font
 from model.workbench.scenes import COLOURS
 
 CHART_COLOURS = ("red", "green", "blue", "orange", "purple", "black")
+BAR_FORMS = {"train": ("How high is the {} bar?", "What value has the {} bar?"), "test": ("What is the value of the {} bar?",)}
+LINE_FORMS = {"train": ("How high is the line at {}?", "What value has the line at {}?"),
+              "test": ("What is the value of the line at {}?",)}
 TICKS = "1234"
 """Under the points of a line chart."""
 
@@ -31,21 +34,19 @@ def held_out_series(values: tuple[int, ...]) -> bool:
 
 
 def draw_bars(rng: random.Random, split: str) -> tuple[Image.Image, dict[str, int]]:
-    """Draw a chart of 2 to 4 coloured bars between 1 and 9, with a grid line at each unit; test has one held-out bar."""
+    """Draw a chart of 2 to 4 coloured bars between 1 and 9, the value above each; test has one held-out bar."""
     colours = rng.sample(CHART_COLOURS, rng.randint(2, 4))
     chosen = rng.choice(colours) if split == "test" else ""
     values = {colour: rng.choice([value for value in range(1, 10) if held_out_bar(colour, value) == (colour == chosen)])
               for colour in colours}
-    width, height = rng.randint(60, 96), 64
+    width, height, unit = rng.randint(60, 96), 64, 5
     image = Image.new("RGB", (width, height), (252, 252, 252))
     pen = ImageDraw.Draw(image)
-    unit = (height - 6) / 9
-    for level in range(10):
-        pen.line((0, height - 3 - unit * level, width, height - 3 - unit * level), fill=(205, 205, 205))
     step = (width - 4) / len(values)
     for place, (colour, value) in enumerate(values.items()):
-        left = 2 + step * place + step * 0.15
-        pen.rectangle((left, height - 3 - unit * value, left + step * 0.7, height - 3), fill=COLOURS[colour])
+        left, top = 2 + step * (place + 0.15), height - 3 - unit * value
+        pen.rectangle((left, top, left + step * 0.7, height - 3), fill=COLOURS[colour])
+        pen.text((left + step * 0.35, top - 2), str(value), font=font(12), fill=(20, 20, 20), anchor="ms")
     return image, values
 
 
@@ -74,8 +75,7 @@ def draw_line(rng: random.Random, split: str) -> tuple[Image.Image, tuple[int, .
 
 def bar_turns(bars: dict[str, int], split: str, rng: random.Random) -> list[Turn]:
     """Ask for every bar, then for the highest, unless two share it."""
-    form = "How high is the {} bar?" if split == "train" else "What is the value of the {} bar?"
-    turns = [Turn(form.format(colour), str(value)) for colour, value in bars.items()]
+    turns = [Turn(rng.choice(BAR_FORMS[split]).format(colour), str(value)) for colour, value in bars.items()]
     rng.shuffle(turns)
     highest = [colour for colour, value in bars.items() if value == max(bars.values())]
     return [*turns, Turn("Which bar is highest?", highest[0])] if len(highest) == 1 else turns
@@ -83,8 +83,7 @@ def bar_turns(bars: dict[str, int], split: str, rng: random.Random) -> list[Turn
 
 def line_turns(values: tuple[int, ...], split: str, rng: random.Random) -> list[Turn]:
     """Ask for every point, then whether the line ends rising or falling."""
-    form = "How high is the line at {}?" if split == "train" else "What is the value of the line at {}?"
-    turns = [Turn(form.format(tick), str(value)) for tick, value in zip(TICKS, values, strict=False)]
+    turns = [Turn(rng.choice(LINE_FORMS[split]).format(tick), str(value)) for tick, value in zip(TICKS, values, strict=False)]
     rng.shuffle(turns)
     return [*turns, Turn("Does the line end up or down?" if split == "train" else "Does the line go up or down at its end?",
                          "up" if values[-1] > values[-2] else "down")]

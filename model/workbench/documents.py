@@ -1,8 +1,10 @@
-"""Text-rich images: forms with two-digit fields, receipts, and the mixture of all text-rich kinds.
+"""Documents: forms with two-digit fields, and small print.
 
 - Held out: for each label the values that end in one digit (`held_out`), which only test documents hold; the wording of the
   questions. Every label and every digit is seen in training: no word of the test is new, what it is said of is.
-- A form fits one tile of 64 px; a receipt or a wide form is print that one tile cannot resolve.
+- Print is 10 to 14 px high. One tile of the `tiny` scale halves a form, so that its digits blur, and two tiles by two show it as it
+  is. Small print needs more: of a receipt, a wide form or a sheet, two by two tiles show a half to a quarter.
+- Wide forms and narrow receipts are pages of 4:1 and beyond, which a row of tiles holds better than a square of them.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from model.samples import Item, Sample, Turn
 from model.seeds import stream
 from model.workbench.build import ask_item, dense
 
+SMALL_PRINT = ("receipt", "wide form", "sheet")
 LABELS = ("age", "tax", "sum", "day", "fee", "row", "lot", "bed", "bus", "gas", "tea", "oil")
 
 
@@ -42,10 +45,10 @@ def fill(rng: random.Random, split: str, names: Sequence[str], numbers: Sequence
 
 
 def draw_form(rng: random.Random, split: str, *, fields: int, wide: bool = False) -> tuple[Image.Image, dict[str, str]]:
-    """Draw a form of `label number` lines; print is 12 to 14 px high on about 64 px, or on 160 px when `wide`."""
+    """Draw a form of `label number` lines; print is 12 to 14 px high on about 64 px, or on up to 160 px when `wide`."""
     values = fill(rng, split, rng.sample(LABELS, fields), range(10, 100))
-    width, height = (rng.randint(120, 160) if wide else rng.randint(56, 68)), 8 + 18 * fields
-    image = Image.new("RGB", (width, max(height, 40)), tuple(rng.randint(235, 255) for _ in range(3)))
+    width, height = (rng.randint(116, 160) if wide else rng.randint(56, 68)), 8 + 18 * fields
+    image = Image.new("RGB", (width, height if wide else max(height, 40)), tuple(rng.randint(235, 255) for _ in range(3)))
     pen = ImageDraw.Draw(image)
     for row, (name, value) in enumerate(values.items()):
         y = 4 + 18 * row
@@ -55,15 +58,29 @@ def draw_form(rng: random.Random, split: str, *, fields: int, wide: bool = False
 
 
 def draw_receipt(rng: random.Random, split: str) -> tuple[Image.Image, dict[str, str]]:
-    """Draw a long receipt: 6 to 10 lines of 12 px on a strip of about 96 px, a total at its foot."""
-    prices = fill(rng, split, rng.sample(LABELS, rng.randint(6, 10)), range(1, 10))
+    """Draw a receipt, broad or narrow: 5 to 12 lines of 12 px, 22 or 17 px apart, a total at its foot."""
+    prices = fill(rng, split, rng.sample(LABELS, rng.randint(4, 11)), range(1, 10))
     lines = {**{name: str(price) for name, price in prices.items()}, "total": str(sum(prices.values()))}
-    image = Image.new("RGB", (rng.randint(88, 104), 20 + 22 * len(lines)), (250, 250, 246))
+    width, line = rng.choice(((rng.randint(72, 96), 22), (rng.randint(48, 56), 17)))
+    image = Image.new("RGB", (width, 8 + line * len(lines)), (250, 250, 246))
     pen = ImageDraw.Draw(image)
     for row, (name, value) in enumerate(lines.items()):
-        pen.text((6, 8 + 22 * row), name, font=font(12), fill=(20, 20, 20))
-        pen.text((image.width - 24, 8 + 22 * row), value, font=font(12), fill=(20, 20, 20))
+        pen.text((3, 3 + line * row), name, font=font(12), fill=(20, 20, 20))
+        pen.text((width - 16, 3 + line * row), value, font=font(12), fill=(20, 20, 20))
     return image, lines
+
+
+def draw_sheet(rng: random.Random, split: str) -> tuple[Image.Image, dict[str, str]]:
+    """Draw a sheet of two columns of two to six `label number` lines, print of 12 px on about 110 px."""
+    values = fill(rng, split, rng.sample(LABELS, 2 * rng.randint(2, 6)), range(10, 100))
+    rows, column = len(values) // 2, rng.randint(48, 62)
+    image = Image.new("RGB", (2 * column + 4, 6 + 18 * rows), tuple(rng.randint(235, 255) for _ in range(3)))
+    pen = ImageDraw.Draw(image)
+    for place, (name, value) in enumerate(values.items()):
+        left, y = 4 + column * (place // rows), 3 + 18 * (place % rows)
+        pen.text((left, y), name, font=font(12), fill=(20, 20, 20))
+        pen.text((left + column - 20, y), str(value), font=font(12), fill=(10, 10, 90))
+    return image, {name: str(value) for name, value in values.items()}
 
 
 def field_turns(fields: dict[str, str], split: str) -> list[Turn]:
@@ -72,16 +89,23 @@ def field_turns(fields: dict[str, str], split: str) -> list[Turn]:
     return [Turn(form.format(name), value) for name, value in fields.items()]
 
 
-def form_sample(sample_id: str, category: str, split: str, rng: random.Random, *, wide: bool = False) -> Sample:
+def form_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
     """Make a conversation over a form."""
-    image, fields = draw_form(rng, split, fields=rng.randint(1, 2 + wide), wide=wide)
+    image, fields = draw_form(rng, split, fields=rng.randint(1, 2))
     return dense(sample_id, category, image, field_turns(fields, split))
 
 
-def receipt_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
-    """Make a conversation over a receipt."""
-    image, fields = draw_receipt(rng, split)
+def small_print_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
+    """Make a conversation over a receipt, a wide form or a sheet."""
+    image, fields = draw_small_print(rng, split, rng.choice(SMALL_PRINT))
     return dense(sample_id, category, image, field_turns(fields, split))
+
+
+def draw_small_print(rng: random.Random, split: str, kind: str) -> tuple[Image.Image, dict[str, str]]:
+    """Draw one of the kinds of `SMALL_PRINT`."""
+    if kind == "wide form":
+        return draw_form(rng, split, fields=rng.randint(1, 2), wide=True)
+    return draw_receipt(rng, split) if kind == "receipt" else draw_sheet(rng, split)
 
 
 def form_fields_item(index: int, *, seed: int) -> Item:
@@ -92,7 +116,7 @@ def form_fields_item(index: int, *, seed: int) -> Item:
 
 
 def small_print_item(index: int, *, seed: int) -> Item:
-    """Ask for one field of a wide form or a receipt: print that one tile of 64 px cannot resolve."""
+    """Ask for one field of a receipt, a wide form or a sheet: print that two tiles by two hardly resolve."""
     rng = stream("small-print", seed, "test", index)
-    image, fields = draw_receipt(rng, "test") if index % 2 else draw_form(rng, "test", fields=rng.randint(1, 2), wide=True)
+    image, fields = draw_small_print(rng, "test", SMALL_PRINT[index % len(SMALL_PRINT)])
     return ask_item("small-print", index, seed, image, rng.choice(field_turns(fields, "test")))

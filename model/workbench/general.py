@@ -17,6 +17,8 @@ from model.workbench.build import LETTERS, ask_item, choice, dense
 from model.workbench.documents import font
 from model.workbench.scenes import COLOURS, NUMBERS, SHAPES, Scene, ask, draw_scene
 
+LABELLED = (0.35, 0.5)
+"""Range of the sides of objects that a letter is written into, as a share of the image's shorter side."""
 LETTER_FORMS = {"train": ("Which letter marks the {}?", "Which shape has the letter {}?"),
                 "test": ("What letter marks the {}?", "What shape has the letter {}?")}
 
@@ -48,7 +50,7 @@ def probe(scene: Scene, split: str, rng: random.Random, present: bool) -> Turn:
 def general_sample(split: str, index: int, *, seed: int) -> Sample:
     """Make a dense conversation about one to three objects."""
     rng = stream("general", seed, split, index)
-    scene = draw_scene(rng, split, sides=(48, 160) if rng.random() < 0.2 else (48, 96))
+    scene = draw_scene(rng, split, sides=(48, 160) if rng.random() < 0.2 else None)
     return scene_sample(f"general/{split}/{seed}/{index}", "general", split, rng, scene)
 
 
@@ -71,7 +73,7 @@ def scene_choice(scene: Scene, split: str, rng: random.Random) -> tuple[Turn, tu
 
 def labelled_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
     """Make a diagram of two or three objects with a letter in each, asked both ways."""
-    scene, letters = label_scene(draw_scene(rng, split, counts=(2, 3), sides=(60, 80)), rng)
+    scene, letters = label_scene(draw_scene(rng, split, counts=(2, 3), sides=(60, 80), sizes=LABELLED), rng)
     which, shape = LETTER_FORMS[split]
     turns = [turn for thing, letter in zip(scene.things, letters, strict=True)
              for turn in (Turn(which.format(thing.shape), letter), Turn(shape.format(letter), thing.shape))]
@@ -93,7 +95,7 @@ def label_scene(scene: Scene, rng: random.Random) -> tuple[Scene, tuple[str, ...
 def refer_ground_sample(split: str, index: int, *, seed: int) -> Sample:
     """Make a conversation of boxes to names and names to boxes, in thousandths of the image."""
     rng = stream("refer_ground", seed, split, index)
-    scene = draw_scene(rng, split, counts=(1, 2))
+    scene = draw_scene(rng, split, counts=(1, 2, 3))
     turns = box_turns(scene, split)
     rng.shuffle(turns)
     return dense(f"refer_ground/{split}/{seed}/{index}", "refer_ground", scene.image, turns)
@@ -103,7 +105,7 @@ def box_turns(scene: Scene, split: str) -> list[Turn]:
     """Ask for the name in each box and the box of each name."""
     width, height = scene.image.size
     boxes = [(thing, box_text(thing.box, width=width, height=height)) for thing in scene.things]
-    train, test = ("What is in {}?", "Give the box of the {}."), ("Which shape is in {}?", "Give me the box of the {}.")
+    train, test = ("What shape is in {}?", "Give the box of the {}."), ("Which shape is in {}?", "Give me the box of the {}.")
     name, box = train if split == "train" else test
     return [turn for thing, text in boxes for turn in (Turn(name.format(text), thing.shape), Turn(box.format(thing.shape), text))]
 

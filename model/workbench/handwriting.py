@@ -1,4 +1,4 @@
-"""Handwritten numbers: real digits of many hands, one or two in a row.
+"""Handwritten numbers: real digits of many hands, one or (in a third) two in a row.
 
 Held out: every tenth digit picture (`assets.digits`), and the wording of the question.
 """
@@ -14,12 +14,12 @@ from model.seeds import stream
 from model.workbench import assets
 from model.workbench.build import ask_item, dense
 
-FORMS = {"train": "Which number is written by hand?", "test": "What number was written by hand?"}
+FORMS = {"train": ("Which number is written by hand?", "What number was written here?"), "test": ("What number was written by hand?",)}
 
 
 def draw_number(rng: random.Random, split: str) -> tuple[Image.Image, str]:
     """Draw a number of one or two handwritten digits, 24 to 32 px high, dark on light."""
-    side, values = rng.randint(24, 32), [rng.randrange(10) for _ in range(rng.randint(1, 2))]
+    side, values = rng.randint(24, 32), [rng.randrange(10) for _ in range(rng.choice((1, 1, 2)))]
     image = Image.new("L", (rng.randint(60, 72), rng.randint(40, 56)), rng.randint(225, 255))
     x, y = rng.randint(1, image.width - side * len(values) - 1) if len(values) == 1 else 2, rng.randint(2, image.height - side - 2)
     for value in values:
@@ -33,10 +33,10 @@ def draw_number(rng: random.Random, split: str) -> tuple[Image.Image, str]:
 def handwriting_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
     """Make a conversation over a handwritten number."""
     image, number = draw_number(rng, split)
-    return dense(sample_id, category, image, [Turn(FORMS[split], number)])
+    return dense(sample_id, category, image, [Turn(rng.choice(FORMS[split]), number)])
 
 
 def handwriting_item(index: int, *, seed: int) -> Item:
     """Ask for a handwritten number."""
     image, number = draw_number(stream("handwriting", seed, "test", index), "test")
-    return ask_item("handwriting", index, seed, image, Turn(FORMS["test"], number))
+    return ask_item("handwriting", index, seed, image, Turn(FORMS["test"][0], number))

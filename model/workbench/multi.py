@@ -20,13 +20,16 @@ ORDINALS = ("first", "second", "third")
 MOVES = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 FRAMES = 3
 """Images of a film; from three on they are never split."""
-FORMS = {
-    "train": {"same": "Are the shapes the same?", "colours": "Are the colours the same?", "which": "Which image shows the {}?",
-              "both": "Both images show a {}. True or false?", "spot": "Which shape changed its colour?",
-              "move": "Where does the {} move?"},
-    "test": {"same": "Do both show the same shape?", "colours": "Do both show the same colour?", "which": "Which image has the {}?",
-             "both": "Both images show one {}. True or false?", "spot": "Which shape has another colour now?",
-             "move": "Where is the {} moving?"},
+FORMS: dict[str, dict[str, tuple[str, ...]]] = {
+    "train": {"same": ("Are the shapes the same?", "Do both images show the same shape?"),
+              "colours": ("Are the colours the same?", "Do both images show the same colour?"),
+              "which": ("Which image shows the {}?", "What image has the {}?"),
+              "both": ("Both images show a {}. True or false?", "True or false? Both images show one {}."),
+              "spot": ("Which shape changed its colour?", "What shape has another colour?"),
+              "move": ("Where does the {} move?", "Where is the {} going?")},
+    "test": {"same": ("Do both show the same shape?",), "colours": ("Do both show the same colour?",),
+             "which": ("Which image has the {}?",), "both": ("Both images show one {}. True or false?",),
+             "spot": ("Which shape has another colour now?",), "move": ("Where is the {} moving?",)},
 }
 
 
@@ -64,11 +67,11 @@ def pair_turns(pair: tuple[Scene, Scene], split: str, rng: random.Random) -> lis
     """Ask whether shapes and colours are the same, which image shows a shape, and state something of both."""
     one, other = (scene.things[0] for scene in pair)
     forms, is_same = FORMS[split], one.shape == other.shape
-    turns = [Turn(forms["same"], _yes(is_same)), Turn(forms["colours"], _yes(one.colour == other.colour)),
-             Turn(forms["both"].format(one.shape), "true" if is_same else "false")]
+    turns = [Turn(rng.choice(forms["same"]), _yes(is_same)), Turn(rng.choice(forms["colours"]), _yes(one.colour == other.colour)),
+             Turn(rng.choice(forms["both"]).format(one.shape), "true" if is_same else "false")]
     if not is_same:
         wanted = rng.randrange(2)
-        turns.append(Turn(forms["which"].format((one, other)[wanted].shape), ORDINALS[wanted]))
+        turns.append(Turn(rng.choice(forms["which"]).format((one, other)[wanted].shape), ORDINALS[wanted]))
     rng.shuffle(turns)
     return turns
 
@@ -111,16 +114,17 @@ def comparison_sample(sample_id: str, category: str, split: str, rng: random.Ran
         return dense(sample_id, category, [scene.image for scene in pair], pair_turns(pair, split, rng))
     if kind == "which":
         scenes = draw_three(rng, split)
-        turns = [Turn(FORMS[split]["which"].format(scene.things[0].shape), ORDINALS[place]) for place, scene in enumerate(scenes)]
+        turns = [Turn(rng.choice(FORMS[split]["which"]).format(scene.things[0].shape), ORDINALS[place])
+                 for place, scene in enumerate(scenes)]
         turns.append(which_choice(rng, split, scenes)[0])
         rng.shuffle(turns)
         return dense(sample_id, category, [scene.image for scene in scenes], turns)
     if kind == "spot":
         images, things, shape = draw_change(rng, split)
-        spot = Turn(FORMS[split]["spot"], shape)
+        spot = Turn(rng.choice(FORMS[split]["spot"]), shape)
         return dense(sample_id, category, images, [spot, _spot_choice(rng, split, things, shape)[0]])
     film = draw_film(rng, split)
-    question = FORMS[split]["move"].format(film.shape)
+    question = rng.choice(FORMS[split]["move"]).format(film.shape)
     turns = [Turn(question, film.move), move_choice(rng, question, film)[0]]
     rng.shuffle(turns)
     return dense(sample_id, category, film.frames, turns)
@@ -137,7 +141,7 @@ def draw_three(rng: random.Random, split: str) -> list[Scene]:
 def which_choice(rng: random.Random, split: str, scenes: list[Scene]) -> tuple[Turn, tuple[str, ...]]:
     """Ask which of three images shows a shape, with the ordinals as options."""
     wanted = rng.randrange(len(scenes))
-    return choice(rng, FORMS[split]["which"].format(scenes[wanted].things[0].shape), ORDINALS[wanted],
+    return choice(rng, rng.choice(FORMS[split]["which"]).format(scenes[wanted].things[0].shape), ORDINALS[wanted],
                   [name for name in ORDINALS if name != ORDINALS[wanted]])
 
 
@@ -150,7 +154,7 @@ def _spot_choice(rng: random.Random, split: str, things: tuple[Thing, ...], shap
     """Offer the other object too, and two shapes that are not there."""
     shown = {thing.shape for thing in things}
     absent = rng.sample([each for each in SHAPES if each not in shown], 2)
-    return choice(rng, FORMS[split]["spot"], shape, [*(shown - {shape}), *absent])
+    return choice(rng, rng.choice(FORMS[split]["spot"]), shape, [*(shown - {shape}), *absent])
 
 
 def shown_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
@@ -184,7 +188,7 @@ def which_image_item(index: int, *, seed: int) -> Item:
         turn, options = which_choice(rng, "test", scenes)
         return ask_item("which-image", index, seed, images, turn, options=options)
     return ask_item("which-image", index, seed, images,
-                    Turn(FORMS["test"]["which"].format(scenes[place].things[0].shape), ORDINALS[place]))
+                    Turn(FORMS["test"]["which"][0].format(scenes[place].things[0].shape), ORDINALS[place]))
 
 
 def spot_difference_item(index: int, *, seed: int) -> Item:
@@ -199,7 +203,7 @@ def film_moves_item(index: int, *, seed: int) -> Item:
     """Ask where the object of a film moves, with options."""
     rng = stream("film-moves", seed, "test", index)
     film = draw_film(rng, "test")
-    turn, options = move_choice(rng, FORMS["test"]["move"].format(film.shape), film)
+    turn, options = move_choice(rng, FORMS["test"]["move"][0].format(film.shape), film)
     return ask_item("film-moves", index, seed, film.frames, turn, options=options)
 
 

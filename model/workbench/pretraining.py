@@ -1,7 +1,7 @@
 """Pre-training sources: dense conversations in place of captions, interleaved documents, text, and OCR.
 
-- `caption` is what the packaged checkpoint learns from: small images of every kind but science that one 64 px tile resolves; most
-  scenes hold a single object (those are learned first).
+- `caption` is what packaged checkpoints learn from: images of every kind but science, few of them small print; most scenes hold a
+  single object (those are learned first), and few are asked for boxes, so that fine-tuning on boxes has something to teach.
 - `interleaved` documents describe one image after the other, compare images, or show a task by examples.
 - `ocr` is print that one tile cannot resolve; `recap` and `sharegpt4v` stand for the two synthetic caption sets.
 """
@@ -15,7 +15,7 @@ from model.samples import IMAGE, Sample, Turn
 from model.seeds import stream
 from model.workbench.build import dense
 from model.workbench.charts import bars_sample, line_sample
-from model.workbench.documents import form_sample, receipt_sample
+from model.workbench.documents import form_sample, small_print_sample
 from model.workbench.general import labelled_sample, scene_sample
 from model.workbench.geometry import figure_sample
 from model.workbench.handwriting import handwriting_sample
@@ -28,7 +28,7 @@ from model.workbench.tables import table_sample
 from model.workbench.text_rich import Maker
 from model.workbench.texts import text_only_sample
 
-BOXES = 0.6
+BOXES = 0.1
 """Share of captioned scenes that are also asked for boxes."""
 
 
@@ -38,8 +38,8 @@ def _captioned_scene(sample_id: str, category: str, split: str, rng: random.Rand
 
 
 CAPTIONED: tuple[tuple[Maker, int], ...] = (
-    (_captioned_scene, 28), (labelled_sample, 5), (form_sample, 12), (table_sample, 9), (screen_sample, 8), (bars_sample, 5),
-    (line_sample, 6), (handwriting_sample, 5), (drawn_sum_sample, 10), (figure_sample, 7), (page_sample, 5))
+    (_captioned_scene, 28), (labelled_sample, 5), (form_sample, 12), (small_print_sample, 6), (table_sample, 8), (screen_sample, 8),
+    (bars_sample, 5), (line_sample, 5), (handwriting_sample, 6), (drawn_sum_sample, 8), (figure_sample, 6), (page_sample, 4))
 """Each kind of captioned image and its parts of the source."""
 
 
@@ -51,10 +51,8 @@ def caption_sample(split: str, index: int, *, seed: int) -> Sample:
 
 
 def ocr_sample(split: str, index: int, *, seed: int) -> Sample:
-    """Make a receipt or a wide form, read line by line."""
-    rng = stream("ocr", seed, split, index)
-    name = f"ocr/{split}/{seed}/{index}"
-    return receipt_sample(name, "ocr", split, rng) if rng.random() < 0.5 else form_sample(name, "ocr", split, rng, wide=True)
+    """Make a receipt, a wide form or a sheet, read line by line."""
+    return small_print_sample(f"ocr/{split}/{seed}/{index}", "ocr", split, stream("ocr", seed, split, index))
 
 
 def interleaved_sample(split: str, index: int, *, seed: int) -> Sample:

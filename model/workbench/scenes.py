@@ -2,7 +2,9 @@
 
 - Held out: the shape-colour pairs of `HELD_OUT` never occur in train scenes and always once in test scenes; each shape and
   each colour still occurs in training. Test questions use the paraphrases of `TEST_FORMS`, one for each of `TRAIN_FORMS`.
-- Objects keep apart and inside the frame; sides of the image vary from 48 to 160 px.
+- Objects keep apart and inside the frame, and are a fifth to a half of the shorter side; those of thumbnails a third at least.
+- Half of the images are thumbnails, which a tile of the `tiny` scale holds whole: a grid of at least four tiles enlarges them, one of
+  at least one does not. The others are up to 160 px long.
 """
 
 from __future__ import annotations
@@ -53,15 +55,23 @@ class Scene:
     things: tuple[Thing, ...]
 
 
-def draw_scene(rng: random.Random, split: str, *, counts: tuple[int, ...] = (1, 2, 3), sides: tuple[int, int] = (48, 96)) -> Scene:
+THUMBNAIL = (26, 32)
+"""Range of the longer side of a thumbnail, px."""
+
+
+def draw_scene(rng: random.Random, split: str, *, counts: tuple[int, ...] = (1, 2, 3), sides: tuple[int, int] | None = None,
+               sizes: tuple[float, float] | None = None) -> Scene:
     """Draw a scene of distinct shapes in distinct colours.
 
     Args:
         rng: the sample's stream.
         split: `train` avoids the held-out pairs, `test` starts with one.
         counts: numbers of objects to choose from.
-        sides: range of the longer side, px; the shorter is at least half of it.
+        sides: range of the longer side, px; None draws a thumbnail or 48 to 96 px. The shorter is at least half of it.
+        sizes: range of an object's side as a share of the shorter side of the image; None is what the module says.
     """
+    sides = sides or rng.choice((THUMBNAIL, (48, 96)))
+    sizes = sizes or ((0.33, 0.5) if sides == THUMBNAIL else (0.2, 0.5))
     longer = rng.randint(*sides)
     shorter = longer if rng.random() < 0.5 else rng.randint(max(sides[0], longer // 2), longer)
     width, height = (longer, shorter) if rng.random() < 0.5 else (shorter, longer)
@@ -70,7 +80,7 @@ def draw_scene(rng: random.Random, split: str, *, counts: tuple[int, ...] = (1, 
     pen = ImageDraw.Draw(image)
     things: list[Thing] = []
     for shape, colour in _pairs(rng, split, rng.choice(counts)):
-        box = _free_box(rng, width, height, things)
+        box = _free_box(rng, (width, height), sizes, things)
         if box is None:
             continue
         draw_shape(pen, shape, COLOURS[colour], box, ground)
@@ -97,10 +107,10 @@ def _pairs(rng: random.Random, split: str, count: int) -> list[tuple[str, str]]:
             return pairs
 
 
-def _free_box(rng: random.Random, width: int, height: int, things: list[Thing]) -> Box | None:
-    shorter = min(width, height)
+def _free_box(rng: random.Random, image: tuple[int, int], sizes: tuple[float, float], things: list[Thing]) -> Box | None:
+    width, height = image
     for _ in range(20):
-        side = rng.uniform(0.3, 0.5) * shorter
+        side = rng.uniform(*sizes) * min(image)
         x, y = rng.uniform(1, width - side - 1), rng.uniform(1, height - side - 1)
         box = (x, y, x + side, y + side)
         if all(_apart(box, thing.box) for thing in things):

@@ -14,7 +14,7 @@ from PIL import Image
 from model.samples import Item, Sample, Turn
 from model.seeds import stream
 from model.workbench.build import ask_item, choice, dense
-from model.workbench.general import label_scene
+from model.workbench.general import LABELLED, label_scene
 from model.workbench.scenes import COLOURS, SHAPES, Scene, Thing, draw_scene
 
 NAMES = dict(zip(SHAPES, ("zorvex", "quill", "bramid", "fenta", "lomar", "tigon", "veyra", "dusk"), strict=True))
@@ -42,9 +42,9 @@ def science_sample(split: str, index: int, *, seed: int) -> Sample:
 
 def draw_diagram(rng: random.Random, split: str) -> tuple[Image.Image, list[Turn]]:
     """Draw two or three figures with a letter on each and ask which letter stands on which name."""
-    scene = draw_scene(rng, split, counts=(2, 3), sides=(60, 80))
+    scene = draw_scene(rng, split, counts=(2, 3), sides=(60, 80), sizes=LABELLED)
     while len(scene.things) < 2:
-        scene = draw_scene(rng, split, counts=(2, 3), sides=(60, 80))
+        scene = draw_scene(rng, split, counts=(2, 3), sides=(60, 80), sizes=LABELLED)
     scene, letters = label_scene(scene, rng)
     turns = [Turn(LETTER_FORMS[split].format(NAMES[thing.shape]), letter) for thing, letter in zip(scene.things, letters, strict=True)]
     rng.shuffle(turns)

@@ -22,9 +22,9 @@ BUTTON_COLOURS = ("red", "green", "blue", "purple", "black", "orange")
 PEOPLE = 10
 """Answers to each question, as TextVQA has them; here all agree."""
 SWITCHES = ("mail", "lock", "sync")
-WORD_FORMS = {"train": "What does the {} button say?", "test": "Which word is on the {} button?"}
-COLOUR_FORMS = {"train": "What colour is {}?", "test": "Which colour is the button {}?"}
-SWITCH_FORMS = {"train": "Is {} on?", "test": "Is {} switched on?"}
+WORD_FORMS = {"train": ("What does the {} button say?", "What word is on the {} button?"), "test": ("Which word is on the {} button?",)}
+COLOUR_FORMS = {"train": ("What colour is {}?", "What is the colour of the button {}?"), "test": ("Which colour is the button {}?",)}
+SWITCH_FORMS = {"train": ("Is {} on?", "Is {} switched on now?"), "test": ("Is {} switched on?",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ def screen_turns(screen: Screen, split: str, rng: random.Random) -> list[Turn]:
     """Ask for the word and the colour of every button and the state of every switch."""
     turns = []
     for word, colour in screen.buttons.items():
-        turns += [Turn(WORD_FORMS[split].format(colour), word), Turn(COLOUR_FORMS[split].format(word), colour)]
-    turns += [Turn(SWITCH_FORMS[split].format(word), "yes" if is_on else "no") for word, is_on in screen.switches.items()]
+        turns += [Turn(rng.choice(WORD_FORMS[split]).format(colour), word), Turn(rng.choice(COLOUR_FORMS[split]).format(word), colour)]
+    turns += [Turn(rng.choice(SWITCH_FORMS[split]).format(word), "yes" if is_on else "no") for word, is_on in screen.switches.items()]
     rng.shuffle(turns)
     return turns
 

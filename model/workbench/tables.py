@@ -17,7 +17,8 @@ from model.workbench.documents import LABELS, fill, font
 
 COLUMNS = ("x", "y")
 CELL_FORMS = {"train": "What is {} of {}?", "test": "Which number is {} of {}?"}
-FACT_FORMS = {"train": "{} of {} is {}. True or false?", "test": "The {} of {} is {}. True or false?"}
+FACT_FORMS = {"train": ("{} of {} is {}. True or false?", "True or false? The {} of {} is {}."),
+              "test": ("The {} of {} is {}. True or false?",)}
 MORE_FORMS = {"train": "Which has more {}?", "test": "Which row has more {}?"}
 
 
@@ -68,7 +69,7 @@ def fact_turn(table: Table, split: str, rng: random.Random, *, is_true: bool) ->
     """State a value of one cell, which is the cell's or another."""
     (column, name), value = rng.choice(list(table.cells.items()))
     said = value if is_true else rng.choice([other for other in range(1, 10) if other != value])
-    return Turn(FACT_FORMS[split].format(column, name, said), "true" if is_true else "false")
+    return Turn(rng.choice(FACT_FORMS[split]).format(column, name, said), "true" if is_true else "false")
 
 
 def table_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:

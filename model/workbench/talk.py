@@ -70,7 +70,7 @@ def maths_read_item(index: int, *, seed: int) -> Item:
     else:
         image, a, b = draw_sum(stream("maths-read", seed, "test", index), "test")
         meta = {"question_type": "free_form", "answer_type": "integer"}
-        turn, images, options = Turn(RESULT_FORMS["test"], str(a + b)), (image,), ()
+        turn, images, options = Turn(RESULT_FORMS["test"][0], str(a + b)), (image,), ()
     return ask_item("maths-read", index, seed, images, turn, options=options, meta={**meta, "precision": "0", "query": turn.question})
 
 

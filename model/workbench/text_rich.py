@@ -8,7 +8,7 @@ from collections.abc import Callable
 from model.samples import Sample
 from model.seeds import stream
 from model.workbench.charts import bars_sample, line_sample
-from model.workbench.documents import form_sample, receipt_sample
+from model.workbench.documents import form_sample, small_print_sample
 from model.workbench.handwriting import handwriting_sample
 from model.workbench.screens import screen_sample
 from model.workbench.tables import table_sample
@@ -17,16 +17,13 @@ Maker = Callable[[str, str, str, random.Random], Sample]
 """From identity, category, split and stream to a sample."""
 
 KINDS: tuple[tuple[Maker, int], ...] = (
-    (form_sample, 3), (receipt_sample, 1), (bars_sample, 2), (line_sample, 2), (table_sample, 2), (screen_sample, 2),
+    (form_sample, 3), (small_print_sample, 3), (bars_sample, 2), (line_sample, 2), (table_sample, 2), (screen_sample, 2),
     (handwriting_sample, 1))
-"""Each kind and its parts of the category; three forms in ten are wide."""
+"""Each kind and its parts of the category."""
 
 
 def text_rich_sample(split: str, index: int, *, seed: int) -> Sample:
     """Make a conversation over one text-rich image."""
     rng = stream("text_rich", seed, split, index)
     make = rng.choices([kind for kind, _ in KINDS], [part for _, part in KINDS])[0]
-    name = f"text_rich/{split}/{seed}/{index}"
-    if make is form_sample and rng.random() < 0.3:
-        return form_sample(name, "text_rich", split, rng, wide=True)
-    return make(name, "text_rich", split, rng)
+    return make(f"text_rich/{split}/{seed}/{index}", "text_rich", split, rng)

@@ -53,7 +53,7 @@ def _of(cls: type[Any], prefix: str) -> Iterator[Factor]:
         yield Factor(f"{prefix}.grid", "[n_min, n_max]", None, "n_min and n_max at once: fewest and most tiles.")
     for field in dataclasses.fields(cls):
         path, kind = f"{prefix}.{field.name}", hints[field.name]
-        if path in ("evaluate.benchmarks", "data.catalogue"):
+        if path in ("evaluate.benchmarks", "data.catalogue") or field.name == "image_settings":
             continue
         if dataclasses.is_dataclass(kind):
             yield from _of(typing.cast(type[Any], kind), path)

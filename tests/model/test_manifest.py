@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model.manifest import MANIFEST, CorruptDirectory, identity, publish, read, verify
+from model.manifest import MANIFEST, README, CorruptDirectory, identity, publish, read, verify
 
 FILES = {"weights.bin": b"\x00\x01\x02" * 1000, "deep/config.json": b"{}", "deep/manifest.json": b"[]"}
 
@@ -41,6 +41,26 @@ def test_identity_is_the_content_wherever_it_lies(published, tmp_path):
 def test_identity_counts_names(tmp_path):
     first, second = (publish(tmp_path / name, lambda folder, name=name: write(folder, {name: b"x"})) for name in ("a", "b"))
     assert first != second
+
+
+def test_a_readme_is_no_part_of_the_content(published):
+    before = identity(published)
+    (published / README).write_text("how it was made")
+    verify(published)
+    assert identity(published) == before
+
+
+def test_a_readme_of_an_older_manifest_may_be_mended_or_missing(published):
+    manifest = json.loads((published / MANIFEST).read_text())
+    manifest["files"][README] = {"size": 1, "sha256": "0" * 64}
+    (published / MANIFEST).write_text(json.dumps(manifest))
+    assert sorted(verify(published)["files"]) == sorted(FILES)
+
+
+def test_a_readme_below_the_top_counts(published):
+    (published / "deep" / README).write_text("part of it")
+    with pytest.raises(CorruptDirectory, match="unknown .*deep/README.md"):
+        verify(published)
 
 
 @pytest.mark.parametrize("name", FILES)

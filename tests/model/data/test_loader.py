@@ -11,7 +11,7 @@ from PIL import Image
 from model.config.catalogue import SourceConfig
 from model.config.stages import Alpha, DataConfig, ImageConfig, SftConfig, SftMixture
 from model.data.encoding import Encoder
-from model.data.loader import Loader, Steps, _Packed
+from model.data.loader import Loader, Steps, _Packed, images_of
 from model.data.step import Step
 from model.data.tokenizer import load_tokenizer
 from model.network.mm15 import Batch
@@ -61,7 +61,26 @@ def test_steps_of_loaders_are_those_of_the_process_itself(loader, layout):
 
 def test_a_worker_without_a_sample_gets_an_empty_step(loader):
     source = steps(DataConfig(), part=(4, 5))
-    assert loader(source)(0) == source.opened()(0) == Step((), ())
+    assert loader(source)(0) == source.opened()(0) == Step((), (), CONFIG.images)
+
+
+def test_each_pass_over_the_image_settings_takes_each_once_in_an_order_of_the_seed():
+    settings = tuple(ImageConfig(mode="single", tile=tile, tokens=4) for tile in range(8, 72, 8))
+    config = replace(CONFIG, image_settings=settings)
+    passes = [[images_of(config, 8 * number + place, seed=seed) for place in range(8)] for number in range(3) for seed in range(3)]
+    assert all(sorted(each, key=lambda one: one.tile) == list(settings) for each in passes)
+    assert len({tuple(each) for each in passes}) == len(passes)
+
+
+def test_a_step_is_cut_by_its_own_image_setting(loader):
+    config = replace(CONFIG, image_settings=(CONFIG.images, ImageConfig(mode="single", tile=32, tokens=9)))
+    source = steps(DataConfig(), config)
+    ahead, here = loader(source), source.opened()
+    for number in range(4):
+        found = ahead(number)
+        same(found, here(number))
+        assert found.images == here(number).images == images_of(config, number, seed=3)
+        assert found.batches[0].tiles_NCXX.shape[-1] == found.images.tile
 
 
 def test_workers_divide_a_step_among_them():

@@ -54,9 +54,17 @@ def test_a_checkpoint_of_378_px_runs_at_672_with_both_tables_stretched(tmp_path)
     assert wide.connector.positions.grad.abs().sum() > 0
 
 
-def test_tiles_of_another_side_are_refused_with_both_numbers():
-    with pytest.raises(ValueError, match="tiles are 672 px, the encoder's positions are for 378 px"):
-        MM15(THIN)(batch_at(672), tokens=144)
+def test_tiles_of_another_side_are_seen_as_after_loading_for_that_side(tmp_path):
+    torch.manual_seed(0)
+    MM15(PRESETS["tiny"]).save_pretrained(tmp_path)
+    tiles = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    there, here = MM15.from_pretrained(tmp_path, tile=32), MM15.from_pretrained(tmp_path)
+    torch.testing.assert_close(here.connector(here.vision(tiles), tokens=4), there.connector(there.vision(tiles), tokens=4))
+
+
+def test_tiles_that_patches_do_not_fill_are_refused_with_both_numbers():
+    with pytest.raises(ValueError, match="tiles are 671 px; allowed: a multiple of the patch, 14 px"):
+        MM15(THIN)(batch_at(671), tokens=144)
 
 
 def test_the_class_token_takes_part_and_stays_inside():

@@ -1,0 +1,168 @@
+"""Stages one after the other from one JSON file: how a packaged checkpoint is made, and remade.
+
+- A file of several stages says `model` (preset), `data`, `start` and `stages`, each with `kind`, `seed` and `config`; the next one starts
+  from what the one before published. A file of one stage says its `kind`, `seed` and `config` at the top.
+- Interrupted, the same call goes on: a stage that is done is not done again, one that is not goes on from its last checkpoint. Both
+  lie beside the result under the hash of all that determines them, so a file that was changed begins anew.
+- The README beside the result says file, samples, time and machine; it is no part of the checkpoint's identity.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model.config.fields import build, did_you_mean
+from model.config.stages import (
+    PRESETS,
+    ContinualConfig,
+    DataConfig,
+    ModelConfig,
+    PretrainConfig,
+    SftConfig,
+    StageConfig,
+)
+from model.manifest import MANIFEST, README
+from model.training.loop import Report
+from model.training.stage import train_stage
+
+KINDS: dict[str, type[StageConfig]] = {config.kind: config for config in (PretrainConfig, ContinualConfig, SftConfig)}
+SHARED, OWN = ("model", "data", "start"), ("kind", "seed", "config")
+"""What a file says once, and of each stage."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A stage of the file."""
+
+    config: StageConfig
+    seed: int
+    digest: str
+    """Of everything that determines what it publishes: the file up to and with this stage."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """The stages of a file, in order."""
+
+    model: ModelConfig
+    data: DataConfig
+    start: Path | None
+    stages: tuple[Planned, ...]
+
+
+def read(plain: Mapping[str, Any]) -> Recipe:
+    """Read the plain values of a file.
+
+    Raises:
+        ValueError: something is missing, unknown, or cannot work; the message says what and where.
+    """
+    _require(plain, SHARED, "the stage file")
+    given = plain.get("stages") or [{name: value for name, value in plain.items() if name not in SHARED}]
+    for number, stage in enumerate(given, 1):
+        _require(stage, OWN, f"stage {number} of the file" if len(given) > 1 else "the stage file")
+        _known("kind", stage["kind"], KINDS)
+    _known("model", plain["model"], PRESETS)
+    shared = {name: plain[name] for name in SHARED}
+    stages = tuple(Planned(config=build(KINDS[stage["kind"]], stage["config"], stage["kind"]), seed=stage["seed"],
+                           digest=_digest([shared, *given[:number]])) for number, stage in enumerate(given, 1))
+    return Recipe(model=PRESETS[plain["model"]], data=build(DataConfig, plain["data"], "data"),
+                  start=Path(plain["start"]) if plain["start"] else None, stages=stages)
+
+
+def make(plain: Mapping[str, Any], out: Path, *, report: Report) -> dict[str, Any]:
+    """Train the stages of a file and publish what the last one makes as the directory `out`.
+
+    Args:
+        plain: values of the file.
+        out: must not exist, unless an interrupted call of the same file made it.
+        report: told every step.
+
+    Returns:
+        what `train_stage` says of the last stage.
+
+    Raises:
+        ValueError: the file cannot be used, or something else stands at `out`.
+    """
+    recipe, work = read(plain), out.with_name(f"{out.name}.stages")
+    if out.exists() and not _record(work, recipe.stages[-1]).exists():
+        raise ValueError(f"{out}: exists already; allowed: a directory that is not there")
+    start, results = recipe.start, list[dict[str, Any]]()
+    for stage in recipe.stages:
+        end = out if stage is recipe.stages[-1] else work / stage.digest
+        results.append(_trained(recipe, stage, start, end, work, report))
+        start = end
+    (out / README).write_text(readme(plain, recipe, results), encoding="utf-8")
+    shutil.rmtree(work)
+    return results[-1]
+
+
+def _trained(recipe: Recipe, stage: Planned, start: Path | None, end: Path, work: Path, report: Report) -> dict[str, Any]:
+    """Return what is known of a finished stage; train it if it is not finished."""
+    record = _record(work, stage)
+    if record.exists() and (end / MANIFEST).exists():
+        found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        return found
+    result = train_stage(config=stage.config, model_config=recipe.model, data=recipe.data, seed=stage.seed, start=start, out=end,
+                         checkpoints=work / f"{stage.digest}.checkpoints", report=report, should_stop=lambda: False)
+    temporary = record.with_suffix(".tmp")
+    temporary.write_text(json.dumps(result), encoding="utf-8")
+    os.replace(temporary, record)
+    return result
+
+
+def readme(plain: Mapping[str, Any], recipe: Recipe, results: list[dict[str, Any]]) -> str:
+    """Say how a checkpoint was made, for people."""
+    rows = [f"| {number} | {stage.config.kind} | {stage.config.steps} x {stage.config.batch} | {result['loss']:.3f} | {_time(result)} |"
+            for number, (stage, result) in enumerate(zip(recipe.stages, results, strict=True), 1)]
+    return "\n".join((
+        f"# A start checkpoint of the preset `{plain['model']}`", "",
+        "Made by `python -m model.training FILE --out DIRECTORY` from the file below; the same file on the same kind of processor,",
+        "with the same torch and as many threads, makes the same bytes.", "",
+        f"Machine: {processor()}; torch {torch.__version__}, transformers {version('transformers')}, "
+        f"Python {platform.python_version()}.", "",
+        "| stage | kind | steps x samples | loss of the last step | time |", "|---|---|---|---|---|", *rows, "",
+        f"Identity of the content: `{results[-1]['checkpoint_identity']}`", "",
+        "```json", json.dumps(plain, indent=1), "```", ""))
+
+
+def processor() -> str:
+    """Return the processor's name, as the system gives it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]}, {len(names)} cores" if names else platform.processor() or platform.machine()
+
+
+def _time(result: Mapping[str, Any]) -> str:
+    minutes = f"{result['seconds'] / 60:.0f} min"
+    return f"{minutes} after step {result['resumed_from']}" if result["resumed_from"] else minutes
+
+
+def _record(work: Path, stage: Planned) -> Path:
+    return work / f"{stage.digest}.json"
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _require(plain: Mapping[str, Any], names: tuple[str, ...], what: str) -> None:
+    missing = sorted(set(names) - plain.keys())
+    if missing:
+        raise ValueError(f"{what} has no {', '.join(missing)}")
+
+
+def _known(name: str, value: str, known: Mapping[str, Any]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}; {did_you_mean(str(value), known)}")
