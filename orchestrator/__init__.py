@@ -1,1 +1,1 @@
-"""Decides and remembers; knows no tensors."""
+"""Plan, schedule, execute, record and analyse ablation studies; only the workers' processes import torch."""

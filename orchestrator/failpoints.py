@@ -1,9 +1,9 @@
-"""Named points where a test may kill the process: `failpoint("claim.after_commit")` does nothing in normal life.
+"""Named points at which a test can kill the process; `failpoint("tick.after_commit")` does nothing unless it is armed.
 
-- Armed by `arm("name:k:kill")`, the k-th visit of the point SIGKILLs this process; `stop` halts it (SIGSTOP) until somebody
-  lets it go on, as a machine that sleeps does; `raise` raises.
-- `arm("record:PATH")` appends the name of every point visited, so that a test knows the whole list.
-- `KNOWN` is that list: a point that vanishes, or one that is not in it, fails a test.
+- After `arm("name:k:kill")` the k-th visit of the point sends SIGKILL to this process. `stop` sends SIGSTOP, which
+  halts the process until it gets SIGCONT, as a suspended machine would; `raise` raises an error.
+- `arm("record:PATH")` appends the name of every visited point to a file, so that a test sees all of them.
+- `KNOWN` lists all points; a test fails if a point is missing from the code or from the list.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from orchestrator.errors import OrchestratorError
 
 KNOWN = (
     "enter.before_commit", "enter.after_commit", "person.before_commit", "person.after_commit", "lease.after_acquire",
-    "takeover.before_commit", "takeover.after_commit", "tick.before_commit", "tick.after_commit", "submit.before_handover",
-    "submit.after_handover", "attempt.started", "attempt.before_result", "attempt.after_result", "result.before_accept",
-    "propose.before_commit", "propose.after_commit", "study.finished", "close.before_release", "flush.after_create",
-    "flush.before_mark",
+    "takeover.before_commit", "takeover.after_commit", "tick.before_commit", "tick.after_commit",
+    "submit.before_handover", "submit.after_handover", "attempt.started", "attempt.before_result",
+    "attempt.after_result", "result.before_accept", "propose.before_commit", "propose.after_commit", "study.finished",
+    "close.before_release", "flush.after_create", "flush.before_mark",
 )
-"""Every point in the code."""
+"""The names of all failpoints in the code."""
 
 _armed: dict[str, str] = {}
 _visits: dict[str, int] = {}
 
 
 def arm(spec: str) -> None:
-    """Arm one point, or recording; an empty spec disarms. The same spec again keeps the counts of visits."""
+    """Arm one point or the recording; an empty spec disarms. Arming the same spec again keeps the visit counts."""
     if spec == _armed.get("", ""):
         return
     _armed.clear()
@@ -43,7 +43,7 @@ def arm(spec: str) -> None:
 
 
 def failpoint(name: str) -> None:
-    """Do nothing, unless a test armed this point for this visit."""
+    """Do nothing, unless a test has armed this point for this visit."""
     if not _armed:
         return
     if "*" in _armed:

@@ -1,15 +1,15 @@
-"""Numbers as people read them: durations, counts, FLOPs, scores with their interval. Pure."""
+"""Format numbers for people: durations, counts, FLOPs, sizes, scores with their interval. Pure functions."""
 
 from __future__ import annotations
 
 import math
 
 MISSING = "–"
-"""Stands where a number is not known or was withheld."""
+"""The text shown in place of a number that is not known or was withheld."""
 
 
 def duration(seconds: float | None) -> str:
-    """Return 8 s, 2 min 05 s, 3 h 20 min or 4 d 2 h."""
+    """Format a duration as `8 s`, `2 min 05 s`, `3 h 20 min` or `4 d 2 h`."""
     if seconds is None or not math.isfinite(seconds):
         return MISSING
     if seconds < 10:
@@ -25,7 +25,7 @@ def duration(seconds: float | None) -> str:
 
 
 def flops(count: float | None) -> str:
-    """Return a count of floating point operations with its unit prefix: 3.2 TFLOP."""
+    """Format a count of floating-point operations with its unit prefix, such as `3.2 TFLOP`."""
     if not count or not math.isfinite(count):
         return MISSING
     for prefix, size in (("Y", 1e24), ("Z", 1e21), ("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
@@ -35,12 +35,12 @@ def flops(count: float | None) -> str:
 
 
 def number(value: object) -> str:
-    """Return a level of a factor: 0.10 as 0.1, text as it is."""
+    """Format a level of a factor: 0.10 as `0.1`, text unchanged."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def size(num_bytes: float) -> str:
-    """Return bytes as `1.4 MB`, in powers of 1000."""
+    """Format a number of bytes as `1.4 MB`, in powers of 1000."""
     for unit in ("B", "kB", "MB", "GB"):
         if num_bytes < 1000:
             return f"{num_bytes:.3g} {unit}"
@@ -49,7 +49,13 @@ def size(num_bytes: float) -> str:
 
 
 def score(mean: float | None, half_width: float | None, *, sign: bool = False) -> str:
-    """Return `71.2 ± 1.3`; without an interval `71.2`; withheld `–`. `sign` writes + as well, for differences."""
+    """Format a score as `71.2 ± 1.3`, as `71.2` without an interval, or as `–` if it was withheld.
+
+    Args:
+        mean: the score; None or a non-finite number if it was withheld.
+        half_width: half the width of its interval, None without an interval.
+        sign: whether positive numbers get a plus sign, as differences do.
+    """
     if mean is None or not math.isfinite(mean):
         return MISSING
     text = f"{mean:+.1f}" if sign else f"{mean:.1f}"

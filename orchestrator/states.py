@@ -1,10 +1,11 @@
-"""All states, the one transition table, and the budgets of retries.
+"""All states, the transition table, and the retry budgets.
 
-- Logical things (study, trial, stage) have states that are projections; the events are the history.
-- A trial's state is derived from its stages, so it has no row in the transition table.
-- Terminal states never change by the driver. A person may reopen a stage that did not succeed (`resume`): the driver's
-  table is `ALLOWED`, the person's is `REOPENED`; SUCCEEDED and DIVERGED are results, final for everybody.
-- Diverged is not failed: it is a result. Stopped is not failed either: it is requeued uncharged.
+- The state columns of studies, trials and stages are the present; the ledger's events are the history.
+- A trial's state is derived from the states of its stages, so it has no row in the transition table.
+- The driver never changes a terminal state. A person may reopen a stage that did not succeed (`resume`): `ALLOWED` is
+  the driver's table, `REOPENED` the person's. SUCCEEDED and DIVERGED are results, which are final for both.
+- A diverged stage has not failed: divergence is a result. A stopped attempt has not failed either: its stage is queued
+  again, and the stop does not count against the retry budget.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from orchestrator.errors import IllegalTransition
 
 
 class StudyState(StrEnum):
-    """A question on its way; drafts and validation happen before the ledger knows it."""
+    """The states of a study after it was submitted; a study that is only planned or checked is not in the ledger."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -28,7 +29,11 @@ class StudyState(StrEnum):
 
 
 class StageState(StrEnum):
-    """PLANNED waits for its parent, QUEUED for a slot; LEASED is handed out, RUNNING has reported."""
+    """The states of a stage.
+
+    A PLANNED stage waits for its parent, a QUEUED one for a slot. A LEASED stage was given to a slot, and the worker of
+    a RUNNING one has reported. A SKIPPED stage has a parent that did not succeed.
+    """
 
     PLANNED = "PLANNED"
     QUEUED = "QUEUED"
@@ -42,7 +47,7 @@ class StageState(StrEnum):
 
 
 class TrialState(StrEnum):
-    """Derived from the trial's stages by `trial_state`."""
+    """The states of a trial, derived from those of its stages by `trial_state`."""
 
     PLANNED = "PLANNED"
     RUNNING = "RUNNING"
@@ -54,7 +59,10 @@ class TrialState(StrEnum):
 
 
 class AttemptState(StrEnum):
-    """One execution; every state after RUNNING is final and, but for SUCCEEDED, is a kind of failure."""
+    """The states of one execution of a stage.
+
+    All but LEASED and RUNNING are final, and all final ones but SUCCEEDED say why the attempt did not succeed.
+    """
 
     LEASED = "LEASED"
     RUNNING = "RUNNING"
@@ -79,13 +87,13 @@ TERMINAL_STAGES = frozenset({StageState.SUCCEEDED, StageState.FAILED, StageState
                              StageState.CANCELLED})
 
 RESULTS = frozenset({StageState.SUCCEEDED, StageState.DIVERGED})
-"""What a stage never leaves again, whoever wishes it."""
+"""The states that a stage never leaves, not even by `resume`."""
 
 _AFTER_LIVE = frozenset({StageState.QUEUED, StageState.SUCCEEDED, StageState.FAILED, StageState.DIVERGED,
                          StageState.CANCELLED})
 _ENDS = frozenset(AttemptState) - LIVE_ATTEMPTS
 
-# A table for each type: members of two StrEnums with one spelling are one key.
+# One table for each type: members of two StrEnums with the same spelling would be the same key.
 ALLOWED: dict[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
     StudyState: {
         StudyState.QUEUED: frozenset({StudyState.RUNNING, StudyState.PAUSED}) | TERMINAL_STUDIES,
@@ -99,18 +107,18 @@ ALLOWED: dict[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
         StageState.RUNNING: _AFTER_LIVE,
     },
     AttemptState: {
-        AttemptState.LEASED: _ENDS | {AttemptState.RUNNING},  # a fast attempt ends before its start is heard of
+        AttemptState.LEASED: _ENDS | {AttemptState.RUNNING},  # a fast attempt may end before its first report arrives
         AttemptState.RUNNING: _ENDS,
     },
 }
-"""What each state may become; a state that is not a key is final."""
+"""State -> the states that the driver may change it to; a state that is not a key is final."""
 
 REOPENED: dict[type[StrEnum], Mapping[StrEnum, StrEnum]] = {
     StudyState: dict.fromkeys((StudyState.FAILED, StudyState.COMPLETED_WITH_FAILURES, StudyState.CANCELLED),
                               StudyState.QUEUED),
     StageState: dict.fromkeys((StageState.FAILED, StageState.SKIPPED, StageState.CANCELLED), StageState.PLANNED),
 }
-"""What a person, and nobody else, may bring back: with `resume`, or by another study that needs the stage."""
+"""State -> the state that a person may reopen it to, by `resume` or by submitting a study that needs the stage."""
 
 BUDGETS: dict[AttemptState, int | None] = {
     AttemptState.LOST: 3,
@@ -122,20 +130,20 @@ BUDGETS: dict[AttemptState, int | None] = {
     AttemptState.CANCELLED: None,
     AttemptState.FENCED: None,
 }
-"""Retries of a stage for each kind of failure, defaults of judgement; None is without limit."""
+"""The number of retries of a stage for each kind of failure, chosen by judgement; None means no limit."""
 
 CRASH_LOOP = 5
-"""Lost attempts in a row without a new checkpoint, charged or not, after which the stage is given up."""
+"""The number of consecutive lost attempts without a new checkpoint, charged or not, after which a stage fails."""
 
 POISONED = 3
-"""Stages of one study that fail with the same traceback before the study is paused."""
+"""The number of stages of one study that must fail with the same traceback before the study is paused."""
 
 
 def require(current: StrEnum, target: StrEnum) -> None:
-    """Refuse a transition that is not in the table.
+    """Check that a transition is in the driver's table.
 
     Raises:
-        IllegalTransition: names both states and what is allowed.
+        IllegalTransition: it is not; the message names both states and what is allowed.
     """
     allowed = ALLOWED[type(current)].get(current, frozenset())
     if target not in allowed:
@@ -144,7 +152,11 @@ def require(current: StrEnum, target: StrEnum) -> None:
 
 
 def trial_state(stages: list[StageState]) -> TrialState:
-    """Derive a trial's state: once all stages are over, the worst decides; one failed benchmark does not stop others."""
+    """Derive a trial's state from those of its stages.
+
+    The trial is over when all its stages are: a failed benchmark does not stop the others. Then the worst state
+    decides.
+    """
     if any(state not in TERMINAL_STAGES for state in stages):
         is_begun = any(state in LIVE_STAGES or state in TERMINAL_STAGES for state in stages)
         return TrialState.RUNNING if is_begun else TrialState.PLANNED
@@ -155,7 +167,7 @@ def trial_state(stages: list[StageState]) -> TrialState:
 
 
 def study_state(trials: list[TrialState]) -> StudyState:
-    """Derive the final state of a study whose trials are all terminal."""
+    """Derive the final state of a study from those of its trials, which must all be terminal."""
     num_succeeded = sum(state is TrialState.SUCCEEDED for state in trials)
     if num_succeeded == len(trials):
         return StudyState.COMPLETED

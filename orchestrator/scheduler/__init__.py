@@ -1,1 +1,1 @@
-"""From a snapshot to actions: what starts next, and where. Pure."""
+"""Decide from a snapshot of the ledger which actions come next. Pure functions."""

@@ -1,4 +1,4 @@
-"""What the driver may decide: writes to the ledger, requests to the executor, and asking a search for more trials."""
+"""The actions that the driver can decide on: writes to the ledger, stop requests, requests for more trials."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.states import AttemptState, StageState, StudyState, TrialState
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The worker has reported: LEASED becomes RUNNING."""
+    """Mark an attempt and its stage as RUNNING, because the worker has reported."""
 
     attempt_id: str
     stage_id: str
@@ -18,7 +18,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """An attempt is over; its stage is too, or is queued again."""
+    """Record the outcome of an attempt, and move its stage to a final state or back to QUEUED."""
 
     outcome: Outcome
     stage_id: str
@@ -26,11 +26,12 @@ class Finish:
     stage_from: StageState
     stage_to: StageState
     not_before: float = 0.0
+    """The time before which the stage is not started again, in seconds by the ledger's clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class MoveStage:
-    """A stage becomes ready, skipped or cancelled."""
+    """Move a stage to QUEUED, SKIPPED or CANCELLED."""
 
     stage_id: str
     source: StageState
@@ -39,7 +40,7 @@ class MoveStage:
 
 @dataclass(frozen=True, slots=True)
 class MoveTrial:
-    """A trial's derived state changed."""
+    """Write the new state of a trial, as derived from its stages."""
 
     study_id: str
     trial_key: str
@@ -49,7 +50,7 @@ class MoveTrial:
 
 @dataclass(frozen=True, slots=True)
 class MoveStudy:
-    """A study begins, pauses itself or is over."""
+    """Start, pause or finish a study."""
 
     study_id: str
     source: StudyState
@@ -59,27 +60,31 @@ class MoveStudy:
 
 @dataclass(frozen=True, slots=True)
 class Assign:
-    """A stage is handed to a free slot."""
+    """Assign a stage to free slots: record a new attempt, which is then submitted to the executor."""
 
     attempt_id: str
     stage_id: str
     attempt_no: int
     study_id: str
+    """The study that the slots count for, of all studies that need the stage."""
     at: float
+    """The time of the decision, in seconds by the ledger's clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Ask an attempt to save and end; `is_kill` if it was asked and did not, or is stalled."""
+    """Ask an attempt to save a checkpoint and stop, or kill it."""
 
     attempt_id: str
     target: AttemptState
+    """The state that the attempt ends in if it has no result: PREEMPTED or STALLED."""
     is_kill: bool = False
+    """Whether to kill it, because it has stalled or did not stop in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Propose:
-    """A study that grows has room for more trials."""
+    """Ask an adaptive study for more trials, because it has fewer open arms than it allows."""
 
     study_id: str
 

@@ -1,12 +1,15 @@
-"""`decide(snapshot, observed, now) -> actions, snapshot`: all that the driver decides, as one pure function.
+"""Decide what the driver does next: `decide(snapshot, observed, now) -> actions, snapshot`, one pure function.
 
-- Order: what ended, what started, what became ready or moot, trials, studies, whom to stop, what to hand out.
-- Each part sees the effect of the parts before it, so one call carries an ended attempt to its child's claim: a stage
-  costs one ledger transaction, not three.
-- A stage wanted by most unfinished trials goes first, since it unblocks most; then the older study, then plan order.
-- A stage of several workers takes a slot for each; no other stage overtakes the one whose turn it is.
-- A stage now running is waited for by every trial that needs it, of whatever study: it is simply not QUEUED.
-- What is looked at is what changed (`index`), or 10,000 trials would be walked through for each that ends.
+- The order: ended attempts, started attempts, stages that became ready or unreachable, trials, studies, attempts to
+  stop, stages to assign.
+- Each step sees the effects of the steps before it, so one call leads from an ended attempt to the assignment of its
+  child stage: a stage costs one ledger transaction, not three.
+- Studies take turns by `fair_share`. Within a study the stage that most unfinished trials need goes first, because it
+  unblocks most of them; then plan order decides.
+- A stage with several workers takes one slot for each. No other stage overtakes the one whose turn it is.
+- A running stage is not QUEUED, so it is never assigned twice: every trial that needs it waits for it, in whatever
+  study.
+- Only what changed is examined (`index`); otherwise the end of a single trial would cost a pass over all 10,000.
 """
 
 from __future__ import annotations
@@ -51,14 +54,14 @@ _HARMLESS = frozenset({AttemptState.PREEMPTED, AttemptState.CANCELLED, AttemptSt
 
 def decide(snapshot: Snapshot, observed: Observed, now: float, *, retry_base_s: float = 1.0,
            stop_grace_s: float = 25.0) -> tuple[list[Action], Snapshot]:
-    """Return what to do now, in the order in which it must be done, and the snapshot once the ledger has accepted it.
+    """Return the actions to perform now, in order, and the snapshot as it is once the ledger has accepted them.
 
     Args:
-        snapshot: the ledger's part.
-        observed: the world's part.
-        now: seconds by the ledger's clock.
-        retry_base_s: wait before the first retry of a stage.
-        stop_grace_s: seconds that an attempt asked to stop has to save its work.
+        snapshot: the live part of the ledger.
+        observed: what the executor reported since the last decision.
+        now: the time in seconds, by the ledger's clock.
+        retry_base_s: the seconds before the first retry of a stage; doubled with each further one.
+        stop_grace_s: the seconds that an attempt has to save its work after it was asked to stop.
     """
     work = _Decision(snapshot, observed, now)
     work.do(_finishes(work, retry_base_s))
@@ -76,14 +79,14 @@ def decide(snapshot: Snapshot, observed: Observed, now: float, *, retry_base_s: 
 
 
 def retry_delay_s(num_failed: int, *, base_s: float) -> float:
-    """Return the wait before the next attempt: exponential, capped."""
+    """Return the seconds to wait before the next attempt: exponential, at most `LONGEST_WAIT_S`."""
     if num_failed < 1:
         raise ValueError(f"num_failed is {num_failed}; allowed: >= 1")
     return min(LONGEST_WAIT_S, base_s * 2.0 ** min(num_failed - 1, 30))
 
 
 class _Decision:
-    """A snapshot that moves on as actions are decided."""
+    """A decision in progress: the actions so far, and the snapshot with their effects."""
 
     def __init__(self, snapshot: Snapshot, observed: Observed, now: float) -> None:
         self.draft, self.observed, self.now = NextSnapshot(snapshot), observed, now
@@ -100,11 +103,11 @@ class _Decision:
 def _finishes(work: _Decision, retry_base_s: float) -> list[Write]:
     wanted = work.draft.index.wanted_open
     found: list[Write] = []
-    # Told twice before it was written, the first counts.
+    # If an attempt's outcome was reported twice before the first was written, the first one counts.
     first = {outcome.attempt_id: outcome for outcome in reversed(work.observed.outcomes)}
     for outcome in [each for each in work.observed.outcomes if first[each.attempt_id] is each]:
         attempt = work.draft.attempts.get(outcome.attempt_id)
-        if attempt is None:  # a late report of an attempt that was given up: stays on disk, is not accepted
+        if attempt is None:  # a late report of an attempt that was given up: its files stay, but it is not accepted
             continue
         stage = work.draft.stages[attempt.stage_id]
         outcome = _judged(outcome, stage, is_wanted=wanted.get(stage.stage_id, 0) > 0)
@@ -119,7 +122,11 @@ def _finishes(work: _Decision, retry_base_s: float) -> list[Write]:
 
 
 def _num_failed(outcome: Outcome, stage: StageView) -> int:
-    """Count what the next attempt has to wait for: charged failures, and preemptions in a row but the first of them."""
+    """Count the failures that set the wait before the next attempt.
+
+    After a preemption these are the consecutive preemptions before it: the first one is retried at once. Otherwise they
+    are the charged failures.
+    """
     counted = _counted(stage)
     if outcome.state is AttemptState.PREEMPTED:
         return sum(1 for _ in takewhile(lambda past: past.state is AttemptState.PREEMPTED, reversed(counted)))
@@ -127,7 +134,7 @@ def _num_failed(outcome: Outcome, stage: StageView) -> int:
 
 
 def _judged(outcome: Outcome, stage: StageView, *, is_wanted: bool) -> Outcome:
-    """Turn a non-finite success into DIVERGED, a stop that nobody waits for into CANCELLED; charge only failures."""
+    """Correct an outcome: a non-finite result is DIVERGED, a stop of an unneeded stage CANCELLED; charge no stop."""
     if outcome.state is AttemptState.SUCCEEDED and not is_finite(outcome.result):
         message = f"{stage.kind} returned a number that is not finite"
         outcome = replace(outcome, state=AttemptState.DIVERGED, result=None,
@@ -139,7 +146,10 @@ def _judged(outcome: Outcome, stage: StageView, *, is_wanted: bool) -> Outcome:
 
 
 def _after(outcome: Outcome, stage: StageView, *, is_wanted: bool) -> tuple[StageState, str]:
-    """Return what the stage becomes, and why it is given up: a result is final, a failure is retried within its budget."""
+    """Return the next state of the stage, and why it is given up, "" if there is nothing to add to the failure.
+
+    A result is final; a failure is retried within the budget of its kind.
+    """
     if outcome.state in (AttemptState.SUCCEEDED, AttemptState.DIVERGED):
         return StageState(outcome.state), ""
     if not is_wanted:
@@ -161,7 +171,7 @@ def _counted(stage: StageView) -> list[PastAttempt]:
 
 
 def _is_crash_loop(stage: StageView, outcome: Outcome) -> bool:
-    """Say whether the stage was lost again and again without getting on."""
+    """Return whether the last `CRASH_LOOP` attempts of the stage were lost without a new checkpoint."""
     if outcome.state is not AttemptState.LOST:
         return False
     last = _counted(stage)[-(CRASH_LOOP - 1):]
@@ -170,7 +180,7 @@ def _is_crash_loop(stage: StageView, outcome: Outcome) -> bool:
 
 
 def is_finite(value: object) -> bool:
-    """Say whether a plain value holds no NaN and no infinity, however deep."""
+    """Return whether a plain value contains neither NaN nor infinity, at any depth."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, Mapping):
@@ -187,7 +197,7 @@ def _starts(work: _Decision) -> list[Write]:
 
 
 def _readiness(work: _Decision) -> list[Write]:
-    """Queue stages whose parents are done, skip those whose parents failed, cancel those that nobody wants."""
+    """Queue stages whose parents succeeded, skip those with a failed parent, cancel those that no open study needs."""
     stages, index = work.draft.stages, work.draft.index
     due = sorted((stages[stage_id] for stage_id in index.due), key=lambda stage: (stage.position, stage.stage_id))
     return [MoveStage(stage.stage_id, stage.state, index.readied(stage.stage_id)) for stage in due]
@@ -217,7 +227,7 @@ def _studies(work: _Decision) -> list[Write]:
 
 
 def _poisoned(work: _Decision) -> dict[str, str]:
-    """Return the studies of which several stages fail in the same way, and the reason for which they are paused."""
+    """Return the studies in which several stages failed with the same error, each with the reason to pause it."""
     hashes: dict[str, Counter[str]] = defaultdict(Counter)
     for stage_id in work.draft.index.failed:
         failure_hash = work.draft.stages[stage_id].failure_hash
@@ -258,7 +268,10 @@ def _claims(work: _Decision) -> list[Write]:
 
 
 def _ready(work: _Decision) -> Iterator[StageView]:
-    """Return what could be handed out, in its order; what cannot fit here must not hold back the others."""
+    """Yield the stages that could be assigned now, in order.
+
+    A stage that needs more slots than there are is left out: it could never start, and would block those behind it.
+    """
     for *_, stage_id in work.draft.index.ready:
         stage = work.draft.stages[stage_id]
         if _is_time(stage, work.now) and stage.workers <= work.observed.slots:
@@ -266,12 +279,12 @@ def _ready(work: _Decision) -> Iterator[StageView]:
 
 
 def _num_taken(work: _Decision) -> int:
-    """Count the slots of all live attempts."""
+    """Return the number of slots that live attempts hold."""
     return sum(work.draft.stages[attempt.stage_id].workers for attempt in work.draft.attempts.values())
 
 
 def _is_time(stage: StageView, now: float) -> bool:
-    """Say whether a stage need not wait any more; a wait longer than any that is given is from a clock set back."""
+    """Return whether the stage's wait is over; a wait beyond the longest possible one means the clock was set back."""
     return not now < stage.not_before <= now + LONGEST_WAIT_S
 
 

@@ -1,9 +1,12 @@
-"""Whose stage goes next, when several studies want the slots of one cluster. Pure.
+"""Share the slots of a cluster between studies: choose whose stage goes next. Pure functions.
 
-- Priority first; among equals the study that has the fewest slots in use, then the older one.
-- A study with a cap never holds more slots than that; a stage that an uncapped study wants too may go by that one's share.
-- Within a study: the stage that most trials wait for, of all studies, then the order of the plan (`snapshot_index.place_of`).
-- The next stage waits for its slots rather than being overtaken, or one that needs several would wait for ever.
+- The study with the highest priority goes first; among equals the one with the fewest slots in use, then the oldest.
+- A study never holds more slots than its cap. If its next stage would exceed the cap, but another study needs the stage
+  too, the slots can count for that study instead.
+- Within a study the stage goes first that most unfinished trials of all studies need, then plan order
+  (`index.place_of`).
+- The next stage waits until it has all its slots, and no stage overtakes it; otherwise single-slot stages could keep a
+  stage with several workers waiting for ever.
 """
 
 from __future__ import annotations
@@ -16,24 +19,26 @@ from orchestrator.scheduler.views import StageView, StudyView
 Queues = Mapping[str, Iterator[StageView]]
 
 
-def assign_slots(ready: Callable[[], Iterator[StageView]], wanters: Callable[[str], Iterable[str]], studies: Mapping[str, StudyView],
-               in_use: Mapping[str, int], *, num_free: int) -> list[tuple[StageView, str]]:
-    """Return the stages to hand out now, each with the study on whose share it goes.
+def assign_slots(ready: Callable[[], Iterator[StageView]], wanters: Callable[[str], Iterable[str]],
+                 studies: Mapping[str, StudyView], in_use: Mapping[str, int], *,
+                 num_free: int) -> list[tuple[StageView, str]]:
+    """Return the stages to assign now, each with the study that its slots count for.
 
     Args:
-        ready: begins to go through the stages that could be handed out, in the order in which they go within a study. No more of
-            them are looked at than are handed out.
-        wanters: of a stage id, the live studies that want it.
-        studies: those that run or are queued, by id.
-        in_use: study id -> slots that its attempts hold.
-        num_free: free slots.
+        ready: starts an iterator over the stages that could be assigned, in their order within a study. Each study has
+            an iterator of its own, which is not consumed further than slots are assigned.
+        wanters: returns the live studies that need the stage with this id.
+        studies: the live studies (queued or running), by id.
+        in_use: study id -> the number of slots that its attempts hold.
+        num_free: the number of free slots.
     """
-    asked = cache(wanters)  # of the stages that a turn comes to, not of all that are ready
+    asked = cache(wanters)  # computed only for the stages that are reached, not for all that are ready
     queues = {study_id: _wanted_by(study_id, ready(), asked) for study_id in studies}
     return list(_handed_out(queues, studies, dict(in_use), num_free))
 
 
-def _wanted_by(study_id: str, ready: Iterator[StageView], wanters: Callable[[str], Iterable[str]]) -> Iterator[StageView]:
+def _wanted_by(study_id: str, ready: Iterator[StageView],
+               wanters: Callable[[str], Iterable[str]]) -> Iterator[StageView]:
     return (stage for stage in ready if study_id in wanters(stage.stage_id))
 
 

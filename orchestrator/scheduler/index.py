@@ -1,7 +1,8 @@
-"""What follows from a snapshot, kept up to date write by write: a decision then costs what changed, not what there is.
+"""An index of a snapshot, updated with every write, so that a decision costs as much as changed, not as much as exists.
 
-- Everything here is a function of studies, trials and stages alone; a test compares it with one made anew after every step.
-- Who needs a stage and which stages wait for it is fixed for a snapshot; the rest moves with the states.
+- All of it follows from studies, trials and stages; a test compares it after every step with an index made from
+  scratch.
+- Which trials need a stage, and which stages are its children, is fixed for a snapshot; the rest follows the states.
 """
 
 from __future__ import annotations
@@ -26,41 +27,43 @@ OPEN_STUDIES = LIVE_STUDIES | {StudyState.PAUSED}
 
 
 Place = tuple[int, int, str]
+"""A sort key of ready stages, see `place_of`."""
 
 
 def place_of(stage: StageView, num_wanted: int) -> Place:
-    """Return where a stage stands among those that are ready: first what most unfinished trials wait for, then the order of the plan."""
+    """Return the sort key of a ready stage: most unfinished trials that need it first, then plan order."""
     return -num_wanted, stage.position, stage.stage_id
 
 
 class Index:
-    """Of the parts of one snapshot or draft, which it reads and never changes."""
+    """The index of one `Snapshot` or `NextSnapshot`, whose mappings it reads and never changes."""
 
-    __slots__ = ("_places", "_stages", "_studies", "_trials", "children", "due", "failed", "moved", "needed_by", "open_trials", "queued",
-                 "ready", "wanted_live", "wanted_open")
+    __slots__ = ("_places", "_stages", "_studies", "_trials", "children", "due", "failed", "moved", "needed_by",
+                 "open_trials", "queued", "ready", "wanted_live", "wanted_open")
 
-    def __init__(self, studies: Mapping[str, StudyView], trials: Mapping[TrialId, TrialView], stages: Mapping[str, StageView]) -> None:
-        """Look at everything once."""
+    def __init__(self, studies: Mapping[str, StudyView], trials: Mapping[TrialId, TrialView],
+                 stages: Mapping[str, StageView]) -> None:
+        """Build the index from scratch."""
         self._studies, self._trials, self._stages = studies, trials, stages
         self.needed_by: Mapping[str, list[TrialId]] = _needed_by(trials)
-        """Stage -> trials that need it, finished ones too."""
+        """Stage id -> the trials that need the stage, finished ones included."""
         self.children: Mapping[str, list[str]] = _children(stages)
-        """Stage -> stages that wait for it."""
+        """Stage id -> the stages that have it as a parent."""
         self.open_trials: dict[str, set[TrialId]] = {study_id: set() for study_id in studies}
-        """Study -> its unfinished trials."""
+        """Study id -> its unfinished trials."""
         self.wanted_live: dict[str, int] = {}
-        """Stage -> unfinished trials that need it, of studies that run or are queued."""
+        """Stage id -> the number of unfinished trials that need it, in studies that are queued or running."""
         self.wanted_open: dict[str, int] = {}
-        """The same, with those of paused studies."""
+        """The same number, with the trials of paused studies."""
         self.queued = {stage_id for stage_id, stage in stages.items() if stage.state is StageState.QUEUED}
         self.failed = {stage_id for stage_id, stage in stages.items() if stage.state is StageState.FAILED}
         self.ready: list[Place] = []
-        """Queued stages that a study wants which runs or is queued, in the order in which they go."""
+        """The sort keys of queued stages that a queued or running study needs, sorted."""
         self._places: dict[str, Place] = {}
         self.due: set[str] = set()
-        """Stages that became ready or moot: `readied` gives another state than they have."""
+        """The stages that became ready or unreachable: `readied` returns another state than the one they have."""
         self.moved: set[TrialId] = set()
-        """Unfinished trials whose stages give another state than they have."""
+        """The unfinished trials for which `derived` returns another state than the one they have."""
         for trial_id, trial in trials.items():
             if trial.state not in TERMINAL_TRIALS:
                 self.open_trials[trial.study_id].add(trial_id)
@@ -70,33 +73,35 @@ class Index:
             self._look(stage_id)
             self._place(stage_id)
 
-    def over(self, studies: Mapping[str, StudyView], trials: Mapping[TrialId, TrialView], stages: Mapping[str, StageView]) -> Index:
-        """Return a copy that reads these parts, which are equal to its own so far."""
+    def over(self, studies: Mapping[str, StudyView], trials: Mapping[TrialId, TrialView],
+             stages: Mapping[str, StageView]) -> Index:
+        """Return a copy of this index that reads these mappings, which must equal the present ones."""
         copy = object.__new__(Index)
         copy._studies, copy._trials, copy._stages = studies, trials, stages
         copy.needed_by, copy.children = self.needed_by, self.children
-        copy.open_trials = {study_id: set(mine) for study_id, mine in self.open_trials.items()}
+        copy.open_trials = {study_id: set(trial_ids) for study_id, trial_ids in self.open_trials.items()}
         copy.wanted_live, copy.wanted_open = dict(self.wanted_live), dict(self.wanted_open)
         copy.ready, copy._places = list(self.ready), dict(self._places)
-        copy.queued, copy.failed, copy.due, copy.moved = set(self.queued), set(self.failed), set(self.due), set(self.moved)
+        copy.queued, copy.failed = set(self.queued), set(self.failed)
+        copy.due, copy.moved = set(self.due), set(self.moved)
         return copy
 
     def wanting(self, stage_id: str) -> frozenset[str]:
-        """Return the studies that run or are queued and of which an unfinished trial needs the stage."""
+        """Return the queued and running studies with an unfinished trial that needs the stage."""
         return frozenset(study_id for study_id in {self._trials[each].study_id for each in self._open(stage_id)}
                          if self._studies[study_id].state in LIVE_STUDIES)
 
     def needing(self, stage_id: str) -> set[str]:
-        """Return the studies of which any trial needs the stage."""
+        """Return the studies with any trial that needs the stage, finished trials included."""
         return {self._trials[each].study_id for each in self.needed_by.get(stage_id, ())}
 
-    # ---- after a write -----------------------------------------------------------------------------------------------
+    # ---- updates after a write ---------------------------------------------------------------------------------------
 
     def stage_changed(self, stage_id: str) -> None:
-        """Follow the new state of a stage to what waits for it and what needs it."""
+        """Update the index for the new state of a stage: its children, and the trials that need it."""
         state = self._stages[stage_id].state
-        for mine, own in ((self.queued, StageState.QUEUED), (self.failed, StageState.FAILED)):
-            (mine.add if state is own else mine.discard)(stage_id)
+        for stage_ids, member_state in ((self.queued, StageState.QUEUED), (self.failed, StageState.FAILED)):
+            (stage_ids.add if state is member_state else stage_ids.discard)(stage_id)
         self._look(stage_id)
         self._place(stage_id)
         for child in self.children.get(stage_id, ()) if state in TERMINAL_STAGES else ():
@@ -105,7 +110,7 @@ class Index:
             self._judge(trial_id)
 
     def trial_changed(self, trial_id: TrialId) -> None:
-        """Follow the new state of a trial: one that is over needs nothing any more."""
+        """Update the index for the new state of a trial; a finished trial needs none of its stages any more."""
         trial = self._trials[trial_id]
         if trial.state in TERMINAL_TRIALS:
             self.open_trials[trial.study_id].discard(trial_id)
@@ -116,7 +121,7 @@ class Index:
             self._judge(trial_id)
 
     def study_changed(self, study_id: str, before: StudyState) -> None:
-        """Follow the new state of a study: what only paused studies want is not handed out."""
+        """Update the index for the new state of a study; stages that only paused studies need are not ready."""
         after = self._studies[study_id].state
         if (before in LIVE_STUDIES, before in OPEN_STUDIES) == (after in LIVE_STUDIES, after in OPEN_STUDIES):
             return
@@ -136,8 +141,9 @@ class Index:
             self._place(stage_id)
 
     def _place(self, stage_id: str) -> None:
-        """Put a stage where it stands among those that are ready, or take it out."""
-        stage, before, wanted = self._stages[stage_id], self._places.pop(stage_id, None), self.wanted_live.get(stage_id, 0)
+        """Insert, move or remove a stage in the sorted list of ready stages."""
+        stage, before = self._stages[stage_id], self._places.pop(stage_id, None)
+        wanted = self.wanted_live.get(stage_id, 0)
         if before is not None:
             del self.ready[bisect_left(self.ready, before)]
         if stage.state is StageState.QUEUED and wanted:
@@ -152,12 +158,17 @@ class Index:
         (self.due.add if self.readied(stage_id) is not self._stages[stage_id].state else self.due.discard)(stage_id)
 
     def _judge(self, trial_id: TrialId) -> None:
-        (self.moved.add if self.derived(trial_id) is not self._trials[trial_id].state else self.moved.discard)(trial_id)
+        has_moved = self.derived(trial_id) is not self._trials[trial_id].state
+        (self.moved.add if has_moved else self.moved.discard)(trial_id)
 
-    # ---- what states give --------------------------------------------------------------------------------------------
+    # ---- derived states ----------------------------------------------------------------------------------------------
 
     def readied(self, stage_id: str) -> StageState:
-        """Return what a stage becomes by its parents: ready, moot, not wanted, or what it is."""
+        """Return the state that a stage should have, by its parents and the studies that need it.
+
+        It is QUEUED if its parents succeeded, SKIPPED if one of them did not, CANCELLED if no open study needs the
+        stage; a live, finished or still waiting stage keeps its state.
+        """
         stage = self._stages[stage_id]
         if stage.state in TERMINAL_STAGES or stage.state in LIVE_STAGES:
             return stage.state
@@ -172,22 +183,22 @@ class Index:
         return StageState.SKIPPED if is_moot else stage.state
 
     def derived(self, trial_id: TrialId) -> TrialState:
-        """Return the state that a trial's stages give; an import begins nothing."""
-        mine = (self._stages[stage_id] for stage_id in self._trials[trial_id].stage_ids)
-        return trial_state([stage.state for stage in mine if stage.kind != "import"])
+        """Return the state of a trial as it follows from its stages; a finished import does not make it RUNNING."""
+        stages = (self._stages[stage_id] for stage_id in self._trials[trial_id].stage_ids)
+        return trial_state([stage.state for stage in stages if stage.kind != "import"])
 
 
 def _needed_by(trials: Mapping[TrialId, TrialView]) -> dict[str, list[TrialId]]:
-    found: dict[str, list[TrialId]] = defaultdict(list)
+    trial_ids: dict[str, list[TrialId]] = defaultdict(list)
     for trial_id, trial in trials.items():
         for stage_id in trial.stage_ids:
-            found[stage_id].append(trial_id)
-    return dict(found)
+            trial_ids[stage_id].append(trial_id)
+    return dict(trial_ids)
 
 
 def _children(stages: Mapping[str, StageView]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
+    child_ids: dict[str, list[str]] = defaultdict(list)
     for stage in stages.values():
         for parent_id in stage.parent_ids:
-            found[parent_id].append(stage.stage_id)
-    return dict(found)
+            child_ids[parent_id].append(stage.stage_id)
+    return dict(child_ids)

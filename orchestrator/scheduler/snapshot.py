@@ -1,10 +1,10 @@
-"""What the driver knows when it decides. Pure.
+"""The input of a decision: a snapshot of the ledger, and what the executor reported. Pure.
 
-- `Snapshot` is the ledger's part: live studies, their trials and stages, live attempts. One driver writes all of it, so
-  it need not be read again until a person rings the bell.
-- `Observed` is the world's part: what the executor said since the last decision.
-- `evolve` applies actions to a snapshot exactly as the ledger's write side applies them to the tables; a test compares
-  the two after every step. What follows from a snapshot (`index`) is carried along.
+- `Snapshot` is the live part of the ledger: open studies, their trials and stages, live attempts. Only the driver
+  writes it, so it is read again only after a person's command has changed the ledger.
+- `Observed` is what the executor reported since the last decision.
+- `evolve` applies writes to a snapshot exactly as the ledger's write side applies them to the tables; a test compares
+  the two after every step. The snapshot's index (`index`) is updated along with it.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from orchestrator.states import AttemptState, StageState
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The ledger's part."""
+    """The live part of the ledger, by id."""
 
     studies: Mapping[str, StudyView] = field(default_factory=dict)
     trials: Mapping[TrialId, TrialView] = field(default_factory=dict)
     stages: Mapping[str, StageView] = field(default_factory=dict)
     attempts: Mapping[str, AttemptView] = field(default_factory=dict)
+    """The live attempts; those that are over are in `StageView.past`."""
     _index: Index | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def index(self) -> Index:
-        """What follows from it; made when it is first asked for."""
-        if self._index is None:
+        """The index of this snapshot, built at the first use."""
+        if self._index is None:  # a cache, so it may be set although the dataclass is frozen
             object.__setattr__(self, "_index", Index(self.studies, self.trials, self.stages))
         assert self._index is not None
         return self._index
@@ -40,52 +41,56 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The world's part."""
+    """The state of the driver's process and of its executor."""
 
     epoch: int = 0
+    """The fencing epoch of the driver's lease, which is part of new attempt ids."""
     slots: int = 1
+    """The number of slots, free or not."""
     outcomes: tuple[Outcome, ...] = ()
+    """The attempts that ended since the last decision."""
     started: frozenset[str] = frozenset()
-    """Attempts that have reported."""
+    """The ids of attempts that have reported."""
     stalled: frozenset[str] = frozenset()
-    """Attempts without a step for too long."""
+    """The ids of attempts that have not advanced for too long."""
     stopping: Mapping[str, float] = field(default_factory=dict)
-    """Attempts asked to stop, and since when."""
+    """Attempt id -> when it was asked to stop, in seconds by the ledger's clock."""
     hold: str = ""
-    """Why nothing may be handed out for now, though what runs goes on: the disk is full."""
+    """Why no stage may be started for now, such as a full disk, although running ones continue; "" if there is no
+    reason."""
     is_draining: bool = False
-    """The driver was asked to leave: hand out nothing, stop everything."""
+    """Whether the driver was asked to exit: it starts nothing and stops everything."""
 
 
 def evolve(snapshot: Snapshot, writes: Sequence[Write]) -> Snapshot:
-    """Return the snapshot after these writes, which the ledger accepted."""
+    """Return the snapshot after these writes, which the ledger has accepted."""
     draft = NextSnapshot(snapshot)
     draft.apply(writes)
     return draft.snapshot()
 
 
 class NextSnapshot:
-    """A copy of a snapshot that writes are applied to, one after the other."""
+    """A mutable copy of a snapshot, to which writes are applied one by one."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        """Copy it once, whatever number of writes follows."""
+        """Copy the snapshot; the cost does not depend on how many writes follow."""
         self.studies, self.trials = dict(snapshot.studies), dict(snapshot.trials)
         self.stages, self.attempts = dict(snapshot.stages), dict(snapshot.attempts)
         self.index = snapshot.index.over(self.studies, self.trials, self.stages)
 
     def apply(self, writes: Sequence[Write]) -> None:
-        """Change it as the ledger's write side changes the tables."""
+        """Apply writes as the ledger's write side applies them to the tables."""
         for write in writes:
             _APPLY[type(write)](self, write)
 
     def snapshot(self) -> Snapshot:
-        """Return it as a snapshot; the draft is not to be used any more."""
+        """Return the result as a frozen snapshot. It shares this object's state: do not use this object afterwards."""
         snapshot = Snapshot(self.studies, self.trials, self.stages, self.attempts)
         object.__setattr__(snapshot, "_index", self.index)
         return snapshot
 
     def change_stage(self, stage_id: str, **values: Any) -> None:
-        """Replace values of a stage, its state among them."""
+        """Replace fields of a stage and update the index."""
         self.stages[stage_id] = replace(self.stages[stage_id], **values)
         self.index.stage_changed(stage_id)
 

@@ -1,4 +1,4 @@
-"""What the driver's decision reads, a frozen value each: studies, trials, stages, attempts, and how an attempt ended."""
+"""The frozen values that a decision reads: studies, trials, stages, attempts, and the outcomes of attempts."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Any
 from orchestrator.states import AttemptState, StageState, StudyState, TrialState
 
 TrialId = tuple[str, str]
-"""Study id, trial key."""
+"""A study id and a trial key."""
 
 
 @dataclass(frozen=True, slots=True)
 class StudyView:
-    """A study that is not over."""
+    """A study that is not finished."""
 
     study_id: str
     state: StudyState
     created_at: float
     grows: bool = False
-    """Whether trials may still be added: arms of a search, seeds where they matter."""
+    """Whether trials may still be added: arms of a search, or seeds for arms that are too close to call."""
     parallel: int = 1
-    """Arms that may be open when trials are added."""
+    """The number of open arms from which on no trials are added."""
     priority: int = 0
-    """Higher goes first."""
+    """Studies with a higher number go first."""
     max_slots: int = 0
-    """Most slots that its attempts may hold; 0 for no cap."""
+    """The largest number of slots that its attempts may hold at once; 0 for no limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrialView:
-    """A trial of a study that is not over."""
+    """A trial of a study that is not finished."""
 
     study_id: str
     trial_key: str
@@ -42,35 +42,41 @@ class TrialView:
 
 @dataclass(frozen=True, slots=True)
 class PastAttempt:
-    """An attempt that is over, for the budgets."""
+    """A finished attempt, as far as retry budgets need it."""
 
     attempt_no: int
     state: AttemptState
     is_charged: bool
+    """Whether it counts against the budget."""
     checkpoint_step: int
+    """The step of the newest checkpoint when it ended, 0 if there was none."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageView:
-    """A stage that some live trial needs, or that is not over."""
+    """A stage that a trial of an unfinished study needs, or that is not finished itself."""
 
     stage_id: str
     kind: str
     state: StageState
     position: int
+    """The order of first use in the plan."""
     parent_ids: tuple[str, ...] = ()
     not_before: float = 0.0
+    """The time before which it is not started again, in seconds by the ledger's clock."""
     attempts_made: int = 0
     charged_from: int = 0
+    """The number of the attempt after which the budgets count: `resume` sets it, so that they start afresh."""
     past: tuple[PastAttempt, ...] = ()
     failure_hash: str = ""
+    """A hash that equal errors share; "" if the last attempt did not fail."""
     workers: int = 1
-    """Slots that an attempt of it takes."""
+    """The number of slots that an attempt takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptView:
-    """An attempt that is live by the ledger."""
+    """An attempt that is live (leased or running) in the ledger."""
 
     attempt_id: str
     stage_id: str
@@ -82,18 +88,19 @@ class AttemptView:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended, by the executor or by its result file."""
+    """How an attempt ended, as its result file or the executor says."""
 
     attempt_id: str
     state: AttemptState
     result: Mapping[str, Any] | None = None
     failure: Mapping[str, Any] | None = None
-    """kind, message, traceback, hash; None on success."""
+    """The failure record (kind, message, traceback, hash); None on success."""
     seconds: float = 0.0
     checkpoint_step: int = 0
+    """The step of the newest checkpoint, 0 if there is none."""
     bytes: int = 0
-    """Size of what it published."""
+    """The size of the directory that it published, in bytes."""
     is_charged: bool = True
-    """False when the driver, not the stage, is to blame."""
+    """Whether it counts against the retry budget; False if the driver, not the stage, caused the end."""
     notes: tuple[str, ...] = ()
-    """What the attempt met and got over, such as a corrupt checkpoint."""
+    """Problems that the attempt recovered from, such as a corrupt checkpoint."""
