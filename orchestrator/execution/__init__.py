@@ -1,1 +1,1 @@
-"""One attempt: who executes it, what it records, and where it stands."""
+"""Execute attempts: the executors, the code around one attempt, its result record and its metrics."""

@@ -1,11 +1,12 @@
-"""One attempt of one stage, around whatever executes it: identity, parent, log, progress, result. Torch-free.
+"""Run one attempt of one stage: check its identity, fetch the parent, run the stage, write log, progress and result.
 
-- The order is plain JSON. Its spec is hashed again: a worker refuses to run something else under a stage's name.
-- `result.json` is written with the fencing token (attempt id and number) before anything is returned, for failures too:
-  the driver may be gone by then, and the next one harvests it.
-- An attempt that stops reporting has all its stacks written to its log before the driver ends it: by a thread of C, which
-  needs no interpreter that still turns.
-- What the stage made is published below the attempt's own folder, so that two attempts never write the same file.
+- An order is plain JSON. The worker hashes its spec again, and refuses to run anything else under the stage's id.
+- `result.json` holds the fencing token (attempt id and number). It is written before the function returns, for failures
+  too: if the driver is dead by then, the next driver reads the file.
+- Shortly before the driver kills an attempt that no longer reports, all stacks are written to its log. A C thread does
+  this, so it works even while the interpreter hangs.
+- A stage publishes its output below the folder of the attempt, so that two attempts never write the same file.
+- This module does not import torch.
 """
 
 from __future__ import annotations
@@ -32,30 +33,30 @@ from orchestrator.plan.identity import stage_identity
 from orchestrator.states import AttemptState
 
 Order = Mapping[str, Any]
-"""attempt_id, attempt_no, stage_id, kind, label, spec, parent, attempt_dir, out, checkpoints, root and store (of the
-artifacts), judge, failpoint, no_progress_s: plain values."""
+"""What to execute, as plain values: attempt_id, attempt_no, stage_id, kind, label, spec, parent, attempt_dir, out,
+checkpoints, root and store (of the artifacts), judge, failpoint, no_progress_s."""
 Report = Callable[[dict[str, Any]], None]
 ShouldStop = Callable[[], bool]
 _STACKS_AT = 0.9
-"""Part of `no_progress_s` after which the stacks are written."""
+"""The fraction of `no_progress_s` after which the stacks are written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageJob:
-    """What a stage function is given."""
+    """The arguments of a stage function."""
 
     kind: str
     spec: Mapping[str, Any]
     parent: Path | None
-    """Verified folder of the parent's checkpoint."""
+    """The folder of the parent's checkpoint, already verified; None for a stage without a parent."""
     out: Path
-    """To be published with a manifest."""
+    """The folder that the stage publishes with a manifest."""
     checkpoints: Path
-    """Folder to resume from; shared with earlier attempts."""
+    """The folder of checkpoints to resume from; all attempts of the stage share it."""
     report: Report
     should_stop: ShouldStop
     judge: Mapping[str, str | None] | None = None
-    """Where a judge is reached (url, key_file, cache); none is named by a study."""
+    """How to reach the judge (url, key_file, cache), from the operator's settings; None without a judge."""
 
 
 StageFunction = Callable[[StageJob], dict[str, Any]]
@@ -63,7 +64,7 @@ StageFunction = Callable[[StageJob], dict[str, Any]]
 
 @dataclass(slots=True)
 class _Journal:
-    """Appends reports to the attempt's progress file and passes them on."""
+    """Appends the reports of an attempt to its progress file and forwards them."""
 
     file: TextIO
     forward: Report
@@ -82,20 +83,21 @@ class _Journal:
 def run_attempt(order: Order, stages: Mapping[str, StageFunction], *, report: Report = lambda _: None,
                 should_stop: ShouldStop = lambda: False,
                 identify: Callable[[Mapping[str, Any]], str] = stage_identity) -> dict[str, Any]:
-    """Execute an order and return its record, which also lies in `result.json`.
+    """Execute an order and return its result record, which is also written to `result.json`.
 
     Args:
-        order: what to do, and where.
-        stages: the function for each kind of stage.
-        report: told now and then how far the work is.
-        should_stop: asked by the work at its step boundaries.
-        identify: names a spec; the result must be the order's stage_id.
+        order: what to execute.
+        stages: kind of stage -> the function that executes it.
+        report: called with the progress of the stage from time to time.
+        should_stop: called by the stage at its step boundaries; if true, the stage saves a checkpoint and stops.
+        identify: computes the identity of a spec, which must equal the order's stage_id.
     """
     arm(str(order.get("failpoint", "")))
     folder = Path(order["attempt_dir"])
     folder.mkdir(parents=True, exist_ok=True)
     began, mirror = time.monotonic(), mirror_of(str(order.get("root", "")), str(order.get("store", "")))
-    with ((folder / PROGRESS).open("a", buffering=1) as file, redirect_output(folder / LOG) as log, sample_system_metrics(folder / SYSTEM),
+    with ((folder / PROGRESS).open("a", buffering=1) as file, redirect_output(folder / LOG) as log,
+          sample_system_metrics(folder / SYSTEM),
           dump_stacks_before_stall(log, float(order.get("no_progress_s", 0.0))) as watch):
         journal = _Journal(file, report, watch)
         journal({"started": True})
@@ -104,12 +106,13 @@ def run_attempt(order: Order, stages: Mapping[str, StageFunction], *, report: Re
     record = {
         "attempt_id": order["attempt_id"], "attempt_no": order["attempt_no"], "stage_id": order["stage_id"],
         "state": failure["kind"] if failure else str(AttemptState.SUCCEEDED), "result": result, "failure": failure,
-        "seconds": time.monotonic() - began, "bytes": 0 if failure else published_bytes(Path(order["out"])), "notes": journal.notes,
-        "host": platform.node(), "pid": os.getpid(), "python": platform.python_version(), "peak_rss_mib": peak_rss_mib(),
+        "seconds": time.monotonic() - began, "bytes": 0 if failure else published_bytes(Path(order["out"])),
+        "notes": journal.notes, "host": platform.node(), "pid": os.getpid(), "python": platform.python_version(),
+        "peak_rss_mib": peak_rss_mib(),
     }
     failpoint("attempt.before_result")
     write_result(folder, record)
-    mirror.send(folder, LOG, PROGRESS, SYSTEM, RESULT)
+    mirror.send(folder, LOG, PROGRESS, SYSTEM, RESULT)  # the record last: where it is, the other files are too
     failpoint("attempt.after_result")
     return record
 
@@ -117,16 +120,16 @@ def run_attempt(order: Order, stages: Mapping[str, StageFunction], *, report: Re
 def _execute(order: Order, stages: Mapping[str, StageFunction], report: Report, should_stop: ShouldStop,
              identify: Callable[[Mapping[str, Any]], str], mirror: SharedFolder | Mirror) -> dict[str, Any]:
     spec, kind = order["spec"], order["kind"]
-    found = identify(spec)
-    if found != order["stage_id"]:
-        raise ValueError(f"the spec's identity is {found[:12]}…, the order says {order['stage_id'][:12]}…; driver and "
-                         "worker run different releases\nhint: install the same version on every machine")
+    stage_id = identify(spec)
+    if stage_id != order["stage_id"]:
+        raise ValueError(f"the spec's identity is {stage_id[:12]}…, the order says {order['stage_id'][:12]}…; driver "
+                         "and worker run different releases\nhint: install the same version on every machine")
     parent = Path(order["parent"]) if order.get("parent") else None
     if parent is not None:
         mirror.fetch(parent)
     out = Path(order["out"])
     work = StageJob(kind=kind, spec=spec, parent=parent, out=out, checkpoints=Path(order["checkpoints"]), report=report,
-                should_stop=should_stop, judge=order.get("judge"))
+                    should_stop=should_stop, judge=order.get("judge"))
     mirror.restore(work.checkpoints)
     with mirror.copying(work.checkpoints):
         result = stages[kind](work)
@@ -135,14 +138,17 @@ def _execute(order: Order, stages: Mapping[str, StageFunction], report: Report, 
 
 
 def published_bytes(folder: Path) -> int:
-    """Return the size of what was published there, 0 where nothing was."""
+    """Return the size in bytes of the directory published in this folder; 0 if none was."""
     is_published = (folder / manifest.MANIFEST).exists()
     return sum(entry["size"] for entry in manifest.read(folder)["files"].values()) if is_published else 0
 
 
 @contextlib.contextmanager
 def dump_stacks_before_stall(log: TextIO, no_progress_s: float) -> Iterator[Callable[[], None]]:
-    """Write all stacks to the log shortly before the attempt counts as stalled; yields what to call at each report."""
+    """Write all stacks to the log shortly before the attempt counts as stalled.
+
+    Yields a function to call at each report: it restarts the timer. With `no_progress_s` of 0 nothing is written.
+    """
     if no_progress_s <= 0:
         yield lambda: None
         return
@@ -154,7 +160,7 @@ def dump_stacks_before_stall(log: TextIO, no_progress_s: float) -> Iterator[Call
 
 @contextlib.contextmanager
 def redirect_output(path: Path) -> Iterator[TextIO]:
-    """Send what the attempt logs and prints to its own file."""
+    """Append everything that the attempt logs or prints to a file, and yield the open file."""
     with path.open("a", buffering=1) as file:
         handler = logging.StreamHandler(file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

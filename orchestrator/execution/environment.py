@@ -1,4 +1,4 @@
-"""What a stage was executed with, beside its configuration: device class and library versions. Recorded, never in an identity."""
+"""Record the environment of a stage: device class and library versions. They are never part of an identity."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 LIBRARIES = ("ablate", "torch", "transformers", "tokenizers", "numpy", "pillow")
-"""Packages whose version may change a number."""
+"""The packages whose version may change a result."""
 
 
 def environment(device: str = "") -> dict[str, str]:
-    """Return device class and versions as plain text.
+    """Return the device class and the versions of Python and of the libraries.
 
     Args:
-        device: name of the accelerator; the class of the CPU if there is none.
+        device: the name of the accelerator; "" for none, then the model of the CPU is returned.
     """
     return {"device": device or cpu(), "python": platform.python_version(), **_versions()}
 
 
 @lru_cache(maxsize=1)
 def cpu() -> str:
-    """Return the model of this machine's CPU, its architecture where the system does not say."""
+    """Return the model name of this machine's CPU, or its architecture if the system does not tell the model."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -33,7 +33,7 @@ def cpu() -> str:
 
 @lru_cache(maxsize=1)
 def _versions() -> dict[str, str]:
-    return {name: found for name in LIBRARIES if (found := _version(name))}
+    return {name: installed for name in LIBRARIES if (installed := _version(name))}
 
 
 def _version(name: str) -> str:

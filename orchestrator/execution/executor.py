@@ -1,8 +1,8 @@
-"""Executors carry out orders; they decide nothing and retry nothing.
+"""Executors run orders; they decide nothing and retry nothing.
 
-- `Executor` is what the driver needs of one: submit, poll, cancel, close, and two looks at what is going on.
-- An order that was submitted has exactly one outcome, be it that its worker died.
-- `InlineExecutor` works in this process, one order a poll: for tests, and for finding faults.
+- `Executor` is the interface that the driver uses: submit, poll, cancel, close, and two queries about running attempts.
+- Each submitted order has exactly one outcome, even if its worker dies.
+- `InlineExecutor` runs orders in the driver's process, one per poll, for tests and debugging.
 """
 
 from __future__ import annotations
@@ -19,39 +19,44 @@ from orchestrator.execution.record import lost, outcome_of
 from orchestrator.scheduler.views import Outcome
 
 Execute = Callable[[Order, Report, ShouldStop], dict[str, Any]]
-"""Carry out an order and return its record; `worker.execute` is the real one."""
+"""A function that executes an order and returns its result record, such as `worker.execute`."""
 
 
 class Executor(Protocol):
-    """The verbs of the driver. Used from one thread."""
+    """The interface between driver and executor. Its methods are called from one thread only."""
 
     def submit(self, order: Order) -> None:
-        """Hand an order to a free slot; the driver never submits more than there are slots."""
+        """Start an order on a free slot. The driver never submits more orders than there are slots."""
 
     def poll(self, timeout_s: float) -> list[Outcome]:
-        """Wait until an attempt ends, at most so long, and return all that ended."""
+        """Wait until an attempt ends, at most `timeout_s` seconds, and return the outcomes of all that have ended."""
 
     def progress(self) -> Mapping[str, dict[str, Any]]:
         """Return the last report of each running attempt, by attempt id."""
 
     def waiting(self) -> frozenset[str]:
-        """Return the attempts that were handed over and for which no machine has room yet."""
+        """Return the ids of the submitted attempts for which no machine has room yet."""
 
     def cancel(self, attempt_id: str, *, kill: bool = False) -> None:
-        """Ask an attempt to save and end; or end it at once. Its outcome comes by `poll` either way."""
+        """Ask an attempt to save a checkpoint and stop, or kill it. Either way `poll` returns its outcome."""
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Call a function of plain values in a process that may import what the driver must not; it takes no slot."""
+        """Call a function in another process, which may import what the driver must not, such as torch.
+
+        The arguments and the result are plain values. The call takes no slot.
+        """
 
     def close(self) -> None:
-        """Give all resources back; what still runs is ended."""
+        """Release all resources; attempts that still run are killed."""
 
 
 class InlineExecutor:
-    """Works in the driver's process, in order of submission; a stage of several workers is done by one, to the same result."""
+    """Runs orders in the driver's process, in order of submission.
+
+    A stage with several workers is run by a single one, with the same result.
+    """
 
     def __init__(self, execute: Execute) -> None:
-        """Start idle."""
         self._execute = execute
         self._orders: deque[Order] = deque()
         self._progress: dict[str, dict[str, Any]] = {}
@@ -59,12 +64,12 @@ class InlineExecutor:
         self._killed: set[str] = set()
 
     def submit(self, order: Order) -> None:
-        """Keep the order for the next poll."""
+        """Queue the order for a later poll."""
         self._orders.append(order)
         self._progress[order["attempt_id"]] = {}
 
     def poll(self, timeout_s: float) -> list[Outcome]:  # noqa: ARG002 (work is done at once, nothing is waited for)
-        """Carry out the oldest order."""
+        """Run the oldest queued order to its end and return its outcome."""
         if not self._orders:
             return []
         order = self._orders.popleft()
@@ -72,7 +77,8 @@ class InlineExecutor:
         if attempt_id in self._killed:
             outcome = lost(attempt_id, "killed before it began", Path(order["attempt_dir"]))
         else:
-            record = self._execute(order, lambda report: self._keep(attempt_id, report), lambda: attempt_id in self._stopped)
+            record = self._execute(order, lambda report: self._keep(attempt_id, report),
+                                   lambda: attempt_id in self._stopped)
             outcome = outcome_of(record)
         del self._progress[attempt_id]
         return [outcome]
@@ -85,11 +91,11 @@ class InlineExecutor:
         return dict(self._progress)
 
     def waiting(self) -> frozenset[str]:
-        """Return none: there is always room here."""
+        """Return the empty set: this process always has room."""
         return frozenset()
 
     def cancel(self, attempt_id: str, *, kill: bool = False) -> None:
-        """Mark the order; it hears of it at its next step."""
+        """Mark the order: a running one stops at its next step; a killed one that is still queued never starts."""
         (self._killed if kill else self._stopped).add(attempt_id)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
@@ -98,6 +104,6 @@ class InlineExecutor:
             return pool.submit(function, *arguments)
 
     def close(self) -> None:
-        """Forget what was not begun."""
+        """Discard the queued orders."""
         self._orders.clear()
         self._progress.clear()

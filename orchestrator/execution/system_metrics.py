@@ -1,9 +1,9 @@
-"""What the machine did during an attempt, sampled by the worker into the attempt's folder. Torch-free.
+"""Sample CPU, memory and GPU use during an attempt into a file of its folder. This module does not import torch.
 
-- Names are those of MLflow's own monitor, below `system/`, so that its page of system metrics shows them; they travel
-  with the attempt's curve when it ends, and a worker never speaks to MLflow.
-- CPU and memory are this process's and the machine's; GPUs are those that the worker may see.
-- Any attempt has at least one sample, at its end; the cost is one thread that sleeps.
+- The names are those of MLflow's system metrics monitor, so that MLflow shows them on its page of system metrics. They
+  are sent with the attempt's training curve after it has ended; a worker never connects to MLflow.
+- CPU and memory are measured for this process and for the machine, GPUs for those that the worker may use.
+- Each attempt has at least one sample, taken at its end. The cost is one thread that mostly sleeps.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MEGABYTE = 1e6
 
 @contextmanager
 def sample_system_metrics(path: Path, every_s: float = EVERY_S) -> Iterator[None]:
-    """Append a sample a line to `path` while the body runs, and one at its end."""
+    """Append a sample to `path` every `every_s` seconds while the body runs, and one at its end; one JSON line each."""
     ended, probe = threading.Event(), Probe()
     thread = threading.Thread(target=_loop, args=(path, probe, every_s, ended), name="system-metrics", daemon=True)
     thread.start()
@@ -48,16 +48,16 @@ class Probe:
     """Reads the counters of this process, this machine and its GPUs."""
 
     def __init__(self) -> None:
-        """Begin to count: rates are those since the last sample."""
+        """Take the first reading; CPU percentages are averages since the previous reading."""
         self._process, self._gpus, self._steps = psutil.Process(), _gpus(), 0
         self._process.cpu_percent()
         psutil.cpu_percent()
 
     def sample(self) -> dict[str, float]:
-        """Return the metrics now, with the time `at` and the number of the sample as `step`."""
+        """Return the present metrics, with the time `at` (seconds since 1970) and the number of the sample, `step`."""
         self._steps += 1
         memory = psutil.virtual_memory()
-        found = {
+        metrics = {
             "at": time.time(), "step": self._steps,
             "system/cpu_utilization_percentage": psutil.cpu_percent(),
             "system/process_cpu_percentage": self._process.cpu_percent(),
@@ -66,33 +66,34 @@ class Probe:
             "system/system_memory_usage_percentage": memory.percent,
         }
         for index, handle in self._gpus.items():
-            found |= _gpu(index, handle)
-        return found
+            metrics |= _gpu(index, handle)
+        return metrics
 
 
 def num_gpus() -> int:
-    """Return how many GPUs this process may see."""
+    """Return the number of GPUs that this process may use."""
     return len(_gpus())
 
 
 def _gpu(index: int, handle: object) -> dict[str, float]:
     memory, busy = pynvml.nvmlDeviceGetMemoryInfo(handle), pynvml.nvmlDeviceGetUtilizationRates(handle)
     name = f"system/gpu_{index}"
-    return {f"{name}_utilization_percentage": float(busy.gpu), f"{name}_memory_usage_megabytes": memory.used / _MEGABYTE,
+    return {f"{name}_utilization_percentage": float(busy.gpu),
+            f"{name}_memory_usage_megabytes": memory.used / _MEGABYTE,
             f"{name}_memory_usage_percentage": 100 * memory.used / memory.total,
             f"{name}_power_usage_watts": pynvml.nvmlDeviceGetPowerUsage(handle) / 1000}
 
 
 def _gpus() -> dict[int, object]:
-    """Return handles of the GPUs that this process may see; none where NVIDIA's library is not installed."""
+    """Return the handles of the GPUs that this process may use; none if NVIDIA's library is not installed."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError_LibraryNotFound:
         return {}
-    wanted = visible_gpus()
-    found = {}
+    visible = visible_gpus()
+    handles = {}
     for index in range(pynvml.nvmlDeviceGetCount()):
         handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        if wanted is None or {str(index), str(pynvml.nvmlDeviceGetUUID(handle))} & wanted:
-            found[index] = handle
-    return found
+        if visible is None or {str(index), str(pynvml.nvmlDeviceGetUUID(handle))} & visible:
+            handles[index] = handle
+    return handles

@@ -1,7 +1,8 @@
-"""The only door to the torch part of `model`: one attempt of one stage, inside the worker process.
+"""Execute one attempt of one stage inside a worker process. Only this module imports the torch part of `model`.
 
-- `execute` is what executors call; everything around the work itself is in `attempt.py`.
-- Foreign exceptions are mapped to ours here: divergence is a result, a stop is not a failure, memory names its knob.
+- Executors call `execute`; everything around the stage itself is in `attempt.py`.
+- Exceptions of torch and of `model` are mapped to those of `orchestrator.errors`: divergence is a result, a stop is not
+  a failure, and the message of an out-of-memory error names the settings that help.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from orchestrator.plan.identity import CONFIGS
 
 
 def execute(order: Order, report: Report = lambda _: None, should_stop: ShouldStop = lambda: False) -> dict[str, Any]:
-    """Carry out an order and return its record."""
+    """Execute an order and return its result record; see `run_attempt`."""
     try:
         return run_attempt(order, STAGES, report=report, should_stop=should_stop)
     finally:
@@ -38,7 +39,7 @@ def execute(order: Order, report: Report = lambda _: None, should_stop: ShouldSt
 
 
 def release() -> None:
-    """Give back what an attempt held: the process is warm and serves the next one."""
+    """Free the memory of an attempt, because the process stays alive and executes the next one."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -74,13 +75,18 @@ def _evaluate(work: StageJob) -> dict[str, Any]:
 
 
 def _copy(data: DataConfig, spec: Mapping[str, Any]) -> Path | None:
-    """Return the folder of the benchmark's copy, if it is still the one that the stage is named by."""
+    """Return the folder of the benchmark's local copy; None if it reads none.
+
+    Raises:
+        ValueError: the files changed since the stage was planned.
+    """
     if data.catalogue is None or not data.catalogue.benchmarks:
         return None
-    found = copy_fingerprint(data.catalogue, spec["benchmark"])
-    if found != spec["data_fingerprint"]:
-        raise ValueError(f"the copy of {spec['benchmark']} has the fingerprint {found[:12]}…, the stage was planned on "
-                         f"{spec['data_fingerprint'][:12]}…\nhint: files changed; submit the study again with --update")
+    fingerprint = copy_fingerprint(data.catalogue, spec["benchmark"])
+    if fingerprint != spec["data_fingerprint"]:
+        raise ValueError(f"the copy of {spec['benchmark']} has the fingerprint {fingerprint[:12]}…, the stage was "
+                         f"planned on {spec['data_fingerprint'][:12]}…\nhint: files changed; submit the study again "
+                         "with --update")
     return data.catalogue.copy_of(spec["benchmark"])
 
 
@@ -92,13 +98,14 @@ def _endpoint(judge: Mapping[str, str | None] | None) -> Endpoint | None:
 
 
 def _check_data(data: DataConfig, config: Any, expected: str) -> None:
-    """Refuse to train on files that are no longer those that the stage is named by."""
+    """Refuse to train on files that changed since the stage was planned: its identity contains their fingerprint."""
     if data.catalogue is None:
         return
-    found = data_fingerprint(data, shares(config.mixture))
-    if found != expected:
-        raise ValueError(f"the data sets of catalogue {data.catalogue.name!r} have the fingerprint {found[:12]}…, the stage was planned "
-                         f"on {expected[:12]}…\nhint: files changed; submit the study again with --update")
+    fingerprint = data_fingerprint(data, shares(config.mixture))
+    if fingerprint != expected:
+        raise ValueError(f"the data sets of catalogue {data.catalogue.name!r} have the fingerprint {fingerprint[:12]}"
+                         f"…, the stage was planned on {expected[:12]}…\nhint: files changed; submit the study again "
+                         "with --update")
 
 
 @contextmanager
@@ -112,16 +119,16 @@ def _map_torch_errors() -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise NoResources(f"{error}\nhint: a smaller micro_batch (training) or batch (evaluate) needs less memory and "
                           "gives the same result", is_certain=True) from error
-    except RuntimeError as error:
+    except RuntimeError as error:  # raised in the survivors' collectives when another worker of the stage dies
         if _is_of_others(error):
             raise LostWorker(f"another worker of the stage is gone: {error}") from error
         raise
 
 
 def _is_of_others(error: RuntimeError) -> bool:
-    """Say whether a message between workers failed; gloo has no error type of its own."""
+    """Return whether communication between workers failed. gloo has no error class, so its message decides."""
     return isinstance(error, torch.distributed.DistError) or "gloo/transport" in str(error)
 
 
 STAGES: Mapping[str, StageFunction] = {**dict.fromkeys(TRAINING, _train), "evaluate": _evaluate}
-"""What executes each kind of stage."""
+"""Kind of stage -> the function that executes it."""

@@ -1,11 +1,14 @@
-"""Put a driver on a standing Ray cluster through Ray Jobs.
+"""Start a driver on a running Ray cluster through Ray Jobs.
 
-- Idempotent by study: the submission id is made from the study's id, so a second submission finds the first one's driver.
-- The job only drives: the study is in the ledger already. Several such jobs are one driver and its stand-bys, since the
-  ledger's lease decides; when a head is lost with its jobs, submitting again goes on from the ledger.
-- Ray's state of the job is a hint, the ledger the truth: a job that ended before its study is put there again.
-- The command `ablate` must be on the PATH with which the head was started.
-- No secret travels: the ledger's URL and tokens are those of the cluster's own environment.
+- Idempotent for each study: the submission id is made from the study's id, so a second submission finds the driver of
+  the first.
+- The job only drives; the study is in the ledger already. If there are several such jobs, the ledger's lease decides
+  which one drives, and the others stand by. If the head node is lost with its jobs, a new submission continues from the
+  ledger.
+- The ledger, not Ray's job state, says whether a study is finished: if a job ended before its study, another is
+  started.
+- The command `ablate` must be on the PATH of the process that started the head node.
+- No secret is sent: the ledger's URL and tokens come from the environment of the cluster.
 """
 
 from __future__ import annotations
@@ -24,20 +27,21 @@ PREFIX = "ablate-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverJob:
-    """A driver on the cluster."""
+    """A Ray job that drives a study."""
 
     ray_job_id: str
     is_new: bool
-    """False: it was there already."""
+    """Whether this call started it; False if it was running already."""
     address: str
+    """The address of the cluster's dashboard."""
 
 
 def launch(settings: Settings, study_id: str) -> DriverJob:
-    """Make sure that a driver job for this study is on the cluster of `settings.ray_jobs`.
+    """Make sure that a driver job for this study runs on the cluster at `settings.ray_jobs`.
 
     Args:
-        settings: of the operator; those that are no secrets go with the job.
-        study_id: in the ledger; the job ends with the study.
+        settings: the operator's settings; those that are no secrets are sent with the job.
+        study_id: the study's id in the ledger; the job ends when the study does.
 
     Raises:
         OrchestratorError: the cluster does not answer, or refuses the token.
@@ -55,24 +59,28 @@ def launch(settings: Settings, study_id: str) -> DriverJob:
                           metadata={"study_id": study_id})
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         raise OrchestratorError(f"Ray Jobs at {settings.ray_jobs}: {error}\n"
-                                "hint: the study is in the ledger; ABLATE_RAY_JOBS names the dashboard of a standing cluster "
-                                "(http://HEAD:8265), RAY_AUTH_MODE=token and its token must be in the environment") from error
+                                "hint: the study is in the ledger; ABLATE_RAY_JOBS names the dashboard of a running "
+                                "cluster (http://HEAD:8265), RAY_AUTH_MODE=token and its token must be in the "
+                                "environment") from error
     return DriverJob(ray_job_id=ray_job_id, is_new=True, address=settings.ray_jobs)
 
 
 def _known(client: JobSubmissionClient, name: str) -> list[JobDetails]:
-    """Return the jobs that were ever put there for a study."""
+    """Return all jobs that were ever submitted for a study, ended ones included."""
     jobs = [each for each in client.list_jobs() if each.submission_id]
     return [each for each in jobs if each.submission_id == name or each.submission_id.startswith(f"{name}-")]
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return the settings that a driver on the cluster needs from here, as environment variables."""
-    given = {name: getattr(settings, name) for name in settings.model_fields_set if name in _TRAVELS}
-    texts = {_TRAVELS[name]: json.dumps(value) if isinstance(value, dict) else str(value) for name, value in given.items()}
+    """Return the settings to send to a driver on the cluster, as environment variables."""
+    sent = {name: getattr(settings, name) for name in settings.model_fields_set if name in _TRAVELS}
+    texts = {_TRAVELS[name]: json.dumps(value) if isinstance(value, dict) else str(value)
+             for name, value in sent.items()}
     return {**texts, "ABLATE_RAY_ADDRESS": "auto"}
 
 
-_TRAVELS = {"home": "ABLATE_HOME", "mlflow": "ABLATE_MLFLOW_URI", "artifacts_at": "ABLATE_ARTIFACTS", "slots": "ABLATE_SLOTS",
-            "gpus_per_slot": "ABLATE_GPUS_PER_SLOT", "slot_labels": "ABLATE_SLOT_LABELS", "ray_autoscales": "ABLATE_RAY_AUTOSCALES"}
-"""Field -> variable. An MLflow URI may hold a password only if the cluster's operator may read it."""
+_TRAVELS = {"home": "ABLATE_HOME", "mlflow": "ABLATE_MLFLOW_URI", "artifacts_at": "ABLATE_ARTIFACTS",
+            "slots": "ABLATE_SLOTS", "gpus_per_slot": "ABLATE_GPUS_PER_SLOT", "slot_labels": "ABLATE_SLOT_LABELS",
+            "ray_autoscales": "ABLATE_RAY_AUTOSCALES"}
+"""Settings field -> environment variable, for the settings sent with a job. The cluster's operator can read them, so an
+MLflow URI should contain a password only if that operator may know it."""

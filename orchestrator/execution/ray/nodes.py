@@ -1,11 +1,11 @@
-"""Whether the present cluster can hold a slot at all: asked when a study is submitted, before anything waits for ever.
+"""Check whether a cluster can host the slots of a study at all, when the study is submitted.
 
-- The rule: a slot (one CPU, `gpus_per_slot`, on a node with `slot_labels`) must fit on at least one node that is up, and a
-  stage's slots on all of them together. What only has no room now waits, and says so.
-- A cluster that autoscales makes nodes that are not up yet: `ABLATE_RAY_AUTOSCALES=true` says so, and nothing is refused.
-  Ray does not tell from outside what its autoscaler could start.
-- A cluster that does not answer, or has just started and names no node yet, refuses nothing either: the study waits in the
-  ledger for one that does.
+- A slot (one CPU and `gpus_per_slot` GPUs, on a node with `slot_labels`) must fit on at least one node that is up, and
+  all slots of a stage on these nodes together. A stage for which there is only no room at present waits, and says so.
+- A cluster that autoscales can start further nodes, and Ray does not tell which. With `ABLATE_RAY_AUTOSCALES=true`
+  nothing is refused.
+- If the cluster does not answer, or has just started and lists no node yet, nothing is refused either: the study waits
+  in the ledger.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from orchestrator.execution.system_metrics import num_gpus
 from orchestrator.settings import Settings
 
 ANSWER_S = 10
+"""The seconds that the cluster has to answer."""
 _SEVERAL = re.compile(r"(?P<no>!?)in\((?P<values>[^)]*)\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """What a node has in all, whoever uses it now."""
+    """The total resources of a node, whether they are in use or not."""
 
     name: str
     cpus: float
     gpus: float
     labels: Mapping[str, str] | None
-    """None where they are not known, and are not asked for."""
+    """The node's labels; None if they are not known, then they are not checked."""
 
 
 def nodes_of(settings: Settings) -> list[Node]:
-    """Return the nodes that are up: of the standing cluster, else this machine.
+    """Return the nodes of the running cluster that are up; without a cluster, this machine.
 
     Raises:
         OrchestratorError: the cluster does not answer.
@@ -47,44 +48,47 @@ def nodes_of(settings: Settings) -> list[Node]:
     if not address:
         return [Node(name="this machine", cpus=settings.slots, gpus=num_gpus(), labels=None)]
     try:
-        found = list_nodes(address=address, filters=[("state", "=", "ALIVE")], timeout=ANSWER_S)
+        alive = list_nodes(address=address, filters=[("state", "=", "ALIVE")], timeout=ANSWER_S)
     except (RayStateApiException, ConnectionError, OSError, RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise OrchestratorError(f"the cluster at {address} does not say what its nodes have: {reason}") from error
-    return [Node(name=each.node_ip, cpus=float(each.resources_total.get("CPU", 0)), gpus=float(each.resources_total.get("GPU", 0)),
-                 labels=dict(each.labels or {})) for each in found]
+    return [Node(name=each.node_ip, cpus=float(each.resources_total.get("CPU", 0)),
+                 gpus=float(each.resources_total.get("GPU", 0)), labels=dict(each.labels or {})) for each in alive]
 
 
 def misfit(settings: Settings, nodes: Sequence[Node], workers: int) -> str:
-    """Say why a stage can never run on these nodes, "" if it can.
+    """Return why a stage can never run on these nodes, "" if it can.
 
     Args:
-        settings: what a slot is.
-        nodes: that are up; of none nothing can be said.
-        workers: slots that the largest stage takes.
+        settings: the operator's settings, which say what a slot needs.
+        nodes: the nodes that are up; if there are none, the answer is "".
+        workers: the number of slots that the largest stage takes.
     """
     if not nodes:
         return ""
     gpus, labels = settings.gpus_per_slot, dict(settings.slot_labels)
     on_gpus = [f"{gpus:g} GPU{'s' if gpus > 1 else ''}"] if gpus else []
     needs = ", ".join(["1 CPU", *on_gpus, *(f"label {key}={value}" for key, value in labels.items())])
-    fitting = [node for node in nodes if node.labels is None or all(has_label(node.labels, *each) for each in labels.items())]
+    fitting = [node for node in nodes
+               if node.labels is None or all(has_label(node.labels, *each) for each in labels.items())]
     if not fitting:
-        known = sorted({f"{key}={value}" for node in nodes for key, value in (node.labels or {}).items() if key in labels})
-        return f"a slot needs {needs}; none of the {len(nodes)} nodes has these labels (there are: {', '.join(known) or 'none of these'})"
+        known = sorted({f"{key}={value}" for node in nodes for key, value in (node.labels or {}).items()
+                        if key in labels})
+        return (f"a slot needs {needs}; none of the {len(nodes)} nodes has these labels "
+                f"(there are: {', '.join(known) or 'none of these'})")
     room = sum(_room(node, gpus) for node in fitting)
     largest = max(fitting, key=lambda node: (node.gpus, node.cpus))
     has = f"{largest.cpus:g} CPUs and {largest.gpus:g} GPUs"
     if not room:
         return f"a slot needs {needs}; the largest of {len(fitting)} such nodes, {largest.name}, has {has}"
     if room < workers:
-        return (f"a stage takes {workers} slots of {needs}; {len(fitting)} such nodes hold {room} in all, the largest, {largest.name}, "
-                f"has {has}")
+        return (f"a stage takes {workers} slots of {needs}; {len(fitting)} such nodes hold {room} in all, the largest, "
+                f"{largest.name}, has {has}")
     return ""
 
 
 def has_label(labels: Mapping[str, str], key: str, wanted: str) -> bool:
-    """Say whether a node's labels meet one selector: `value`, `!value`, `in(a, b)` or `!in(a, b)`, as Ray has them."""
+    """Return whether a node's labels meet a selector of Ray: `value`, `!value`, `in(a, b)` or `!in(a, b)`."""
     several = _SEVERAL.fullmatch(wanted.strip())
     if several:
         is_among = labels.get(key) in {value.strip() for value in several["values"].split(",")}
@@ -93,6 +97,6 @@ def has_label(labels: Mapping[str, str], key: str, wanted: str) -> bool:
 
 
 def _room(node: Node, gpus: float) -> int:
-    """Return the slots that an empty node holds; a fraction shares one GPU, it is not put together from two."""
+    """Return the number of slots that fit on an empty node; a fraction of a GPU is never split over two GPUs."""
     on_gpus = math.inf if not gpus else node.gpus // gpus if gpus >= 1 else int(node.gpus) * math.floor(1 / gpus + 1e-9)
     return int(min(node.cpus, on_gpus))

@@ -1,7 +1,7 @@
-"""The actors that carry out orders: one for each slot, and one around each stage of several workers. Torch comes with their work.
+"""The Ray actors that execute orders: one for each slot, and one for each stage with several workers.
 
-- What they do the work with is imported in their own process, so that the driver never loads torch.
-- Both answer in the same way while they work: how far they are, and that they are to stop.
+- The code that executes a stage is imported inside the actor's process, so that the driver never imports torch.
+- Both kinds of actor answer progress and stop requests while they work, in the same way.
 """
 
 from __future__ import annotations
@@ -18,22 +18,24 @@ from orchestrator.execution.executor import Execute
 from orchestrator.execution.ray.cluster import CONTROL, REPORTS
 
 _TRAIN = {
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths mean the same as in a slot
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",  # workers import for a while, and the slots that they replace have to go first
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how soon it notices that workers are done, or gone
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # the executor looks for nodes that are about to go
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean the same as in a slot
+    # Workers import for a while, and the actors of the slots that they replace have to end first.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how soon Ray Train notices that workers ended or died
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # the executor checks for nodes that are about to leave
     "RAY_TRAIN_METRICS_ENABLED": "0",
 }
+"""The environment of Ray Train."""
 
 
 class Slot:
-    """One process, one device, one attempt at a time."""
+    """The actor of a slot: one process with one device, which executes one attempt at a time."""
 
     def __init__(self, work: Execute | None) -> None:
-        """Import nothing yet, so that it is soon known which node has room.
+        """Create the actor without importing torch, so that `where` answers soon.
 
         Args:
-            work: what carries out an order; None is the real worker, whose import brings torch.
+            work: the function that executes an order; None for `worker.execute`, whose import brings torch.
         """
         self._work = work
         self._attempt_id = ""
@@ -41,7 +43,7 @@ class Slot:
         self._stopped: set[str] = set()
 
     def warm(self) -> None:
-        """Import what attempts need."""
+        """Import the worker now, before the first order needs it."""
         self._given()
 
     def _given(self) -> Execute:
@@ -52,7 +54,7 @@ class Slot:
         return self._work
 
     def execute(self, order: Order) -> dict[str, Any]:
-        """Carry out an order and return its record."""
+        """Execute an order and return its result record."""
         self._attempt_id, self._progress = order["attempt_id"], {}
         try:
             return self._given()(order, self._keep, lambda: order["attempt_id"] in self._stopped)
@@ -63,27 +65,27 @@ class Slot:
         self._progress = report
 
     def where(self) -> str:
-        """Return the node that this process is on."""
+        """Return the id of the node that this process runs on."""
         return str(ray.get_runtime_context().get_node_id())
 
     def progress(self) -> tuple[str, dict[str, Any]]:
-        """Return the attempt and its last report; answered while `execute` works."""
+        """Return the present attempt's id and its last report; Ray runs this while `execute` works."""
         return self._attempt_id, self._progress
 
     def stop(self, attempt_id: str) -> None:
-        """Make the attempt's `should_stop` true."""
+        """Make `should_stop` of the attempt return True."""
         self._stopped.add(attempt_id)
 
 
 class WorkerGroup(Slot):
-    """Around one stage of several workers: it checks, journals and writes the record; they hold the cores and the GPUs."""
+    """The actor of a stage with several workers: it runs the attempt, while the workers hold the cores and GPUs."""
 
     def __init__(self, nodes: list[str], gpus: float) -> None:
-        """Import what starts the workers.
+        """Import Ray Train, which starts the workers.
 
         Args:
-            nodes: of each worker.
-            gpus: of each worker.
+            nodes: the node id of each worker.
+            gpus: the number of GPUs of each worker.
         """
         from orchestrator.execution.ray.train import execute
 
@@ -94,26 +96,31 @@ class WorkerGroup(Slot):
         self._hear = hear
 
     def hear(self, report: dict[str, Any]) -> bool:
-        """Take a report of the first worker, none if it is empty; return whether to stop."""
+        """Receive a report of the first worker, and return whether to stop; an empty report only asks that."""
         if report:
             self._hear(report)
         return self._attempt_id in self._stopped
 
 
 def slot_actor(work: Execute | None, *, gpus: float, labels: Mapping[str, str]) -> Any:
-    """Start the actor of a slot, on a node with these labels; it gets warm while nobody asks for it."""
+    """Start the actor of a slot on a node with these labels; it imports the worker in the background."""
     actor = _remote(Slot, num_cpus=1, num_gpus=gpus, label_selector=dict(labels)).remote(work)
     actor.warm.remote()
     return actor
 
 
 def group_actor(nodes: list[str], *, gpus: float) -> Any:
-    """Start the actor around a stage whose workers are on these nodes; it shares a node, thus its disk, with the first."""
-    there = NodeAffinitySchedulingStrategy(nodes[0], soft=False)
-    return _remote(WorkerGroup, num_cpus=0, num_gpus=0, scheduling_strategy=there, runtime_env={"env_vars": _TRAIN}).remote(nodes, gpus)
+    """Start the actor of a stage whose workers run on these nodes.
+
+    It runs on the node of the first worker, so that both see the same disk.
+    """
+    first_node = NodeAffinitySchedulingStrategy(nodes[0], soft=False)
+    actor = _remote(WorkerGroup, num_cpus=0, num_gpus=0, scheduling_strategy=first_node,
+                    runtime_env={"env_vars": _TRAIN})
+    return actor.remote(nodes, gpus)
 
 
 def _remote(actor: type[Slot], **options: Any) -> Any:
-    """Make an actor of a class: no restarts and no retries, the ledger owns them."""
+    """Return the actor class without restarts and retries, because the ledger decides on retries."""
     groups = {CONTROL: 2, REPORTS: 1}
     return ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups=groups, **options)(actor)

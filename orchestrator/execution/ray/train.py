@@ -1,13 +1,14 @@
-"""A stage of several workers: inside Ray Train V2, which starts and connects the workers and notices when one is gone.
+"""Run a stage with several workers in Ray Train V2, which starts and connects the workers and notices if one dies.
 
-- Part of Ray's door.
-- Used for its worker group alone: checkpoints, results and retries stay ours, since its snapshots are not atomic.
-- The caller is the attempt: it checks, journals and writes the record, and holds neither core nor GPU. It lives in a process of
-  its own and is imported there, as the worker is.
-- The first worker reports to the caller, whose answer says whether to stop. What each worker logs lies beside the attempt's log.
-- A worker that fails writes its record before it breaks the group: the first record is the cause, what the others meet then is
-  not. A worker that is gone without one makes the attempt LOST.
-- All workers see one folder of checkpoints and results.
+- Only its worker group is used. We keep our own checkpoints, results and retries, since Ray Train's snapshots are not
+  atomic.
+- The calling actor (`slot.WorkerGroup`) runs the attempt: it checks the identity, records progress and writes the
+  result record. It holds neither a core nor a GPU, and imports this module in its own process.
+- The first worker reports to the actor, whose answer says whether to stop. The logs of all workers are in the folder
+  `workers` of the attempt.
+- A worker that fails writes its failure record before the group breaks. The first record is the cause; the errors of
+  the other workers follow from it. If a worker died without a record, the attempt is LOST.
+- All workers share one folder of checkpoints and results.
 """
 
 from __future__ import annotations
@@ -44,29 +45,34 @@ from orchestrator.execution.record import run_catching, write_record
 from orchestrator.states import AttemptState
 
 FOLDER = "workers"
-"""Below the attempt's folder: logs, failures, and what Ray Train keeps."""
+"""The folder of logs, failure records and Ray Train's own files, inside the attempt's folder."""
 CAUSE = "cause.json"
+"""The failure record of the worker that failed first."""
 
 
 class _Trainer(TorchTrainer):  # type: ignore[misc]  # Ray gives no types
-    """Starts its workers alone: no actor for data that Ray does not read, and none that would outlive the driver."""
+    """A trainer that starts no actors but its workers.
+
+    The two callbacks that it leaves out would start an actor for data sets, which Ray does not read here, and a
+    detached actor, which would outlive the driver.
+    """
 
     def _create_default_callbacks(self) -> list[Any]:
-        unwanted = (DatasetsCallback, PlacementGroupCleanerCallback)  # `cluster.remove_orphans` does what the second is for
+        unwanted = (DatasetsCallback, PlacementGroupCleanerCallback)  # `cluster.remove_orphans` replaces the second
         return [each for each in super()._create_default_callbacks() if not isinstance(each, unwanted)]
 
 
 def execute(order: Order, report: Report, should_stop: ShouldStop, *, nodes: list[str], gpus: float,
             listen: Callable[[Report], None]) -> dict[str, Any]:
-    """Carry out an order by a worker on each of the nodes and return its record.
+    """Execute an order with one worker on each of the nodes, and return its result record.
 
     Args:
-        order: of a training stage.
-        report: told what the first worker reports.
-        should_stop: for the border of the attempt; workers ask the actor.
-        nodes: of each worker; the first is this process's.
-        gpus: of each worker.
-        listen: given what the actor that this is called in has to pass reports to.
+        order: the order of a training stage.
+        report: called with the progress of the stage.
+        should_stop: whether the attempt was asked to stop; the workers ask the actor instead.
+        nodes: the node id of each worker; the first is the node of this process.
+        gpus: the number of GPUs of each worker.
+        listen: called once with the function to which the actor must forward the workers' reports.
     """
     def fit(work: StageJob) -> dict[str, Any]:
         listen(work.report)
@@ -77,11 +83,12 @@ def execute(order: Order, report: Report, should_stop: ShouldStop, *, nodes: lis
 
 def _fit(order: Order, folder: Path, nodes: list[str], gpus: float) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
-    given = {"order": dict(order), "folder": str(folder), "caller": ray.get_runtime_context().current_actor}
+    arguments = {"order": dict(order), "folder": str(folder), "caller": ray.get_runtime_context().current_actor}
     trainer = _Trainer(
-        _work, train_loop_config=given, torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
+        _work, train_loop_config=arguments, torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
         scaling_config=ScalingConfig(
-            num_workers=len(nodes), use_gpu=bool(gpus), resources_per_worker={"CPU": 1, **({"GPU": gpus} if gpus else {})},
+            num_workers=len(nodes), use_gpu=bool(gpus),
+            resources_per_worker={"CPU": 1, **({"GPU": gpus} if gpus else {})},
             label_selector=[{"ray.io/node-id": node} for node in nodes]),
         run_config=RunConfig(
             name=order["attempt_id"], storage_path=str(folder),
@@ -95,7 +102,11 @@ def _fit(order: Order, folder: Path, nodes: list[str], gpus: float) -> dict[str,
 
 
 def _cause(error: Exception, folder: Path) -> dict[str, Any]:
-    """Return the record of the failure that came first; a worker that is gone without a record outweighs what the others met."""
+    """Return the failure record of the attempt.
+
+    It is the record of the first failure, unless a worker died without a record: then the others failed because of
+    that.
+    """
     failed = error.worker_failures if isinstance(error, WorkerGroupError) else {}
     gone = sorted(rank for rank in failed if not (folder / _failure(rank)).exists())
     if not gone and (folder / CAUSE).exists():
@@ -105,7 +116,8 @@ def _cause(error: Exception, folder: Path) -> dict[str, Any]:
         return {"kind": str(AttemptState.RESOURCE), "hash": "host-memory", "traceback": "",
                 "message": f"the host of a worker ran out of memory: {error}\nhint: fewer slots (ABLATE_SLOTS)"}
     who = f"worker {', '.join(map(str, gone))} of the stage died" if gone else "the workers of the stage could not work"
-    return {"kind": str(AttemptState.LOST), "message": f"{who}: {str(error)[:2000]}; logs: {folder}", "hash": "", "traceback": ""}
+    return {"kind": str(AttemptState.LOST), "message": f"{who}: {str(error)[:2000]}; logs: {folder}", "hash": "",
+            "traceback": ""}
 
 
 def _failure(rank: int) -> str:
@@ -115,15 +127,21 @@ def _failure(rank: int) -> str:
 # ---- in each worker --------------------------------------------------------------------------------------------------
 
 
-def _work(given: Mapping[str, Any]) -> None:
-    """Be one of the workers: the same stage function as alone finds the others through torch.distributed."""
+def _work(arguments: Mapping[str, Any]) -> None:
+    """Run the stage as one of its workers.
+
+    The stage function is the same as with one worker; it finds the other workers through torch.distributed.
+    """
     from orchestrator.execution.worker import STAGES
 
-    order, folder, rank = given["order"], Path(given["folder"]), ray.train.get_context().get_world_rank()
-    with redirect_output(folder / f"log-{rank}.txt") as log, dump_stacks_before_stall(log, float(order.get("no_progress_s", 0.0))) as watch:
-        line = _ActorLink(given["caller"], watch)
-        work = StageJob(kind=order["kind"], spec=order["spec"], parent=Path(order["parent"]) if order.get("parent") else None,
-                    out=Path(order["out"]), checkpoints=Path(order["checkpoints"]), report=line.report, should_stop=line.should_stop)
+    order, folder = arguments["order"], Path(arguments["folder"])
+    rank = ray.train.get_context().get_world_rank()
+    with (redirect_output(folder / f"log-{rank}.txt") as log,
+          dump_stacks_before_stall(log, float(order.get("no_progress_s", 0.0))) as watch):
+        link = _ActorLink(arguments["caller"], watch)
+        work = StageJob(kind=order["kind"], spec=order["spec"],
+                        parent=Path(order["parent"]) if order.get("parent") else None, out=Path(order["out"]),
+                        checkpoints=Path(order["checkpoints"]), report=link.report, should_stop=link.should_stop)
         result, failure = run_catching(lambda: STAGES[order["kind"]](work))
     if failure is not None:
         _note(failure, folder, rank)
@@ -133,27 +151,27 @@ def _work(given: Mapping[str, Any]) -> None:
 
 
 def _note(failure: dict[str, Any], folder: Path, rank: int) -> None:
-    """Write a failure, and call it the cause if it is the first."""
+    """Write a failure record, and mark it as the cause if it is the first."""
     failure = {**failure, "message": f"worker {rank}: {failure['message']}"}
     write_record(folder, _failure(rank), failure)
-    try:
+    try:  # link fails if the file exists, so exactly one of several concurrent workers wins
         os.link(folder / _failure(rank), folder / CAUSE)
     except FileExistsError:
         return
 
 
 class _ActorLink:
-    """To the caller: it hears every report, and answers whether to stop."""
+    """The connection of a worker to the calling actor, which receives reports and answers whether to stop."""
 
     def __init__(self, caller: Any, watch: Callable[[], None]) -> None:
         self._hear = caller.hear.options(concurrency_group=REPORTS)
         self._watch = watch
 
     def report(self, progress: dict[str, Any]) -> None:
-        """Send a report."""
+        """Send a report to the actor, and wait until it was received."""
         self._watch()
         ray.get(self._hear.remote(progress))
 
     def should_stop(self) -> bool:
-        """Ask whether to stop; costs a millisecond or two."""
+        """Ask the actor whether to stop; this takes a millisecond or two."""
         return bool(ray.get(self._hear.remote({})))
