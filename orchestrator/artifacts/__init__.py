@@ -1,1 +1,1 @@
-"""Artifacts: every path of the store, its folder, mirror and garbage."""
+"""Store checkpoints and results: paths, the object store, its mirror on a worker, and garbage collection."""

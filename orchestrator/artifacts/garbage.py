@@ -1,8 +1,10 @@
-"""What may be removed from the artifacts: whatever the ledger does not point to, and no attempt may still need.
+"""Find and remove garbage: artifacts that the ledger does not point to and that no attempt can still need.
 
-- Kept: what accepted attempts made, checkpoints of stages that may go on, logs and records of all known attempts.
-- Garbage: what attempts made that were not accepted, checkpoints of finished stages, stages that the ledger never knew.
-- Nothing younger than a grace period is touched: it may belong to what began after the ledger was read.
+- Kept are the outputs of accepted attempts, the checkpoints of stages that may continue, and the logs and records of
+  all attempts in the ledger.
+- Garbage are the outputs of attempts that were not accepted, the checkpoints of finished stages, and the folders of
+  stages that are not in the ledger.
+- Files younger than a grace period are never removed: they may belong to a stage that began after the ledger was read.
 """
 
 from __future__ import annotations
@@ -22,57 +24,59 @@ _STAGE = re.compile(r"stages/[0-9a-f]{2}/([0-9a-f]{64})/(?:(checkpoints)/|attemp
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file below the artifacts' root, here or in the store."""
+    """A file of the artifacts, on this machine or in the object store."""
 
     name: str
-    """Relative to the root."""
+    """The path relative to the root."""
     num_bytes: int
     age_s: float
+    """The seconds since it was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """A folder that nothing needs."""
+    """A folder that can be removed."""
 
     folder: str
-    """Relative to the root."""
+    """The path relative to the root."""
     reason: str
     num_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageFiles:
-    """What decides which files of a stage are needed."""
+    """The parts of a stage's row in the ledger that decide which of its files are needed."""
 
     state: str
     artifact: str | None
-    """Name of what the accepted attempt made."""
+    """The folder that the accepted attempt published, relative to the root; None if there is none."""
     attempts: dict[int, str]
-    """Number -> state."""
+    """Attempt number -> state of the attempt."""
 
 
 def garbage(files: Iterable[StoredFile], known: Mapping[str, StageFiles], *, grace_s: float) -> list[Garbage]:
-    """Return the folders that may go, sorted; pure.
+    """Return the folders that can be removed, sorted. Pure.
 
     Args:
-        files: all files of the store.
-        known: the ledger's stages by id, read before the files were listed.
-        grace_s: folders with a file younger than this stay.
+        files: all files of the artifacts.
+        known: the ledger's stages by id. They must be read before the files are listed: a stage that is submitted in
+            between is then protected by the grace period.
+        grace_s: folders with a file younger than this many seconds are kept.
     """
-    found: dict[tuple[str, str], int] = {}
+    sizes: dict[tuple[str, str], int] = {}
     young: set[str] = set()
     for file in files:
         judged = _judge(file.name, known)
         if judged is None:
             continue
-        found[judged] = found.get(judged, 0) + file.num_bytes
+        sizes[judged] = sizes.get(judged, 0) + file.num_bytes
         if file.age_s < grace_s:
             young.add(judged[0])
-    return [Garbage(folder, reason, size) for (folder, reason), size in sorted(found.items()) if folder not in young]
+    return [Garbage(folder, reason, size) for (folder, reason), size in sorted(sizes.items()) if folder not in young]
 
 
 def _judge(name: str, known: Mapping[str, StageFiles]) -> tuple[str, str] | None:
-    """Return the folder that a file would go with, and why; None if it stays."""
+    """Return the folder to remove with this file, and the reason; None if the file is needed."""
     match = _STAGE.match(name)
     if match is None:
         return None
@@ -92,7 +96,7 @@ def _is_left_over(folder: str, attempt_no: int, stage: StageFiles) -> bool:
 
 
 def files_here(root: Path) -> Iterator[StoredFile]:
-    """Yield the files of the folder on this machine."""
+    """Yield the artifact files on this machine."""
     now = time.time()
     for path in root.glob("stages/**/*"):
         if path.is_file():
@@ -101,7 +105,7 @@ def files_here(root: Path) -> Iterator[StoredFile]:
 
 
 def files_stored(artifacts: Artifacts) -> Iterator[StoredFile]:
-    """Yield the files of the object store, none where there is none."""
+    """Yield the artifact files in the object store; none if there is no object store."""
     now = time.time()
     for name in artifacts.store.names("stages") if artifacts.store else ():
         assert artifacts.store is not None
@@ -109,13 +113,13 @@ def files_stored(artifacts: Artifacts) -> Iterator[StoredFile]:
 
 
 def remove_here(artifacts: Artifacts, found: Iterable[Garbage]) -> None:
-    """Remove folders on this machine."""
+    """Remove garbage folders from this machine."""
     for each in found:
         shutil.rmtree(artifacts.root / each.folder)
 
 
 def remove_stored(artifacts: Artifacts, found: Iterable[Garbage]) -> None:
-    """Remove folders of the object store, manifests first."""
+    """Remove garbage folders from the object store, manifests first, so that a half-removed one is not valid."""
     for each in found:
         assert artifacts.store is not None
         artifacts.store.remove(each.folder)

@@ -1,9 +1,10 @@
-"""What a worker shares with the object store while it works: parents and checkpoints in, checkpoints and results out.
+"""Copy files between a worker and the object store: parents and checkpoints down, checkpoints and results up.
 
-- Before: the parent's checkpoint and the newest whole checkpoint to resume from, if this machine has none as new.
-- Meanwhile: each checkpoint that training publishes is copied by a thread, so that any machine can go on from it.
-- After: what was made, then the record that says so; a record without its directory never exists.
-- With artifacts in a folder that all machines see there is nothing to mirror, and none of this runs.
+- Before the attempt: download the parent's checkpoint, and the newest valid checkpoint to resume from unless this
+  machine has one that is as new.
+- During the attempt: a thread uploads each checkpoint that training publishes, so that any machine can resume from it.
+- After the attempt: upload the published directory, then the result record; so a record never exists without it.
+- If all machines share the artifact folder, `SharedFolder` takes the place of the mirror and copies nothing.
 """
 
 from __future__ import annotations
@@ -20,59 +21,58 @@ from orchestrator.artifacts.object_store import ObjectStore
 from orchestrator.errors import NoResources
 
 EVERY_S = 5.0
-"""Seconds between two looks for new checkpoints."""
+"""The seconds between two checks for new checkpoints."""
 KEPT = 2
-"""Whole checkpoints that stay in the store, as many as on disk."""
+"""The number of checkpoints of a stage to keep in the store, the same as on disk."""
 log = logging.getLogger(__name__)
 
 
 def mirror_of(root: str, store: str) -> SharedFolder | Mirror:
-    """Return what shares an attempt's files: a mirror of the store of that URI, or of nothing if it is ""."""
+    """Return the mirror of an attempt for the object store with this URI; if it is "", a `SharedFolder`."""
     return Mirror(ObjectStore(store), Path(root)) if store else SharedFolder()
 
 
 class SharedFolder:
-    """All machines see the artifacts: nothing is copied, only verified."""
+    """The mirror for artifacts in a folder that all machines share: it copies nothing and only verifies."""
 
     def fetch(self, directory: Path) -> None:
         """Verify a published directory.
 
         Raises:
-            CorruptDirectory: it is not whole.
+            CorruptDirectory: it differs from its manifest.
         """
         manifest.verify(directory)
 
     def restore(self, checkpoints: Path) -> None:
-        """Bring nothing: what there is, is here."""
+        """Do nothing: all checkpoints are in the shared folder."""
 
     def copying(self, checkpoints: Path) -> AbstractContextManager[None]:  # noqa: ARG002 (nothing is copied)
-        """Copy nothing."""
+        """Do nothing: all machines see new checkpoints in the shared folder."""
         return nullcontext()
 
     def publish(self, directory: Path) -> None:
-        """Send nothing; see that it was published.
+        """Check that the stage has published its directory.
 
         Raises:
-            CorruptDirectory: it was not.
+            CorruptDirectory: it has not.
         """
         manifest.read(directory)
 
     def send(self, folder: Path, *files: str) -> None:
-        """Send nothing."""
+        """Do nothing: the files are in the shared folder."""
 
 
 class Mirror:
-    """One attempt's view of the store; names are paths relative to the artifacts' root."""
+    """The mirror of one attempt for an object store; names in the store are paths relative to the artifacts' root."""
 
     def __init__(self, store: ObjectStore, root: Path) -> None:
-        """Remember both ends."""
         self._store, self._root = store, root
 
     def fetch(self, directory: Path) -> None:
-        """Bring a published directory here unless a whole one is here.
+        """Download a published directory, unless this machine has a valid copy.
 
         Raises:
-            CorruptDirectory: it is whole neither here nor there.
+            CorruptDirectory: it is valid neither on this machine nor in the store.
         """
         try:
             manifest.verify(directory)
@@ -80,7 +80,7 @@ class Mirror:
             self._store.get(self._name(directory), directory)
 
     def restore(self, checkpoints: Path) -> None:
-        """Bring the newest whole checkpoint here, if it is newer than those that are here; a damaged one is passed over."""
+        """Download the newest valid checkpoint, unless this machine has one that is as new; skip corrupt ones."""
         here = {path.name for path in checkpoints.glob("step_*")}
         for name in reversed(self._store.published(self._name(checkpoints))):
             if here and name <= max(here):
@@ -88,13 +88,13 @@ class Mirror:
             try:
                 self._store.get(f"{self._name(checkpoints)}/{name}", checkpoints / name)
             except CorruptDirectory as error:
-                log.warning("checkpoint passed over: %s", error)
+                log.warning("corrupt checkpoint skipped: %s", error)
                 continue
             return
 
     @contextmanager
     def copying(self, checkpoints: Path) -> Iterator[None]:
-        """Copy each checkpoint that appears while the body runs, and those that are there at its end."""
+        """Upload each checkpoint that appears while the body runs, and those that are left at its end."""
         ended = threading.Event()
         thread = threading.Thread(target=self._copy_until, args=(checkpoints, ended), name="mirror", daemon=True)
         thread.start()
@@ -106,11 +106,11 @@ class Mirror:
             self._copy_last(checkpoints)
 
     def publish(self, directory: Path) -> None:
-        """Send a published directory."""
+        """Upload a published directory."""
         self._store.put(directory, self._name(directory))
 
     def send(self, folder: Path, *files: str) -> None:
-        """Send single files of a folder, those that there are."""
+        """Upload those of these files that exist in a folder, in this order."""
         for file in files:
             if (folder / file).is_file():
                 self._store.put_file(folder / file, self._name(folder / file))
@@ -119,11 +119,14 @@ class Mirror:
         while not ended.wait(EVERY_S):
             try:
                 self._copy(checkpoints)
-            except NoResources as error:  # a copy that is late is no reason to stop training
+            except NoResources as error:  # a late copy is no reason to stop training
                 log.warning("checkpoint not copied yet: %s", error)
 
     def _copy_last(self, checkpoints: Path) -> None:
-        """Copy what is there; a failure here must not hide how the attempt ended, and costs one checkpoint interval at most."""
+        """Upload the last checkpoints. A failure is only logged, so that it does not hide how the attempt ended.
+
+        It costs the next attempt one checkpoint interval at most.
+        """
         try:
             self._copy(checkpoints)
         except NoResources as error:
@@ -134,7 +137,7 @@ class Mirror:
         for path in sorted(checkpoints.glob("step_*")):
             try:
                 self._store.put(path, f"{folder}/{path.name}")
-            except CorruptDirectory:  # training removed it meanwhile: a newer one is there
+            except CorruptDirectory:  # training has removed it by now, because there is a newer one
                 continue
         for name in self._store.published(folder)[:-KEPT]:
             self._store.remove(f"{folder}/{name}")

@@ -1,10 +1,11 @@
-"""Published directories in an object store: S3 and whatever else fsspec speaks. The only door to fsspec.
+"""Upload and download published directories to and from an object store: S3 and others that fsspec supports.
 
-- An object store has no rename, so the manifest is the commit mark: written last, removed first. A directory without one
-  is not there.
-- What comes back is hashed against its manifest before it appears under its name; nothing half is ever seen.
-- Failures that may pass are tried again a few times with growing, jittered waits; then they are the caller's.
-- Credentials and endpoint are the environment's (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, ...); none is kept here.
+- An object store has no rename, so the manifest is the commit mark: it is written last and removed first. A directory
+  without a manifest does not exist.
+- A download is checked against its manifest before it is renamed to its final name, so a partial one is never visible.
+- Transient failures are retried a few times with growing, jittered waits, and then raised.
+- Credentials and endpoint come from the environment (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, ...); none is stored.
+- Only this module imports fsspec for the artifacts.
 """
 
 from __future__ import annotations
@@ -25,29 +26,30 @@ from model.manifest import MANIFEST, CorruptDirectory
 from orchestrator.errors import NoResources, OrchestratorError
 
 TRIES = 4
-"""Of each call, beside those that s3fs makes itself; the last failure is the caller's."""
+"""The number of tries of each call, in addition to the retries of s3fs; the failure of the last one is raised."""
 WAIT_S = 0.2
-"""Before the second try; doubles with each further one."""
+"""The seconds before the second try; the wait doubles with each further one, and is jittered by up to half."""
 SCHEMES = frozenset({"s3", "gs", "abfs", "memory"})
 Result = TypeVar("Result")
 
 
 class ObjectStore:
-    """Directories below one URI."""
+    """Published directories and files below one URI of an object store."""
 
     def __init__(self, uri: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Open the store; nothing is asked of it yet.
+        """Create the client; it connects at the first call.
 
         Args:
-            uri: such as `s3://bucket/ablate`.
-            sleep: waits between two tries.
+            uri: the URI of the store, such as `s3://bucket/ablate`.
+            sleep: waits so many seconds between two tries.
 
         Raises:
-            OrchestratorError: no such scheme, or its package is not installed.
+            OrchestratorError: the scheme is not supported, or its package is not installed.
         """
         scheme = uri.partition("://")[0]
         if scheme not in SCHEMES or "::" in uri:
-            raise OrchestratorError(f"ABLATE_ARTIFACTS={uri}: allowed: a folder, or {', '.join(sorted(SCHEMES))}://BUCKET/PREFIX")
+            raise OrchestratorError(f"ABLATE_ARTIFACTS={uri}: allowed: a folder, or "
+                                    f"{', '.join(sorted(SCHEMES))}://BUCKET/PREFIX")
         try:
             self._fs, root = url_to_fs(uri, use_listings_cache=False)
         except ImportError as error:
@@ -55,10 +57,10 @@ class ObjectStore:
         self.uri, self._root, self._sleep = uri, root.rstrip("/"), sleep
 
     def put(self, directory: Path, name: str) -> None:
-        """Upload a published directory, its manifest last; one that is there whole is left as it is.
+        """Upload a published directory, its manifest last; do nothing if the store has it already.
 
         Raises:
-            CorruptDirectory: it is not published, or differs from its manifest.
+            CorruptDirectory: the directory is not published, or differs from its manifest.
         """
         if self.has(name):
             return
@@ -67,10 +69,10 @@ class ObjectStore:
             self.put_file(directory / file, f"{name}/{file}")
 
     def get(self, name: str, directory: Path) -> None:
-        """Download a published directory and let it appear at once; whatever stood there is replaced.
+        """Download a published directory and make it visible by a rename; an existing one is replaced.
 
         Raises:
-            CorruptDirectory: what came does not match its manifest, or there is none.
+            CorruptDirectory: the download does not match its manifest, or the store has no such directory.
         """
         temporary = directory.parent / f".{directory.name}.tmp-{uuid.uuid4().hex}"
         temporary.mkdir(parents=True)
@@ -82,10 +84,10 @@ class ObjectStore:
             temporary.rename(directory)
             manifest.fsync(directory.parent)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)  # gone already, unless something failed
+            shutil.rmtree(temporary, ignore_errors=True)  # does not exist any more, unless something failed
 
     def has(self, name: str) -> bool:
-        """Say whether a whole directory of that name is there."""
+        """Return whether the store has a complete directory of this name."""
         return bool(self._tried(lambda: self._fs.exists(self._path(f"{name}/{MANIFEST}"))))
 
     def put_file(self, file: Path, name: str) -> None:
@@ -93,7 +95,7 @@ class ObjectStore:
         self._tried(lambda: self._fs.put_file(str(file), self._path(name)))
 
     def get_file(self, name: str, file: Path) -> bool:
-        """Download one file; whether there was one."""
+        """Download one file; return whether the store has it."""
         if not self._tried(lambda: self._fs.exists(self._path(name))):
             return False
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -103,30 +105,31 @@ class ObjectStore:
         return True
 
     def published(self, folder: str) -> list[str]:
-        """Return the names of the whole directories directly below a folder, sorted."""
+        """Return the names of the complete directories directly below a folder, sorted."""
         def listed() -> list[str]:
             path = self._path(folder)
-            return [each.rstrip("/").rpartition("/")[2] for each in self._fs.ls(path, detail=False)] if self._fs.exists(path) else []
+            paths = self._fs.ls(path, detail=False) if self._fs.exists(path) else []
+            return [each.rstrip("/").rpartition("/")[2] for each in paths]
 
         return sorted(each for each in self._tried(listed) if self.has(f"{folder}/{each}"))
 
     def names(self, folder: str) -> list[str]:
-        """Return the names of all files below a folder, relative to the store."""
-        found = self._tried(lambda: self._fs.find(self._path(folder)))
-        return sorted(each.removeprefix(f"{self._root}/") for each in found)
+        """Return the names of all files below a folder, relative to the root of the store."""
+        paths = self._tried(lambda: self._fs.find(self._path(folder)))
+        return sorted(each.removeprefix(f"{self._root}/") for each in paths)
 
     def age_s(self, name: str, now: float) -> float:
-        """Return how long ago a file was written, in seconds; 0 where the store does not say."""
+        """Return the seconds between the last write of a file and `now`; 0 if the store does not tell."""
         info = self._tried(lambda: self._fs.info(self._path(name)))
         written = info.get("LastModified") or info.get("created") or info.get("mtime") or now
         return now - (written.timestamp() if hasattr(written, "timestamp") else float(written))
 
     def size(self, name: str) -> int:
-        """Return the bytes of a file."""
+        """Return the size of a file in bytes."""
         return int(self._tried(lambda: self._fs.info(self._path(name)))["size"])
 
     def remove(self, folder: str) -> None:
-        """Remove all below a folder, manifests first, so that nothing half removed looks whole."""
+        """Remove all files below a folder, manifests first, so that a half-removed directory never looks complete."""
         names = self.names(folder)
         for name in sorted(names, key=lambda each: not each.endswith(f"/{MANIFEST}")):
             self._remove(name)
@@ -136,7 +139,7 @@ class ObjectStore:
 
     def _download(self, name: str, directory: Path) -> None:
         if not self.get_file(f"{name}/{MANIFEST}", directory / MANIFEST):
-            raise CorruptDirectory(f"{self.uri}/{name}: there is no whole directory of that name")
+            raise CorruptDirectory(f"{self.uri}/{name}: there is no complete directory of that name")
         for file in manifest.read(directory)["files"]:
             if not self.get_file(f"{name}/{_inside(file)}", directory / file):
                 raise CorruptDirectory(f"{self.uri}/{name}/{file}: missing, though its manifest names it")
@@ -145,29 +148,31 @@ class ObjectStore:
         return f"{self._root}/{name}"
 
     def _tried(self, call: Callable[[], Result]) -> Result:
-        """Call, again after failures that may pass.
+        """Call a function of the store, and retry after transient failures.
 
         Raises:
-            NoResources: it failed each time.
-            OrchestratorError: it refuses, the bucket is missing, or the environment's settings lead nowhere.
+            NoResources: all tries failed.
+            OrchestratorError: the store refuses access, the bucket is missing, or the environment's settings are wrong.
         """
         for attempt in range(TRIES):
             try:
                 return call()
             except (*REFUSED, FileNotFoundError, ValueError) as error:
-                raise OrchestratorError(f"{self.uri}: the store cannot be used ({reason(error)})\nhint: {hint(error)}") from error
-            except UNREACHED as error:  # 5xx, resets, time-outs, nobody there
+                raise OrchestratorError(f"{self.uri}: the store cannot be used ({reason(error)})\n"
+                                        f"hint: {hint(error)}") from error
+            except UNREACHED as error:  # HTTP 5xx, connection resets, time-outs, unreachable hosts
                 failure = error
-                self._sleep(WAIT_S * 2**attempt * (0.5 + random.random()))  # noqa: S311 (jitter orders nothing that is stored)
+                jitter = 0.5 + random.random()  # noqa: S311 (the jitter is not stored anywhere)
+                self._sleep(WAIT_S * 2**attempt * jitter)
         raise NoResources(f"{self.uri} does not answer after {TRIES} tries: {reason(failure)}\n"
-                          "hint: the attempt is made again; `ablate doctor` looks whether the store answers") from failure
+                          "hint: the stage is retried; `ablate doctor` checks whether the store answers") from failure
 
 
 def _inside(file: str) -> str:
-    """Return the name of a file that a manifest speaks of.
+    """Return a file name from a manifest, after checking that it stays inside its directory.
 
     Raises:
-        CorruptDirectory: it would lie outside of its directory.
+        CorruptDirectory: it points outside of its directory.
     """
     if file.startswith("/") or ".." in Path(file).parts:
         raise CorruptDirectory(f"manifest names {file!r}, which lies outside of its directory")

@@ -1,10 +1,12 @@
-"""Every path of the artifact store in one place.
+"""All paths of the artifacts: checkpoints, results, logs.
 
-- A stage has one folder, named by its identity; each attempt has its own folder below it, so two attempts never write
-  the same file, and a late one leaves what it made on disk without being accepted.
-- What a stage made is the `out` folder of the attempt that the ledger accepted: the ledger points, the manifest proves.
-- The ledger stores artifact names relative to the root, so a home may move; `packaged:NAME` lies inside `model`.
-- With an object store the root is a cache of it: workers share through `mirror`, readers fetch what they lack.
+- A stage has one folder, named by its identity, and each attempt has a folder below it. So two attempts never write the
+  same file, and the output of a late attempt stays on disk without being accepted.
+- The output of a stage is the `out` folder of the attempt that the ledger accepted: the ledger points to it, and its
+  manifest proves that it is complete.
+- The ledger stores artifact names relative to the root, so that the folder may move. `packaged:NAME` is a checkpoint
+  inside the package `model`.
+- With an object store the root is a cache of it: workers upload through `mirror`, readers download what is missing.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import model
 from model.manifest import MANIFEST
 from orchestrator.errors import NoResources, StudyError
 
-if TYPE_CHECKING:  # its packages take a tenth of a second, which plans and tables do not owe
+if TYPE_CHECKING:  # importing fsspec takes a tenth of a second, which `ablate plan` and `ablate results` do not need
     from orchestrator.artifacts.object_store import ObjectStore
 
 PACKAGED = "packaged:"
@@ -32,45 +34,50 @@ log = logging.getLogger(__name__)
 
 
 class Artifacts:
-    """Paths below one root; creates nothing until asked."""
+    """The artifacts below one root folder."""
 
     def __init__(self, root: Path, store: ObjectStore | None = None) -> None:
-        """Remember the root, which need not exist yet, and the object store that it is a cache of, if any."""
+        """Create nothing on the disk.
+
+        Args:
+            root: the folder of the artifacts, which need not exist yet.
+            store: the object store that the folder is a cache of; None without an object store.
+        """
         self.root, self.store = Path(root).absolute(), store
 
     def stage_dir(self, stage_id: str) -> Path:
-        """Return the folder of all that belongs to a stage."""
+        """Return the folder of a stage."""
         return self.root / "stages" / stage_id[:2] / stage_id
 
     def checkpoints_dir(self, stage_id: str) -> Path:
-        """Return the folder of resumable checkpoints, shared by all attempts of the stage."""
+        """Return the folder of checkpoints to resume from, which all attempts of the stage share."""
         return self.stage_dir(stage_id) / "checkpoints"
 
     def attempt_dir(self, stage_id: str, attempt_no: int) -> Path:
-        """Return the folder of one execution: log, progress, result and, below `out`, what it made."""
+        """Return the folder of an attempt: log, progress, result record and, in `out`, its output."""
         return self.stage_dir(stage_id) / "attempts" / f"{attempt_no:04d}"
 
     def out_dir(self, stage_id: str, attempt_no: int) -> Path:
-        """Return the folder that the attempt publishes with a manifest."""
+        """Return the folder that an attempt publishes with a manifest."""
         return self.attempt_dir(stage_id, attempt_no) / "out"
 
     def name(self, path: Path) -> str:
-        """Return the name under which the ledger keeps a path below the root."""
+        """Return the name of a path in the ledger: the path relative to the root."""
         return str(path.relative_to(self.root))
 
     def resolve(self, name: str) -> Path:
-        """Return the folder that a name in the ledger stands for."""
+        """Return the folder of a name in the ledger, whether it exists on this machine or not."""
         return packaged(name) if name.startswith(PACKAGED) else self.root / name
 
     def resolve_import(self, spec: Mapping[str, Any]) -> Path:
-        """Return the folder of an imported checkpoint."""
+        """Return the folder of an imported checkpoint; see `resolve_import` of this module."""
         return resolve_import(spec)
 
     def fetched(self, name: str) -> Path:
-        """Return the folder that a name in the ledger stands for, brought here if it is only in the store.
+        """Return the folder of a name in the ledger; download it if this machine lacks it.
 
         Raises:
-            CorruptDirectory: it is whole neither here nor there.
+            CorruptDirectory: the store has no valid directory of this name either.
         """
         path = self.resolve(name)
         if self.store is not None and not name.startswith(PACKAGED) and not (path / MANIFEST).is_file():
@@ -78,7 +85,7 @@ class Artifacts:
         return path
 
     def fetch_record(self, stage_id: str, attempt_no: int) -> Path:
-        """Return the folder of an attempt, with its log, progress and record brought here if they are only in the store."""
+        """Return the folder of an attempt; download its log, progress, metrics and record if they are missing."""
         folder = self.attempt_dir(stage_id, attempt_no)
         if self.store is not None and not (folder / RESULT).is_file():
             for file in (LOG, PROGRESS, SYSTEM, RESULT):
@@ -86,14 +93,14 @@ class Artifacts:
         return folder
 
     def drop_checkpoints(self, stage_id: str) -> None:
-        """Remove the checkpoints to resume from: the stage is done."""
+        """Remove the checkpoints to resume from, once the stage is finished; on this machine and in the store."""
         folder = self.checkpoints_dir(stage_id)
         shutil.rmtree(folder, ignore_errors=True)
         if self.store is not None:
             try:
                 self.store.remove(self.name(folder))
-            except NoResources as error:  # the driver goes on; `ablate gc` takes what stayed
-                log.warning("checkpoints of %s stay in the store: %s", stage_id[:12], error)
+            except NoResources as error:  # the driver continues; `ablate gc` removes the rest later
+                log.warning("checkpoints of stage %s stay in the store: %s", stage_id[:12], error)
 
     def newest_checkpoint(self, stage_id: str) -> int:
         """Return the step of the newest published checkpoint to resume from, 0 if there is none."""
@@ -102,17 +109,20 @@ class Artifacts:
         if self.store is not None:
             try:
                 names += self.store.published(self.name(folder))
-            except NoResources as error:  # it counts as no progress, which at worst ends a crash loop sooner
-                log.warning("the store was not asked for checkpoints: %s", error)
+            except NoResources as error:  # a missed checkpoint counts as no progress: at worst a crash loop ends sooner
+                log.warning("cannot list the checkpoints in the store: %s", error)
         steps = (name.removeprefix("step_").split("-")[0] for name in names)
         return max((int(step) for step in steps if step.isdigit()), default=0)
 
 
 def packaged(name: str) -> Path:
-    """Return the folder of a checkpoint that ships with `model`.
+    """Return the folder of a checkpoint inside the package `model`.
+
+    Args:
+        name: `packaged:NAME`.
 
     Raises:
-        StudyError: there is none of that name.
+        StudyError: there is no checkpoint of that name.
     """
     folder = Path(model.__file__).parent / "checkpoints"
     path = folder / name.removeprefix(PACKAGED)
@@ -123,11 +133,11 @@ def packaged(name: str) -> Path:
 
 
 def start_folder(start: str, checkpoints: Path | None) -> Path | None:
-    """Return the folder of a start checkpoint, `packaged:NAME` or `operator:NAME`; None if the operator has put none there.
+    """Return the folder of a start checkpoint; None if it is missing in the operator's folder.
 
     Args:
-        start: as a scale writes it.
-        checkpoints: the operator's folder of published checkpoints.
+        start: `packaged:NAME` or `operator:NAME`, as in a scale.
+        checkpoints: the operator's folder of published checkpoints; None if there is none.
 
     Raises:
         StudyError: there is no packaged checkpoint of that name.
@@ -139,6 +149,6 @@ def start_folder(start: str, checkpoints: Path | None) -> Path | None:
 
 
 def resolve_import(spec: Mapping[str, Any]) -> Path:
-    """Return the folder that the spec of an import stage names: packaged, or a path."""
+    """Return the folder of the checkpoint in the spec of an import stage: `packaged:NAME`, or a path."""
     path = str(spec["path"])
     return packaged(path) if path.startswith(PACKAGED) else Path(path).absolute()

@@ -1,1 +1,1 @@
-"""Documents: study, recipe, scale, campaign and catalogue, from YAML to checked values."""
+"""Read and check the YAML documents: study, recipe, scale, published results, campaign and catalogue."""

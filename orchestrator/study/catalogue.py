@@ -1,8 +1,10 @@
-"""The operator's catalogue: which files hold which data set. Read strictly; an error names file and line.
+"""Read the operator's catalogue, which says which files hold which data set. Errors name file and line.
 
-- It maps the data sets of the taxonomy to sources. Other data sets are welcome with `own: true`, so that a misspelt name is found.
-- Relative paths begin at the catalogue's folder.
-- A stage carries the part of the catalogue that it draws from; its identity holds the content of the files, not their places.
+- It maps the data sets of the taxonomy to sources. Any other data set must say `own: true`, so that a misspelt name is
+  found.
+- Relative paths start at the folder of the catalogue.
+- A stage contains the part of the catalogue that it uses; its identity depends on the content of the files, not on
+  their paths.
 """
 
 from __future__ import annotations
@@ -27,17 +29,17 @@ from orchestrator.settings import Settings
 from orchestrator.study.strict_yaml import Location, ParsedYaml, load
 
 LoadCatalogue = Callable[[], CatalogueConfig | None]
-"""Reads the catalogue when a study needs it."""
+"""A function that reads the catalogue; it is called only if a study needs one."""
 _FIELDS = ("kind", "name", "about", "remote", "datasets", "benchmarks")
 
 
 def no_catalogue() -> CatalogueConfig | None:
-    """Return None: there is no catalogue."""
+    """Return None, for an operator without a catalogue."""
     return None
 
 
 def catalogue_of(settings: Settings) -> CatalogueConfig | None:
-    """Read the catalogue that the settings name; None if they name none."""
+    """Read the catalogue that the settings name; return None if they name none."""
     path = settings.catalogue_file
     return load_catalogue(path, cache=settings.home / "data") if path else None
 
@@ -46,11 +48,11 @@ def load_catalogue(path: Path, *, cache: Path) -> CatalogueConfig:
     """Read a catalogue.
 
     Args:
-        path: its file.
-        cache: folder for indices, hashes and converted parquet.
+        path: the file of the catalogue.
+        cache: the folder for indices, hashes and converted parquet files.
 
     Raises:
-        StudyError: it cannot be read, or a value cannot be used; with file and line.
+        StudyError: the file cannot be read, or a value cannot be used; the message names file and line.
     """
     document = load(path)
     values = document.values
@@ -64,7 +66,8 @@ def load_catalogue(path: Path, *, cache: Path) -> CatalogueConfig:
     remote = _built(document, RemoteConfig, values.get("remote", {}), ("remote",))
     sources = tuple(_sources(document, path.absolute().parent))
     copies = tuple(_copies(document, path.absolute().parent))
-    return CatalogueConfig(name=values["name"], sources=sources, remote=remote, cache=str(cache.absolute()), benchmarks=copies)
+    return CatalogueConfig(name=values["name"], sources=sources, remote=remote, cache=str(cache.absolute()),
+                           benchmarks=copies)
 
 
 def _copies(document: ParsedYaml, folder: Path) -> Iterable[CopyConfig]:
@@ -85,7 +88,8 @@ def _sources(document: ParsedYaml, folder: Path) -> Iterable[SourceConfig]:
             location = ("datasets", category, name)
             plain = dict(_mapping(document, values, location))
             _check_name(document, location, is_own=plain.pop("own", False))
-            yield _built(document, SourceConfig, _placed(plain, folder) | {"category": category, "name": name}, location)
+            fields_of_set = _placed(plain, folder) | {"category": category, "name": name}
+            yield _built(document, SourceConfig, fields_of_set, location)
 
 
 def _mapping(document: ParsedYaml, value: Any, location: Location) -> dict[str, Any]:
@@ -103,7 +107,7 @@ def _check_name(document: ParsedYaml, location: Location, *, is_own: Any) -> Non
 
 
 def _placed(plain: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the values with relative paths below the catalogue's folder."""
+    """Return the values with relative paths resolved against the catalogue's folder."""
     placed = dict(plain)
     if isinstance(plain.get("files"), list):
         placed["files"] = [_path(each, folder) for each in plain["files"]]
@@ -122,15 +126,15 @@ def _built(document: ParsedYaml, cls: type[Any], plain: Any, location: Location)
     except FieldError as error:
         parts: Location = tuple(part for part in error.path.partition("[")[0].split(".") if part)
         allowed = [field.name for field in fields(cls) if field.name not in ("category", "name")]
-        hint = error.hint or (f"fields: {', '.join(allowed)}" if "missing" in error.problem or "unknown" in error.problem else "")
+        names_help = "missing" in error.problem or "unknown" in error.problem
+        hint = error.hint or (f"fields: {', '.join(allowed)}" if names_help else "")
         raise document.error((*location, *parts), error.problem, hint) from error
 
 
 class DataSets:
-    """What a plan needs to know of the operator's data sets; the catalogue is read when the first stage asks."""
+    """The operator's data sets, as a plan needs them; the catalogue is read when the first stage needs it."""
 
     def __init__(self, load_it: LoadCatalogue) -> None:
-        """Remember how the catalogue is read."""
         self._load, self.is_read = load_it, False
         self._catalogue: CatalogueConfig | None = None
         self._missing: dict[str, None] = {}
@@ -138,26 +142,40 @@ class DataSets:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Categories that were asked for and have no data set."""
+        """The categories and benchmarks that stages need and that the catalogue has no data for."""
         return tuple(self._missing)
 
     def data_of(self, data: DataConfig, categories: tuple[str, ...]) -> tuple[DataConfig, str]:
-        """Return the data of a stage with its part of the catalogue, and its fingerprint."""
+        """Return the data configuration of a training stage, with its part of the catalogue, and its fingerprint.
+
+        Args:
+            data: the data configuration of the trial.
+            categories: the categories that the stage draws from.
+        """
         if data.source == "workbench":
             return data, fingerprint_of(data, categories)
         catalogue = self._read()
-        sources = tuple(each for category in sorted(categories) for each in catalogue.of(category)) if catalogue else ()
+        needed = sorted(categories)
+        sources = tuple(each for category in needed for each in catalogue.of(category)) if catalogue else ()
         missing = set(categories) - {each.category for each in sources}
         self._missing |= dict.fromkeys(sorted(missing))
         if missing or catalogue is None:
             return data, fingerprint_of(data, categories)
-        mine = replace(data, catalogue=replace(catalogue, sources=sources))
-        if (mine, categories) not in self._known:  # files may change between two plans, not within one
-            self._known[mine, categories] = fingerprint_of(mine, categories)
-        return mine, self._known[mine, categories]
+        config = replace(data, catalogue=replace(catalogue, sources=sources))
+        if (config, categories) not in self._known:  # files may change between two plans, but not within one
+            self._known[config, categories] = fingerprint_of(config, categories)
+        return config, self._known[config, categories]
 
     def copy_of(self, data: DataConfig, spec: Benchmark) -> tuple[DataConfig, str]:
-        """Return the data of an evaluation with the local copy that it reads, if it reads one, and its fingerprint."""
+        """Return the data configuration of an evaluation, with the local copy that it reads, and its fingerprint.
+
+        Args:
+            data: the data configuration of the trial.
+            spec: the benchmark; one of the workbench reads no copy.
+
+        Raises:
+            StudyError: the local copy cannot be read.
+        """
         if spec.source == "workbench":
             return data, fingerprint_of(data, spec.data_names)
         catalogue = self._read()
@@ -165,18 +183,20 @@ class DataSets:
             self._missing[f"benchmark {spec.name}"] = None
             return data, fingerprint_of(replace(data, source="catalogue"), (spec.name,))
         copies = tuple(each for each in catalogue.benchmarks if each.name == spec.name)
-        mine = replace(data, catalogue=replace(catalogue, sources=(), benchmarks=copies))
-        if (mine, (spec.name,)) not in self._known:
+        config = replace(data, catalogue=replace(catalogue, sources=(), benchmarks=copies))
+        if (config, (spec.name,)) not in self._known:
             try:
-                self._known[mine, (spec.name,)] = copy_fingerprint(catalogue, spec.name)
+                self._known[config, (spec.name,)] = copy_fingerprint(catalogue, spec.name)
             except ValueError as error:
                 raise StudyError(f"catalogue {catalogue.name}", 0, str(error)) from error
-        return mine, self._known[mine, (spec.name,)]
+        return config, self._known[config, (spec.name,)]
 
     def contents(self, asked: Iterable[tuple[DataConfig, tuple[str, ...]]]) -> dict[str, str]:
-        """Return category to fingerprint of all catalogue data that these stages draw from."""
-        wanted = {(data, category) for data, categories in asked if data.source == "catalogue" for category in categories}
-        return {category: self.data_of(data, (category,))[1] for data, category in sorted(wanted, key=lambda each: each[1])}
+        """Return category -> fingerprint, for all categories of the catalogue that these stages draw from."""
+        used = {(data, category) for data, categories in asked if data.source == "catalogue"
+                for category in categories}
+        return {category: self.data_of(data, (category,))[1]
+                for data, category in sorted(used, key=lambda each: each[1])}
 
     def _read(self) -> CatalogueConfig | None:
         if not self.is_read:
@@ -185,10 +205,10 @@ class DataSets:
 
 
 def fingerprint_of(data: DataConfig, names: tuple[str, ...]) -> str:
-    """Return what names the data behind categories or benchmarks.
+    """Return the fingerprint of the data of these categories or benchmarks.
 
     Raises:
-        StudyError: there are none of this name, or a file is missing.
+        StudyError: a name is unknown, or a file is missing.
     """
     try:
         return data_fingerprint(data, names) if data.catalogue else _generated(data, names)

@@ -1,4 +1,4 @@
-"""What an arm must meet to be selected: `metric >= 50` or `metric >= baseline.metric - 0.5`."""
+"""Constraints that an arm must meet to be selected: `metric >= 50` or `metric >= baseline.metric - 0.5`."""
 
 from __future__ import annotations
 
@@ -16,36 +16,41 @@ _FORM = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """`metric op reference + offset`; the reference is a metric of the baseline arm, or nothing."""
+    """A bound on a metric: `metric op reference + offset`, or `metric op offset`."""
 
     metric: str
     op: Literal[">=", "<="]
     reference: str | None
-    """Metric of the baseline arm; None for a plain number, which is then in `offset`."""
+    """The metric of the baseline arm; None if the bound is a plain number, which is `offset` then."""
     offset: float
-    """Points."""
+    """In the unit of the metric: points for scores, 0 to 100."""
     text: str
-    """As it was written."""
+    """The constraint as it was written."""
 
     @property
     def is_relative(self) -> bool:
-        """Whether the baseline arm is needed."""
+        """Whether the bound depends on the baseline arm."""
         return self.reference is not None
 
     def threshold(self, baseline: Mapping[str, float]) -> float:
-        """Return the value that the metric is compared with.
+        """Return the bound on the metric.
 
         Args:
-            baseline: metric -> mean score of the baseline arm; not read by a plain number.
+            baseline: metric -> mean score of the baseline arm; not used if the bound is a plain number.
         """
         return self.offset if self.reference is None else baseline[self.reference] + self.offset
 
     def is_known(self, metrics: Collection[str], baseline: Collection[str]) -> bool:
-        """Whether the metrics that it speaks of are there."""
+        """Return whether all metrics of the constraint have a value.
+
+        Args:
+            metrics: the metrics of the arm.
+            baseline: the metrics of the baseline arm.
+        """
         return self.metric in metrics and (self.reference is None or self.reference in baseline)
 
     def missed_by(self, value: float, baseline: Mapping[str, float]) -> float:
-        """Return by how much a value misses the constraint; 0 or less is met."""
+        """Return by how much a value violates the constraint; it is met at 0 or less."""
         gap = self.threshold(baseline) - value
         return gap if self.op == ">=" else -gap
 
@@ -56,10 +61,10 @@ class Constraint:
 
 
 def parse_constraint(text: str) -> Constraint:
-    """Parse one `subject_to`.
+    """Parse a constraint, one item of `subject_to`.
 
     Raises:
-        ValueError: the text has another form.
+        ValueError: the text is not a constraint.
     """
     match = _FORM.fullmatch(text.strip())
     if not match:

@@ -1,8 +1,8 @@
-"""Recipes, scales and published results; what all documents share; errors with file, line and the nearest known name.
+"""The schemas of recipes, scales and published results. Errors name file, line and the most similar known name.
 
-- A recipe says the training stages in terms that hold at every size; a scale says what they mean at one size.
-- Nothing is converted: `1.0`, `true` or `"1"` is not a whole number, an unknown field is an error.
-- Values reach pydantic as JSON: in strict mode it refuses a YAML list for a tuple, but takes a JSON list.
+- A recipe describes the training stages in terms that hold at every size; a scale says what they mean at one size.
+- Values are not converted: `1.0`, `true` or `"1"` is not a whole number. An unknown field is an error.
+- Values are passed to pydantic as JSON: in strict mode it refuses a Python list for a tuple, but accepts a JSON list.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ _PATTERNS = {NAME: "a name of a-z, 0-9, '.', '_' and '-', at most 63 characters"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 ArmName = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 Changes = dict[str, Any]
-"""Dotted path -> value; a mapping as value stands for the paths below it."""
+"""Dotted path -> value; a mapping as the value stands for the paths below it."""
 K = TypeVar("K", bound="Document")
 
 
 class StrictModel(BaseModel):
-    """What all parts of a document share: nothing unknown, nothing converted, nothing changed later."""
+    """The base class of all parts of a document: unknown fields and conversions are refused, values are frozen."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Document(StrictModel):
-    """A whole document."""
+    """The base class of the documents: study, recipe, scale, published results, campaign."""
 
     name: Name
     _document: ParsedYaml = PrivateAttr()
 
     @property
     def path(self) -> str:
-        """The file this was read from."""
+        """The file that the document was read from."""
         return self._document.path
 
     def error(self, location: Location, problem: str, hint: str = "") -> StudyError:
-        """Return an error that points into the file."""
+        """Return an error that names file, line and column of a location in the document."""
         return self._document.error(location, problem, hint)
 
     def plain(self) -> dict[str, Any]:
-        """Return the file's values."""
+        """Return the plain values of the file."""
         return self._document.values
 
 
@@ -63,7 +63,7 @@ class Document(StrictModel):
 
 
 class Recipe(Document):
-    """Training stages in order, in terms that hold at every scale."""
+    """The training stages, in order, described in terms that hold at every scale."""
 
     kind: Literal["recipe"]
     about: Text
@@ -76,42 +76,45 @@ class Recipe(Document):
 
 
 class ScaleModel(StrictModel):
-    """A model of a scale and where its weights come from."""
+    """A model of a scale, and the origin of its weights."""
 
     preset: Name
-    """Shapes by name, or `checkpoint`: those that the start checkpoint holds."""
+    """The name of a preset of shapes, or `checkpoint` for the shapes of the start checkpoint."""
     start: Annotated[str, StringConstraints(pattern=START)]
-    """`noise`, `packaged:NAME` in model/checkpoints, or `operator:NAME` in the operator's folder of checkpoints."""
+    """`noise`, `packaged:NAME` from model/checkpoints, or `operator:NAME` from the operator's folder of checkpoints."""
 
 
 class Resources(StrictModel):
-    """What one stage needs, and how fast it is there: never part of a result."""
+    """The resources and the speed of one stage; they are never part of a result."""
 
     workers: Annotated[int, Field(ge=1)] = 1
-    """Workers of each training stage, one in a slot; evaluations take one slot."""
+    """The number of workers of each training stage, each in a slot of its own; an evaluation takes one slot."""
     gpus: Annotated[int, Field(ge=0)] = 0
-    """Of all workers together."""
+    """The number of GPUs of all workers of a training stage together."""
     cpus: Annotated[int, Field(ge=1)] = 1
     flops_per_s: Annotated[float, Field(gt=0)]
+    """The assumed speed of a stage in FLOPs per second, for estimates until one was measured."""
 
 
 class Scale(Document):
-    """What recipes run on, and what their symbolic levels mean there."""
+    """A size to run recipes at: models, data, benchmarks, and the meaning of symbolic levels."""
 
     kind: Literal["scale"]
     about: Text
     models: dict[Literal["base", "larger"], ScaleModel]
     levels: dict[Literal["tile", "tokens"], dict[str, int]]
+    """Image setting -> symbolic level -> its value."""
     suite: Name
+    """The suite of benchmarks, unless the study names its own."""
     data: Changes
     train: Changes = {}
-    """For all training stages."""
+    """Values for all training stages."""
     pretrain: Changes = {}
     continual: Changes = {}
     sft: Changes = {}
     evaluate: Changes = {}
     recipes: dict[Name, dict[TrainingKind | Literal["evaluate"], Changes]] = {}
-    """What differs for one recipe."""
+    """Recipe -> stage -> values that differ for this recipe."""
     resources: Resources
 
 
@@ -119,7 +122,7 @@ Trust = Literal["deck", "secondary", "computed", "not verified"]
 
 
 class PublishedRow(StrictModel):
-    """What the paper measured for one arm."""
+    """The scores that the paper published for one arm."""
 
     arm: ArmName
     id: Text
@@ -129,19 +132,20 @@ class PublishedRow(StrictModel):
 
 
 class ClaimedComparison(StrictModel):
-    """`a` is expected above (`>`), below (`<`) or within `tolerance` of (`~`) `b`; both are arms."""
+    """A comparison of two arms: `a` is expected above (`>`), below (`<`) or within `tolerance` of (`~`) `b`."""
 
     metric: Name
     a: ArmName
     expect: Literal[">", "<", "~"]
     b: ArmName
     published: float | None = None
-    """The printed difference a - b."""
+    """The difference a - b that the paper prints, in points."""
     tolerance: float | None = None
+    """For `~`: the largest difference that counts as equal, in points."""
 
 
 class Gain(StrictModel):
-    """The gain from `low` to `high` of the first pair is larger than that of the second; pairs are [high, low]."""
+    """A comparison of two gains: that of `larger` is expected above that of `smaller`; both are pairs [high, low]."""
 
     metric: Name
     larger: tuple[ArmName, ArmName]
@@ -149,14 +153,14 @@ class Gain(StrictModel):
 
 
 class Optimum(StrictModel):
-    """The best arm by a metric."""
+    """A statement that an arm is the best one by a metric."""
 
     metric: Name
     arm: ArmName
 
 
 class PublishedClaim(StrictModel):
-    """A published statement and the tests that bear on it."""
+    """A statement of the paper, and the comparisons that test it."""
 
     id: Text
     kind: Literal["ordering", "sign", "optimum", "flat"]
@@ -170,7 +174,7 @@ class PublishedClaim(StrictModel):
 
 
 class Published(Document):
-    """The paper's numbers and statements for one study."""
+    """The numbers and statements that the paper published for one study."""
 
     kind: Literal["published"]
     title: Text
@@ -186,25 +190,26 @@ class Published(Document):
 
 
 def load_recipe(name: str) -> Recipe:
-    """Read a recipe of the library."""
+    """Read a recipe by its name in the library or by its file."""
     return read(Recipe, library.find("recipe", name))
 
 
 def load_scale(name: str) -> Scale:
-    """Read a scale of the library."""
+    """Read a scale by its name in the library or by its file."""
     return read(Scale, library.find("scale", name))
 
 
 def load_published(name: str) -> Published:
-    """Read published results of the library."""
+    """Read published results by their name in the library or by their file."""
     return read(Published, library.find("published", name))
 
 
 def read(cls: type[K], document: ParsedYaml) -> K:
-    """Check a document against its schema.
+    """Check a document against its schema and return it.
 
     Raises:
-        StudyError: the first thing that does not fit, with its line; unknown fields first, since they explain others.
+        StudyError: a value does not fit; the message names its line. Of several problems an unknown field is reported
+            first, because it often explains the others.
     """
     try:
         value = cls.model_validate_json(json.dumps(document.values))
@@ -244,7 +249,7 @@ def _as_study_error(cls: type[Document], document: ParsedYaml, problem: Any) -> 
 
 
 def _in_document(document: ParsedYaml, loc: tuple[str | int, ...]) -> Location:
-    """Drop the parts that pydantic adds for unions."""
+    """Return a location of pydantic without the parts that it adds for unions, which are not in the document."""
     location: Location = ()
     for part in loc:
         if (*location, part) in document.lines:
@@ -253,7 +258,7 @@ def _in_document(document: ParsedYaml, loc: tuple[str | int, ...]) -> Location:
 
 
 def _fields(cls: type[BaseModel], location: Location) -> list[str]:
-    """Return the names of the fields of the part at `location`."""
+    """Return the names of the fields of the model at `location`."""
     kind: Any = cls
     for part in location:
         if isinstance(kind, type) and issubclass(kind, BaseModel):

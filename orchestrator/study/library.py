@@ -1,8 +1,8 @@
-"""Find studies, recipes, scales and published results by name or by file.
+"""Find studies, recipes, scales, published results and campaigns by name or by file.
 
-- The library is `studies/` beside this package. Kinds have folders (recipes, scales, published, campaigns); studies are
-  everywhere else in it.
-- A document's `name` is its file's name, so that looking up one name reads one file.
+- The library is the folder `studies/` beside this package. Recipes, scales, published results and campaigns have a
+  folder each; all other folders hold studies.
+- A document's `name` equals the name of its file, so that only one file is read to look up a name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ _NOT_STUDIES = {*_FOLDERS.values(), "results"}
 
 
 def names(kind: str) -> dict[str, Path]:
-    """Return name -> file of all documents of a kind, sorted by file."""
+    """Return name -> file of all documents of a kind, sorted by file.
+
+    Args:
+        kind: study, recipe, scale, published or campaign.
+    """
     if kind in _FOLDERS:
         return {path.stem: path for path in sorted((ROOT / _FOLDERS[kind]).glob("*.yaml"))}
     files = (path for path in sorted(ROOT.rglob("*.yaml")))
@@ -27,10 +31,11 @@ def names(kind: str) -> dict[str, Path]:
 
 
 def find(kind: str, name_or_path: str | Path) -> ParsedYaml:
-    """Read the document of that name, or the file if a path is given.
+    """Read a document by its name in the library, or by the path of its file.
 
     Raises:
-        StudyError: nothing has that name (the hint names the nearest), the file is unreadable or of another name.
+        StudyError: no document has this name (the hint names the most similar ones), the file cannot be read, or its
+            `name` differs from the name of the file.
     """
     text = str(name_or_path)
     if text.endswith((".yaml", ".yml")) or "/" in text:
@@ -45,6 +50,6 @@ def find(kind: str, name_or_path: str | Path) -> ParsedYaml:
 
 
 def _shown(path: Path) -> Path:
-    """Return the path as a person would type it."""
+    """Return the path as a person would type it: relative, if it is below the working directory."""
     absolute, here = path.absolute(), Path.cwd()
     return absolute.relative_to(here) if absolute.is_relative_to(here) else path

@@ -1,4 +1,4 @@
-"""Names of what a study may select on: benchmarks, category averages, MMBase, the overall mean, and cost."""
+"""The names of the metrics that a study may use: benchmarks, category averages, MMBase, the overall mean, and costs."""
 
 from __future__ import annotations
 
@@ -13,41 +13,44 @@ from orchestrator.study.study import Study
 
 CATEGORIES = (*MMBASE, "refer_ground", "multi_image", "text_only", "in_context")
 TOKENS = "tokens_per_image"
-"""Metric that a configuration says before anything runs."""
+"""The mean image tokens per image: a cost that follows from the configuration, before anything runs."""
 COSTS = (TOKENS,)
+"""The metrics that are costs, not scores."""
 
 
 def withheld_notes(study: Study, benchmarks: Iterable[str]) -> tuple[str, ...]:
-    """Return a note for each metric that these benchmarks cannot give.
+    """Return a note for each metric of the study that cannot be computed from these benchmarks.
 
-    A recipe's scale decides the suite, so a study may ask for a category that a small suite has no benchmark of. It may
-    still run; its averages are then withheld, and the verdict with them.
+    The scale decides the suite, so a study may use a category for which a small suite has no benchmark. The study may
+    still run; its averages are then withheld, and so is its verdict.
 
     Raises:
-        StudyError: a metric has a name that nothing has.
+        StudyError: the study names a metric that does not exist.
     """
-    given = set(benchmarks)
-    present = {BENCHMARKS[name].category for name in given}
+    evaluated = set(benchmarks)
+    present = {BENCHMARKS[name].category for name in evaluated}
     notes = []
     for location, metric in _metrics(study):
         if metric not in (*BENCHMARKS, *CATEGORIES, *COSTS, "mmbase", "overall"):
             raise study.error(location, f"no metric {metric!r}",
                               did_you_mean(metric, [*BENCHMARKS, *CATEGORIES, *COSTS, "mmbase", "overall"]))
         needed = {"mmbase": set(MMBASE), **{name: {name} for name in CATEGORIES}}.get(metric, set())
-        if (metric in BENCHMARKS and metric not in given) or not needed <= present:
+        if (metric in BENCHMARKS and metric not in evaluated) or not needed <= present:
             notes.append(f"{metric} cannot be computed: the suite has no benchmark of "
                          f"{', '.join(sorted(needed - present)) or metric}; the study will have no verdict")
     return tuple(dict.fromkeys(notes))
 
 
 def _metrics(study: Study) -> list[tuple[Location, str]]:
-    found: list[tuple[Location, str]] = [(("select", "maximize"), study.select.maximize)]
+    metrics: list[tuple[Location, str]] = [(("select", "maximize"), study.select.maximize)]
     for i, constraint in enumerate(study.select.constraints):
-        found += [(("select", "subject_to", i), name) for name in (constraint.metric, constraint.reference) if name]
+        names = (constraint.metric, constraint.reference)
+        metrics += [(("select", "subject_to", i), name) for name in names if name]
     if study.search:
         for i, text in enumerate(study.search.constraints):
             constraint = parse_constraint(text)
-            found += [(("search", "constraints", i), name) for name in (constraint.metric, constraint.reference) if name]
+            names = (constraint.metric, constraint.reference)
+            metrics += [(("search", "constraints", i), name) for name in names if name]
         for i, objective in enumerate(study.search.objectives):
-            found.append((("search", "objectives", i), objective.maximize or objective.minimize or ""))
-    return found
+            metrics.append((("search", "objectives", i), objective.maximize or objective.minimize or ""))
+    return metrics

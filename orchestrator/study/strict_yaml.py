@@ -1,10 +1,11 @@
-"""Read YAML as data and nothing else; keep the line of every value. The only module that knows YAML.
+"""Read YAML as plain data and record the line of every value. Only this module parses YAML.
 
-- Values are built from the parser's event stream by the YAML 1.2 core rules: PyYAML's own resolver reads `1e-5` as
+- Values are built from the parser's event stream by the core rules of YAML 1.2: PyYAML's own resolver reads `1e-5` as
   text, `no` as False and `1:30` as 90.
-- Refused: aliases, anchors, tags, merge keys, duplicate or non-text keys, a second document, numbers with a leading
-  zero, non-finite numbers. An alias bomb or 2,000 brackets stop at their first event, before anything is built.
-- Whatever is wrong leaves as `StudyError` with file, line and column.
+- Refused are aliases, anchors, tags, merge keys, duplicate keys, keys that are not text, a second document, numbers
+  with a leading zero, and non-finite numbers. An alias bomb is refused at its first anchor, and deep nesting at the
+  first level that is too deep, before anything large is built.
+- Every problem is raised as a `StudyError` with file, line and column.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
 MAX_NODES = 20_000
 MAX_NUMBER = 40
-"""Characters of one number; Python refuses to read integers of thousands of digits."""
+"""The most characters of a number; Python refuses to read integers of thousands of digits."""
 
 Location = tuple[str | int, ...]
-"""Keys and list positions from the top of the document."""
+"""The keys and list positions that lead from the top of the document to a value."""
 
 _WORDS: dict[str, bool | None] = {"": None, "~": None, "null": None, "Null": None, "NULL": None, "true": True,
                                   "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -38,20 +39,20 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]")
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Only its events are used. The C parser is some 20 times faster, so that 256 KiB cannot stall a server."""
+"""The parser, used only for its events. The C parser is some 20 times faster, so that 256 KiB cannot stall a server."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedYaml:
-    """The plain values of a file and where each of them stands."""
+    """The plain values of a file, with the line and column of each."""
 
     path: str
     values: dict[str, Any]
     lines: dict[Location, tuple[int, int]]
-    """Line and column of every value, from 1: of its key in a mapping, of itself in a list."""
+    """Location -> line and column, both from 1: those of the key in a mapping, of the value itself in a list."""
 
     def error(self, location: Location, problem: str, hint: str = "") -> StudyError:
-        """Return an error that points to `location`, or to its nearest ancestor that the file has."""
+        """Return an error that points to `location`, or to its nearest ancestor in the file."""
         known = location
         while known and known not in self.lines:
             known = known[:-1]
@@ -61,7 +62,7 @@ class ParsedYaml:
 
 
 def dotted(location: Location) -> str:
-    """Write a location as `vary.sft.images.grid[2]`."""
+    """Format a location as `vary.sft.images.grid[2]`."""
     text = ""
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
@@ -82,7 +83,7 @@ def load(path: Path) -> ParsedYaml:
 
 
 def _read(path: Path) -> bytes:
-    """Read no more than is allowed, from a regular file only: a pipe would wait for ever."""
+    """Read at most one byte more than is allowed, and from a regular file only: a pipe would block for ever."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -94,7 +95,7 @@ def _read(path: Path) -> bytes:
 
 
 def parse(data: bytes, path: str) -> ParsedYaml:
-    """Read YAML from bytes; `path` is for messages.
+    """Read YAML from bytes; `path` is used in messages only.
 
     Raises:
         StudyError: the text breaks a rule of this module.
@@ -117,7 +118,7 @@ def parse(data: bytes, path: str) -> ParsedYaml:
 
 
 def dump(plain: dict[str, Any]) -> str:
-    """Write plain values as YAML, in their order, without aliases."""
+    """Format plain values as YAML, in their order and without aliases."""
     return yaml.dump(plain, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -129,9 +130,8 @@ class _Plain(yaml.SafeDumper):
         scalars = all(not isinstance(value, dict | list) for value in values)
         return self.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=scalars)
 
-
     def represent_text(self, text: str) -> yaml.Node:
-        """Quote what this module would read as a number; PyYAML knows only the numbers of YAML 1.1."""
+        """Quote a text that `load` would read as a number: PyYAML only quotes the numbers of YAML 1.1."""
         is_number = bool(_FLOAT.fullmatch(text) or _INTEGER.fullmatch(text))
         return self.represent_scalar("tag:yaml.org,2002:str", text, style="'" if is_number else None)
 
@@ -141,7 +141,7 @@ _Plain.add_representer(str, _Plain.represent_text)
 
 
 class _TreeBuilder:
-    """Turn events into values, recursing no deeper than `MAX_DEPTH`."""
+    """Builds values from parser events; nesting deeper than `MAX_DEPTH` is refused."""
 
     def __init__(self, path: str, events: Iterator[Any]) -> None:
         self._path, self._events, self._num_nodes = path, events, 0

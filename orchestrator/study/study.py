@@ -1,9 +1,10 @@
-"""The study file: its schema, and what must hold before any arm is enumerated.
+"""The schema of a study file, and the checks that need no arm to be enumerated.
 
-- A study says a question: a recipe, what is changed in all arms (`set`), and one of `vary` (product of factors),
-  `arms` (named rows) or `search` (adaptive). Paths are those of the trial's configuration; `ablate factors` lists them.
-- Sizes are computed by multiplication. Whether a path exists, and whether a value can work, is checked where the
-  trial's configuration is built (`trial_config`), which points back to the lines kept here.
+- A study asks one question. It names a recipe, the values to change in all arms (`set`), and one of `vary` (the product
+  of factors), `arms` (named rows) or `search` (adaptive). Paths are those of the trial's configuration; `ablate
+  factors` lists them.
+- The number of arms is computed by multiplication. Whether a path exists and a value can work is checked when the
+  trial's configuration is built (`trial_config`); its errors point back to the lines recorded here.
 """
 
 from __future__ import annotations
@@ -23,29 +24,33 @@ from orchestrator.study.constraint import Constraint, parse_constraint
 from orchestrator.study.documents import ArmName, Changes, Document, Name, StrictModel, Text, read
 
 MAX_TRIALS = 10_000
-"""Arms x seeds of one study; more is a typing error or a search."""
+"""The largest number of trials (arms x seeds) of a study; more is a typing error, or should be a search."""
+
 
 class Evaluate(StrictModel):
-    """What is measured; left out, the scale's suite."""
+    """The benchmarks of a study; by default the scale's suite."""
 
     suite: Name | None = None
     benchmarks: tuple[Name, ...] = ()
-    """Instead of a suite: benchmarks by name."""
+    """Benchmarks by name, instead of a suite."""
 
 
 class Select(StrictModel):
-    """How the answer is read from the scores."""
+    """The rule that chooses an arm from the scores."""
 
     maximize: Name
+    """The metric to maximize."""
     subject_to: tuple[Text, ...] = ()
+    """The constraints that an arm must meet; see `constraint`."""
     baseline: Changes | ArmName | None = None
-    """The arm that differences are taken against: its name, or its levels."""
+    """The arm to compare with, by its name or its levels."""
     prefer: Literal["first", "smallest", "largest"] = "first"
-    """Which of the arms that cannot be told apart: the first in the file, or by the value of the only factor."""
+    """Which arm to choose of those that cannot be told apart: the first in the file, or the one with the smallest or
+    largest value of the only factor."""
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
-        """The parsed `subject_to`."""
+        """The parsed constraints of `subject_to`."""
         return tuple(parse_constraint(text) for text in self.subject_to)
 
 
@@ -61,10 +66,12 @@ def _twice(values: Iterable[Any]) -> str | None:
 
 
 class GridRange(StrictModel):
-    """A range of tile counts: both ends are searched, with n_min <= n_max."""
+    """A range of image grids: n_min and n_max are both searched, with n_min <= n_max."""
 
     n_min: tuple[int, int]
+    """The lowest and the highest value of the fewest tiles."""
     n_max: tuple[int, int]
+    """The lowest and the highest value of the most tiles."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -75,21 +82,24 @@ class GridRange(StrictModel):
 
 
 class Parameter(StrictModel):
-    """One searched factor: exactly one of the fields below."""
+    """The range of one searched factor; exactly one of the fields is set."""
 
     uniform: Annotated[tuple[float, float] | None, Field(alias="float")] = None
-    """Lowest and highest value."""
+    """The lowest and the highest value."""
     log_float: tuple[float, float] | None = None
-    """Lowest (above 0) and highest value, searched on a logarithmic scale."""
+    """The lowest (above 0) and the highest value, searched on a logarithmic scale."""
     integer: Annotated[tuple[int, int] | None, Field(alias="int")] = None
+    """The lowest and the highest whole number."""
     choice: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
+    """The values to choose from."""
     simplex: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
-    """Fields below the path whose values are shares that sum to 1."""
+    """The fields below the path whose values are shares that sum to 1."""
     grid_range: GridRange | None = None
+    """The range of `images.grid`."""
 
     @property
     def kind(self) -> str:
-        """Which field is used: uniform, log_float, integer, choice, simplex or grid_range."""
+        """The name of the field that is set: uniform, log_float, integer, choice, simplex or grid_range."""
         return next(iter(self.model_fields_set))
 
     @model_validator(mode="after")
@@ -109,7 +119,7 @@ class Parameter(StrictModel):
 
 
 class Objective(StrictModel):
-    """One direction of a search."""
+    """One objective of a search: a metric to maximize or to minimize."""
 
     maximize: Name | None = None
     minimize: Name | None = None
@@ -122,14 +132,15 @@ class Objective(StrictModel):
 
 
 class Pruning(StrictModel):
-    """Train every arm for a part of its steps first, and in full only if it is among the best of those."""
+    """Early stopping: an arm is trained for a fraction of its steps first, and longer only if it is among the best."""
 
     rungs: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1, max_length=5)]
-    """Fractions of the last training stage's steps, rising; each a training of its own with the whole schedule."""
+    """The fractions of the last training stage's steps, rising; each rung is a separate training with a complete
+    schedule."""
     keep: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Part of the arms at a rung that goes on."""
+    """The fraction of the arms at a rung that continues."""
     warmup: Annotated[int, Field(ge=1)] = 4
-    """Arms at a rung before any is stopped."""
+    """The number of arms that a rung needs before any arm is stopped there."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -139,18 +150,20 @@ class Pruning(StrictModel):
 
 
 class AddedSeeds(StrictModel):
-    """Start with few seeds; add to the arms that the rule cannot yet tell apart, doubling their number each time."""
+    """An adaptive number of seeds: as long as the rule cannot tell arms apart, the number of their seeds is doubled."""
 
     first: Annotated[int, Field(ge=2, le=1000)]
+    """The number of seeds that every arm starts with."""
     most: Annotated[int, Field(ge=2, le=1000)]
+    """The largest number of seeds of an arm."""
 
     @property
     def rounds(self) -> tuple[int, ...]:
-        """Seeds of an arm at each look at the scores: first, twice that, ..., most."""
-        found = [self.first]
-        while found[-1] < self.most:
-            found.append(min(2 * found[-1], self.most))
-        return tuple(found)
+        """The number of seeds of an arm at each look at the scores: `first`, twice that, ..., `most`."""
+        numbers = [self.first]
+        while numbers[-1] < self.most:
+            numbers.append(min(2 * numbers[-1], self.most))
+        return tuple(numbers)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -160,35 +173,37 @@ class AddedSeeds(StrictModel):
 
 
 class Search(StrictModel):
-    """An adaptive study: arms are proposed from the scores of earlier ones."""
+    """An adaptive search: new arms are proposed from the scores of earlier ones."""
 
     sampler: Literal["tpe", "gp", "nsga2", "nsga3", "qmc", "random"] = "tpe"
     trials: Annotated[int, Field(ge=1, le=MAX_TRIALS)]
-    """Arms to try, the baseline not counted; each takes all seeds."""
+    """The number of arms to try, without the baseline; each takes all seeds."""
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
+    """Dotted path -> the range to search."""
     objectives: tuple[Objective, ...] = ()
-    """Left out: maximise what `select` maximises."""
+    """The objectives of the sampler; by default the metric that `select` maximizes."""
     constraints: tuple[Text, ...] = ()
-    """Left out: `select.subject_to`."""
+    """The constraints that the sampler knows; by default `select.subject_to`."""
     parallel: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Arms proposed before the scores of the earlier ones are known."""
+    """The number of arms that may be open at once: they are proposed before the scores of the others are known."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of the sampler, not of the trials."""
+    """The seed of the sampler, not of the trials."""
     prune: Pruning | None = None
 
 
 class Budget(StrictModel):
-    """What the study may cost at most: refused if the plan expects more, paused when that much is spent."""
+    """The most that a study may cost. It is refused if its plan exceeds a limit, and paused once a limit is reached."""
 
     hours: Annotated[float, Field(gt=0)] | None = None
-    """Of attempts, one after the other."""
+    """The total time of all attempts, in hours."""
     gpu_hours: Annotated[float, Field(gt=0)] | None = None
+    """The total time of all attempts, times the GPUs that each holds, in hours."""
     wall_hours: Annotated[float, Field(gt=0)] | None = None
-    """From submission on; checked while it runs."""
+    """The hours since the submission; checked only while the study runs."""
     flops: Annotated[float, Field(gt=0)] | None = None
-    """By formula, of all attempts; of one that did not end, the part that its steps say."""
+    """The FLOPs of all attempts by formula; of an attempt that did not finish, those of its steps."""
     checkpoint_gb: Annotated[float, Field(gt=0)] | None = None
-    """Published by training stages, 10**9 bytes each."""
+    """The size of the checkpoints that training stages publish, in GB (10**9 bytes)."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -198,20 +213,22 @@ class Budget(StrictModel):
 
 
 class Prediction(StrictModel):
-    """What a mixture surrogate expected of an arm when it proposed it."""
+    """The score that a mixture surrogate predicted for an arm that it proposed."""
 
     metric: Name
     predicted: float
     form: Literal["log_linear", "quadratic", "gp"]
+    """The form of the surrogate."""
     correlation: Annotated[float, Field(ge=-1, le=1)]
-    """Leave-one-out rank correlation of the form over the arms that it was fitted to."""
+    """The leave-one-out rank correlation of the surrogate over the arms that it was fitted to."""
     num_arms: Annotated[int, Field(ge=1)]
+    """The number of arms that it was fitted to."""
     source: Text
-    """Study that these arms are of."""
+    """The study that these arms belong to."""
 
 
 class Study(Document):
-    """One question."""
+    """A study: one question, the arms that answer it, and the rule that reads the answer."""
 
     kind: Literal["study"] = "study"
     question: Text
@@ -221,57 +238,61 @@ class Study(Document):
     vary: Annotated[dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]], Field(min_length=1)] | None = None
     arms: Annotated[dict[ArmName, Changes], Field(min_length=1)] | None = None
     search: Search | None = None
-    seeds: Annotated[int, Field(ge=1, le=1000)] | Annotated[tuple[int, ...], Field(min_length=1, max_length=1000)] | AddedSeeds = 1
+    seeds: (Annotated[int, Field(ge=1, le=1000)] | Annotated[tuple[int, ...], Field(min_length=1, max_length=1000)]
+            | AddedSeeds) = 1
+    """The number of seeds, the seeds themselves, or an adaptive number."""
     seed_from: TrainingKind | None = None
+    """The first training stage that uses the trial's seed; by default it is derived from the arms (see `plan`)."""
     evaluate: Evaluate = Evaluate()
     select: Select
     effect: Annotated[float, Field(gt=0, le=100)] = 0.5
-    """Smallest difference of interest, in points."""
+    """The smallest difference of interest, in points."""
     budget: Budget | None = None
     predictions: dict[ArmName, Prediction] = {}
-    """Arm -> what a surrogate expected of it; shown beside what was measured, decides nothing."""
+    """Arm -> the score that a surrogate predicted; it is shown beside the measured one and decides nothing."""
     published: Name | None = None
     note: Text | None = None
 
     @property
     def seed_list(self) -> tuple[int, ...]:
-        """The seeds that every arm begins with: 3 means 0, 1, 2."""
+        """The seeds that every arm starts with: 3 means 0, 1, 2."""
         if isinstance(self.seeds, AddedSeeds):
             return tuple(range(self.seeds.first))
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
 
     @property
     def most_seeds(self) -> int:
-        """Seeds that an arm has at most."""
+        """The largest number of seeds of an arm."""
         return self.seeds.most if isinstance(self.seeds, AddedSeeds) else len(self.seed_list)
 
     @property
     def num_looks(self) -> int:
-        """How often the rule may look at the scores before it decides; each look takes its part of the 5 %."""
+        """The number of times that the rule may look at the scores; the looks share the error rate of 5 %."""
         return len(self.seeds.rounds) if isinstance(self.seeds, AddedSeeds) else 1
 
     @property
     def objectives(self) -> tuple[tuple[str, str], ...]:
-        """Metric and direction (`maximize`, `minimize`) of what a search optimizes; what `select` maximises if it names nothing."""
+        """The objectives of a search as (metric, `maximize` or `minimize`); by default what `select` maximizes."""
         named = self.search.objectives if self.search else ()
-        found = tuple((each.maximize or each.minimize or "", "maximize" if each.maximize else "minimize") for each in named)
-        return found or ((self.select.maximize, "maximize"),)
+        objectives = tuple((each.maximize or each.minimize or "", "maximize" if each.maximize else "minimize")
+                           for each in named)
+        return objectives or ((self.select.maximize, "maximize"),)
 
     @property
     def grows(self) -> bool:
-        """Whether trials are added while it runs."""
+        """Whether the study is adaptive: trials are added while it runs."""
         return self.search is not None or isinstance(self.seeds, AddedSeeds)
 
     @property
     def num_arms(self) -> int:
-        """Arms of a designed study, or at most of a search; computed, never enumerated."""
+        """The number of arms, for a search the largest number; it is computed without enumerating them."""
         if self.search:
             return self.search.trials + (self.select.baseline is not None)
         return len(self.arms) if self.arms else math.prod(len(levels) for levels in (self.vary or {}).values())
 
 
 class Campaign(Document):
-    """Studies in dependency order: later ones take values from the verdicts of earlier ones."""
+    """A list of studies, some of which take values from the verdicts of others."""
 
     kind: Literal["campaign"]
     question: Text
@@ -282,7 +303,7 @@ def load_study(name_or_path: str | Path) -> Study:
     """Read a study by its name in the library or by its file.
 
     Raises:
-        StudyError: what is wrong, with file and line.
+        StudyError: the study cannot be used; the message names file and line.
     """
     document = library.find("study", name_or_path)
     if document.values.get("kind", "study") != "study":
@@ -302,15 +323,15 @@ def load_campaign(name_or_path: str | Path) -> Campaign:
 
 
 def _check_design(study: Study) -> None:
-    given = [name for name in ("vary", "arms", "search") if getattr(study, name) is not None]
-    if len(given) != 1:
-        where = (given[1],) if given else ()
-        raise study.error(where, f"{' and '.join(given) or 'none'} given; allowed: exactly one of vary, arms, search")
-    _check_paths(study, given[0])
+    designs = [name for name in ("vary", "arms", "search") if getattr(study, name) is not None]
+    if len(designs) != 1:
+        where = (designs[1],) if designs else ()
+        raise study.error(where, f"{' and '.join(designs) or 'none'} given; allowed: exactly one of vary, arms, search")
+    _check_paths(study, designs[0])
     num_trials = study.num_arms * study.most_seeds
     if num_trials > MAX_TRIALS:
         size = f"{study.num_arms:,} arms x {study.most_seeds} seeds = {num_trials:,} trials"
-        raise study.error((given[0],), f"{size}; allowed: {MAX_TRIALS:,}", "use search, or fewer levels")
+        raise study.error((designs[0],), f"{size}; allowed: {MAX_TRIALS:,}", "use search, or fewer levels")
     if len(set(study.seed_list)) < len(study.seed_list) or min(study.seed_list) < 0:
         raise study.error(("seeds",), f"{list(study.seed_list)}; allowed: different whole numbers >= 0")
 
@@ -345,4 +366,4 @@ def _check_constraint(study: Study, text: str, location: tuple[str | int, ...]) 
     except ValueError as error:
         raise study.error(location, str(error)) from error
     if constraint.is_relative and study.select.baseline is None:
-        raise study.error(location, f"{text!r} speaks of the baseline, but select.baseline is not given")
+        raise study.error(location, f"{text!r} refers to the baseline, but select.baseline is missing")

@@ -95,7 +95,7 @@ def test_failure_reaches_it_too_and_nothing_that_was_made(tmp_path, bucket):
 
 
 def test_what_is_whole_nowhere_is_an_error(tmp_path, bucket):
-    with pytest.raises(CorruptDirectory, match="no whole directory"):
+    with pytest.raises(CorruptDirectory, match="no complete directory"):
         Artifacts(tmp_path, ObjectStore(bucket)).fetched("stages/ab/out")
 
 

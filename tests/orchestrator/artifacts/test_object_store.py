@@ -18,7 +18,7 @@ class TestContract:
     def test_directory_without_manifest_is_not_there(self, store, published, tmp_path):
         store.put_file(published / "weights.bin", "stages/ab/out/weights.bin")
         assert not store.has("stages/ab/out")
-        with pytest.raises(CorruptDirectory, match="no whole directory"):
+        with pytest.raises(CorruptDirectory, match="no complete directory"):
             store.get("stages/ab/out", tmp_path / "back")
         assert not (tmp_path / "back").exists()
 
