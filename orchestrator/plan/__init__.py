@@ -1,1 +1,1 @@
-"""From a study to arms, trials and stages, their identities and their cost. Pure and torch-free."""
+"""Plan a study: its arms, trials and stages, their identities and their cost. Pure; nothing here imports torch."""

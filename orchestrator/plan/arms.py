@@ -1,4 +1,7 @@
-"""Arms: the product of factors, named rows, or what a search proposes; names for people, keys for records."""
+"""The arms of a study: the product of its factors, named rows, or the proposals of a search.
+
+An arm has a name for people and a key, which is a hash of its levels, for records.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +20,22 @@ from orchestrator.study.study import Parameter, Study
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One condition of a study."""
+    """An arm: one condition of a study."""
 
     key: str
-    """Names the levels, whatever the arm is called and wherever it stands."""
+    """A hash of the levels; it depends neither on the arm's name nor on its place in the file."""
     name: str
     levels: dict[str, Any]
-    """Dotted path to value, as the study writes them (symbolic levels stay symbolic)."""
+    """Dotted path -> value as written in the study (symbolic levels stay symbolic)."""
     locations: dict[str, Location] = field(default_factory=dict, compare=False)
-    """Where each level stands in the study's file."""
+    """Dotted path -> location of the level in the study's file."""
 
 
 def designed_arms(study: Study) -> tuple[Arm, ...]:
-    """Return the arms in the order of the file; of a search, its baseline if it has one.
+    """Return the arms in the order of the file; for a search, its baseline if it has one.
 
     Raises:
-        StudyError: two arms are the same, a level is a mapping, or an arm says a path twice.
+        StudyError: two arms have the same levels, a level is a mapping, or an arm sets a path twice.
     """
     if study.vary is not None:
         arms = _product(study, study.vary)
@@ -45,16 +48,16 @@ def designed_arms(study: Study) -> tuple[Arm, ...]:
 
 
 def named_arm(levels: Mapping[str, Any], name: str = "") -> Arm:
-    """Return the arm of these levels, named by them if no name is given."""
+    """Return the arm with these levels; without a name it is named after its levels."""
     leaves = dict(_leaves(levels))
     return Arm(arm_key(leaves), name or level_text(leaves), leaves)
 
 
 def baseline_of(study: Study, arms: Iterable[Arm]) -> Arm | None:
-    """Return the arm that `select.baseline` names, by name or by levels.
+    """Return the arm that `select.baseline` describes by its name or its levels; None without a baseline.
 
     Raises:
-        StudyError: it names no arm, or several.
+        StudyError: no arm fits, or several do.
     """
     wanted = study.select.baseline
     if wanted is None:
@@ -62,38 +65,41 @@ def baseline_of(study: Study, arms: Iterable[Arm]) -> Arm | None:
     arms = tuple(arms)
     location: Location = ("select", "baseline")
     if isinstance(wanted, str):
-        found = [arm for arm in arms if arm.name == wanted]
-        if not found:
+        matching = [arm for arm in arms if arm.name == wanted]
+        if not matching:
             raise study.error(location, f"no arm {wanted!r}", did_you_mean(wanted, (arm.name for arm in arms)))
-        return found[0]
+        return matching[0]
     same = {(path, _normal(value)) for path, value in _leaves(wanted)}
-    found = [arm for arm in arms if same <= {(path, _normal(value)) for path, value in arm.levels.items()}]
-    if len(found) != 1:
-        names = ", ".join(arm.name for arm in found) or "none"
-        raise study.error(location, f"fits {len(found)} arms ({names}); allowed: levels of exactly one arm",
+    matching = [arm for arm in arms if same <= {(path, _normal(value)) for path, value in arm.levels.items()}]
+    if len(matching) != 1:
+        names = ", ".join(arm.name for arm in matching) or "none"
+        raise study.error(location, f"fits {len(matching)} arms ({names}); allowed: levels of exactly one arm",
                           f"arms: {', '.join(arm.name for arm in arms[:10])}{', ...' if len(arms) > 10 else ''}")
-    return found[0]
+    return matching[0]
 
 
 def probes(study: Study) -> tuple[Arm, ...]:
-    """Return arms at the ends of each searched range: they show what a search may change, and that its ends work."""
+    """Return arms at the ends of each searched range.
+
+    They show which stages a search can change, and that the ends of its ranges are valid configurations.
+    """
     if study.search is None:
         return ()
-    found = []
+    arms = []
     for path, parameter in study.search.parameters.items():
         for value in _ends(parameter):
             arm = named_arm({path: value})
-            found.append(Arm(arm.key, arm.name, arm.levels, dict.fromkeys(arm.levels, ("search", "parameters", path))))
-    return tuple(found)
+            arms.append(Arm(arm.key, arm.name, arm.levels, dict.fromkeys(arm.levels, ("search", "parameters", path))))
+    return tuple(arms)
 
 
 def arm_key(levels: Mapping[str, Any]) -> str:
-    """Return 12 hex digits that name the levels: 0 and 0.0 are one, the order does not matter."""
+    """Return the key of an arm with these levels: 12 hex digits of a hash. 0 equals 0.0; the order does not matter."""
     return hashlib.sha256(_normal(dict(levels)).encode()).hexdigest()[:12]
 
 
 def level_text(levels: Mapping[str, Any]) -> str:
-    """Return `science=0.1, tile=high`: each path by as much of its end as tells it from the others."""
+    """Format levels as `science=0.1, tile=high`; each path is shortened to the end that makes it unique."""
     tails = {path: _tail(path, levels) for path in levels}
     return ", ".join(f"{tails[path]}={_shown(value)}" for path, value in levels.items()) or "unchanged"
 
@@ -155,7 +161,7 @@ def _ends(parameter: Parameter) -> list[Any]:
 
 
 def _normal(value: Any) -> str:
-    """Return canonical JSON in which whole floats are integers."""
+    """Return canonical JSON in which floats with a whole value are integers."""
     return json.dumps(_whole(value), sort_keys=True, separators=(",", ":"))
 
 

@@ -1,7 +1,7 @@
-"""What stages cost before they run: FLOPs and tokens an image, by the formulas of `model.cost.flops`. Torch-free.
+"""Compute the cost of stages before they run: FLOPs, memory, and tokens per image, by the formulas of `model.cost`.
 
-A corpus's own image sizes and text lengths are not known to a plan: typical ones stand in, the same for all arms, so
-that ratios between arms are right before absolute numbers are.
+A plan does not know the image sizes and text lengths of the data. It assumes typical ones, the same for all arms, so
+that ratios between arms are accurate even where absolute numbers are not. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.study.metric_names import TOKENS
 
 TEXT_TOKENS = 150
-"""Questions and answers of a sample, as in the cost model of the reference sheet."""
+"""The assumed text tokens of a sample, questions and answers together, as in the cost model of the reference sheet."""
 ANSWER_TOKENS = 75
-"""The half of them that the loss is taken on."""
+"""The half of the text tokens that are answers; only they carry loss."""
 
 
 def training_flops(model: ModelConfig, config: TrainConfig) -> float:
@@ -29,44 +29,46 @@ def training_flops(model: ModelConfig, config: TrainConfig) -> float:
 
 
 def training_memory(model: ModelConfig, config: TrainConfig, *, workers: int) -> float:
-    """Return the bytes that each worker of a training stage needs at most, for samples of typical sizes."""
+    """Return the peak memory in bytes of each worker of a training stage, for samples of typical size."""
     return training_bytes(model, config, _cost(model, config.images, TEXT_TOKENS, ANSWER_TOKENS), workers=workers)
 
 
 def evaluation_flops(model: ModelConfig, images: ImageConfig, benchmark: str, limit: int) -> float:
-    """Return the FLOPs of evaluating one benchmark, every answer being as long as it may be."""
+    """Return the FLOPs of evaluating a model on one benchmark, if every answer has the maximal length."""
     length = BENCHMARKS[benchmark].max_new_tokens
     return num_items(benchmark, limit) * _cost(model, images, TEXT_TOKENS - ANSWER_TOKENS + length, length).flops.total
 
 
 def num_items(benchmark: str, limit: int) -> int:
-    """Return the items evaluated: `limit` of them, or all for 0."""
+    """Return the number of items that are evaluated: at most `limit`, or all if it is 0."""
     known = BENCHMARKS[benchmark].num_items
     return min(limit, known) if limit and known else limit or known
 
 
 def tokens_per_image(model: ModelConfig, images: ImageConfig) -> float:
-    """Return the mean image tokens of an image of typical size."""
+    """Return the number of tokens of an image of typical size."""
     return _cost(model, images, TEXT_TOKENS, ANSWER_TOKENS).image_tokens
 
 
 def published_bytes(spec: Mapping[str, Any]) -> int:
-    """Return the size of the weights that a stage publishes, 0 for one that trains nothing.
+    """Return the size in bytes of the weights that a stage publishes, 0 for a stage that trains nothing.
 
     Args:
-        spec: of the stage, as plain values.
+        spec: the spec of the stage, as plain values.
     """
-    return checkpoint_bytes(build(ModelConfig, spec["model"], "model")) if spec.get("kind") in TRAINING and "model" in spec else 0
+    if spec.get("kind") not in TRAINING or "model" not in spec:
+        return 0
+    return checkpoint_bytes(build(ModelConfig, spec["model"], "model"))
 
 
 def metrics_of_config(config: Mapping[str, Any]) -> dict[str, float]:
-    """Return the metrics that a trial's configuration says before anything runs, by name.
+    """Return metric -> value for the metrics that follow from a trial's configuration, before anything runs.
 
-    Image tokens are those of an image of typical size, as `ablate plan` shows them; what a benchmark's own images take is
-    measured later, and decides the verdict.
+    Image tokens are those of an image of typical size, as `ablate plan` shows them. The tokens of the benchmarks' own
+    images are measured later, and those decide the verdict.
 
     Args:
-        config: of the trial, as plain values.
+        config: the configuration of the trial, as plain values.
     """
     model, evaluate = build(ModelConfig, config["model"]), build(EvaluateConfig, config["evaluate"])
     return {TOKENS: tokens_per_image(model, evaluate.images)}

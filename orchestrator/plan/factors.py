@@ -1,4 +1,4 @@
-"""Every path that a study may change, with type, default and meaning: the schema is the manual."""
+"""List all paths that a study may change, with type, default and meaning, taken from the configuration classes."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from model.config.stages import TRAINING, DataConfig, EvaluateConfig, ImageConfi
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """One path of a trial's configuration."""
+    """A factor: one path of a trial's configuration."""
 
     path: str
     type: str
-    """What may be written, e.g. `none | seps | index` or `a number`."""
+    """The allowed values, such as `none | seps | index` or `a number`."""
     default: Any
-    """Plain value; None if recipe, scale or preset must say it."""
+    """The default as a plain value; None if the recipe, scale or preset must set it."""
     doc: str
-    """Meaning, unit and origin."""
+    """The meaning, unit and origin."""
 
 
 _SYMBOLIC = {"tile": "low | high, or px", "tokens": "few | many, or a square number"}
@@ -35,11 +35,11 @@ _NAMES: dict[Any, str] = {int: "a whole number", float: "a number", str: "text",
 
 
 def factors() -> tuple[Factor, ...]:
-    """Return all factors, those of whole trials first, then stage by stage."""
+    """Return all factors: those of the trial first, then those of each stage, of evaluation, model and data."""
     trial = (
-        Factor("recipe", "a recipe's name", None, "The whole recipe; the study's own is what other arms take."),
-        Factor("model", "base | larger", "base", "Model size; the scale says which presets these are."),
-        Factor("start", "pretrained | noise", None, "Weights to begin with; the scale says which checkpoint."),
+        Factor("recipe", "a recipe's name", None, "The recipe of the arm; other arms use the study's recipe."),
+        Factor("model", "base | larger", "base", "The model size; the scale says which presets these are."),
+        Factor("start", "pretrained | noise", None, "The initial weights; the scale says which checkpoint."),
     )
     parts: tuple[tuple[str, type[Any]], ...] = (
         *TRAINING.items(), ("evaluate", EvaluateConfig), ("model", ModelConfig), ("data", DataConfig),
@@ -50,7 +50,8 @@ def factors() -> tuple[Factor, ...]:
 def _of(cls: type[Any], prefix: str) -> Iterator[Factor]:
     hints, docs = typing.get_type_hints(cls), _docs(cls)
     if cls is ImageConfig:
-        yield Factor(f"{prefix}.grid", "[n_min, n_max]", None, "n_min and n_max at once: fewest and most tiles.")
+        yield Factor(f"{prefix}.grid", "[n_min, n_max]", None,
+                     "n_min and n_max together: the fewest and the most tiles.")
     for field in dataclasses.fields(cls):
         path, kind = f"{prefix}.{field.name}", hints[field.name]
         if path in ("evaluate.benchmarks", "data.catalogue") or field.name == "image_settings":
@@ -73,16 +74,19 @@ def _type(kind: Any) -> str:
 
 
 def _docs(cls: type[Any]) -> dict[str, str]:
-    """Return the docstrings under the fields of a class and its bases."""
-    found: dict[str, str] = {}
+    """Return field -> docstring, for the fields of a class and its bases."""
+    docs: dict[str, str] = {}
     for base in reversed(cls.__mro__[:-1]):
-        found |= _class_docs(base)
-    return found
+        docs |= _class_docs(base)
+    return docs
 
 
 @functools.cache
 def _class_docs(cls: type[Any]) -> dict[str, str]:
-    """Read the docstrings under the fields of one class from its source: Python keeps none."""
+    """Return field -> docstring, for the fields of one class.
+
+    They are parsed from the source of the class, because Python does not store the docstrings of fields.
+    """
     node = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
     return dict(_field_docs(typing.cast(ast.ClassDef, node)))
 

@@ -1,10 +1,13 @@
-"""The name of a stage: a hash of all that determines its result, and of nothing else. Torch-free.
+"""Compute the identity of a stage: a hash of everything that determines its result, and of nothing else.
 
-- Canonical JSON of typed values: 0 and 0.0 of a float field are one, the order of fields does not matter.
-- A field at its default is left out, so that a new field with its old behaviour as default keeps old names valid.
-- `identity=False` fields (micro-batch splits, checkpoint intervals) cannot change a result and are left out.
-- The worker computes the name again from the spec it was sent and refuses to run if it differs.
-- Model and data stand in full: a preset that changes names new stages, whatever it is called.
+- The hash is taken of canonical JSON of typed values: 0 and 0.0 in a float field are equal, and the order of fields
+  does not matter.
+- A field at its default is left out, so that a new field, with the old behaviour as its default, keeps old identities
+  valid.
+- Fields with `identity=False` (micro-batch splits, checkpoint intervals) cannot change a result and are left out.
+- The worker computes the identity again from the spec that it received, and refuses to run if it differs.
+- Model and data are included in full: if a preset changes, its stages get new identities under the same preset name.
+- This module does not import torch.
 """
 
 from __future__ import annotations
@@ -20,7 +23,9 @@ from model.config.fields import build
 from model.config.stages import TRAINING, DataConfig, EvaluateConfig, ModelConfig
 
 VERSIONS = {"pretrain": 1, "continual": 1, "sft": 1, "evaluate": 1}
-"""Bumped by hand when the same configuration would give another result; hashing source would void every result."""
+"""Kind of stage -> version of its code. It is raised by hand when the same configuration would give another result.
+
+A hash of the source instead would invalidate every result at every edit."""
 
 CONFIGS: dict[str, type[Any]] = {**TRAINING, "evaluate": EvaluateConfig}
 """Kind of stage -> its configuration."""
@@ -30,23 +35,27 @@ _PLAIN = ("kind", "version", "benchmark", "data_fingerprint", "seed", "parent_id
 
 
 def stage_identity(spec: Mapping[str, Any]) -> str:
-    """Return the 64 hex digits that name a training or evaluate stage.
+    """Return the identity of a training or evaluation stage, 64 hex digits.
 
-    An import stage is named by its content (`model.manifest.identity`), not by its spec.
+    The identity of an import stage is a hash of its content (`model.manifest.identity`), not of its spec.
 
     Args:
-        spec: plain values, as in `Stage.spec` or read back from JSON.
+        spec: the spec of the stage as plain values, as in `Stage.spec` or read from JSON.
 
     Raises:
         FieldError: model, configuration or data do not fit their types.
-        KeyError: the kind is not one of a stage that is executed.
+        KeyError: the kind of stage is unknown, or an import.
     """
     typed = _TYPED | {"config": CONFIGS[spec["kind"]]}
     return identity({name: build(typed[name], value, name) if name in typed else value for name, value in spec.items()})
 
 
 def identity(parts: Mapping[str, Any]) -> str:
-    """Return the name of a stage whose model, config and data are typed values."""
+    """Return the identity of a stage whose model, config and data are typed values.
+
+    Raises:
+        ValueError: there is a part that no spec has.
+    """
     unknown = parts.keys() - {*_PLAIN, *_TYPED, "config"}
     if unknown:
         raise ValueError(f"{', '.join(sorted(unknown))}: not part of a stage's spec")
@@ -54,14 +63,18 @@ def identity(parts: Mapping[str, Any]) -> str:
 
 
 def digest(fragments: Mapping[str, str]) -> str:
-    """Return the name of a stage whose parts are canonical JSON already."""
+    """Return the identity of a stage whose parts are canonical JSON already."""
     return hashlib.sha256(f"{{{_members(fragments)}}}".encode()).hexdigest()
 
 
 def digest_but(fragments: Mapping[str, str], name: str) -> Callable[[str], str]:
-    """Return what takes the one part that is missing, as canonical JSON, and gives `digest` of all of them.
+    """Return a function that takes the missing part as canonical JSON and returns `digest` of all parts.
 
-    The stages that differ in this part alone are many, so the rest is put together once.
+    Many stages differ in this part only, so the hash of the parts before it is computed once.
+
+    Args:
+        fragments: part -> canonical JSON, for all other parts.
+        name: the name of the missing part.
     """
     before = _members({each: fragment for each, fragment in fragments.items() if each < name})
     after = _members({each: fragment for each, fragment in fragments.items() if each > name})
@@ -69,9 +82,9 @@ def digest_but(fragments: Mapping[str, str], name: str) -> Callable[[str], str]:
     end = f"{',' if after else ''}{after}}}"
 
     def finished(fragment: str) -> str:
-        whole = begun.copy()
-        whole.update(f"{fragment}{end}".encode())
-        return whole.hexdigest()
+        complete = begun.copy()
+        complete.update(f"{fragment}{end}".encode())
+        return complete.hexdigest()
 
     return finished
 
@@ -81,7 +94,7 @@ def _members(fragments: Mapping[str, str]) -> str:
 
 
 def canonical(value: object) -> str:
-    """Return canonical JSON: sorted keys, no white space; of a dataclass only what differs from its defaults."""
+    """Return canonical JSON: sorted keys, no white space; fields of a dataclass at their default are left out."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _canonical(value)  # type: ignore[arg-type]
     return _encode(value)

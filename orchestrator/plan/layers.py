@@ -1,8 +1,9 @@
-"""The layers below a trial's configuration: values by dotted path, each with the place where it was written.
+"""The layers of a trial's configuration: values by dotted path, each with the file and location where it was written.
 
-- Mappings are flattened, so that a layer changes single fields of the one below it.
-- `images.grid: [4, 9]` stands for n_min and n_max; `{from_selection: STUDY}` for what that study's verdict chose.
-- A later layer's value moves to the end: among equally near values an error names the latest.
+- Mappings are flattened, so that a layer can change single fields of the layer below it.
+- `images.grid: [4, 9]` stands for n_min and n_max; `{from_selection: STUDY}` for the value that the study's verdict
+  chose.
+- A value that is overwritten moves to the end, so that an error names the latest of several equally near values.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from orchestrator.study.documents import Document
 from orchestrator.study.strict_yaml import Location
 
 Selections = Mapping[str, Mapping[str, Any]]
-"""Study -> levels of the arm that its verdict chose."""
+"""Study -> dotted path -> value: the levels of the arms that verdicts chose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A value and where it was written."""
+    """A value, with the file and location where it was written."""
 
     value: Any
     file: Document
@@ -35,20 +36,20 @@ Layer = dict[str, Entry]
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Which paths a study may use."""
+    """The paths that a study may use."""
 
     recipe: str
     kinds: tuple[str, ...]
-    """Training stages of the recipe."""
+    """The training stages of the recipe."""
     roots: tuple[str, ...]
-    """First parts of all paths, those of absent stages included."""
+    """The first parts of all paths, including those of stages that the recipe does not have."""
     selections: Selections
 
     def add(self, layer: Layer, file: Document, path: str, value: Any, location: Location) -> None:
         """Add a value, or all values of a mapping, to a layer.
 
         Raises:
-            StudyError: the path begins with nothing known, or the value's form is wrong.
+            StudyError: the path is not allowed, or the value has the wrong form.
         """
         self._check(file, path, location)
         if isinstance(value, Mapping) and "from_selection" in value:
@@ -73,7 +74,8 @@ class Paths:
         if path == "evaluate.benchmarks":
             raise file.error(location, "benchmarks are no factor", "name a suite or benchmarks under `evaluate:`")
         if path == "data.catalogue" or path.startswith("data.catalogue."):
-            raise file.error(location, "files are the operator's to name", "the catalogue is a file of its own: ABLATE_CATALOGUE")
+            raise file.error(location, "a study cannot name files; only the operator can",
+                             "the catalogue is a file of its own: ABLATE_CATALOGUE")
 
     def _selected(self, file: Document, path: str, value: Mapping[str, Any], location: Location) -> Any:
         study = value["from_selection"]
@@ -88,7 +90,7 @@ class Paths:
 
 
 def over(base: Layer, layer: Layer) -> Layer:
-    """Return `base` with `layer` on top."""
+    """Return a copy of `base` overwritten by `layer`."""
     merged = base.copy()
     for path, entry in layer.items():
         _put(merged, path, entry)
@@ -96,7 +98,7 @@ def over(base: Layer, layer: Layer) -> Layer:
 
 
 def nested(root: str, values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the nested plain values below `root`.
+    """Return values by dotted path as nested mappings below `root`.
 
     Raises:
         FieldError: one path is both a value and a mapping.
@@ -114,7 +116,7 @@ def nested(root: str, values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def located(error: FieldError, entries: Layer) -> StudyError:
-    """Return the error at the value that comes nearest to its path; the latest of equally near ones."""
+    """Return a StudyError at the entry whose path is nearest to that of the error; the latest of equally near ones."""
     path = error.path.split(".")
     nearest = max(reversed(entries), key=lambda each: _num_common(each.split("."), path))
     entry = entries[nearest]

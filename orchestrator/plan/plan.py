@@ -1,11 +1,14 @@
-"""Study -> arms x seeds -> stages; named by content, counted before anything is launched. Pure, torch-free.
+"""Plan a study: arms x seeds -> trials -> stages, identified by content and counted before anything is launched.
 
-- An arm's key names its levels, so it survives reordering and renaming; a stage's id names all that makes its result.
-- The seed enters at the first training stage in which any two arms differ: earlier stages use seed 0 and are shared. A
-  model or start that differs counts as the first training stage. If no training stage differs (arms that only
-  change inference), it enters at the last one, so that replicates are replicates; `seed_from` says otherwise.
-- A search is probed at the ends of its ranges: its seed enters at one place whatever is proposed later.
-- `evaluate` is one stage for each checkpoint x benchmark x inference images.
+- An arm's key is a hash of its levels, so it survives reordering and renaming; a stage's id is a hash of everything
+  that determines its result.
+- The seed enters at the first training stage in which any two arms differ; earlier stages use seed 0 and are shared. A
+  different model or start counts as a difference in the first training stage. If no training stage differs (the arms
+  only change inference), the seed enters at the last one, so that replicates are replicates. `seed_from` overrides
+  this.
+- A search is probed at the ends of its ranges, so that its seed enters at the same stage whatever is proposed later.
+- There is one `evaluate` stage for each checkpoint x benchmark x image settings of the inference.
+- Pure; does not import torch.
 """
 
 from __future__ import annotations
@@ -33,75 +36,76 @@ from orchestrator.study.study import Study
 
 _PROSE = ("question", "source", "note", "about", "resources", "budget", "predictions")
 Verdicts = Mapping[str, Mapping[str, str]]
-"""Study -> kind and sentence of its verdict, and its id."""
+"""Study -> the kind and the sentence of its verdict, and the study's id."""
 __all__ = ["Arm", "Plan", "Stage", "Trial", "Planner", "TrialRequest"]
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """An arm with a seed."""
+    """A trial: an arm with a seed."""
 
     key: str
     arm_key: str
     seed: int
     stage_ids: tuple[str, ...]
-    """In order of execution: import, training stages, then one evaluate stage for each benchmark."""
+    """The stages in order of execution: import, training stages, then one evaluation for each benchmark."""
     config: dict[str, Any]
-    """The resolved trial configuration as plain values; shared between trials, not to be changed."""
+    """The resolved configuration of the trial as plain values. Trials share parts of it: do not change it."""
     rung: int = 0
-    """Which short training of a search it is, 1 for the first; 0 is the whole training."""
+    """The rung of a search that the trial trains for, 1 for the first; 0 for the complete training."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that a study asks for at a scale."""
+    """The trials and stages of a study at a scale."""
 
     study: Study
     scale: str
     spec: dict[str, Any]
-    """Plain values of study, recipes and scale, kept in the ledger to show what changed."""
+    """The study, its recipes and the scale as plain values; the ledger stores them to show what changed."""
     spec_hash: str
-    """Of the spec without its prose: correcting a question does not make another study."""
+    """A hash of the spec without its prose: to correct the wording of a question does not make another study."""
     arms: tuple[Arm, ...]
     baseline_key: str | None
-    """Key of the arm that differences are taken against."""
+    """The key of the arm that the others are compared with."""
     trials: tuple[Trial, ...]
     stages: dict[str, Stage]
     seed_enters: str | None
-    """The training stage that first sees the trial's seed; None if nothing is trained."""
+    """The first training stage that uses the trial's seed; None if nothing is trained."""
     missing_checkpoints: tuple[str, ...]
-    """Operator checkpoints that are not there yet: the plan can be looked at, not submitted."""
+    """Start checkpoints that are missing in the operator's folder: the plan can be shown, but not submitted."""
     missing_data: tuple[str, ...]
-    """Categories of which the operator's catalogue has no data set: the same."""
+    """Categories and benchmarks without data in the operator's catalogue: likewise."""
     notes: tuple[str, ...]
-    """What the user should know before launching."""
+    """Notes that the user should read before launching."""
     growth_flops: float = 0.0
-    """What a search is expected to add, from arms at the ends of its ranges; seeds that may be added are not in it."""
+    """The FLOPs that a search is expected to add, estimated from arms at the ends of its ranges; without added
+    seeds."""
 
     @property
     def num_requested(self) -> int:
-        """Stages that the trials would take without sharing; imports are not counted."""
+        """The number of stages that the trials would need without sharing; imports are not counted."""
         return sum(self.stages[stage_id].kind != "import" for trial in self.trials for stage_id in trial.stage_ids)
 
     @property
     def num_unique(self) -> int:
-        """Stages to execute when shared ones are executed once."""
+        """The number of distinct stages: shared ones are executed once. Imports are not counted."""
         return sum(stage.kind != "import" for stage in self.stages.values())
 
     @property
     def workers(self) -> int:
-        """Slots that the largest stage takes."""
+        """The number of slots that the largest stage takes."""
         return max((stage.workers for stage in self.stages.values()), default=1)
 
     @property
     def flops(self) -> float:
-        """Estimated FLOPs of the unique stages."""
+        """The estimated FLOPs of the distinct stages."""
         return sum(stage.flops for stage in self.stages.values())
 
 
 @dataclass(frozen=True, slots=True)
 class TrialRequest:
-    """Trials of one arm that a study grows by."""
+    """A request to add trials of one arm to an adaptive study."""
 
     levels: Mapping[str, Any]
     seeds: tuple[int, ...]
@@ -109,26 +113,26 @@ class TrialRequest:
 
 
 _Asked = tuple[Arm, TrialConfig, tuple[int, ...], int]
-"""Arm, its configuration, seeds, rung."""
+"""An arm, its configuration, its seeds, and the rung."""
 
 
 class Planner:
-    """A study with its recipe and scale read, and the place where its seeds enter: plans any of its trials."""
+    """Plans trials of one study. Recipe, scale, and the stage where seeds enter are determined once."""
 
     def __init__(self, study: Study, scale_name: str, *, selections: Selections | None = None, verdicts: Verdicts | None = None,
                  checkpoints: Path | None = None, catalogue: LoadCatalogue = no_catalogue) -> None:
-        """Read what all plans of the study share.
+        """Prepare the parts that all plans of the study share.
 
         Args:
             study: the study.
-            scale_name: name of the scale.
-            selections: what earlier studies chose, for `from_selection`.
-            verdicts: the kind and words of these choices, to be kept beside the study.
-            checkpoints: the operator's folder of published checkpoints, one folder a name.
-            catalogue: reads the operator's catalogue of data sets, if the study needs it.
+            scale_name: the name of the scale.
+            selections: the levels that earlier studies chose, for `from_selection`.
+            verdicts: the kinds and sentences of these verdicts, which are stored with the study.
+            checkpoints: the operator's folder of published checkpoints, with one folder for each.
+            catalogue: reads the operator's catalogue of data sets; called only if the study needs it.
 
         Raises:
-            StudyError: what is wrong, with file and line.
+            StudyError: the study cannot be planned; the message names file and line.
         """
         self._study, self._scale = study, load_scale(scale_name)
         self._taken = {"selections": dict(selections), "verdicts": dict(verdicts or {})} if selections else {}
@@ -146,14 +150,16 @@ class Planner:
 
     @property
     def reads_files(self) -> bool:
-        """Whether files of the operator went in, which may change: its catalogue, or its checkpoints."""
+        """Whether the plan depends on files of the operator that can change: its catalogue, or its checkpoints."""
         return self._data_sets.is_read or any((config.start or "").startswith("operator:") for config in self._configs)
 
     def plan(self, wanted: Iterable[TrialRequest] | None = None) -> Plan:
-        """Plan the trials that the study writes (of a search, its baseline), or the requested ones.
+        """Plan the requested trials, by default those of the study file (for a search, its baseline).
+
+        All plans of a study seed the same stage.
 
         Raises:
-            StudyError: what is wrong, with file and line.
+            StudyError: a trial cannot be planned; the message names file and line.
         """
         asked = self._written() if wanted is None else [self._known(each) for each in wanted]
         builder = StageBuilder(self._seed_enters, self._checkpoints, self._data_sets, workers=self._scale.resources.workers)
@@ -176,7 +182,7 @@ class Planner:
         return plan
 
     def _written(self) -> list[_Asked]:
-        """Return the study's arms with their first seeds; the baseline of a search with rungs takes these as well."""
+        """Return the study's arms with their first seeds; the baseline of a search also gets a trial at each rung."""
         rungs = [(arm, config, self._study.seed_list[:1], rung) for arm, config in self._designed
                  for rung in range(1, 1 + len(_rungs(self._study)))]
         return [*rungs, *((arm, config, self._study.seed_list, 0) for arm, config in self._designed)]
@@ -216,7 +222,7 @@ class Planner:
                 raise self._study.error(("budget", name), f"{value:.3g} {name.replace('_', ' ')} estimated; allowed: {limit:g}")
 
     def _growth_flops(self, known: Mapping[str, Stage]) -> float:
-        """Return the FLOPs of the arms that a search will propose, were they as dear as those at the ends of its ranges."""
+        """Return the FLOPs of the arms that a search will propose, estimated from arms at the ends of its ranges."""
         search, seeds = self._study.search, self._study.seed_list
         if search is None or not self._probed:
             return 0.0
@@ -231,10 +237,10 @@ class Planner:
 
 
 def seed_entry(study: Study, configs: Sequence[TrialConfig]) -> str | None:
-    """Return the training stage that first sees the trial's seed; None if no arm trains.
+    """Return the first training stage that uses the trial's seed; None if no arm trains.
 
     Raises:
-        StudyError: `seed_from` names a stage that no arm has, or there are several seeds and nothing to seed.
+        StudyError: `seed_from` names a stage that no arm has, or there are several seeds but no training.
     """
     kinds = [kind for kind in TRAINING if any(kind in config.stages for config in configs)]
     if study.seed_from and study.seed_from not in kinds:
@@ -253,7 +259,7 @@ def seed_entry(study: Study, configs: Sequence[TrialConfig]) -> str | None:
 
 
 def _origins(verdicts: Verdicts) -> tuple[str, ...]:
-    """Return what a user should know about the verdicts that values were taken from."""
+    """Return notes on the verdicts from which the study takes values."""
     return tuple(f"takes what {name} chose, which is {each['kind']}: {each['sentence']}" for name, each in verdicts.items())
 
 
@@ -262,7 +268,7 @@ def _rungs(study: Study) -> tuple[float, ...]:
 
 
 def _shortened(config: TrialConfig, fraction: float) -> TrialConfig:
-    """Return the configuration with a part of the last training stage's steps; its schedule is as long as the training."""
+    """Return the configuration with a fraction of the last training stage's steps; its schedule is as short."""
     if not config.stages:
         return config
     kind, train = list(config.stages.items())[-1]
@@ -283,7 +289,7 @@ def _plain_part(value: Any) -> Any:
 
 
 def _spec_hash(spec: Mapping[str, Any]) -> str:
-    """Hash what can change the meaning of a study: not its prose, nor a scale's numbers for other recipes."""
+    """Hash the parts of a spec that can change the study: neither its prose nor a scale's values for other recipes."""
     scale, recipes = spec["scale"], spec["recipes"]
     own = {name: values for name, values in scale.get("recipes", {}).items() if name in recipes}
     kept = [_meaning(spec["study"]), *map(_meaning, recipes.values()), _meaning(scale) | {"recipes": own}]

@@ -1,7 +1,7 @@
-"""What sharing saves: stages that several trials ask for, or that the ledger has already, are executed once. Pure.
+"""Compute what sharing saves: a stage that several trials need, or that the ledger has already, is executed once.
 
-- What is saved is what is not executed: the uses of a stage but one, or all of them where an earlier study has it.
-- Time is of stages one after the other; GPU-hours count the devices that a stage holds meanwhile, 0 where it holds none.
+- Of a stage that this study executes, all uses but one are saved; of one that an earlier study executed, all uses.
+- Times are added as if stages ran one after the other. GPU-hours are these times multiplied by the GPUs of a stage.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from model.config.stages import TRAINING
 
 
 class StageUse(NamedTuple):
-    """One distinct stage."""
+    """A distinct stage of a study, and how often it is used."""
 
     kind: str
     uses: int
-    """Trials that ask for it."""
+    """The number of trials that need it."""
     is_known: bool
     """Whether an earlier study executed it."""
     seconds: float
-    """What it takes, measured or estimated."""
+    """Its duration in seconds, measured or estimated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saving:
-    """What need not be executed."""
+    """The stages that need not be executed, and their time."""
 
     stages: int
     seconds: float
@@ -35,12 +35,12 @@ class Saving:
 
 
 def saving(stages: Iterable[StageUse], *, gpus: float, workers: int) -> Saving:
-    """Add up what sharing saves.
+    """Return what sharing saves.
 
     Args:
         stages: the distinct stages of a study, without imports.
-        gpus: that a training stage holds, all its workers together; an evaluation holds one worker's.
-        workers: of a training stage, >= 1.
+        gpus: the GPUs of all workers of a training stage together; an evaluation has those of one worker.
+        workers: the number of workers of a training stage, >= 1.
     """
     number, seconds, gpu_s = 0, 0.0, 0.0
     for stage in stages:

@@ -1,7 +1,8 @@
-"""From a trial's configuration to its chain of stages, each made once however many trials need it.
+"""Build the chain of stages of each trial; a stage that several trials need is built once.
 
-- A start checkpoint is an `import` stage, named by its content: it is finished as soon as it is written down.
-- Training stages before the seed's entry use seed 0 and are therefore shared by all seeds.
+- A start checkpoint is an `import` stage, whose identity is a hash of its content. It needs no execution: it is
+  finished as soon as it is in the ledger.
+- Training stages before the one where the seed enters use seed 0, so all seeds share them.
 """
 
 from __future__ import annotations
@@ -28,35 +29,35 @@ from orchestrator.study.catalogue import DataSets
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One training or evaluation step, named by all that determines its result."""
+    """A stage: one import, training or evaluation. Its id is a hash of everything that determines its result."""
 
     stage_id: str
     kind: str
     """import, pretrain, continual, sft or evaluate."""
     spec: dict[str, Any]
-    """Plain values; parts are shared between stages and not to be changed."""
+    """The specification as plain values. Stages share parts of it: do not change it."""
     parent_id: str | None
     label: str
     flops: float
-    """Estimated floating-point operations; 0 for an import."""
+    """The estimated floating-point operations; 0 for an import."""
     samples: int
-    """Training samples drawn or items evaluated."""
+    """The number of training samples or of evaluated items."""
     position: int
-    """Order of first use in the plan: parents before children, first trials first."""
+    """The order of first use in the plan: parents before children, the stages of the first trials first."""
     workers: int = 1
-    """Workers that train it, each in a slot of its own; not part of its identity."""
+    """The number of workers, each in a slot of its own; it is not part of the identity."""
     memory: float = 0.0
-    """Estimated bytes that each worker needs; 0 for what trains nothing."""
+    """The estimated memory of each worker, in bytes; 0 for a stage that trains nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Evaluation:
-    """An evaluation but for the checkpoint that it looks at."""
+    """An evaluation without its checkpoint; trials that differ only in the checkpoint share it."""
 
     benchmark: str
     spec: dict[str, Any]
     digest: Callable[[str], str]
-    """Takes the id of the checkpoint's stage as canonical JSON, gives that of the evaluation."""
+    """Maps the id of the checkpoint's stage, as canonical JSON, to the id of the evaluation."""
     flops: float
     num_items: int
 
@@ -64,14 +65,15 @@ class _Evaluation:
 class StageBuilder:
     """Collects the stages of many trials."""
 
-    def __init__(self, seed_enters: str | None, checkpoints: Path | None, data_sets: DataSets, *, workers: int = 1) -> None:
-        """Start empty.
+    def __init__(self, seed_enters: str | None, checkpoints: Path | None, data_sets: DataSets, *,
+                 workers: int = 1) -> None:
+        """Start without stages.
 
         Args:
-            seed_enters: the training stage that first sees the trial's seed.
+            seed_enters: the first training stage that uses the trial's seed; None if nothing is trained.
             checkpoints: the operator's folder of published checkpoints.
             data_sets: the operator's data sets.
-            workers: of each training stage.
+            workers: the number of workers of each training stage.
         """
         self._workers = workers
         self.stages: dict[str, Stage] = {}
@@ -84,7 +86,7 @@ class StageBuilder:
         self._entry = self._order.index(seed_enters) if seed_enters else len(self._order)
 
     def chain(self, config: TrialConfig, arm_name: str) -> tuple[str, ...]:
-        """Add the stages of a trial and return their ids in order of execution."""
+        """Add the stages of a trial that are not there yet; return the ids of all of them, in order of execution."""
         ids = [self._import(config.start)] if config.start else []
         for kind in config.stages:
             ids.append(self._training(kind, config, ids[-1] if ids else None, arm_name))
@@ -103,7 +105,8 @@ class StageBuilder:
 
     def _training(self, kind: str, config: TrialConfig, parent_id: str | None, arm_name: str) -> str:
         train = config.stages[kind]
-        data, fingerprint = self._data_sets.data_of(config.data, tuple(shares(train.mixture)))  # type: ignore[attr-defined]
+        categories = tuple(shares(train.mixture))  # type: ignore[attr-defined]
+        data, fingerprint = self._data_sets.data_of(config.data, categories)
         is_seeded = self._order.index(kind) >= self._entry
         parts = {
             "kind": kind, "version": str(VERSIONS[kind]), "model": config.model, "config": train, "data": data,
@@ -127,7 +130,7 @@ class StageBuilder:
         return ids
 
     def _evaluations(self, config: TrialConfig) -> tuple[_Evaluation, ...]:
-        """Return the evaluations of a trial; those of most trials are the same but for the checkpoint."""
+        """Return the evaluations of a trial, cached: most trials of a study differ only in the checkpoint."""
         setting = (config.model, config.evaluate, config.data)
         if setting not in self._settings:
             self._settings[setting] = tuple(self._evaluation(name, config) for name in _run(config.evaluate))
@@ -137,8 +140,9 @@ class StageBuilder:
         evaluate = _of_benchmark(config.evaluate, benchmark)
         data, fingerprint = self._data_sets.copy_of(config.data, BENCHMARKS[benchmark])
         parts = {
-            "kind": "evaluate", "version": f"{VERSIONS['evaluate']}.{BENCHMARKS[benchmark].version}", "benchmark": benchmark,
-            "model": config.model, "config": evaluate, "data": data, "data_fingerprint": fingerprint}
+            "kind": "evaluate", "version": f"{VERSIONS['evaluate']}.{BENCHMARKS[benchmark].version}",
+            "benchmark": benchmark, "model": config.model, "config": evaluate, "data": data,
+            "data_fingerprint": fingerprint}
         return _Evaluation(
             benchmark=benchmark, spec=_spec(parts),
             digest=digest_but({name: canonical(value) for name, value in parts.items()}, "parent_id"),
@@ -148,7 +152,8 @@ class StageBuilder:
     def _add(self, stage_id: str, kind: str, spec: dict[str, Any], parent_id: str | None, label: str,
              flops: float = 0.0, samples: int = 0, workers: int = 1, memory: float = 0.0) -> None:
         if stage_id not in self.stages:
-            self.stages[stage_id] = Stage(stage_id, kind, spec, parent_id, label, flops, samples, len(self.stages), workers, memory)
+            self.stages[stage_id] = Stage(stage_id, kind, spec, parent_id, label, flops, samples, len(self.stages),
+                                          workers, memory)
 
 
 def _spec(parts: dict[str, Any]) -> dict[str, Any]:
@@ -157,23 +162,29 @@ def _spec(parts: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=65536)
 def plain_of(config: object) -> Any:
-    """Return the plain values of a frozen configuration, made once; not to be changed."""
+    """Return the plain values of a frozen configuration. They are cached and shared: do not change them."""
     return to_plain(config)
 
 
 @lru_cache(maxsize=65536)
 def _of_benchmark(config: EvaluateConfig, benchmark: str) -> EvaluateConfig:
-    """Return what names the stage: of the open choices those that this benchmark takes, so that no other is evaluated again."""
+    """Return the configuration of one benchmark's evaluation, with only the scoring choices that the benchmark uses.
+
+    So a study that changes a choice evaluates again only the benchmarks that use it.
+    """
     return replace(config, benchmarks=(benchmark,), scoring=config.scoring.only(BENCHMARKS[benchmark].choices))
 
 
 def _run(config: EvaluateConfig) -> list[str]:
-    """Name the benchmarks that can be run: without a judge, those that need one have no stage and withhold their averages."""
+    """Return the benchmarks that can be run.
+
+    Without a judge, the benchmarks that need one have no stage, and the averages that include them are withheld.
+    """
     return [name for name in config.benchmarks if config.scoring.judge or not BENCHMARKS[name].needs_judge]
 
 
 def _imported(start: str, checkpoints: Path | None) -> tuple[str, str]:
-    """Return identity and path of a start checkpoint; the path of a missing operator checkpoint is its name."""
+    """Return the identity and the path of a start checkpoint; if it is missing, the path is `operator:NAME`."""
     folder = start_folder(start, checkpoints)
     if folder is None:
         return hashlib.sha256(start.encode()).hexdigest(), start

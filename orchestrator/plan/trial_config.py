@@ -1,10 +1,10 @@
-"""Recipe x scale x study x arm -> one frozen configuration, from which everything about a trial follows.
+"""Resolve recipe, scale, study and arm into the frozen configuration of a trial, which determines everything about it.
 
-- A later layer wins: recipe < scale < study's `set` < arm.
-- Symbolic levels (`tile: high`, `tokens: few`, `model: larger`, `start: pretrained`) get their meaning from the scale.
-- A stage with `steps: 0` is left out. Evaluation uses the images of the last training stage, overlaid by
+- A later layer overwrites an earlier one: recipe < scale < `set` of the study < arm.
+- The scale defines the symbolic levels (`tile: high`, `tokens: few`, `model: larger`, `start: pretrained`).
+- A stage with `steps: 0` is left out. The evaluation uses the image settings of the last training stage, overwritten by
   `evaluate.images`.
-- A value that cannot work is reported at the line of the layer that brought it.
+- An invalid value is reported at the line where it was written.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ from orchestrator.study.strict_yaml import Location, dump
 from orchestrator.study.study import Study
 
 OF_CHECKPOINT = "checkpoint"
-"""As a scale's preset: the shapes are those that the start checkpoint holds, as an imported one does."""
+"""The preset of a scale that takes the shapes from the start checkpoint."""
 ROOTS = (*TRAINING, "evaluate", "model", "start", "data")
-"""First parts of all paths."""
+"""The first parts of all paths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialConfig:
-    """All that determines a trial."""
+    """The configuration that determines everything about a trial."""
 
     recipe: str
     scale: str
     start: str | None
-    """`packaged:NAME` or `operator:NAME`; None starts from noise."""
+    """The start checkpoint, `packaged:NAME` or `operator:NAME`; None for random weights."""
     model: ModelConfig
     pretrain: PretrainConfig | None = None
     continual: ContinualConfig | None = None
@@ -60,12 +60,12 @@ class TrialConfig:
 
     @property
     def stages(self) -> dict[str, TrainConfig]:
-        """The training stages that happen, in order."""
+        """The training stages of the trial, in order."""
         configs = {kind: getattr(self, kind) for kind in TRAINING}
         return {kind: config for kind, config in configs.items() if config is not None}
 
     def to_yaml(self) -> str:
-        """Return the configuration as YAML, without the stages that do not happen."""
+        """Return the configuration as YAML, without the stages that the trial does not have."""
         return dump({name: value for name, value in to_plain(self).items() if value is not None or name == "start"})
 
 
@@ -74,25 +74,33 @@ def resolve(study: Study, scale: str, changes: Mapping[str, Any], seed: int,
     """Return the configuration of a trial.
 
     Args:
-        study: the study; its file is named in errors.
-        scale: name of the scale.
-        changes: dotted path -> value, the levels of the arm.
+        study: the study; errors name its file.
+        scale: the name of the scale.
+        changes: the levels of the arm, dotted path -> value.
         seed: the trial's seed.
-        selections: verdicts that `from_selection` may take values from.
+        selections: the levels that earlier studies chose, for `from_selection`.
 
     Raises:
-        StudyError: a path or a value that cannot be used, with file and line.
+        StudyError: a path or a value cannot be used; the message names file and line.
     """
     resolver = Resolver(study, load_scale(scale), load_recipe(study.recipe), selections)
     return resolver.resolve({path: (value, ()) for path, value in changes.items()}, seed)
 
 
 class Resolver:
-    """Resolves the arms of one study: what an arm leaves alone is built once."""
+    """Resolves the arms of one study; parts that several arms share are built once."""
 
     def __init__(self, study: Study, scale: Scale, recipe: Recipe, selections: Selections | None = None,
                  checkpoints: Path | None = None) -> None:
-        """Flatten all layers below the arm; `checkpoints` is the operator's folder, for shapes that checkpoints bring."""
+        """Flatten and merge all layers below the arm.
+
+        Args:
+            study: the study.
+            scale: the scale.
+            recipe: the recipe of the study.
+            selections: the levels that earlier studies chose, for `from_selection`.
+            checkpoints: the operator's folder of checkpoints, for models that take their shapes from one.
+        """
         self._checkpoints = checkpoints
         self._study, self._scale, self._recipe, self._selections = study, scale, recipe, selections
         self._others: dict[str, Resolver] = {}
@@ -106,11 +114,12 @@ class Resolver:
         """Return the configuration of an arm with a seed.
 
         Args:
-            changes: dotted path -> value, and where it stands in the study's file.
+            changes: dotted path -> value, and its location in the study's file.
             seed: the trial's seed.
         """
         if "recipe" in changes:
-            return self._of_recipe(changes).resolve({path: changes[path] for path in changes if path != "recipe"}, seed)
+            others = {path: change for path, change in changes.items() if path != "recipe"}
+            return self._of_recipe(changes).resolve(others, seed)
         arm: Layer = {}
         for path, (value, location) in changes.items():
             self._paths.add(arm, self._study, path, value, location)
@@ -131,17 +140,18 @@ class Resolver:
         )
 
     def recipes(self) -> list[Recipe]:
-        """Return the study's recipe and those that its arms took instead."""
+        """Return the study's recipe, and those of the arms resolved so far that have their own."""
         return [self._recipe, *(other._recipe for other in self._others.values())]
 
     def _of_recipe(self, changes: Mapping[str, tuple[Any, Location]]) -> Resolver:
-        """Return the resolver of an arm that takes another recipe than the study."""
+        """Return the resolver of an arm that sets `recipe`."""
         name, location = changes["recipe"]
         if not isinstance(name, str) or name not in library.names("recipe"):
             hint = did_you_mean(str(name), library.names("recipe"))
             raise self._study.error(location, f"{name!r} is no recipe", hint)
         if name not in self._others:
-            self._others[name] = Resolver(self._study, self._scale, load_recipe(name), self._selections, self._checkpoints)
+            self._others[name] = Resolver(self._study, self._scale, load_recipe(name), self._selections,
+                                          self._checkpoints)
         return self._others[name]
 
     # ---- layers ----
@@ -173,7 +183,7 @@ class Resolver:
     # ---- parts ----
 
     def _part(self, name: str, entries: Layer, make: Callable[[str, Layer], Any]) -> Any:
-        """Build a part once for each different set of values."""
+        """Build a part of the configuration, once for each distinct set of values."""
         key = (name, *((path, repr(entry.value)) for path, entry in sorted(entries.items(), key=lambda each: each[0])))
         if key not in self._built:
             try:
@@ -201,15 +211,17 @@ class Resolver:
         return build(ModelConfig, _merged(to_plain(shapes), changed), name)
 
     def _shapes(self, row: ScaleModel, location: Location) -> ModelConfig:
-        """Return the preset's shapes, or those that the start checkpoint brings."""
+        """Return the shapes of the preset, or of the start checkpoint."""
         if row.preset != OF_CHECKPOINT:
             if row.preset not in PRESETS:
-                raise self._scale.error(location, f"{row.preset!r} is no preset", did_you_mean(row.preset, [*PRESETS, OF_CHECKPOINT]))
+                raise self._scale.error(location, f"{row.preset!r} is no preset",
+                                        did_you_mean(row.preset, [*PRESETS, OF_CHECKPOINT]))
             return PRESETS[row.preset]
         folder = None if row.start == "noise" else start_folder(row.start, self._checkpoints)
         if folder is None:
-            raise self._scale.error(location, f"the shapes are those of {row.start}, which is not there",
-                                    "`python -m model.weights` makes one; it belongs into the operator's folder of checkpoints")
+            raise self._scale.error(location, f"the shapes come from checkpoint {row.start}, which is missing",
+                                    "`python -m model.weights` makes one; put it into the operator's folder of "
+                                    "checkpoints")
         try:
             return read_shapes(folder)
         except ValueError as error:
@@ -233,7 +245,7 @@ class Resolver:
         return nested(root, ((path, self._level(path, entry.value)) for path, entry in entries.items()))
 
     def _level(self, path: str, value: Any) -> Any:
-        """Return what a symbolic level means at this scale; other values are themselves."""
+        """Return the value of a symbolic level at this scale; other values are returned unchanged."""
         levels = cast(dict[str, dict[str, int]], self._scale.levels).get(path.rpartition(".images.")[2])
         if levels is None or not isinstance(value, str):
             return value
@@ -243,7 +255,7 @@ class Resolver:
 
 
 def _rated(kind: str, entries: Layer, model: ModelConfig) -> Layer:
-    """Return the entries with `lr: mm1` as the rate that the rule gives for this model's decoder."""
+    """Return the entries with `lr: mm1` replaced by the learning rate that the rule gives for this model's decoder."""
     entry = entries.get(f"{kind}.lr")
     if entry is None or entry.value != BY_RULE:
         return entries
@@ -251,7 +263,7 @@ def _rated(kind: str, entries: Layer, model: ModelConfig) -> Layer:
 
 
 def _images_of(groups: dict[str, Layer], *, last: str) -> Layer:
-    """Return the image settings of the last stage as values of `evaluate`."""
+    """Return the image settings of the last training stage as entries of `evaluate`."""
     return {"evaluate" + path.removeprefix(last): entry for path, entry in groups[last].items()
             if path.startswith(f"{last}.images.")}
 

@@ -176,4 +176,4 @@ def test_a_study_cannot_name_files(lab):
     path.write_text(STUDY.replace("data.source: catalogue", "data.source: catalogue\n  data.catalogue.name: mine"))
     refused = ablate(lab, "plan")
     assert refused.exit_code == 2
-    assert "files are the operator's to name" in refused.stderr
+    assert "a study cannot name files" in refused.stderr
