@@ -1,1 +1,1 @@
-"""What was found, what it cost, and what is left to do; report, campaign, budget."""
+"""Combine ledger and analysis: results, report, progress and cost of a study, preview of a plan, campaigns, budgets."""

@@ -1,8 +1,8 @@
-"""Campaigns: studies in dependency order; a later one takes values from the verdicts of earlier ones.
+"""Campaigns: studies in dependency order, where a later study takes values from the verdicts of earlier ones.
 
-- `{from_selection: STUDY}` is what that study's declared rule chose, at the same scale; the kind of the verdict goes along,
-  so that a value from a tie is known to be one.
-- What was taken is part of the later study's contents: another verdict makes another version of it.
+- `{from_selection: STUDY}` is the value that the declared rule of that study chose at the same scale. The kind of the
+  verdict is recorded with it, so that readers know when a value comes from a tie.
+- The values are part of the later study's spec: another verdict makes another version of the study.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from orchestrator.study.study import Campaign, Study, load_study
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What a study's verdict chose."""
+    """The arm that a study's verdict chose."""
 
     levels: Mapping[str, Any]
-    """Dotted path -> value of the chosen arm."""
+    """The levels of the chosen arm, dotted path -> value."""
     kind: str
-    """selected, tied or underpowered."""
+    """The kind of the verdict: selected, tied or underpowered."""
     sentence: str
+    """The verdict in words."""
     study_id: str
 
 
 def required_studies(study: Study) -> tuple[str, ...]:
-    """Return the studies whose verdict this one needs, in the order of the file."""
+    """Return the studies whose verdicts this study needs, in the order of the file."""
     return tuple(dict.fromkeys(_references(study.plain())))
 
 
@@ -48,24 +49,24 @@ def _references(value: Any) -> Iterator[str]:
 
 
 def sorted_studies(campaign: Campaign) -> list[Study]:
-    """Return a campaign's studies, each after those that it takes values from; else in the order of the file.
+    """Return the studies of a campaign, each after the studies that it takes values from.
 
     Raises:
-        StudyError: a study that is not there, or two that wait for each other.
+        StudyError: a study does not exist, or studies need each other in a circle.
     """
     studies = {name: load_study(name) for name in campaign.studies}
     graph = {name: [each for each in required_studies(study) if each in studies] for name, study in studies.items()}
     try:
         return [studies[name] for name in TopologicalSorter(graph).static_order()]
     except CycleError as error:
-        raise campaign.error(("studies",), f"{' needs '.join(error.args[1])}: they wait for each other") from error
+        raise campaign.error(("studies",), f"{' needs '.join(error.args[1])}: the studies need each other") from error
 
 
 def selections(engine: Engine | None, study: Study, scale: str) -> dict[str, Selection]:
-    """Return the verdicts that a study needs, from the newest versions in the ledger.
+    """Return the verdicts that a study needs, each from the newest version in the ledger, by study.
 
     Raises:
-        StudyError: a study was not run at this scale, is not over, or chose nothing.
+        StudyError: a needed study was not run at this scale, is not finished, or chose no arm.
     """
     return {name: _selection(engine, study, name, scale) for name in required_studies(study)}
 
@@ -78,23 +79,31 @@ def _selection(engine: Engine | None, study: Study, name: str, scale: str) -> Se
     row = max(rows, key=lambda each: each.version)
     if row.state not in ("COMPLETED", "COMPLETED_WITH_FAILURES"):
         raise study.error((), f"takes a value from the verdict of {name}, which is {row.state.lower()}", hint)
-    found = study_results(engine, row) if engine else None
-    if found is None or found.verdict.chosen is None:
-        told = found.verdict if found else None
+    results = study_results(engine, row) if engine else None
+    if results is None or results.verdict.chosen is None:
+        verdict = results.verdict if results else None
         raise StudyError(study.path, 0, f"takes a value from the verdict of {name}, which is "
-                         f"{told.kind if told else 'unknown'}: {told.sentence if told else ''}")
-    return Selection(levels=found.arm(found.verdict.chosen).levels, kind=found.verdict.kind, sentence=found.verdict.sentence,
-                     study_id=row.study_id)
+                         f"{verdict.kind if verdict else 'unknown'}: {verdict.sentence if verdict else ''}")
+    return Selection(levels=results.arm(results.verdict.chosen).levels, kind=results.verdict.kind,
+                     sentence=results.verdict.sentence, study_id=row.study_id)
 
 
 def chosen_in(spec: Mapping[str, Any]) -> dict[str, Selection]:
-    """Return the verdicts that a submitted study was planned with."""
-    found = spec.get("verdicts", {})
-    return {name: Selection(levels=levels, **found[name]) for name, levels in spec.get("selections", {}).items()}
+    """Return the verdicts that a submitted study was planned with, by study.
+
+    Args:
+        spec: the spec of the study, from the ledger.
+    """
+    verdicts = spec.get("verdicts", {})
+    return {name: Selection(levels=levels, **verdicts[name]) for name, levels in spec.get("selections", {}).items()}
 
 
 def plan_arguments(chosen: Mapping[str, Selection]) -> dict[str, Any]:
-    """Return verdicts as `Planner` takes them: the levels, which make the contents, apart from the words."""
+    """Return the arguments `selections` and `verdicts` of `Planner`.
+
+    They are separate because the spec hash includes the levels, but not the words of the verdicts.
+    """
     return {"selections": {name: dict(each.levels) for name, each in chosen.items()},
-            "verdicts": {name: {"kind": each.kind, "sentence": each.sentence, "study_id": each.study_id} for name, each in chosen.items()}}
+            "verdicts": {name: {"kind": each.kind, "sentence": each.sentence, "study_id": each.study_id}
+                         for name, each in chosen.items()}}
 

@@ -1,4 +1,4 @@
-"""What a plan will cost here: its stages beside what the ledger has, in one value for table and JSON."""
+"""Estimate the cost of a plan, given the stages that the ledger has already: one value for the table and for JSON."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from orchestrator.study.metric_names import TOKENS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindRow:
-    """The stages of one kind."""
+    """The stages of one kind in a plan."""
 
     kind: str
     requested: int
-    """What the trials would take one by one."""
+    """The number of stages that the trials would need without sharing."""
     unique: int
-    """What is left when a shared stage is executed once."""
+    """The number of distinct stages."""
     known: int
-    """Of the unique ones, those that the ledger has finished."""
+    """The number of distinct stages that are finished in the ledger."""
     flops: float
-    """Of the unique ones."""
+    """The FLOPs of the distinct stages."""
     memory_gib: float
-    """Estimated need of each worker of the largest one; 0 for what trains nothing."""
+    """The estimated memory of each worker of the largest stage, in GiB; 0 for stages that train nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmCost:
-    """One arm."""
+    """An arm of a plan, and its cost."""
 
     key: str
     name: str
@@ -48,59 +48,66 @@ class ArmCost:
     is_baseline: bool
     num_trials: int
     to_run: int
-    """Distinct stages of this arm that are not finished; shared ones count for each arm."""
+    """The distinct stages of this arm that are not finished; a stage shared by several arms counts for each."""
     flops: float
-    """Of the arm's distinct stages."""
+    """The FLOPs of the arm's distinct stages."""
     tokens_per_image: float
-    """Image tokens at inference, for an image of typical size."""
+    """The image tokens at inference, for an image of typical size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """A plan, priced."""
+    """A plan with its estimated cost."""
 
     plan: Plan
     arms: tuple[ArmCost, ...]
     kinds: tuple[KindRow, ...]
     states: dict[str, str]
-    """State in the ledger of each stage that it holds."""
+    """Stage id -> its state, for the stages that the ledger has."""
     estimate: Estimate
     expected: Expected
-    """What is left to run will take, with what the study is expected to add."""
+    """The cost of the stages left to run, including those that an adaptive study is expected to add."""
     slots: int
     resources: Resources
     saving: Saving
-    """By sharing, beside executing the stages of each trial by themselves; in time as estimated."""
+    """What sharing saves, compared with executing all stages of each trial; times are estimated."""
 
     @property
     def num_known(self) -> int:
-        """Unique stages that the ledger has finished."""
+        """The number of distinct stages that are finished in the ledger."""
         return sum(kind.known for kind in self.kinds)
 
     @property
     def num_to_run(self) -> int:
-        """Unique stages that are left."""
+        """The number of distinct stages that are left to run."""
         return self.plan.num_unique - self.num_known
 
 
 def preview(plan: Plan, engine: Engine | None, *, slots: int) -> Preview:
-    """Price a plan beside a ledger; without one nothing is known."""
+    """Estimate the cost of a plan.
+
+    Args:
+        plan: the plan.
+        engine: the ledger, for finished stages and measured speeds; None without a ledger.
+        slots: the number of stages that run at the same time.
+    """
     states = stage_states(engine, list(plan.stages)) if engine else {}
     measured = flops_per_s(engine) if engine else {}
     resources = load_scale(plan.scale).resources
     works = [TimedStage(kind=stage.kind, flops=stage.flops, is_done=_is_done(stage, states), workers=stage.workers)
              for stage in plan.stages.values() if stage.kind != IMPORT]
+    done = {stage_id for stage_id, state in states.items() if state == StageState.SUCCEEDED}
     return Preview(
         plan=plan, arms=_arms(plan, states), kinds=_kinds(plan, states), states=states, slots=slots,
         resources=resources,
-        expected=expected(plan, resources, done={each for each, state in states.items() if state == StageState.SUCCEEDED},
-                          measured=measured, slots=slots, may_grow=not (engine and _is_grown(plan, engine))),
+        expected=expected(plan, resources, done=done, measured=measured, slots=slots,
+                          may_grow=not (engine and _is_grown(plan, engine))),
         estimate=time_left(works, slots=slots, declared=resources.flops_per_s, measured=measured),
         saving=_saving(plan, states, measured, resources))
 
 
 def document(shown: Preview) -> dict[str, Any]:
-    """Return what `ablate plan --json` prints; the fields are described in the command's help."""
+    """Return the JSON document of `ablate plan --json`; the command's help describes the fields."""
     plan = shown.plan
     return {
         "study": plan.study.name, "scale": plan.scale, "question": plan.study.question, "spec_hash": plan.spec_hash,
@@ -116,15 +123,17 @@ def document(shown: Preview) -> dict[str, Any]:
         "trials": [{"key": trial.key, "arm_key": trial.arm_key, "seed": trial.seed, "stage_ids": trial.stage_ids}
                    for trial in plan.trials],
         "stage_list": [{"stage_id": stage.stage_id, "kind": stage.kind, "label": stage.label,
-                        "parent_id": stage.parent_id, "flops": stage.flops, "samples": stage.samples, "workers": stage.workers,
-                        "state": shown.states.get(stage.stage_id)} for stage in plan.stages.values()],
+                        "parent_id": stage.parent_id, "flops": stage.flops, "samples": stage.samples,
+                        "workers": stage.workers, "state": shown.states.get(stage.stage_id)}
+                       for stage in plan.stages.values()],
         "missing_checkpoints": plan.missing_checkpoints, "missing_data": plan.missing_data, "notes": plan.notes,
     }
 
 
 def _is_grown(plan: Plan, engine: Engine) -> bool:
-    """Whether the ledger has this very study, and nothing will be added to it any more."""
-    return any(row.spec_hash == plan.spec_hash and row.scale == plan.scale and not row.grows for row in read.studies(engine))
+    """Return whether the ledger has this study already, with all trials that are to be added."""
+    return any(row.spec_hash == plan.spec_hash and row.scale == plan.scale and not row.grows
+               for row in read.studies(engine))
 
 
 def _is_done(stage: Stage, states: dict[str, str]) -> bool:
@@ -135,7 +144,7 @@ def _saving(plan: Plan, states: dict[str, str], measured: dict[str, float], reso
     uses = Counter(stage_id for trial in plan.trials for stage_id in trial.stage_ids)
     return saving(
         (StageUse(kind=stage.kind, uses=uses[stage.stage_id], is_known=_is_done(stage, states),
-                seconds=stage.flops / measured.get(stage.kind, resources.flops_per_s))
+                  seconds=stage.flops / measured.get(stage.kind, resources.flops_per_s))
          for stage in plan.stages.values() if stage.kind != IMPORT), gpus=resources.gpus, workers=resources.workers)
 
 
@@ -143,10 +152,11 @@ def _kinds(plan: Plan, states: dict[str, str]) -> tuple[KindRow, ...]:
     requested = Counter(plan.stages[stage_id].kind for trial in plan.trials for stage_id in trial.stage_ids)
     rows = []
     for kind in dict.fromkeys(stage.kind for stage in plan.stages.values() if stage.kind != IMPORT):
-        mine = [stage for stage in plan.stages.values() if stage.kind == kind]
-        rows.append(KindRow(kind=kind, requested=requested[kind], unique=len(mine),
-                            known=sum(_is_done(stage, states) for stage in mine),
-                            flops=sum(stage.flops for stage in mine), memory_gib=max(stage.memory for stage in mine) / 2**30))
+        stages = [stage for stage in plan.stages.values() if stage.kind == kind]
+        rows.append(KindRow(kind=kind, requested=requested[kind], unique=len(stages),
+                            known=sum(_is_done(stage, states) for stage in stages),
+                            flops=sum(stage.flops for stage in stages),
+                            memory_gib=max(stage.memory for stage in stages) / 2**30))
     return tuple(rows)
 
 
@@ -156,12 +166,12 @@ def _arms(plan: Plan, states: dict[str, str]) -> tuple[ArmCost, ...]:
         of_arm[trial.arm_key].append(trial)
     rows = []
     for arm in plan.arms:
-        mine = of_arm[arm.key]
-        ids = dict.fromkeys(stage_id for trial in mine for stage_id in trial.stage_ids)
+        trials = of_arm[arm.key]
+        ids = dict.fromkeys(stage_id for trial in trials for stage_id in trial.stage_ids)
         stages = [plan.stages[stage_id] for stage_id in ids if plan.stages[stage_id].kind != IMPORT]
         rows.append(ArmCost(
             key=arm.key, name=arm.name, levels=arm.levels, is_baseline=arm.key == plan.baseline_key,
-            num_trials=len(mine), to_run=sum(not _is_done(stage, states) for stage in stages),
-            flops=sum(stage.flops for stage in stages), tokens_per_image=metrics_of_config(mine[0].config)[TOKENS]))
+            num_trials=len(trials), to_run=sum(not _is_done(stage, states) for stage in stages),
+            flops=sum(stage.flops for stage in stages), tokens_per_image=metrics_of_config(trials[0].config)[TOKENS]))
     return tuple(rows)
 

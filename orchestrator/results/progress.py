@@ -1,7 +1,7 @@
-"""How far a study is: one value for the command line and the dashboard, from sums of the read side.
+"""Compute the progress of a study, for the command line and the dashboard, from sums that the ledger returns.
 
-- Finished, failed and running stages are counted as the ledger counts them; shared stages once.
-- The time left weighs every unfinished stage by its FLOPs and by how far its live attempt has reported.
+- Stages are counted once, however many trials share them.
+- The time left is estimated from the FLOPs of all unfinished stages, less the steps that live attempts have reported.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from orchestrator.states import LIVE_STAGES, TERMINAL_STAGES, TERMINAL_STUDIES, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningStage:
-    """A stage that is being executed now, by its last report."""
+    """A stage that is being executed, with its last report."""
 
     stage_id: str
     kind: str
@@ -33,53 +33,56 @@ class RunningStage:
 
     @property
     def fraction(self) -> float:
-        """How much is done, 0 to 1; 0 before the first report."""
+        """The fraction of the steps that is done, 0 to 1; 0 before the first report."""
         return min(self.step / self.steps, 1.0) if self.step is not None and self.steps else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A study on its way."""
+    """The progress of a study."""
 
     study: StudyRow
     total: int
+    """The number of its stages."""
     done: int
+    """The number of stages that succeeded."""
     failed: int
-    """Failed, diverged, skipped or cancelled."""
+    """The number of stages that failed, diverged, or were skipped or cancelled."""
     running: tuple[RunningStage, ...]
     left: Estimate
 
     @property
     def fraction(self) -> float:
-        """Stages in a final state of all, running ones by their part."""
+        """The fraction of the stages in a final state, 0 to 1; a running stage counts by its own fraction."""
         parts = self.done + self.failed + sum(stage.fraction for stage in self.running)
         return min(parts / self.total, 1.0) if self.total else 1.0
 
     @property
     def left_text(self) -> str:
-        """The time left in words; a study that still grows knows only that of what is planned so far."""
+        """The time left, in words; for an adaptive study only that of the trials planned so far."""
         about = "" if self.left.is_measured else "about "
-        return f"{about}{formatting.duration(self.left.seconds)} left{' for what is planned so far' if self.study.grows else ''}"
+        so_far = " for what is planned so far" if self.study.grows else ""
+        return f"{about}{formatting.duration(self.left.seconds)} left{so_far}"
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing will change without a person."""
+        """Whether the study is finished: only a person can change it now."""
         return self.study.state in TERMINAL_STUDIES
 
 
 def progress(engine: Engine, study: StudyRow, *, slots: int) -> Progress:
-    """Count and time the stages of a study.
+    """Read the progress of a study from the ledger.
 
     Args:
         engine: the ledger.
-        study: its row.
-        slots: stages that run at the same time.
+        study: the study's row.
+        slots: the number of stages that run at the same time.
     """
     return counted(study, stage_sums(engine, study.study_id), live_stages(engine, study.study_id), slots=slots)
 
 
 def counted(study: StudyRow, sums: Sequence[StageSum], live: Sequence[LiveStage], *, slots: int) -> Progress:
-    """Put sums and live stages together."""
+    """Compute the progress of a study from its sums and live stages; for the arguments see `progress`."""
     declared = float(study.spec.get("scale", {}).get("resources", {}).get("flops_per_s", 1e10))
     running = tuple(_running(stage) for stage in live)
     works = [*(_work(each) for each in sums if each.state not in LIVE_STAGES),
@@ -88,14 +91,16 @@ def counted(study: StudyRow, sums: Sequence[StageSum], live: Sequence[LiveStage]
     return Progress(
         study=study, total=sum(each.number for each in sums), running=running,
         done=sum(each.number for each in sums if each.state == StageState.SUCCEEDED),
-        failed=sum(each.number for each in sums if each.state in TERMINAL_STAGES and each.state != StageState.SUCCEEDED),
+        failed=sum(each.number for each in sums
+                   if each.state in TERMINAL_STAGES and each.state != StageState.SUCCEEDED),
         left=time_left(works, slots=slots, declared=declared, measured={}))
 
 
 def _work(each: StageSum) -> TimedStage:
     is_measured = each.state == StageState.SUCCEEDED
-    return TimedStage(kind=each.kind, flops=each.flops, largest_flops=each.largest_flops, is_done=each.state in TERMINAL_STAGES,
-                seconds=each.seconds if is_measured else None, workers=each.workers)
+    return TimedStage(kind=each.kind, flops=each.flops, largest_flops=each.largest_flops,
+                      is_done=each.state in TERMINAL_STAGES, seconds=each.seconds if is_measured else None,
+                      workers=each.workers)
 
 
 def _running(stage: LiveStage) -> RunningStage:

@@ -1,7 +1,8 @@
-"""The report of a study: one HTML file that needs nothing else, for reading, printing and sending.
+"""Write the report of a study: one self-contained HTML file to read, print or send.
 
-Every text that comes from a study is escaped; there are no scripts and no addresses, and a policy in the page forbids
-both. The order is that of a reader: question, verdict, curve, arms, benchmarks, cost, and then the evidence.
+Every text that comes from a study is escaped. The page has no scripts and no external addresses, and its content
+security policy forbids both. The order is that of a reader: question, verdict, curve, arms, benchmarks, data, claims,
+evidence.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ if TYPE_CHECKING:
 _TEMPLATE = Path(__file__).with_suffix(".html")
 MISSING = "–"
 MAX_PANELS = 3
+"""The most metrics to draw."""
 MAX_COLUMNS = 6
-"""Arms side by side in the table of benchmarks."""
+"""The most arms that are columns of the table of benchmarks; with more, arms are rows."""
 _SIGNS = {"selected": "✓", "tied": "=", "underpowered": "?", "infeasible": "✗", "incomplete": "…", "supported": "✓",
           "contradicted": "✗", "undecided": "?"}
 
 
 def write_report(results: Results, path: Path) -> Path:
-    """Write the report, replacing an older one at once."""
+    """Write the report of a study, and replace an older one atomically; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     temporary.write_text(render(results), encoding="utf-8")
@@ -40,15 +42,16 @@ def write_report(results: Results, path: Path) -> Path:
 
 
 def render(results: Results) -> str:
-    """Return the page."""
-    parts = [_head(results), _verdict(results), _numbers(results), _curve(results), _arms(results), _benchmarks(results),
-             _data(results), _published(results), _evidence(results), _reproduce(results)]
+    """Return the report as HTML."""
+    parts = [_head(results), _verdict(results), _numbers(results), _curve(results), _arms(results),
+             _benchmarks(results), _data(results), _published(results), _evidence(results), _reproduce(results)]
     title = escape(f"{results.study.name} – {results.study.scale}")
-    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(title=title, body="\n".join(part for part in parts if part))
+    body = "\n".join(part for part in parts if part)
+    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(title=title, body=body)
 
 
 def panels(results: Results) -> list[str]:
-    """Return the metrics worth a panel: what is maximised, MMBase, what is constrained; only those with scores."""
+    """Return the metrics to draw: the objective, MMBase, and constrained metrics, as far as they have scores."""
     measured = {name for arm in results.arms for name in arm.metrics}
     decisive = [metric.name for metric in results.metrics if metric.is_decisive]
     order = dict.fromkeys([results.objective, "mmbase", *decisive])
@@ -68,21 +71,23 @@ def _head(results: Results) -> str:
 
 def _verdict(results: Results) -> str:
     verdict = results.verdict
-    return (f'<section class="verdict {verdict.kind}" aria-label="Verdict"><strong>{_SIGNS[verdict.kind]} {verdict.kind}</strong>'
-            f'<p>{escape(verdict.sentence)}</p><p class="note">Rule, declared before the study ran: {escape(results.rule)}. '
+    return (f'<section class="verdict {verdict.kind}" aria-label="Verdict">'
+            f"<strong>{_SIGNS[verdict.kind]} {verdict.kind}</strong><p>{escape(verdict.sentence)}</p>"
+            f'<p class="note">Rule, declared before the study ran: {escape(results.rule)}. '
             f"{escape(results.seed_note)}</p>{_flags(results)}</section>")
 
 
 def _flags(results: Results) -> str:
-    """Return what else differs between arms, and what a search stopped or could not rank."""
+    """Return notes on confounds, on predictions, and on the arms that a search stopped or could not rank."""
     notes = [f"Confound: {each.sentence}." for each in results.confounds]
-    found = results.search
-    if found is not None and len(found.objectives) > 1:
-        goals = ", ".join(f"{way} {metric}" for metric, way in found.objectives)
-        notes.append(f"No feasible arm beats these ({goals}): {', '.join(results.arm(key).name for key in found.pareto) or 'none'}.")
-    notes += [f"Stopped early: {why['name']}, {why['reason']}." for why in (found.stopped.values() if found else ())]
+    search = results.search
+    if search is not None and len(search.objectives) > 1:
+        goals = ", ".join(f"{way} {metric}" for metric, way in search.objectives)
+        names = ", ".join(results.arm(key).name for key in search.pareto) or "none"
+        notes.append(f"No feasible arm beats these ({goals}): {names}.")
+    notes += [f"Stopped early: {why['name']}, {why['reason']}." for why in (search.stopped.values() if search else ())]
     notes += [f"Predicted, then run: {each.sentence}." for each in results.predictions]
-    notes += [f"Not trained: {why['name']}, {why['reason']}." for why in (found.refused.values() if found else ())]
+    notes += [f"Not trained: {why['name']}, {why['reason']}." for why in (search.refused.values() if search else ())]
     return "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
 
 
@@ -91,7 +96,7 @@ def _numbers(results: Results) -> str:
     failed = ", ".join(text for number, text in ((counts.trials_diverged, f"{counts.trials_diverged} diverged"),
                                                  (counts.trials_failed, f"{counts.trials_failed} failed")) if number)
     reused = f", {counts.stages_reused} from earlier studies" if counts.stages_reused else ""
-    elapsed = f"{duration(cost.elapsed_s)} from submission to end" if cost.elapsed_s is not None else "still going on"
+    elapsed = f"{duration(cost.elapsed_s)} from submission to end" if cost.elapsed_s is not None else "not finished"
     guess = results.study.estimate
     elapsed += f"; {duration(guess['hours'] * 3600)} of compute expected" if guess else ""
     gpus = f", {cost.gpu_hours_saved:.3g} GPU-hours," if cost.gpu_hours_saved else ""
@@ -99,7 +104,8 @@ def _numbers(results: Results) -> str:
              ("Trials done", f"{counts.trials_done} of {counts.trials}", failed or "none failed"),
              ("Stages asked for", str(counts.stages_requested), f"{counts.stages_unique} distinct{reused}"),
              ("Compute", duration(cost.seconds), elapsed),
-             ("Saved by sharing", duration(cost.seconds_saved), f"{counts.stages_saved} stages{gpus} that need no second run")]
+             ("Saved by sharing", duration(cost.seconds_saved),
+              f"{counts.stages_saved} stages{gpus} that need no second run")]
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(note)}</small></dd></div>"
                     for name, value, note in tiles)
     return f'<dl class="numbers">{items}</dl>'
@@ -112,11 +118,12 @@ def _curve(results: Results) -> str:
     chosen = results.verdict.chosen
     parts = ["<h2>Scores</h2>", _figure(
         figures.score_figure(results.arms, shown, chosen=chosen, seeds=results.seeds),
-        "Small circles: single seeds. Squares: means with 95 % intervals over seeds. Dashed: the baseline's mean. Ring: the chosen "
-        "arm. The axis of levels is categorical.")]
+        "Small circles: single seeds. Squares: means with 95 % intervals over seeds. Dashed: the baseline's mean. "
+        "Ring: the chosen arm. The axis of levels is categorical.")]
     tokens = {round(arm.tokens_per_image, 1) for arm in results.arms if arm.tokens_per_image is not None}
     if len(tokens) > 1:
-        parts.append(_figure(figures.tokens_figure(results.arms, shown[0], chosen=chosen), "Score against image tokens of an image."))
+        parts.append(_figure(figures.tokens_figure(results.arms, shown[0], chosen=chosen),
+                             "Score against image tokens per image."))
     return "\n".join(parts)
 
 
@@ -124,21 +131,24 @@ def _arms(results: Results) -> str:
     decisive = [each.name for each in results.metrics if each.is_decisive]
     others = [each.name for each in results.metrics if each.kind in ("aggregate", "category")]
     names = list(dict.fromkeys([results.objective, *decisive, *others]))
-    note = ("Mean over seeds ± half-width of its 95 % interval; below it the difference to the baseline, paired by seed, where it decides "
-            "with its own 95 % interval. Bold: told apart from the baseline at 5 % after Holm's correction over the arms of the column.")
+    note = ("Mean over seeds ± half-width of its 95 % interval. Below it: the difference to the baseline, paired by "
+            "seed, and for decisive metrics its 95 % interval. Bold: told apart from the baseline at 5 % after Holm's "
+            "correction over the arms of the column.")
     rows = [[_arm_cell(results, arm), *(_score_cell(arm.metrics.get(name), is_long=name in decisive) for name in names),
              f"<td>{_tokens(arm)}</td>", f"<td>{_trials(arm)}</td>"] for arm in results.arms]
     marked = [arm.key == results.verdict.chosen for arm in results.arms]
-    return f'<h2>Arms</h2>{_rows(["Arm", *names, "tokens / image", "seeds"], rows, marked)}<p class="note">{escape(note)}</p>'
+    table = _rows(["Arm", *names, "tokens / image", "seeds"], rows, marked)
+    return f'<h2>Arms</h2>{table}<p class="note">{escape(note)}</p>'
 
 
 def _benchmarks(results: Results) -> str:
-    """Show benchmarks as rows, or arms if there are more of these than fit side by side."""
+    """Return the table of benchmarks; arms are its columns, or its rows if there are more than `MAX_COLUMNS`."""
     shown = [each for each in results.metrics if each.kind == "benchmark"]
     if not shown:
         return ""
     if len(results.arms) > MAX_COLUMNS:
-        rows = [[_arm_cell(results, arm), *(_score_cell(arm.metrics.get(each.name)) for each in shown)] for arm in results.arms]
+        rows = [[_arm_cell(results, arm), *(_score_cell(arm.metrics.get(each.name)) for each in shown)]
+                for arm in results.arms]
         marked = [arm.key == results.verdict.chosen for arm in results.arms]
         return f"<h2>Benchmarks</h2>{_rows(['Arm', *(each.name for each in shown)], rows, marked)}"
     rows = [[f"<td>{escape(each.name)}<small>{escape(each.category or '')}</small></td>",
@@ -147,27 +157,30 @@ def _benchmarks(results: Results) -> str:
 
 
 def _data(results: Results) -> str:
-    """Show what each arm was trained on, by stage and source."""
+    """Return the table of the training data of each arm, by stage and source."""
     if not results.data:
         return ""
     names = {arm.key: arm.name for arm in results.arms}
-    rows = [[_cell_text(names[each.arm_key]), _cell_text(each.kind), _cell_text(each.source), f"<td>{each.asked:,.1f}</td>",
-             f"<td>{each.samples:,.1f}</td>", f"<td>{each.tokens:,.0f}</td>", f"<td>{each.supervised:,.0f}</td>",
-             f"<td>{MISSING if each.passes is None else f'{each.passes:.2f}'}</td>", f"<td>{each.broken:g}</td>",
-             *(f"<td>{MISSING if share is None else f'{100 * share:.0f} %'}</td>" for share in (each.filled, each.data_wait))]
-            for each in results.data]
-    heads = ["Arm", "Stage", "Source", "asked for", "drawn", "tokens", "supervised", "passes", "skipped", "filled", "waited"]
-    note = ("Means over the arm's trials. Asked for: samples by the mixture; drawn: samples trained on; supervised: tokens that carry "
-            f"loss; passes: how often the source was gone through, {MISSING} where it has no end; skipped: broken samples that others "
-            "stood in for; filled: share of the stage's positions that held tokens, the rest was padding; "
-            "waited: share of the stage's time that training waited for its samples (more `loaders` prepare more of them at once).")
+    rows = [[_cell_text(names[each.arm_key]), _cell_text(each.kind), _cell_text(each.source),
+             f"<td>{each.asked:,.1f}</td>", f"<td>{each.samples:,.1f}</td>", f"<td>{each.tokens:,.0f}</td>",
+             f"<td>{each.supervised:,.0f}</td>", f"<td>{MISSING if each.passes is None else f'{each.passes:.2f}'}</td>",
+             f"<td>{each.broken:g}</td>",
+             *(f"<td>{MISSING if share is None else f'{100 * share:.0f} %'}</td>"
+               for share in (each.filled, each.data_wait))] for each in results.data]
+    heads = ["Arm", "Stage", "Source", "asked for", "drawn", "tokens", "supervised", "passes", "skipped", "filled",
+             "waited"]
+    note = ("Means over the arm's trials. Asked for: samples by the mixture; drawn: samples trained on; supervised: "
+            f"tokens that carry loss; passes: how often the source was read through, {MISSING} if it is unlimited; "
+            "skipped: broken samples that others replaced; filled: share of the stage's token positions that are not "
+            "padding; waited: share of the stage's time that training waited for its samples (more `loaders` prepare "
+            "more of them at once).")
     return f'<h2>Training data</h2>{_rows(heads, rows)}<p class="note">{escape(note)}</p>'
 
 
 def _published(results: Results) -> str:
     parts = []
     if results.claims:
-        rows = [[_cell_text(each.claim.statement), f'<td class="text">{_SIGNS[each.outcome]} {each.outcome}</td>',
+        rows = [[_cell_text(each.claim.statement), _cell_text(f"{_SIGNS[each.outcome]} {each.outcome}"),
                  _cell_text(each.sentence)] for each in results.claims]
         parts.append("<h2>Published claims</h2>" + _rows(["Claim", "Here", "Evidence"], rows))
     if results.published and results.published.scores:
@@ -175,27 +188,30 @@ def _published(results: Results) -> str:
         rows = [[_cell_text(results.arm(key).name), *(f"<td>{_number(scores.get(name))}</td>" for name in names)]
                 for key, scores in results.published.scores.items()]
         parts.append(f"<h2>Published numbers</h2>{_rows(['Arm', *names], rows)}")
-        parts.append(f'<p class="note">{escape(results.published.title)}, {escape(results.published.source)}. Another model and other '
-                     "data: not on our axes, and part of no figure above.</p>")
+        parts.append(f'<p class="note">{escape(results.published.title)}, {escape(results.published.source)}. '
+                     "Another model and other data: not on our axes, and part of no figure above.</p>")
     return "\n".join(parts)
 
 
 def _evidence(results: Results) -> str:
     rows = [[_cell_text(each.trial_key), f"<td>{each.seed}</td>", f"<td>{escape(each.state.lower())}</td>",
-             '<td class="text"><code>' + " ".join(escape(stage_id[:12]) for stage_id in each.stage_ids) + "</code></td>"]
+             f'<td class="text"><code>{" ".join(escape(stage_id[:12]) for stage_id in each.stage_ids)}</code></td>']
             for each in results.trial_rows]
     trials = _rows(["Trial", "Seed", "State", "Stages (first 12 digits of the identity)"], rows)
     stages = _rows(["Stage", "Kind", "State", "Seconds", "Identity"], [
         [_cell_text(each.label), f"<td>{escape(each.kind)}</td>", f"<td>{escape(each.state.lower())}</td>",
-         f"<td>{_number(each.seconds)}</td>", f'<td class="text"><code>{escape(each.stage_id)}</code></td>'] for each in results.stages])
-    withheld = sorted({f"{arm.name}: {name} withheld, {reason}" for arm in results.arms for name, reason in arm.withheld.items()})
+         f"<td>{_number(each.seconds)}</td>", f'<td class="text"><code>{escape(each.stage_id)}</code></td>']
+        for each in results.stages])
+    withheld = sorted({f"{arm.name}: {name} withheld, {reason}" for arm in results.arms
+                       for name, reason in arm.withheld.items()})
     notes = "<ul>" + "".join(f"<li>{escape(each)}</li>" for each in withheld) + "</ul>" if withheld else ""
     return f"<h2>Evidence</h2>{notes}{_details('Trials', trials)}{_details('Stages', stages)}{_configuration(results)}"
 
 
 def _configuration(results: Results) -> str:
-    """Show the resolved configuration of the baseline, or else of the first arm."""
-    row = next((each for each in results.trial_rows if each.arm_key == results.baseline), next(iter(results.trial_rows), None))
+    """Return the resolved configuration of a trial of the baseline, or of the first trial without a baseline."""
+    row = next((each for each in results.trial_rows if each.arm_key == results.baseline),
+               next(iter(results.trial_rows), None))
     if row is None:
         return ""
     plain = {name: value for name, value in row.config.items() if value is not None}
@@ -205,24 +221,28 @@ def _configuration(results: Results) -> str:
 def _reproduce(results: Results) -> str:
     row = results.study
     study = dump(row.spec["study"])
-    commands = "\n".join([f"ablate run {row.name}.yaml --scale {row.scale}", f"ablate results {row.name} --scale {row.scale} --json"])
-    return (f"<h2>Reproduce</h2><p>Save the study below as <code>{escape(row.name)}.yaml</code>; stages that are finished in the ledger "
-            f"are not run again.</p><pre>{escape(commands)}</pre>{_details('The study', f'<pre>{escape(study)}</pre>')}"
-            f"<footer>Specification <code>{escape(row.spec_hash)}</code>. All intervals are 95 %; statistics are those of the "
-            "pooled arm + seed model.</footer>")
+    commands = "\n".join([f"ablate run {row.name}.yaml --scale {row.scale}",
+                          f"ablate results {row.name} --scale {row.scale} --json"])
+    return (f"<h2>Reproduce</h2><p>Save the study below as <code>{escape(row.name)}.yaml</code>; stages that are "
+            f"finished in the ledger are not run again.</p><pre>{escape(commands)}</pre>"
+            f"{_details('The study', f'<pre>{escape(study)}</pre>')}"
+            f"<footer>Specification <code>{escape(row.spec_hash)}</code>. All intervals are 95 %; statistics are those "
+            "of the pooled arm + seed model.</footer>")
 
 
 # ---- pieces --------------------------------------------------------------------------------------------------------
 
 
 def duration(seconds: float | None) -> str:
-    """Return `12 s`, `3 min 20 s` or `5 h 10 min`."""
+    """Format a duration as `12 s`, `3 min 20 s` or `5 h 10 min`."""
     if seconds is None:
         return MISSING
     whole = round(seconds)
     if whole < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def _figure(svg: str, caption: str) -> str:
@@ -234,12 +254,13 @@ def _details(title: str, body: str) -> str:
 
 
 def _rows(heads: Sequence[str], rows: Sequence[Sequence[str]], marked: Sequence[bool] = ()) -> str:
-    """Lay out a table; a heading stands as its first cell does."""
+    """Return a table; a heading is aligned like the first cell of its column."""
     is_text = [each.startswith('<td class="text"') for each in rows[0]] if rows else [False] * len(heads)
     head = "".join(f'<th scope="col"{" class=text" if is_left else ""}>{escape(each)}</th>'
                    for each, is_left in zip(heads, is_text, strict=True))
     flags = [*marked, *([False] * (len(rows) - len(marked)))]
-    body = "".join(f"<tr{' class=chosen' if flag else ''}>{''.join(row)}</tr>" for row, flag in zip(rows, flags, strict=True))
+    body = "".join(f"<tr{' class=chosen' if flag else ''}>{''.join(row)}</tr>"
+                   for row, flag in zip(rows, flags, strict=True))
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
@@ -260,13 +281,15 @@ def _score_cell(cell: Cell | None, *, is_long: bool = False) -> str:
         return f"<td>{MISSING}</td>"
     width = "n=1" if cell.half_width is None else f"± {cell.half_width:.1f}"
     told = " class=told" if cell.delta and cell.delta.is_told_apart else ""
-    return f"<td{told}>{cell.mean:.1f} <small style='display:inline'>{width}</small>{_delta(cell.delta, is_long=is_long)}</td>"
+    return (f"<td{told}>{cell.mean:.1f} <small style='display:inline'>{width}</small>"
+            f"{_delta(cell.delta, is_long=is_long)}</td>")
 
 
 def _delta(delta: Delta | None, *, is_long: bool) -> str:
     if delta is None:
         return ""
-    bounds = "" if delta.half_width is None else f"[{delta.value - delta.half_width:.1f}, {delta.value + delta.half_width:.1f}]"
+    half = delta.half_width
+    bounds = "" if half is None else f"[{delta.value - half:.1f}, {delta.value + half:.1f}]"
     return f'<small title="{bounds}">{delta.value:+.1f}{" " + bounds if is_long else ""}</small>'
 
 

@@ -1,9 +1,10 @@
-"""Score stored answers again: items -> benchmarks -> categories -> MMBase -> overall, without a model and without training.
+"""Score stored answers again, from items to benchmarks, categories, MMBase and the overall mean, without a model.
 
-- It audits: with the choices that a stage was run with, today's metrics must give the number that the ledger accepted, unless the
-  benchmark has a new version since; that one is evaluated as a stage of its own when the study is run again.
-- It asks what if: with other choices, it says what the scores would have been.
-- The ledger is not written: an accepted result is final. Numbers become official by running the study with the choice in its file.
+- As an audit: with the scoring choices of the original stage, today's metrics must give the score in the ledger, unless
+  the benchmark has a new version. A new version is evaluated as a new stage when the study is run again.
+- As an experiment: with other choices, it returns the scores that the study would have had.
+- Nothing is written to the ledger, because an accepted result is final. To make the new scores official, put the choice
+  into the study's file and run the study.
 """
 
 from __future__ import annotations
@@ -23,44 +24,49 @@ from orchestrator.ledger.rows import ScoreRow, StageRow, TrialRow
 from orchestrator.plan.identity import VERSIONS
 
 TOLERANCE = 1e-9
+"""The largest difference between two scores that count as equal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RescoredBenchmark:
-    """One benchmark of one checkpoint, scored again."""
+    """The scores of a checkpoint on one benchmark: as accepted, and as computed again."""
 
     stage_id: str
     label: str
     benchmark: str
     accepted: float
-    """What the ledger holds."""
+    """The score in the ledger, 0 to 100."""
     score: float | None
-    """What the stored answers give now."""
+    """The score that the stored answers give now; None if it is withheld."""
     details: dict[str, Any]
     has_new_version: bool
-    """The benchmark means something else since: another number is no fault."""
+    """Whether the benchmark has changed since, so that a different score is no error."""
 
     @property
     def is_same(self) -> bool:
-        """Whether both are one number."""
+        """Whether both scores are equal, within `TOLERANCE`."""
         return self.score is not None and abs(self.score - self.accepted) <= TOLERANCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RescoredStudy:
-    """A study, scored again."""
+    """The scores of a study, computed again."""
 
     benchmarks: tuple[RescoredBenchmark, ...]
     trials: dict[str, dict[str, float]]
-    """Trial -> metric -> value, from the new scores."""
+    """Trial key -> metric -> value, from the new scores."""
     withheld: dict[str, dict[str, str]]
+    """Trial key -> metric -> the reason why it has no value."""
 
 
 def choices_of(values: Mapping[str, str]) -> dict[str, Any]:
-    """Read `name=value` choices from text.
+    """Convert scoring choices from text to plain values.
+
+    Args:
+        values: name of a field of `ScoringConfig` -> value as text.
 
     Raises:
-        ValueError: no such choice, or a value that it does not take.
+        ValueError: there is no such choice, or it does not allow the value.
     """
     kinds = {each.name: str(each.type) for each in dataclasses.fields(ScoringConfig)}
     plain: dict[str, Any] = {}
@@ -77,11 +83,11 @@ def rescore(trials: Iterable[TrialRow], stages: Iterable[StageRow], rows: Iterab
     """Score a study again.
 
     Args:
-        trials: of the study.
-        stages: of the study; evaluations that are done count.
-        rows: what the ledger accepted.
-        artifacts: where the answers are.
-        choices: fields of `ScoringConfig` to change.
+        trials: the trials of the study.
+        stages: the stages of the study; only finished evaluations are used.
+        rows: the scores in the ledger.
+        artifacts: the store of the answers.
+        choices: the fields of `ScoringConfig` to change, with their new values.
 
     Raises:
         ValueError: stored answers cannot be read.
@@ -91,20 +97,25 @@ def rescore(trials: Iterable[TrialRow], stages: Iterable[StageRow], rows: Iterab
     again = {stage.stage_id: _again(stage, accepted[stage.stage_id], artifacts, choices) for stage in done}
     metrics, withheld = {}, {}
     for trial in trials:
-        mine = [dataclasses.replace(accepted[stage_id], value=float(again[stage_id][0].score or 0), is_complete=again[stage_id][1])
-                for stage_id in trial.stage_ids if stage_id in again and again[stage_id][0].score is not None]
+        scores = [dataclasses.replace(accepted[stage_id], value=float(again[stage_id][0].score or 0),
+                                      is_complete=again[stage_id][1])
+                  for stage_id in trial.stage_ids if stage_id in again and again[stage_id][0].score is not None]
         evaluate = trial.config["evaluate"]
         evaluate = evaluate | {"scoring": evaluate.get("scoring", {}) | dict(choices)}
-        metrics[trial.trial_key], withheld[trial.trial_key] = metrics_of(suite_of(evaluate), mine, has_judge=bool(judge_of(evaluate)))
+        metrics[trial.trial_key], withheld[trial.trial_key] = metrics_of(suite_of(evaluate), scores,
+                                                                         has_judge=bool(judge_of(evaluate)))
     return RescoredStudy(benchmarks=tuple(each for each, _ in again.values()), trials=metrics, withheld=withheld)
 
 
-def _again(stage: StageRow, row: ScoreRow, artifacts: Artifacts, choices: Mapping[str, Any]) -> tuple[RescoredBenchmark, bool]:
+def _again(stage: StageRow, row: ScoreRow, artifacts: Artifacts,
+           choices: Mapping[str, Any]) -> tuple[RescoredBenchmark, bool]:
+    """Return a benchmark scored again, and whether its score is complete."""
     spec, config = BENCHMARKS[row.benchmark], stage.spec["config"]
-    kept = build(ScoringConfig, config.get("scoring", {}) | dict(choices), "scoring").only(spec.choices)
+    scoring = build(ScoringConfig, config.get("scoring", {}) | dict(choices), "scoring").only(spec.choices)
     answers = read(artifacts.fetched(stage.artifact or "") / ITEMS, row.benchmark)
-    found = rescored(spec, answers, kept, is_limited=bool(config.get("num_items")))
+    score = rescored(spec, answers, scoring, is_limited=bool(config.get("num_items")))
     version = f"{VERSIONS['evaluate']}.{spec.version}"
-    again = RescoredBenchmark(stage_id=stage.stage_id, label=stage.label, benchmark=row.benchmark, accepted=row.value, score=found.score,
-                  details=found.details, has_new_version=stage.spec.get("version", version) != version)
-    return again, found.is_complete
+    again = RescoredBenchmark(
+        stage_id=stage.stage_id, label=stage.label, benchmark=row.benchmark, accepted=row.value, score=score.score,
+        details=score.details, has_new_version=stage.spec.get("version", version) != version)
+    return again, score.is_complete

@@ -1,31 +1,33 @@
-"""What a study has found so far: one frozen value for the command line, the report and the dashboard.
+"""Gather the results of a study so far in one frozen value, for the command line, the report and the dashboard.
 
-`Results.to_json()` is public; `schema_version` grows with each change that is not an addition. Version 1:
+`Results.to_json()` is public; `schema_version` is raised by each change that is not an addition. Version 1:
 
-- `study`: name, question, scale, version, state, study_id, spec_hash, recipe, seeds, baseline (arm key), objective, rule (words).
+- `study`: name, question, scale, version, state, study_id, spec_hash, recipe, seeds, baseline (arm key), objective,
+  rule (in words).
 - `metrics`: list of {name, kind: aggregate | category | benchmark | cost | outside, category, is_decisive}.
 - `arms`: list in the study's order, see `analysis.table.ArmResult`; `metrics` maps a metric to {mean, half_width, n,
   by_seed, delta: {value, half_width, half_width_holm, p_holm, is_told_apart, n} | null}. Scores are 0 to 100.
 - `trials`: list of {trial_key, arm_key, seed, state, metrics, withheld, stage_ids}.
 - `verdict`: {kind, sentence, chosen, best, tied, feasible, num_seeds, num_diverged, num_missing}; arms by key.
-- `claims`: list of {id, statement, outcome, sentence}; `published`: {title, source, chosen, scores: arm key -> metric ->
-  number} or null.
-- `search`: {objectives: [[metric, direction]], pareto: [arm key], stopped: {arm key: {name, rung, fraction, values, rank, among,
-  reason}}, refused: {arm key: {name, constraint, metric, value, violations, reason}}} or null: the feasible arms that no other beats
-  in all objectives, those that a rung stopped, and those that missed a constraint before training and were not trained.
-- `data`: list of {arm_key, kind, source, asked, samples, tokens, supervised, passes, broken, filled, data_wait, num_trials}: what each
-  arm was trained on, by training stage and source, as means over its trials; `passes` is null where a source has no end; `filled` is
-  the share of the whole stage's positions that held tokens, `data_wait` that of its time that training waited for samples, each 0 to
-  1, null where it was not measured.
-- `confounds`: list of {what, values: arm key -> text, sentence}: what differs between arms and is no factor; `seen`: arm key ->
-  {samples, tokens, supervised} of its training stages.
-- `budget`: {limit, estimate, spent}: the study's own limit or null, what it was expected to cost when it was submitted or null,
-  and {hours, gpu_hours, wall_hours, flops, checkpoint_gb} so far.
-- `outside`: list of {path, stage_id, artifact, images, values, errors, is_share, limited, version, date, trial_keys}: results
-  of lmms-eval that were given along (`errors` are its own standard errors over items); their metrics, `TASK/METRIC`, are of kind
-  `outside`, keep lmms-eval's scale, and enter no average and no verdict.
-- `predictions`: list of {arm_key, name, metric, predicted, form, correlation, num_arms, source, measured, half_width, n}: what a mixture
-  surrogate expected of an arm beside what was measured (null before it has run).
+- `claims`: list of {id, statement, outcome, sentence}; `published`: {title, source, chosen, scores: arm key -> metric
+  -> number} or null.
+- `search`: {objectives: [[metric, direction]], pareto: [arm key], stopped: {arm key: {name, rung, fraction, values,
+  rank, among, reason}}, refused: {arm key: {name, constraint, metric, value, violations, reason}}} or null: the
+  feasible arms that no other arm beats in all objectives, the arms that a rung stopped, and the arms that were not
+  trained because they violate a constraint that is known before training.
+- `data`: list of {arm_key, kind, source, asked, samples, tokens, supervised, passes, broken, filled, data_wait,
+  num_trials}: the training data of each arm by training stage and source, as means over its trials. `passes` is null if
+  a source is unlimited. `filled` is the fraction of the stage's token positions that are not padding, `data_wait` the
+  fraction of its time spent waiting for samples; both are 0 to 1, and null if they were not measured.
+- `confounds`: list of {what, values: arm key -> text, sentence}: differences between arms that are not factors; `seen`:
+  arm key -> {samples, tokens, supervised} of its training stages.
+- `budget`: {limit, estimate, spent}: the study's limit or null, its expected cost at submission or null, and its cost
+  so far, {hours, gpu_hours, wall_hours, flops, checkpoint_gb}.
+- `outside`: list of {path, stage_id, artifact, images, values, errors, is_share, limited, version, date, trial_keys}:
+  the results of lmms-eval that were read, with its standard errors over items. Their metrics, `TASK/METRIC`, are of
+  kind `outside`, keep the scale of lmms-eval, and enter no average and no verdict.
+- `predictions`: list of {arm_key, name, metric, predicted, form, correlation, num_arms, source, measured, half_width,
+  n}: the score that a mixture surrogate predicted for an arm, and the measured one (null before the arm has run).
 - `counts`, `cost`: see `Counts` and `Cost`; `varies_with_seed`: kinds of stage that differ between seeds.
 """
 
@@ -64,55 +66,59 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One column of the table."""
+    """A metric: one column of the table."""
 
     name: str
     kind: str
+    """aggregate, category, benchmark, cost or outside."""
     category: str | None
-    """Of a benchmark."""
+    """The category of a benchmark; None for other kinds."""
     is_decisive: bool
-    """Whether the selection rule looks at it."""
+    """Whether the selection rule uses it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedScores:
-    """The paper's numbers, shown beside ours and never mixed with them."""
+    """The scores of the paper, which are shown beside ours and never mixed with them."""
 
     title: str
     source: str
     chosen: str | None
-    """Arm key."""
+    """The key of the arm that the paper chose."""
     scores: dict[str, dict[str, float]]
     """Arm key -> metric -> score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchFound:
-    """What an adaptive study found beside its verdict."""
+    """The results of a search beside its verdict."""
 
     objectives: tuple[tuple[str, str], ...]
-    """Metric, `maximize` or `minimize`."""
+    """Metrics, each with `maximize` or `minimize`."""
     pareto: tuple[str, ...]
-    """Feasible arms that no other feasible arm beats in all objectives, by their means."""
+    """The keys of the feasible arms that no other feasible arm beats in all objectives, by their means."""
     stopped: dict[str, dict[str, Any]]
-    """Arms that a rung stopped: why, with the score there."""
+    """Arm key -> the reason and the scores at the rung, for arms that a rung stopped."""
     refused: dict[str, dict[str, Any]]
-    """Proposed arms that missed a constraint before any training: which, and by what value. They have no trials."""
+    """Arm key -> the constraint and the value, for proposed arms that violate a constraint before any training. They
+    have no trials."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """Everything that is known about a study; see the module's docstring for its JSON."""
+    """The results of a study; for the JSON form see the docstring of this module."""
 
     study: StudyRow
     question: str
     source: str | None
     objective: str
-    """Metric that decides."""
+    """The metric that the rule maximizes."""
     rule: str
+    """The selection rule in words."""
     recipe: str
     seeds: tuple[int, ...]
     baseline: str | None
+    """The key of the baseline arm."""
     metrics: tuple[Metric, ...]
     arms: tuple[ArmResult, ...]
     trials: tuple[TrialScores, ...]
@@ -123,25 +129,27 @@ class Results:
     published: PublishedScores | None
     search: SearchFound | None
     confounds: tuple[Confound, ...]
-    """What differs between arms and is no factor."""
+    """The differences between arms that are not factors."""
     seen: dict[str, SampleInfo]
-    """Arm key -> what it was trained on."""
+    """Arm key -> the samples and tokens that it was trained on."""
     looks: int
-    """Looks at the scores that the study allows itself while seeds are added; 1 if their number is fixed."""
+    """The number of looks at the scores while seeds are added; 1 if the number of seeds is fixed."""
     data: tuple[DataSeen, ...]
+    """The training data of each arm, by training stage and source."""
     counts: Counts
     cost: Cost
     spent: Spent
-    """By all attempts made for this study; `study.estimate` is what was expected."""
+    """The cost of all attempts made for this study; the expected cost is `study.estimate`."""
     varies_with_seed: tuple[str, ...]
+    """The kinds of stage that differ between the seeds of an arm."""
     outside: tuple[tuple[LmmsEvalFile, tuple[str, ...]], ...] = ()
-    """Results of lmms-eval that stand beside the study's own, each with the trials that it belongs to."""
+    """The results of lmms-eval beside the study's own, each with the keys of the trials that it belongs to."""
     predictions: tuple[Predicted, ...] = ()
-    """What a surrogate expected of arms, beside what they reached."""
+    """The scores that a surrogate predicted for arms, beside the measured ones."""
 
     @property
     def seed_note(self) -> str:
-        """Say which stages the seeds vary: a shared parent's variance is not sampled."""
+        """A sentence that says which stages the seeds vary; the variance of shared stages is not sampled."""
         if len(self.seeds) < 2:
             return "n=1: one seed, so no interval."
         if not self.varies_with_seed:
@@ -150,16 +158,18 @@ class Results:
         if self.looks > 1:
             numbers = sorted({arm.num_trials for arm in self.arms})
             spread = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0] if numbers else 0)
-            return (f"{spread} seeds an arm vary {kinds}: more where the rule could not tell arms apart. Intervals of differences are "
-                    f"widened so that all {self.looks} looks together keep 5 %; means of arms with more seeds are chosen by the data.")
-        return f"{len(self.seeds)} seeds vary {kinds}; earlier stages are shared, so their variance is not in the intervals."
+            return (f"{spread} seeds an arm vary {kinds}: more where the rule could not tell arms apart. Intervals of "
+                    f"differences are widened so that all {self.looks} looks together keep 5 %; means of arms with "
+                    "more seeds are chosen by the data.")
+        return (f"{len(self.seeds)} seeds vary {kinds}; earlier stages are shared, so their variance is not in the "
+                "intervals.")
 
     def arm(self, key: str) -> ArmResult:
-        """Return an arm by its key."""
+        """Return the arm with this key."""
         return next(arm for arm in self.arms if arm.key == key)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; the keys are listed in the module's docstring."""
+        """Return the results as plain JSON values; the docstring of this module describes them."""
         row = self.study
         stage_ids = {each.trial_key: list(each.stage_ids) for each in self.trial_rows}
         return {
@@ -188,24 +198,25 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class ResultsCache:
-    """What is known of a study from earlier looks, and need not be gathered again."""
+    """The final parts of a study's results, kept between calls of `study_results`."""
 
     rows: rows.RowCache = field(default_factory=rows.RowCache)
     scores: dict[str, TrialScores] = field(default_factory=dict)
-    """Of trials that succeeded, which is final."""
+    """Trial key -> scores, for trials that succeeded: these never change."""
 
 
-def study_results(engine: Engine, row: StudyRow, outside: Sequence[LmmsEvalFile] = (), known: ResultsCache | None = None) -> Results:
-    """Gather everything about a study, finished or not.
+def study_results(engine: Engine, row: StudyRow, outside: Sequence[LmmsEvalFile] = (),
+                  known: ResultsCache | None = None) -> Results:
+    """Gather the results of a study, finished or not.
 
     Args:
         engine: the ledger.
         row: the study, from `ledger.read`.
-        outside: results of lmms-eval to show beside its own.
-        known: of this study, from earlier looks.
+        outside: results of lmms-eval to show beside the study's own.
+        known: a cache for this study, which is read and extended; None to read everything from the ledger.
 
     Raises:
-        StudyError: a result from outside fits no trial.
+        StudyError: a result of lmms-eval fits no trial.
     """
     known = known or ResultsCache()
     all_rows, stages = read.trials(engine, row.study_id, known.rows), read.stages(engine, row.study_id, known.rows)
@@ -224,8 +235,9 @@ def study_results(engine: Engine, row: StudyRow, outside: Sequence[LmmsEvalFile]
     runs = _runs(trial_rows, stages)
     shown = tuple(table.arm_results(arms, trials, fits, baseline))
     return Results(
-        study=row, question=study.question, source=study.source, objective=study.select.maximize, rule=rule_text(study),
-        recipe=study.recipe, seeds=study.seed_list, baseline=baseline, metrics=tuple(_metric(name, rule) for name in names),
+        study=row, question=study.question, source=study.source, objective=study.select.maximize,
+        rule=rule_text(study), recipe=study.recipe, seeds=study.seed_list, baseline=baseline,
+        metrics=tuple(_metric(name, rule) for name in names),
         arms=shown, predictions=with_measurements(study.predictions, shown), trials=tuple(trials),
         trial_rows=tuple(trial_rows), stages=tuple(stages), verdict=verdict,
         claims=_judged(published, arms, measured),
@@ -234,81 +246,94 @@ def study_results(engine: Engine, row: StudyRow, outside: Sequence[LmmsEvalFile]
         data=supplied([(each.arm_key, each.stage_ids) for each in trial_rows],
                       {each.stage_id: (each.kind, each.result) for each in stages if each.kind in TRAINING}),
         confounds=_confounds(study, runs, arms), seen=confounds.seen(runs),
-        counts=counts(row, trials, stages), cost=cost(row, trial_rows, stages), spent=spent(engine, row.study_id, resources_of(row.spec)),
+        counts=counts(row, trials, stages), cost=cost(row, trial_rows, stages),
+        spent=spent(engine, row.study_id, resources_of(row.spec)),
         varies_with_seed=varies_with_seed(trial_rows, stages), outside=joined.sources)
 
 
-def _scored(engine: Engine, study_id: str, trials: Sequence[TrialRow], known: dict[str, TrialScores]) -> list[TrialScores]:
-    """Return the metrics of each trial; `known` are those of trials that had succeeded before, and takes in the others."""
+def _scored(engine: Engine, study_id: str, trials: Sequence[TrialRow],
+            known: dict[str, TrialScores]) -> list[TrialScores]:
+    """Return the scores of each trial; `known` caches those of succeeded trials, and is extended."""
     others = [each for each in trials if each.trial_key not in known]
     names = [each.trial_key for each in others] if known else None
-    found = {each.trial_key: each for each in scores.trial_scores(others, read.scores(engine, study_id, names))}
-    known.update({key: each for key, each in found.items() if each.state == TrialState.SUCCEEDED})
-    return [known.get(each.trial_key) or found[each.trial_key] for each in trials]
+    computed = {each.trial_key: each for each in scores.trial_scores(others, read.scores(engine, study_id, names))}
+    known.update({key: each for key, each in computed.items() if each.state == TrialState.SUCCEEDED})
+    return [known.get(each.trial_key) or computed[each.trial_key] for each in trials]
 
 
 def study_of(row: StudyRow) -> Study:
-    """Return the study as it was submitted, whatever its file says now."""
+    """Return the study as it was submitted, even if its file has changed since."""
     return Study.model_validate_json(json.dumps(row.spec["study"]))
 
 
 def arms_of(rows: Sequence[TrialRow]) -> list[ArmLevels]:
-    """Return the distinct arms in the order of the trials."""
+    """Return the distinct arms of these trials, in the order of the trials."""
     unique = {row.arm_key: ArmLevels(key=row.arm_key, name=row.arm_name, levels=row.levels) for row in rows}
     return list(unique.values())
 
 
 def baseline_key(study: Study, arms: Sequence[ArmLevels]) -> str | None:
-    """Return the key of the arm that differences are taken against."""
+    """Return the key of the baseline arm; None without one."""
     if study.search is not None:
         return next((arm.key for arm in arms if arm.name == "baseline"), None)
-    found = baseline_of(study, [Arm(arm.key, arm.name, dict(arm.levels)) for arm in arms]) if arms else None
-    return found.key if found else None
+    baseline = baseline_of(study, [Arm(arm.key, arm.name, dict(arm.levels)) for arm in arms]) if arms else None
+    return baseline.key if baseline else None
 
 
 def rule_of(study: Study, baseline: str | None) -> Rule:
-    """Return the study's declared rule."""
+    """Return the selection rule that the study declares.
+
+    Args:
+        study: the study.
+        baseline: the key of its baseline arm.
+    """
     select = study.select
     return Rule(objective=select.maximize, subject_to=select.constraints, baseline=baseline, prefer=select.prefer,
                 effect=study.effect, looks=study.num_looks)
 
 
 def rule_text(study: Study) -> str:
-    """Return the rule in words."""
+    """Return the selection rule of the study in words."""
     bounds = f", subject to {' and '.join(study.select.subject_to)}" if study.select.subject_to else ""
     return (f"maximize {study.select.maximize}{bounds}; among arms that cannot be told apart prefer the "
             f"{study.select.prefer}; an effect of {study.effect:g} matters")
 
 
 def _runs(trials: Sequence[TrialRow], stages: Sequence[StageRow]) -> list[Run]:
-    done = {stage.stage_id: Executed(kind=stage.kind, result=stage.result or {}) for stage in stages if stage.state == "SUCCEEDED"}
+    done = {stage.stage_id: Executed(kind=stage.kind, result=stage.result or {}) for stage in stages
+            if stage.state == "SUCCEEDED"}
     return [Run(arm=row.arm_key, seed=row.seed, config=row.config, is_done=row.state == "SUCCEEDED",
                 stages=[done[stage_id] for stage_id in row.stage_ids if stage_id in done]) for row in trials]
 
 
 def _confounds(study: Study, runs: Sequence[Run], arms: Sequence[ArmLevels]) -> tuple[Confound, ...]:
-    found = confounds.confounds(runs, {arm.key: arm.name for arm in arms}, _factors(study, arms))
-    is_planned = study.num_looks > 1  # seeds added where they matter differ between arms by design; the seed note says so
-    return tuple(each for each in found if not (is_planned and each.what == "seeds"))
+    differences = confounds.confounds(runs, {arm.key: arm.name for arm in arms}, _factors(study, arms))
+    is_planned = study.num_looks > 1  # with an adaptive number of seeds arms differ by design; the seed note says so
+    return tuple(each for each in differences if not (is_planned and each.what == "seeds"))
 
 
 def _factors(study: Study, arms: Sequence[ArmLevels]) -> set[str]:
-    return {path for arm in arms for path in arm.levels} | set(study.vary or ()) | set(study.search.parameters if study.search else ())
+    searched = study.search.parameters if study.search else ()
+    return {path for arm in arms for path in arm.levels} | set(study.vary or ()) | set(searched)
 
 
-def _search_found(study: Study, arms: Sequence[ArmRow], fits: Mapping[str, statistics.Fit], verdict: Verdict) -> SearchFound | None:
+def _search_found(study: Study, arms: Sequence[ArmRow], fits: Mapping[str, statistics.Fit],
+                  verdict: Verdict) -> SearchFound | None:
     if study.search is None:
         return None
     means = {arm: {metric: fitted.means[arm].value for metric, fitted in fits.items() if arm in fitted.means}
              for arm in verdict.feasible}
     goals = study.objectives
+    ended = [arm for arm in arms if arm.stopped]
     return SearchFound(objectives=goals, pareto=pareto.pareto_set(means, goals),
-                       stopped={arm.key: {"name": arm.name, **arm.stopped} for arm in arms if arm.stopped and not arm.is_refused},
-                       refused={arm.key: {"name": arm.name, **arm.stopped} for arm in arms if arm.stopped and arm.is_refused})
+                       stopped={arm.key: {"name": arm.name, **(arm.stopped or {})} for arm in ended
+                                if not arm.is_refused},
+                       refused={arm.key: {"name": arm.name, **(arm.stopped or {})} for arm in ended
+                                if arm.is_refused})
 
 
 def report_path(home: Path, row: StudyRow) -> Path:
-    """Return where the report of a study lies."""
+    """Return the path of a study's report below the home folder."""
     return home / "reports" / f"{row.name}-{row.scale}-v{row.version}.html"
 
 
@@ -318,7 +343,7 @@ def _metric(name: str, rule: Rule) -> Metric:
 
 
 def _published(study: Study) -> Published | None:
-    """Read the paper's numbers; a result does not fail because the library no longer has them."""
+    """Read the paper's scores; None if the study names none, or if the library no longer has them."""
     try:
         return load_published(study.published) if study.published else None
     except StudyError:
@@ -331,10 +356,10 @@ def _judged(published: Published | None, arms: Sequence[ArmLevels],
         return ()
     names = {arm.key: arm.name for arm in arms}
     named = [dataclasses.replace(each, arm=names[each.arm]) for each in measured]
-    found = [claims.published_claim(each, list(names.values())) for each in published.claims]
-    metrics = {comparison.metric for claim in found for comparison in claim.comparisons}
+    testable = [claims.published_claim(each, list(names.values())) for each in published.claims]
+    metrics = {comparison.metric for claim in testable for comparison in claim.comparisons}
     fits = {metric: statistics.fit(selection.values_of(named, metric)) for metric in metrics}
-    return tuple(claims.judge(claim, fits) for claim in found)
+    return tuple(claims.judge(claim, fits) for claim in testable)
 
 
 def _by_key(published: Published, arms: Sequence[ArmLevels]) -> PublishedScores:
@@ -344,7 +369,7 @@ def _by_key(published: Published, arms: Sequence[ArmLevels]) -> PublishedScores:
 
 
 def _plain(value: Any) -> Any:
-    """Return dataclasses as mappings, with seeds as text keys, as JSON needs them."""
+    """Return plain values of dataclasses and containers; keys of mappings become text, as JSON requires."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -131,7 +131,7 @@ def test_other_images_than_the_trials_are_refused(ablate: Ablate, engine: Engine
 
 def test_an_attempt_that_was_not_accepted_is_refused(ablate: Ablate, engine: Engine, tmp_path: Path) -> None:
     late = artifact(checkpoints(engine)["science=0", 0]).replace("0001", "0002")
-    assert "is not what was accepted" in refused(ablate, results(tmp_path / "late.json", f"/nodes/store/{late}"))
+    assert "is not the accepted one" in refused(ablate, results(tmp_path / "late.json", f"/nodes/store/{late}"))
 
 
 def test_a_checkpoint_of_another_study_is_refused(ablate: Ablate, engine: Engine, tmp_path: Path) -> None:

@@ -93,5 +93,5 @@ def test_studies_run_after_those_they_need(tmp_path, monkeypatch):
 def test_studies_that_wait_for_each_other_are_refused(tmp_path, monkeypatch):
     loaded = in_campaign(tmp_path, ("a", "b"), ("b", "a"))
     monkeypatch.setattr(campaign, "load_study", lambda name, load=campaign.load_study: load(tmp_path / f"{name}.yaml"))
-    with pytest.raises(StudyError, match="they wait for each other"):
+    with pytest.raises(StudyError, match="the studies need each other"):
         sorted_studies(loaded)
