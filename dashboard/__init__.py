@@ -1,1 +1,1 @@
-"""Pages that read the ledger; the only acts are pause, resume and cancel, through `orchestrator.ledger.actions`."""
+"""The dashboard. It reads the ledger, and writes only to pause, resume or cancel (`orchestrator.ledger.actions`)."""

@@ -1,4 +1,4 @@
-"""The dashboard: `ablate dashboard`, or `streamlit run dashboard/app.py`."""
+"""Define the dashboard's pages; run it by `ablate dashboard` or `streamlit run dashboard/app.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.views import shared
 
-# A file of ours: a page's material icon would be fetched from Google's servers to become the tab's.
+# The icon of the browser tab is a local file: Streamlit would fetch a material icon for the tab from Google's servers.
 st.set_page_config(page_title="Ablate", page_icon=Path(__file__).with_name("icon.svg"), layout="wide")
 page = st.navigation([
     st.Page("views/overview.py", title="Overview", icon=":material/dashboard:", url_path="overview", default=True),

@@ -1,8 +1,7 @@
-"""From the orchestrator's read side to what a page shows. Pure but for reading the ledger; knows no streamlit.
+"""Read the ledger and prepare the values that the pages show. This module does not import streamlit.
 
-- The unit on screen is the arm; seeds are points around its mean, and n stands beside every mean.
-- An arm without a score is kept with the reason: failed, diverged and pending are counted, never dropped.
-- Tables hold plain text and numbers; a cell that a spreadsheet would run is made harmless (`safe`).
+- The unit on the screen is the arm: seeds are points around its mean, and n is shown beside every mean.
+- An arm without a score is shown with the reason: failed, diverged and pending trials are counted, never dropped.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ from orchestrator.results.progress import Progress, progress
 from orchestrator.results.results import Results, ResultsCache, study_of, study_results
 
 MOST_ROWS = 40
-"""Arms that a panel has rows for."""
+"""The most arms that a panel with one row per arm shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One arm in one panel."""
+    """An arm in a panel."""
 
     key: str
     label: str
-    """Its level if one factor is varied, else its name."""
+    """The arm's level if one numeric factor is varied, else its name."""
     mean: float | None
-    """None while it has no score."""
+    """The mean over seeds; None while the arm has no score."""
     half_width: float | None
     n: int
     seeds: dict[int, float]
@@ -44,45 +43,45 @@ class Point:
     is_baseline: bool
     published: float | None
     note: str
-    """Why there is no score, or what was lost; "" if all is there."""
+    """Why the arm has no score, or which trials are missing; "" if nothing is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One metric over all arms."""
+    """A panel: one metric over all arms."""
 
     metric: str
     title: str
     role: str
-    """`decides`, `must hold`, or ""."""
+    """The role of the metric in the selection rule: `decides`, `must hold`, or ""."""
     factor: str
-    """What the horizontal axis says: the last part of the varied path, or `arm`."""
+    """The label of the horizontal axis: the last part of the varied path, or `arm`."""
     is_ordered: bool
-    """Whether the arms are levels of one factor, to be joined by a line."""
+    """Whether the arms are levels of one numeric factor, so that a line joins them."""
     points: tuple[Point, ...]
     num_arms: int
-    """Of the study; where they are no levels of one factor, at most `MOST_ROWS` are points."""
+    """The number of arms of the study; unless they are levels of one factor, at most `MOST_ROWS` of them are points."""
     is_alpha: bool
-    """Whether the factor is a mixture ratio, whose unit is worth saying."""
+    """Whether the factor is a mixture ratio, so that the axis names its unit."""
     limit: float | None
-    """What the metric must not fall below (or rise above) for an arm to be chosen."""
+    """The bound that the study's constraint sets on the metric; None without one."""
     paper_choice: str | None
-    """Label of the arm that the paper chose."""
+    """The label of the arm that the paper chose."""
 
     @property
     def baseline(self) -> Point | None:
-        """The arm that differences are taken against, if it has a score."""
+        """The point of the baseline arm; None if it has no score."""
         return next((point for point in self.points if point.is_baseline and point.mean is not None), None)
 
     @property
     def chosen(self) -> Point | None:
-        """The arm that the rule chose."""
+        """The point of the arm that the rule chose; None if there is none."""
         return next((point for point in self.points if point.is_chosen and point.mean is not None), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeoffPoint:
-    """One arm in the plane of a cost and a score."""
+    """An arm in the plane of a cost and a score."""
 
     key: str
     name: str
@@ -92,31 +91,31 @@ class TradeoffPoint:
     y_half_width: float | None
     n: int
     is_front: bool
-    """No other arm is at least as good in both and better in one."""
+    """Whether the arm is on the Pareto front: no other arm is at least as good in both numbers and better in one."""
     is_chosen: bool
     is_baseline: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Whether the machinery works."""
+    """The state of the driver, the queue of studies, and tracking."""
 
     driver: DriverRow | None
     outbox: int
-    """Events that MLflow has not got yet."""
+    """The number of events that were not sent to MLflow yet."""
     num_studies: int
     num_waiting: int
-    """Studies that wait for a driver or are being driven."""
+    """The number of studies that are queued or running."""
 
     @property
     def is_stale(self) -> bool:
-        """Whether work waits and nobody does it."""
+        """Whether studies wait but no driver is running."""
         return self.num_waiting > 0 and not (self.driver and self.driver.is_live)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorAction:
-    """What a person may do to a study now."""
+    """An action that a person can take on a study."""
 
     name: str
     """pause, resume or cancel."""
@@ -126,17 +125,18 @@ class OperatorAction:
 
 
 _ACTS = {
-    "pause": OperatorAction(name="pause", label="Pause", icon=":material/pause:", consequence="Running stages save a checkpoint and stop."),
+    "pause": OperatorAction(name="pause", label="Pause", icon=":material/pause:",
+                            consequence="Running stages save a checkpoint and stop."),
     "resume": OperatorAction(name="resume", label="Resume", icon=":material/play_arrow:",
-                  consequence="Failed and cancelled stages get another chance; a driver must be running."),
+                             consequence="Failed and cancelled stages get another chance; a driver must be running."),
     "cancel": OperatorAction(name="cancel", label="Cancel", icon=":material/cancel:",
-                  consequence="Open trials end; what is finished stays, and it can be resumed.")}
-_POSSIBLE = {"QUEUED": ("pause", "cancel"), "RUNNING": ("pause", "cancel"), "PAUSED": ("resume", "cancel"), "FAILED": ("resume",),
-             "COMPLETED_WITH_FAILURES": ("resume",), "CANCELLED": ("resume",)}
+                             consequence="Open trials end; finished ones are kept, and the study can be resumed.")}
+_POSSIBLE = {"QUEUED": ("pause", "cancel"), "RUNNING": ("pause", "cancel"), "PAUSED": ("resume", "cancel"),
+             "FAILED": ("resume",), "COMPLETED_WITH_FAILURES": ("resume",), "CANCELLED": ("resume",)}
 
 
 def allowed_actions(row: StudyRow) -> list[OperatorAction]:
-    """Return what the state allows."""
+    """Return the actions that the state of the study allows."""
     return [_ACTS[name] for name in _POSSIBLE.get(row.state, ())]
 
 
@@ -144,13 +144,18 @@ def allowed_actions(row: StudyRow) -> list[OperatorAction]:
 
 
 def label_of(row: StudyRow, newest: Mapping[tuple[str, str], int]) -> str:
-    """Return the name under which a study is chosen and linked: `quickstart@tiny`, older versions with `v1`."""
+    """Return the label of a study in menus and links: `quickstart@tiny`, with ` v1` for an older version.
+
+    Args:
+        row: the study.
+        newest: (name, scale) -> the newest version.
+    """
     is_newest = newest.get((row.name, row.scale)) == row.version
     return f"{row.name}@{row.scale}" + ("" if is_newest else f" v{row.version}")
 
 
 def labelled(rows: Sequence[StudyRow]) -> dict[str, StudyRow]:
-    """Return label -> study, newest first."""
+    """Return label -> study, in the order of the rows."""
     newest: dict[tuple[str, str], int] = {}
     for row in rows:
         newest[row.name, row.scale] = max(row.version, newest.get((row.name, row.scale), 0))
@@ -158,41 +163,52 @@ def labelled(rows: Sequence[StudyRow]) -> dict[str, StudyRow]:
 
 
 def overview(engine: Engine, rows: Sequence[StudyRow], *, slots: int) -> list[Progress]:
-    """Return how far each study is."""
+    """Return the progress of each study.
+
+    Args:
+        engine: the ledger.
+        rows: the studies.
+        slots: the number of stages that run at the same time.
+    """
     return [progress(engine, row, slots=slots) for row in rows]
 
 
 class Watched:
-    """A study that is looked at again and again, by any number of readers; a look reads what changed since the last one."""
+    """The results of a study for any number of concurrent readers; a read gathers only what changed since the last."""
 
     def __init__(self, engine: Engine, study_id: str) -> None:
-        """Look at nothing yet."""
         self._engine, self._study_id = engine, study_id
         self._known, self._lock = ResultsCache(), Lock()
         self._newest = self._version = -1
         self._results: Results | None = None
 
     def results(self) -> Results:
-        """Return everything about the study; gathered again only when its history grew."""
+        """Return the results of the study; they are gathered again only if the study has a new event."""
         with self._lock:
             newest = read.newest_event(self._engine)
             if self._results is None or newest != self._newest:
-                own = version(self._engine, self._study_id)
-                if self._results is None or own != self._version:
+                present = version(self._engine, self._study_id)
+                if self._results is None or present != self._version:
                     row = read.study(self._engine, self._study_id)
-                    self._version, self._results = own, study_results(self._engine, row, known=self._known)
-                self._newest = newest  # last: a look that failed is looked at again
+                    self._version, self._results = present, study_results(self._engine, row, known=self._known)
+                self._newest = newest  # set last, so that a failed read is repeated
             return self._results
 
 
 def version(engine: Engine, study_id: str) -> int:
-    """Return a number that grows with every change of the study: its newest event."""
+    """Return the id of the study's newest event, which grows with every change; 0 if there is none."""
     newest = read.events(engine, study_id, 1)
     return newest[0].event_id if newest else 0
 
 
 def health(engine: Engine, rows: Sequence[StudyRow], *, is_tracked: bool = True) -> Health:
-    """Look at driver, outbox (in which nothing waits where nothing is sent) and queue."""
+    """Return the state of the driver, the queue of studies, and tracking.
+
+    Args:
+        engine: the ledger.
+        rows: all studies.
+        is_tracked: whether events are sent to MLflow; if not, none are waiting.
+    """
     return Health(driver=read.driver(engine), outbox=read.outbox_lag(engine) if is_tracked else 0, num_studies=len(rows),
                   num_waiting=sum(row.state in ("QUEUED", "RUNNING") for row in rows))
 
@@ -201,13 +217,13 @@ def health(engine: Engine, rows: Sequence[StudyRow], *, is_tracked: bool = True)
 
 
 def num_columns(panels: Sequence[Panel]) -> int:
-    """Return how many panels stand side by side: three if each has few arms, else two."""
+    """Return the number of panels side by side: three if all have few levels, else two."""
     widest = max((len(each.points) for each in panels), default=0)
     return min(len(panels), 3 if widest <= 5 and all(each.is_ordered for each in panels) else 2) or 1
 
 
 def panel_metrics(results: Results) -> list[str]:
-    """Return the metrics worth a panel: what decides, MMBase, what must hold; those without scores are left out."""
+    """Return the metrics shown by default: the objective, MMBase, and constrained metrics, if they have scores."""
     measured = {name for arm in results.arms for name in arm.metrics}
     decisive = [metric.name for metric in results.metrics if metric.is_decisive]
     order = dict.fromkeys([results.objective, "mmbase", *decisive])
@@ -215,14 +231,14 @@ def panel_metrics(results: Results) -> list[str]:
 
 
 def offered_metrics(results: Results) -> list[str]:
-    """Return every metric with a score that may have a panel: those shown unasked first, then averages."""
+    """Return all metrics with a score that can have a panel: those shown by default, then the other averages."""
     measured = {name for arm in results.arms for name in arm.metrics}
     others = [metric.name for kind in ("aggregate", "category") for metric in results.metrics if metric.kind == kind]
     return list(dict.fromkeys([*panel_metrics(results), *(name for name in others if name in measured)]))
 
 
 def panel(results: Results, metric: str) -> Panel:
-    """Gather one metric over all arms."""
+    """Return the panel of a metric."""
     factor = _factor(results)
     labels = {arm.key: _label(arm, factor) for arm in results.arms}
     published = results.published
@@ -237,14 +253,16 @@ def panel(results: Results, metric: str) -> Panel:
 
 
 def _worth_a_row(points: Sequence[Point]) -> tuple[Point, ...]:
-    """Return the points that have a row: all, or of many the choice, the baseline and those with the highest means, in their order."""
-    first = sorted(points, key=lambda each: (each.is_chosen or each.is_baseline, each.mean is not None, each.mean or 0.0), reverse=True)
-    kept = {each.key for each in first[:MOST_ROWS]}
-    return tuple(each for each in points if each.key in kept)
+    """Return at most `MOST_ROWS` points, in their order: the chosen arm, the baseline, and the highest means."""
+    def rank(each: Point) -> tuple[bool, bool, float]:
+        return each.is_chosen or each.is_baseline, each.mean is not None, each.mean or 0.0
+
+    first = {each.key for each in sorted(points, key=rank, reverse=True)[:MOST_ROWS]}
+    return tuple(each for each in points if each.key in first)
 
 
 def _factor(results: Results) -> str:
-    """Return the only varied path if its levels are numbers, else ""."""
+    """Return the varied path if there is only one and its levels are numbers, else ""."""
     paths = {path for arm in results.arms for path in arm.levels}
     values = [arm.levels.get(path) for arm in results.arms for path in paths]
     is_number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
@@ -252,7 +270,7 @@ def _factor(results: Results) -> str:
 
 
 def _limit(results: Results, metric: str) -> float | None:
-    """Return the threshold that the study declares for a metric, if it can be computed."""
+    """Return the bound of the study's constraint on a metric; None without one, or while the baseline has no score."""
     means = {name: cell.mean for arm in results.arms if arm.is_baseline for name, cell in arm.metrics.items()}
     for constraint in study_of(results.study).select.constraints:
         if constraint.metric == metric and (constraint.reference is None or constraint.reference in means):
@@ -277,8 +295,9 @@ def _point(results: Results, arm: ArmResult, metric: str, label: str) -> Point:
 
 
 def arm_note(arm: ArmResult, cell: Cell | None) -> str:
-    """Say what is missing of an arm."""
-    lost = [f"{number} {word}" for number, word in ((arm.num_diverged, "diverged"), (arm.num_failed, "failed")) if number]
+    """Return in words which trials of an arm are missing, or that it has no score; "" if nothing is missing."""
+    lost = [f"{number} {word}" for number, word in ((arm.num_diverged, "diverged"), (arm.num_failed, "failed"))
+            if number]
     waiting = arm.num_trials - arm.num_scored - arm.num_diverged - arm.num_failed
     if waiting > 0:
         lost.append(f"{waiting} to come")
@@ -289,25 +308,33 @@ def arm_note(arm: ArmResult, cell: Cell | None) -> str:
 
 
 def costs(results: Results) -> list[str]:
-    """Return what may stand on the horizontal axis: image tokens if arms differ in them, then the other metrics."""
+    """Return the metrics for the horizontal axis: image tokens if arms differ in them, then the other averages."""
     differs = len({arm.tokens_per_image for arm in results.arms} - {None}) > 1
-    others = [metric.name for metric in results.metrics if metric.kind in ("aggregate", "category") and metric.name != results.objective]
-    return ([TOKENS] if differs else []) + others
+    averages = [metric.name for metric in results.metrics if metric.kind in ("aggregate", "category")]
+    return ([TOKENS] if differs else []) + [name for name in averages if name != results.objective]
 
 
 def trades(results: Results, x: str, y: str) -> list[TradeoffPoint]:
-    """Place each arm with both numbers; fewer tokens are better, more of anything else is better."""
-    found = []
+    """Return the arms that have both metrics, and mark the Pareto front.
+
+    Fewer image tokens are better; of any other metric more is better.
+
+    Args:
+        results: the results of the study.
+        x: the metric of the horizontal axis.
+        y: the metric of the vertical axis.
+    """
+    measured = []
     for arm in results.arms:
         across, up = _value(arm, x), _value(arm, y)
         if across is not None and up is not None:
-            found.append((arm, across, up))
+            measured.append((arm, across, up))
     sign = -1.0 if x == TOKENS else 1.0
-    spots = [(sign * across[0], up[0]) for _, across, up in found]
+    spots = [(sign * across[0], up[0]) for _, across, up in measured]
     return [TradeoffPoint(key=arm.key, name=arm.name, x=across[0], x_half_width=across[1], y=up[0], y_half_width=up[1],
                   n=arm.metrics[y].n if y in arm.metrics else arm.num_scored, is_front=_is_front(spot, spots),
                   is_chosen=arm.key == results.verdict.chosen, is_baseline=arm.is_baseline)
-            for (arm, across, up), spot in zip(found, spots, strict=True)]
+            for (arm, across, up), spot in zip(measured, spots, strict=True)]
 
 
 def _value(arm: ArmResult, metric: str) -> tuple[float, float | None] | None:

@@ -1,4 +1,4 @@
-"""What pages say: names, states, numbers, sentences. Pure, knows no streamlit but the marks of its markdown."""
+"""Format the texts of the pages: names, states, numbers, sentences. Pure; does not import streamlit."""
 
 from __future__ import annotations
 
@@ -9,35 +9,43 @@ from orchestrator.analysis.scores import TOKENS
 from orchestrator.results.progress import Progress, RunningStage
 from orchestrator.results.results import Results
 
-_TITLES = {"mmbase": "MMBase", "overall": "Mean of all categories", "refer_ground": "Refer & ground", TOKENS: "Tokens per image"}
+_TITLES = {"mmbase": "MMBase", "overall": "Mean of all categories", "refer_ground": "Refer & ground",
+           TOKENS: "Tokens per image"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_ICONS = {"SUCCEEDED": "✓", "COMPLETED": "✓", "RUNNING": "▶", "LEASED": "▶", "FAILED": "✗", "COMPLETED_WITH_FAILURES": "✗",
-          "DIVERGED": "≋", "CANCELLED": "⊘", "PAUSED": "‖", "QUEUED": "…", "PLANNED": "…", "SKIPPED": "↷"}
+_ICONS = {"SUCCEEDED": "✓", "COMPLETED": "✓", "RUNNING": "▶", "LEASED": "▶", "FAILED": "✗",
+          "COMPLETED_WITH_FAILURES": "✗", "DIVERGED": "≋", "CANCELLED": "⊘", "PAUSED": "‖", "QUEUED": "…",
+          "PLANNED": "…", "SKIPPED": "↷"}
 
 
 def title(metric: str) -> str:
-    """Return a metric's name as people write it."""
+    """Return the title of a metric, such as `MMBase` for mmbase."""
     return _TITLES.get(metric, metric.replace("_", " ").replace("-", " ").capitalize())
 
 
 def state(name: str) -> str:
-    """Return a state as an icon and a word, so that colour is never the only sign."""
+    """Return a state as an icon and a word, so that its meaning does not depend on colour."""
     return f"{_ICONS.get(name, '·')} {name.replace('_', ' ').lower()}" if name else ""
 
 
 def interval(value: float, half_width: float | None, *, sign: bool = False) -> str:
-    """Return `71.2 ± 1.3`, or `71.2 (n=1)` where there is no interval."""
+    """Format a mean as `71.2 ± 1.3`, or as `71.2 (n=1)` without an interval.
+
+    Args:
+        value: the mean.
+        half_width: half the width of the interval; None without one.
+        sign: whether positive numbers get a plus sign, as differences do.
+    """
     text = f"{value:+.1f}" if sign else f"{value:.1f}"
     return f"{text} (n=1)" if half_width is None else f"{text} ± {half_width:.1f}"
 
 
 def safe(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
+    """Return a text that no spreadsheet interprets as a formula."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def clock(seconds: float) -> str:
-    """Return a moment in the server's time zone, which is named."""
+    """Format a time, in seconds since 1970, with the name of the server's time zone."""
     return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
@@ -46,22 +54,22 @@ _COLOURS = {"SUCCEEDED": "green", "COMPLETED": "green", "RUNNING": "blue", "LEAS
 
 
 def badge(name: str) -> str:
-    """Return a state as a coloured badge in Streamlit's markdown, with icon and word."""
+    """Return a state as a coloured badge in Streamlit's markdown, with an icon and a word."""
     return f":{_COLOURS.get(name, 'gray')}-badge[{state(name)}]"
 
 
 def plain_markdown(text: str) -> str:
-    """Return a person's text so that markdown shows it as it is."""
+    """Escape a text for markdown, so that it is shown literally and on one line."""
     return "".join(f"\\{char}" if char in "\\`*_{}[]<>()#+-!|~$:" else char for char in text.replace("\n", " "))
 
 
 def fraction(shown: Progress) -> float:
-    """Return how much is done; a study that is over is done, whatever failed."""
+    """Return the fraction that is done, 0 to 1; it is 1 for a finished study, even if trials failed."""
     return 1.0 if shown.is_terminal else shown.fraction
 
 
 def progress_words(shown: Progress) -> str:
-    """Return trials and stages done, failures, and the time left."""
+    """Return the finished trials and stages, the failures, and the time left in words."""
     row = shown.study
     parts = [f"{row.trials_done} of {row.num_trials} trials", f"{row.stages_done} of {row.stages_total} stages"]
     if row.stages_failed:
@@ -74,7 +82,7 @@ def progress_words(shown: Progress) -> str:
 
 
 def stage_words(stage: RunningStage) -> str:
-    """Return label, step, loss and speed of a running stage."""
+    """Return the label, step, loss and speed of a running stage in words."""
     parts = [plain_markdown(stage.label)]
     parts.append("starting" if stage.step is None else f"step {stage.step} of {stage.steps}")
     if stage.loss is not None:
@@ -85,7 +93,7 @@ def stage_words(stage: RunningStage) -> str:
 
 
 def legend(results: Results) -> str:
-    """Say what the marks mean, and which stages the seeds vary."""
+    """Return the legend of the panels in words, and which stages the seeds vary."""
     marks = ["○ one seed", "● mean with 95 % interval over seeds" if len(results.seeds) > 1 else "● mean, n=1",
              "ring: chosen by the rule, with its difference to the baseline"]
     if results.published and any(results.published.scores.values()):
@@ -94,5 +102,5 @@ def legend(results: Results) -> str:
 
 
 def shown_of(number: int, limit: int) -> str:
-    """Say when a list is cut: `the newest 200`, else how many there are."""
+    """Return `the newest 200` if a list was cut at the limit, else the number of its items."""
     return f"the newest {limit}" if number >= limit else str(number)

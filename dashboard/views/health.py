@@ -1,4 +1,4 @@
-"""Whether driver, ledger and tracking work."""
+"""The page Health: driver, lease, queue and tracking, and the newest events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.settings import OFF
 
 
 def show() -> None:
-    """Show the machinery's vital signs and the newest events."""
+    """Show the state of driver, queue and tracking, and the newest events."""
     shared.stamp()
     health = queries.health(shared.engine(), shared.studies(), is_tracked=shared.settings().mlflow_uri != OFF)
     for column, (label, value, help_text) in zip(st.columns(4), rows.vital_signs(health), strict=True):

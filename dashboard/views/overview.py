@@ -1,4 +1,4 @@
-"""All studies: how far, how long still, what failed."""
+"""The page Overview: all studies with their progress, the time left, and what failed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def show() -> None:
     rows = shared.studies()
     if not rows:
         shared.chosen()
-    for label, shown in zip(queries.labelled(rows), queries.overview(shared.engine(), rows, slots=shared.settings().slots), strict=True):
+    progress = queries.overview(shared.engine(), rows, slots=shared.settings().slots)
+    for label, shown in zip(queries.labelled(rows), progress, strict=True):
         _card(label, shown)
 
 
@@ -24,7 +25,8 @@ def _card(label: str, shown: Progress) -> None:
     with st.container(border=True, key=f"card-{row.study_id}"):
         head, link = st.columns([5, 1], vertical_alignment="center")
         head.markdown(f"**{text.plain_markdown(label)}** &nbsp; {text.badge(row.state)}")
-        link.page_link("views/study.py", label="Open", icon=":material/arrow_forward:", query_params={shared.STUDY_KEY: label})
+        link.page_link("views/study.py", label="Open", icon=":material/arrow_forward:",
+                       query_params={shared.STUDY_KEY: label})
         shared.note(text.plain_markdown(row.spec["study"]["question"]))
         st.progress(text.fraction(shown), text=text.progress_words(shown))
         if row.reason:
@@ -32,4 +34,5 @@ def _card(label: str, shown: Progress) -> None:
 
 
 st.title("Studies")
-shared.repeating(show, every=shared.FAST_S if any(shared.live(row, 1.0) for row in shared.studies()) else None, key="overview")
+is_any_live = any(shared.live(row, 1.0) for row in shared.studies())
+shared.repeating(show, every=shared.FAST_S if is_any_live else None, key="overview")

@@ -1,4 +1,4 @@
-"""What all pages share: the ledger, the chosen study, cached results, how often to look again."""
+"""The parts that all pages share: the ledger, the chosen study, cached results, and refresh intervals."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from orchestrator.settings import OFF, Settings
 from orchestrator.states import TERMINAL_STUDIES
 
 STUDY_KEY = "study"
-"""Name of the chosen study in the address: ?study=quickstart@tiny."""
+"""The query parameter of the chosen study: ?study=quickstart@tiny."""
 COLLECT_AFTER = 50_000
-"""Objects made between two collections: a large study's rows are a hundred thousand, and each collection looks at all of them."""
+"""The number of new objects between two garbage collections. A large study has a hundred thousand rows, and a
+collection may examine all of them."""
 FRESH_S = 1.0
-"""A page asks for the studies several times; what changes without an event is seen so much later."""
+"""The seconds for which the list of studies is cached, because a page reads it several times. Changes without an event
+become visible after this time."""
 FAST_S, SLOW_S = 2.0, 6.0
-"""Seconds between two looks at numbers, and at charts."""
+"""The seconds between two refreshes of numbers, and of charts."""
 
 
 @st.cache_resource(show_spinner=False)
@@ -33,7 +35,10 @@ def settings() -> Settings:
 
 
 def engine() -> Engine:
-    """Return the one connection pool, which reads only; of a ledger that comes later it is another one."""
+    """Return the ledger's connection pool for reading, which all sessions share.
+
+    There is another one once a ledger exists, if there was none at first.
+    """
     url = settings().ledger_url
     return _engine(url, has_ledger(url))
 
@@ -55,16 +60,16 @@ def _studies(newest: int) -> list[StudyRow]:  # noqa: ARG001 (the cache's key)
 
 
 def choose_study() -> None:
-    """Let the reader choose a study in the side bar; the choice is part of the address."""
+    """Show the menu of studies in the side bar; the choice is part of the page's address."""
     labels = list(queries.labelled(studies()))
     if labels:
-        # No default: a default would not be part of the address, and a shared link would mean another study tomorrow.
-        st.sidebar.selectbox("Study", labels, index=None, placeholder=f"newest: {labels[0]}", key=STUDY_KEY, bind="query-params",
-                             persist_state="session")
+        # No default: it would not be part of the address, so a shared link would show another study tomorrow.
+        st.sidebar.selectbox("Study", labels, index=None, placeholder=f"newest: {labels[0]}", key=STUDY_KEY,
+                             bind="query-params", persist_state="session")
 
 
 def chosen() -> StudyRow:
-    """Return the chosen study; without any, say how to get one and end the page."""
+    """Return the chosen study, by default the newest. If there is none, say how to run one and stop the page."""
     known = queries.labelled(studies())
     if not known:
         st.info("No study was submitted yet. In a terminal: `ablate run quickstart`", icon=":material/science:")
@@ -73,41 +78,48 @@ def chosen() -> StudyRow:
 
 
 def results(row: StudyRow) -> Results:
-    """Return everything about a study; computed again only when its history grew."""
+    """Return the results of a study; they are gathered again only if the study has a new event."""
     return _watched(row.study_id).results()
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _watched(study_id: str) -> queries.Watched:
-    # A resource, not data: results of a thousand trials would be unpickled twice for each page.
+    # Cached as a resource, not as data: Streamlit would unpickle the results of a thousand trials twice for each page.
     return queries.Watched(engine(), study_id)
 
 
 def live(row: StudyRow, seconds: float) -> float | None:
-    """Return how often to look again: never once the study is over."""
+    """Return the refresh interval in seconds: `seconds`, or None (no refresh) for a finished study."""
     return None if row.state in TERMINAL_STUDIES else seconds
 
 
 def repeating(show: Callable[[], None], *, every: float | None, key: str) -> None:
-    """Run a part of the page now, and again every so many seconds without the rest."""
+    """Run a part of the page now, and again every `every` seconds without the rest of the page.
+
+    Args:
+        show: draws the part.
+        every: the interval in seconds; None to run only once.
+        key: the name of the part, unique on the page.
+    """
     st.fragment(show, run_every=every, key=key)()
 
 
 def colours() -> charts.Palette:
-    """Return the colours for the theme that the reader sees."""
+    """Return the colours of the reader's theme."""
     return charts.palette(st.context.theme.type)
 
 
 def note(markdown: str) -> None:
-    """Show small print; Streamlit's own captions are too faint to read (contrast below 4.5:1)."""
+    """Show a note in small print. Streamlit's own captions have too little contrast to read (below 4.5:1)."""
     st.markdown(f":gray[:small[{markdown}]]")
 
 
 def stamp(*, with_warning: bool = True) -> None:
-    """Say how old the page is, and warn when work waits that nobody does."""
+    """Show the time of the data and the state of driver and tracking; warn if studies wait without a driver."""
     health = queries.health(engine(), studies(), is_tracked=settings().mlflow_uri != OFF)
     behind = f"{health.outbox} events behind" if health.outbox else "up to date"
     driver = "driver running" if health.driver and health.driver.is_live else "no driver"
     note(f"as of {time.strftime('%H:%M:%S')} · {driver} · tracking {behind}")
     if health.is_stale and with_warning:
-        st.warning("Studies wait, but no driver is running. In a terminal: `ablate run STUDY`", icon=":material/hourglass_disabled:")
+        st.warning("Studies wait, but no driver is running. In a terminal: `ablate run STUDY`",
+                   icon=":material/hourglass_disabled:")

@@ -1,4 +1,4 @@
-"""One study: verdict, progress, a panel for each metric that matters, all arms as a table."""
+"""The page Study: progress, verdict, a panel for each important metric, all arms as a table, and the history."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SIGNS = {"selected": ":material/check_circle:", "tied": ":material/balance:", "
 
 
 def head(row: StudyRow) -> None:
-    """Show what is asked, the state, and what a person may do."""
+    """Show the question, the state, and buttons for the allowed actions."""
     st.title(text.plain_markdown(row.name))
     st.markdown(text.plain_markdown(row.spec["study"]["question"]))
     version = f" · version {row.version}" if row.version > 1 else ""
@@ -35,14 +35,15 @@ def head(row: StudyRow) -> None:
 
 @st.dialog("Are you sure?")
 def confirm(row: StudyRow, act: queries.OperatorAction) -> None:
-    """Do nothing before a person said yes."""
+    """Ask for confirmation of an action, and perform it if the person confirms."""
     st.markdown(f"{act.label} **{text.plain_markdown(row.name)}** at scale {row.scale}? {act.consequence}")
-    if st.button(f"Yes, {act.label.lower()}", key="confirmed", type="primary", on_click=perform_action, args=(row, act)):
+    if st.button(f"Yes, {act.label.lower()}", key="confirmed", type="primary", on_click=perform_action,
+                 args=(row, act)):
         st.rerun()
 
 
 def perform_action(row: StudyRow, act: queries.OperatorAction) -> None:
-    """Act through the one door; what it refuses is told on the page."""
+    """Perform an action; if the ledger refuses it, show the reason on the page."""
     try:
         with closing_ledger() as ledger:
             _ACTS[act.name](ledger, row.study_id, actor="dashboard")
@@ -61,7 +62,7 @@ def closing_ledger() -> Iterator[Engine]:
 
 
 def state_strip() -> None:
-    """Show counts, and a line for each running stage."""
+    """Show the study's progress, and a progress bar for each running stage."""
     row = shared.chosen()
     shown = progress(shared.engine(), row, slots=shared.settings().slots)
     shared.stamp(with_warning=not shown.is_terminal)
@@ -75,14 +76,14 @@ def state_strip() -> None:
 
 
 def _ended(*, was_live: bool) -> None:
-    """Draw the whole page once more when the study ends, so that nothing looks again."""
+    """Draw the complete page once more when the study ends, so that its parts stop refreshing."""
     if was_live:
         del st.session_state["was_live"]
         st.rerun()
 
 
 def verdict_box() -> None:
-    """Show verdict, panels and table."""
+    """Show the verdict, and the chosen metrics as panels or as a table."""
     row = shared.chosen()
     results = shared.results(row)
     _verdict(results)
@@ -90,8 +91,8 @@ def verdict_box() -> None:
     if not offered:
         st.info("No scores yet: panels appear with the first evaluated trial.", icon=":material/hourglass_top:")
         return
-    metrics = st.pills("Metrics", offered, selection_mode="multi", default=queries.panel_metrics(results), format_func=text.title,
-                       key=f"metrics-{row.study_id}")
+    metrics = st.pills("Metrics", offered, selection_mode="multi", default=queries.panel_metrics(results),
+                       format_func=text.title, key=f"metrics-{row.study_id}")
     st.toggle("Show as table", key="as_table", bind="query-params")
     if st.session_state.get("as_table"):
         _table(results, metrics)
@@ -116,10 +117,12 @@ def _panels(results: Results, metrics: list[str]) -> None:
     for i, panel in enumerate(panels):
         with columns[i % len(columns)]:
             st.markdown(f"**{panel.title}**" + (f" &nbsp; :gray[{panel.role}]" if panel.role else ""))
-            st.plotly_chart(charts.panel_figure(panel, study_id=results.study.study_id, colours=shared.colours()), theme=None,
-                            key=f"panel-{panel.metric}", config=charts.CONFIG, alt=charts.panel_words(panel))
+            figure = charts.panel_figure(panel, study_id=results.study.study_id, colours=shared.colours())
+            st.plotly_chart(figure, theme=None, key=f"panel-{panel.metric}", config=charts.CONFIG,
+                            alt=charts.panel_words(panel))
             if len(panel.points) < panel.num_arms:
-                shared.note(f"{len(panel.points)} of {panel.num_arms} arms: choice, baseline and the highest means; the table has all")
+                shared.note(f"{len(panel.points)} of {panel.num_arms} arms: the chosen arm, the baseline and the "
+                            "highest means; the table has all arms")
 
 
 def _table(results: Results, metrics: list[str]) -> None:
@@ -132,7 +135,7 @@ def _numbers(results: Results) -> None:
 
 
 def event_history(row: StudyRow) -> None:
-    """Show what happened, newest first."""
+    """Show the events of the study, newest first."""
     events = read.events(shared.engine(), row.study_id, 200)
     with st.expander(f"History ({text.shown_of(len(events), 200)})"):
         st.dataframe(rows.event_rows(events), hide_index=True, key="events", alt="Events of the study, newest first")

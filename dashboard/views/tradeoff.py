@@ -1,4 +1,4 @@
-"""What a score costs: image tokens against score, or one metric against another, with the Pareto front."""
+"""The page Trade-off: score against image tokens, or one metric against another, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ if not across or not up:
 
 left, right = st.columns(2)
 x = left.selectbox("Across", across, format_func=text.title, key="x", bind="query-params")
-y = right.selectbox("Up", up, index=up.index(found.objective) if found.objective in up else 0, format_func=text.title, key="y",
-                    bind="query-params")
+y = right.selectbox("Up", up, index=up.index(found.objective) if found.objective in up else 0,
+                    format_func=text.title, key="y", bind="query-params")
 trades = queries.trades(found, x or across[0], y or up[0])
-st.plotly_chart(charts.trade_figure(trades, x or across[0], y or up[0], study_id=study.study_id, colours=shared.colours()), theme=None,
-                key="trade", config=charts.CONFIG, alt=charts.trade_words(trades, x or across[0], y or up[0]))
+figure = charts.trade_figure(trades, x or across[0], y or up[0], study_id=study.study_id, colours=shared.colours())
+st.plotly_chart(figure, theme=None, key="trade", config=charts.CONFIG,
+                alt=charts.trade_words(trades, x or across[0], y or up[0]))
 if TOKENS not in across:
     shared.note("All arms spend the same number of image tokens, so tokens are not offered as an axis.")
 st.header("Arms")
-st.dataframe(rows.trade_rows(trades, x or across[0], y or up[0]), hide_index=True, key="front", alt="Arms with both numbers")
+st.dataframe(rows.trade_rows(trades, x or across[0], y or up[0]), hide_index=True, key="front",
+             alt="Arms with both metrics")

@@ -1,4 +1,4 @@
-"""Trials with their states; choose one to see its stages and attempts."""
+"""The page Trials: all trials with their states, and the stages and attempts of the chosen one."""
 
 from __future__ import annotations
 

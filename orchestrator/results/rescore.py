@@ -37,7 +37,7 @@ class RescoredBenchmark:
     accepted: float
     """The score in the ledger, 0 to 100."""
     score: float | None
-    """The score that the stored answers give now; None if it is withheld."""
+    """The score that the stored answers give now; None if a judge failed on all of them."""
     details: dict[str, Any]
     has_new_version: bool
     """Whether the benchmark has changed since, so that a different score is no error."""

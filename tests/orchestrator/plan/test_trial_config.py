@@ -212,7 +212,8 @@ def test_shapes_of_an_imported_checkpoint_are_those_it_holds(write: Write, tmp_p
 
 @pytest.mark.usefixtures("of_checkpoint")
 def test_shapes_of_a_checkpoint_that_is_not_there_are_refused(write: Write, tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match=r"tiny.yaml:\d+:\d+: models.base.preset: the shapes are those of operator:imported, which is not"):
+    missing = r"the shapes come from checkpoint operator:imported, which is missing"
+    with pytest.raises(StudyError, match=rf"tiny.yaml:\d+:\d+: models.base.preset: {missing}"):
         Planner(write(), "tiny", checkpoints=tmp_path).plan()
 
 

@@ -50,7 +50,7 @@ BAD = {
     "empty factor": ("[0, 0.1, 0.5]", "[]", "vary.sft.mixture.alpha.science"),
     "unknown constraint": ("maximize: knowledge", "maximize: knowledge, subject_to: [knowledge > 3]", "allowed: 'METRIC >= NUMBER'"),
     "baseline of nothing": ("maximize: knowledge, baseline: {sft.mixture.alpha.science: 0}",
-                            "maximize: knowledge, subject_to: [knowledge >= baseline.knowledge]", "select.baseline is not given"),
+                            "maximize: knowledge, subject_to: [knowledge >= baseline.knowledge]", "select.baseline is missing"),
     "smallest of rows": (VARY, "arms: {a: {}, b: {sft.lr: 1e-3}}\nnote: x", "smallest needs exactly one factor"),
     "misspelt choice": ("baseline:", "prefer: smalest, baseline:", "'smalest'; allowed: first, smallest, largest\nhint: did you mean"),
     "unknown published results": ("seeds: 2", "seeds: 2\npublished: alpha-scienc", "published: no published results 'alpha-scienc'"),
