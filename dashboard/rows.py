@@ -107,7 +107,7 @@ def tiles(results: Results) -> list[tuple[str, str, str]]:
     return [
         ("Trials", f"{counts.trials_done} of {counts.trials}", f"{lost or 'none'} failed or diverged"),
         ("Stages", f"{counts.stages_unique} for {counts.stages_requested}",
-         "distinct stages executed for the stages asked for"),
+         "distinct stages executed for the stages requested"),
         ("Compute", formatting.duration(cost.seconds), "total time of the accepted attempts"),
         ("Saved by sharing", formatting.duration(max(0.0, cost.seconds_saved)),
          f"{counts.stages_reused} stages came from earlier studies")]
@@ -133,4 +133,4 @@ def _lease(driver: DriverRow | None) -> str:
         return "never taken"
     if driver.is_live:
         return formatting.duration(driver.expires_in_s)
-    return "given back" if driver.expires_in_s < -_YEAR_S else f"{formatting.duration(-driver.expires_in_s)} over"
+    return "released" if driver.expires_in_s < -_YEAR_S else f"expired {formatting.duration(-driver.expires_in_s)} ago"

@@ -14,14 +14,14 @@ def duration(seconds: float | None) -> str:
         return MISSING
     if seconds < 10:
         return f"{seconds:.1f} s" if seconds >= 0.05 else "0 s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    if whole < 48 * 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+    rounded_s = round(seconds)
+    if rounded_s < 60:
+        return f"{rounded_s} s"
+    if rounded_s < 3600:
+        return f"{rounded_s // 60} min {rounded_s % 60:02d} s"
+    if rounded_s < 48 * 3600:
+        return f"{rounded_s // 3600} h {rounded_s % 3600 // 60:02d} min"
+    return f"{rounded_s // 86400} d {rounded_s % 86400 // 3600} h"
 
 
 def flops(count: float | None) -> str:

@@ -33,7 +33,7 @@ from orchestrator.plan.identity import stage_identity
 from orchestrator.states import AttemptState
 
 Order = Mapping[str, Any]
-"""What to execute, as plain values: attempt_id, attempt_no, stage_id, kind, label, spec, parent, attempt_dir, out,
+"""An order to execute, as plain values: attempt_id, attempt_no, stage_id, kind, label, spec, parent, attempt_dir, out,
 checkpoints, root and store (of the artifacts), judge, failpoint, no_progress_s."""
 Report = Callable[[dict[str, Any]], None]
 ShouldStop = Callable[[], bool]
@@ -56,7 +56,7 @@ class StageJob:
     report: Report
     should_stop: ShouldStop
     judge: Mapping[str, str | None] | None = None
-    """How to reach the judge (url, key_file, cache), from the operator's settings; None without a judge."""
+    """The access to the judge (url, key_file, cache), from the operator's settings; None without a judge."""
 
 
 StageFunction = Callable[[StageJob], dict[str, Any]]
@@ -122,8 +122,8 @@ def _execute(order: Order, stages: Mapping[str, StageFunction], report: Report, 
     spec, kind = order["spec"], order["kind"]
     stage_id = identify(spec)
     if stage_id != order["stage_id"]:
-        raise ValueError(f"the spec's identity is {stage_id[:12]}…, the order says {order['stage_id'][:12]}…; driver "
-                         "and worker run different releases\nhint: install the same version on every machine")
+        raise ValueError(f"the spec's identity is {stage_id[:12]}…, the order says {order['stage_id'][:12]}…; "
+                         "driver and worker run different releases\nhint: install the same version on every machine")
     parent = Path(order["parent"]) if order.get("parent") else None
     if parent is not None:
         mirror.fetch(parent)

@@ -103,9 +103,9 @@ def _check_data(data: DataConfig, config: Any, expected: str) -> None:
         return
     fingerprint = data_fingerprint(data, shares(config.mixture))
     if fingerprint != expected:
-        raise ValueError(f"the data sets of catalogue {data.catalogue.name!r} have the fingerprint {fingerprint[:12]}"
-                         f"…, the stage was planned on {expected[:12]}…\nhint: files changed; submit the study again "
-                         "with --update")
+        raise ValueError(f"the data sets of catalogue {data.catalogue.name!r} have the fingerprint "
+                         f"{fingerprint[:12]}…, the stage was planned on {expected[:12]}…\n"
+                         "hint: files changed; submit the study again with --update")
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def _map_torch_errors() -> Iterator[None]:
                           "gives the same result", is_certain=True) from error
     except RuntimeError as error:  # raised in the survivors' collectives when another worker of the stage dies
         if _is_of_others(error):
-            raise LostWorker(f"another worker of the stage is gone: {error}") from error
+            raise LostWorker(f"another worker of the stage died: {error}") from error
         raise
 
 

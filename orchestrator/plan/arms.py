@@ -59,17 +59,17 @@ def baseline_of(study: Study, arms: Iterable[Arm]) -> Arm | None:
     Raises:
         StudyError: no arm fits, or several do.
     """
-    wanted = study.select.baseline
-    if wanted is None:
+    baseline = study.select.baseline
+    if baseline is None:
         return None
     arms = tuple(arms)
     location: Location = ("select", "baseline")
-    if isinstance(wanted, str):
-        matching = [arm for arm in arms if arm.name == wanted]
+    if isinstance(baseline, str):
+        matching = [arm for arm in arms if arm.name == baseline]
         if not matching:
-            raise study.error(location, f"no arm {wanted!r}", did_you_mean(wanted, (arm.name for arm in arms)))
+            raise study.error(location, f"no arm {baseline!r}", did_you_mean(baseline, (arm.name for arm in arms)))
         return matching[0]
-    same = {(path, _normal(value)) for path, value in _leaves(wanted)}
+    same = {(path, _normal(value)) for path, value in _leaves(baseline)}
     matching = [arm for arm in arms if same <= {(path, _normal(value)) for path, value in arm.levels.items()}]
     if len(matching) != 1:
         names = ", ".join(arm.name for arm in matching) or "none"

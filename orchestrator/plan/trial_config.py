@@ -165,12 +165,12 @@ class Resolver:
 
     def _scale_layer(self) -> Layer:
         scale, layer = self._scale, Layer()
-        own = cast(dict[str, Any], scale.recipes.get(self._recipe.name, {}))
+        of_recipe = cast(dict[str, Any], scale.recipes.get(self._recipe.name, {}))
         for kind in self._kinds:
             self._paths.add(layer, scale, kind, scale.train, ("train",))
         for name in (*self._kinds, "evaluate"):
             self._paths.add(layer, scale, name, getattr(scale, name), (name,))
-            self._paths.add(layer, scale, name, own.get(name, {}), ("recipes", self._recipe.name, name))
+            self._paths.add(layer, scale, name, of_recipe.get(name, {}), ("recipes", self._recipe.name, name))
         self._paths.add(layer, scale, "data", scale.data, ("data",))
         return layer
 

@@ -70,7 +70,7 @@ class Preview:
     slots: int
     resources: Resources
     saving: Saving
-    """What sharing saves, compared with executing all stages of each trial; times are estimated."""
+    """The saving by sharing, compared with executing all stages of each trial; times are estimated."""
 
     @property
     def num_known(self) -> int:

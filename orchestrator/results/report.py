@@ -28,8 +28,8 @@ MAX_PANELS = 3
 """The most metrics to draw."""
 MAX_COLUMNS = 6
 """The most arms that are columns of the table of benchmarks; with more, arms are rows."""
-_SIGNS = {"selected": "✓", "tied": "=", "underpowered": "?", "infeasible": "✗", "incomplete": "…", "supported": "✓",
-          "contradicted": "✗", "undecided": "?"}
+_SIGNS = {"selected": "✓", "tied": "=", "underpowered": "?", "infeasible": "✗", "incomplete": "…",
+          "supported": "✓", "contradicted": "✗", "undecided": "?"}
 
 
 def write_report(results: Results, path: Path) -> Path:
@@ -102,7 +102,7 @@ def _numbers(results: Results) -> str:
     gpus = f", {cost.gpu_hours_saved:.3g} GPU-hours," if cost.gpu_hours_saved else ""
     tiles = [("Arms × seeds", f"{len(results.arms)} × {len(results.seeds)}", f"{len(results.trials)} trials"),
              ("Trials done", f"{counts.trials_done} of {counts.trials}", failed or "none failed"),
-             ("Stages asked for", str(counts.stages_requested), f"{counts.stages_unique} distinct{reused}"),
+             ("Stages requested", str(counts.stages_requested), f"{counts.stages_unique} distinct{reused}"),
              ("Compute", duration(cost.seconds), elapsed),
              ("Saved by sharing", duration(cost.seconds_saved),
               f"{counts.stages_saved} stages{gpus} that need no second run")]
@@ -167,9 +167,9 @@ def _data(results: Results) -> str:
              f"<td>{each.broken:g}</td>",
              *(f"<td>{MISSING if share is None else f'{100 * share:.0f} %'}</td>"
                for share in (each.filled, each.data_wait))] for each in results.data]
-    heads = ["Arm", "Stage", "Source", "asked for", "drawn", "tokens", "supervised", "passes", "skipped", "filled",
+    heads = ["Arm", "Stage", "Source", "requested", "drawn", "tokens", "supervised", "passes", "skipped", "filled",
              "waited"]
-    note = ("Means over the arm's trials. Asked for: samples by the mixture; drawn: samples trained on; supervised: "
+    note = ("Means over the arm's trials. Requested: samples by the mixture; drawn: samples trained on; supervised: "
             f"tokens that carry loss; passes: how often the source was read through, {MISSING} if it is unlimited; "
             "skipped: broken samples that others replaced; filled: share of the stage's token positions that are not "
             "padding; waited: share of the stage's time that training waited for its samples (more `loaders` prepare "
@@ -237,12 +237,12 @@ def duration(seconds: float | None) -> str:
     """Format a duration as `12 s`, `3 min 20 s` or `5 h 10 min`."""
     if seconds is None:
         return MISSING
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    rounded_s = round(seconds)
+    if rounded_s < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{rounded_s} s"
+    if rounded_s < 3600:
+        return f"{rounded_s // 60} min {rounded_s % 60:02d} s"
+    return f"{rounded_s // 3600} h {rounded_s % 3600 // 60:02d} min"
 
 
 def _figure(svg: str, caption: str) -> str:
@@ -280,8 +280,8 @@ def _score_cell(cell: Cell | None, *, is_long: bool = False) -> str:
     if cell is None:
         return f"<td>{MISSING}</td>"
     width = "n=1" if cell.half_width is None else f"± {cell.half_width:.1f}"
-    told = " class=told" if cell.delta and cell.delta.is_told_apart else ""
-    return (f"<td{told}>{cell.mean:.1f} <small style='display:inline'>{width}</small>"
+    bold = " class=told" if cell.delta and cell.delta.is_told_apart else ""
+    return (f"<td{bold}>{cell.mean:.1f} <small style='display:inline'>{width}</small>"
             f"{_delta(cell.delta, is_long=is_long)}</td>")
 
 

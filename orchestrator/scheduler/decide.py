@@ -279,7 +279,6 @@ def _ready(work: _Decision) -> Iterator[StageView]:
 
 
 def _num_taken(work: _Decision) -> int:
-    """Return the number of slots that live attempts hold."""
     return sum(work.draft.stages[attempt.stage_id].workers for attempt in work.draft.attempts.values())
 
 

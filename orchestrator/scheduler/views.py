@@ -88,7 +88,7 @@ class AttemptView:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended, as its result file or the executor says."""
+    """The outcome of an attempt, from its result file or from the executor."""
 
     attempt_id: str
     state: AttemptState

@@ -258,7 +258,6 @@ def _in_document(document: ParsedYaml, loc: tuple[str | int, ...]) -> Location:
 
 
 def _fields(cls: type[BaseModel], location: Location) -> list[str]:
-    """Return the names of the fields of the model at `location`."""
     kind: Any = cls
     for part in location:
         if isinstance(kind, type) and issubclass(kind, BaseModel):

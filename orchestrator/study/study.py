@@ -45,7 +45,7 @@ class Select(StrictModel):
     baseline: Changes | ArmName | None = None
     """The arm to compare with, by its name or its levels."""
     prefer: Literal["first", "smallest", "largest"] = "first"
-    """Which arm to choose of those that cannot be told apart: the first in the file, or the one with the smallest or
+    """The arm to choose of those that cannot be told apart: the first in the file, or the one with the smallest or
     largest value of the only factor."""
 
     @property

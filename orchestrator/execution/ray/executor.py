@@ -186,8 +186,8 @@ class RayExecutor:
 
     def _fill(self) -> None:
         """Start slots until there are as many idle ones as the queued orders need."""
-        wanted = sum(map(_workers, self._queue))
-        self._idle += [self._fresh() for _ in range(wanted - len(self._idle))]
+        num_needed = sum(map(_workers, self._queue))
+        self._idle += [self._fresh() for _ in range(num_needed - len(self._idle))]
 
     def progress(self) -> Mapping[str, dict[str, Any]]:
         """Return the last report of each running attempt, by attempt id."""
@@ -241,8 +241,8 @@ class RayExecutor:
         self._noticed_at = time.monotonic()
         before, self._leaving = self._leaving, leaving_nodes()
         for attempt_id, each in self._busy.items():
-            if gone := each.nodes & (self._leaving - before):
-                _logger.info("node %s is about to go; attempt %s is asked to save", ", ".join(gone), attempt_id)
+            if leaving := each.nodes & (self._leaving - before):
+                _logger.info("node %s is about to leave; attempt %s is asked to save", ", ".join(leaving), attempt_id)
                 self.cancel(attempt_id)
         for slot in [each for each in self._idle if each.node in self._leaving]:
             self._idle.remove(slot)
@@ -328,7 +328,6 @@ class RayExecutor:
 
 
 def _workers(order: Order) -> int:
-    """Return the number of slots that an order takes."""
     return int(order.get("workers", 1))
 
 

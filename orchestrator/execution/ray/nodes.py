@@ -87,13 +87,13 @@ def misfit(settings: Settings, nodes: Sequence[Node], workers: int) -> str:
     return ""
 
 
-def has_label(labels: Mapping[str, str], key: str, wanted: str) -> bool:
+def has_label(labels: Mapping[str, str], key: str, selector: str) -> bool:
     """Return whether a node's labels meet a selector of Ray: `value`, `!value`, `in(a, b)` or `!in(a, b)`."""
-    several = _SEVERAL.fullmatch(wanted.strip())
+    several = _SEVERAL.fullmatch(selector.strip())
     if several:
         is_among = labels.get(key) in {value.strip() for value in several["values"].split(",")}
         return is_among != bool(several["no"])
-    return labels.get(key) != wanted[1:] if wanted.startswith("!") else labels.get(key) == wanted
+    return labels.get(key) != selector[1:] if selector.startswith("!") else labels.get(key) == selector
 
 
 def _room(node: Node, gpus: float) -> int:

@@ -44,9 +44,9 @@ class Slot:
 
     def warm(self) -> None:
         """Import the worker now, before the first order needs it."""
-        self._given()
+        self._load_work()
 
-    def _given(self) -> Execute:
+    def _load_work(self) -> Execute:
         if self._work is None:
             from orchestrator.execution.worker import execute
 
@@ -57,7 +57,7 @@ class Slot:
         """Execute an order and return its result record."""
         self._attempt_id, self._progress = order["attempt_id"], {}
         try:
-            return self._given()(order, self._keep, lambda: order["attempt_id"] in self._stopped)
+            return self._load_work()(order, self._keep, lambda: order["attempt_id"] in self._stopped)
         finally:
             self._stopped.discard(order["attempt_id"])
 

@@ -108,14 +108,14 @@ def _cause(error: Exception, folder: Path) -> dict[str, Any]:
     that.
     """
     failed = error.worker_failures if isinstance(error, WorkerGroupError) else {}
-    gone = sorted(rank for rank in failed if not (folder / _failure(rank)).exists())
-    if not gone and (folder / CAUSE).exists():
+    dead = sorted(rank for rank in failed if not (folder / _failure(rank)).exists())
+    if not dead and (folder / CAUSE).exists():
         cause: dict[str, Any] = json.loads((folder / CAUSE).read_text())
         return cause
     if any(isinstance(getattr(each, "health_check_failure", each), OutOfMemoryError) for each in failed.values()):
         return {"kind": str(AttemptState.RESOURCE), "hash": "host-memory", "traceback": "",
                 "message": f"the host of a worker ran out of memory: {error}\nhint: fewer slots (ABLATE_SLOTS)"}
-    who = f"worker {', '.join(map(str, gone))} of the stage died" if gone else "the workers of the stage could not work"
+    who = f"worker {', '.join(map(str, dead))} of the stage died" if dead else "the workers of the stage could not work"
     return {"kind": str(AttemptState.LOST), "message": f"{who}: {str(error)[:2000]}; logs: {folder}", "hash": "",
             "traceback": ""}
 
