@@ -209,7 +209,8 @@ def health(engine: Engine, rows: Sequence[StudyRow], *, is_tracked: bool = True)
         rows: all studies.
         is_tracked: whether events are sent to MLflow; if not, none are waiting.
     """
-    return Health(driver=read.driver(engine), outbox=read.outbox_lag(engine) if is_tracked else 0, num_studies=len(rows),
+    outbox = read.outbox_lag(engine) if is_tracked else 0
+    return Health(driver=read.driver(engine), outbox=outbox, num_studies=len(rows),
                   num_waiting=sum(row.state in ("QUEUED", "RUNNING") for row in rows))
 
 

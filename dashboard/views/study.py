@@ -53,7 +53,7 @@ def perform_action(row: StudyRow, act: queries.OperatorAction) -> None:
 
 @contextmanager
 def closing_ledger() -> Iterator[Engine]:
-    """Open the ledger for one act: what the pages have of it only reads."""
+    """Open the ledger for one action, and close it afterwards; the pages' own connection only reads."""
     ledger = open_ledger(shared.settings().ledger_url)
     try:
         yield ledger

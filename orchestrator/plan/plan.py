@@ -119,8 +119,9 @@ _Asked = tuple[Arm, TrialConfig, tuple[int, ...], int]
 class Planner:
     """Plans trials of one study. Recipe, scale, and the stage where seeds enter are determined once."""
 
-    def __init__(self, study: Study, scale_name: str, *, selections: Selections | None = None, verdicts: Verdicts | None = None,
-                 checkpoints: Path | None = None, catalogue: LoadCatalogue = no_catalogue) -> None:
+    def __init__(self, study: Study, scale_name: str, *, selections: Selections | None = None,
+                 verdicts: Verdicts | None = None, checkpoints: Path | None = None,
+                 catalogue: LoadCatalogue = no_catalogue) -> None:
         """Prepare the parts that all plans of the study share.
 
         Args:
@@ -162,7 +163,7 @@ class Planner:
             StudyError: a trial cannot be planned; the message names file and line.
         """
         asked = self._written() if wanted is None else [self._known(each) for each in wanted]
-        builder = StageBuilder(self._seed_enters, self._checkpoints, self._data_sets, workers=self._scale.resources.workers)
+        builder = self._stage_builder()
         trials = [self._trial(builder, arm, replace(config, seed=seed), rung)
                   for arm, config, seeds, rung in asked for seed in seeds]
         baseline = baseline_of(self._study, (arm for arm, _ in self._designed))
@@ -172,7 +173,8 @@ class Planner:
         spec |= self._taken
         plan = Plan(
             study=self._study, scale=self._scale.name, spec=spec, spec_hash=_spec_hash(spec),
-            arms=tuple({arm.key: arm for arm, *_ in asked}.values()), baseline_key=baseline.key if baseline else None, trials=tuple(trials),
+            arms=tuple({arm.key: arm for arm, *_ in asked}.values()), baseline_key=baseline.key if baseline else None,
+            trials=tuple(trials),
             stages=builder.stages, seed_enters=self._seed_enters, missing_checkpoints=tuple(builder.missing),
             missing_data=self._data_sets.missing,
             notes=(*withheld_notes(self._study, self._resolver.benchmarks), *_origins(self._taken.get("verdicts", {}))),
@@ -180,6 +182,10 @@ class Planner:
         )
         self._check_budget(plan)
         return plan
+
+    def _stage_builder(self) -> StageBuilder:
+        return StageBuilder(self._seed_enters, self._checkpoints, self._data_sets,
+                            workers=self._scale.resources.workers)
 
     def _written(self) -> list[_Asked]:
         """Return the study's arms with their first seeds; the baseline of a search also gets a trial at each rung."""
@@ -219,14 +225,15 @@ class Planner:
         for name, value in expected.items():
             limit = getattr(self._study.budget, name, None)
             if limit is not None and value > limit:
-                raise self._study.error(("budget", name), f"{value:.3g} {name.replace('_', ' ')} estimated; allowed: {limit:g}")
+                raise self._study.error(("budget", name),
+                                        f"{value:.3g} {name.replace('_', ' ')} estimated; allowed: {limit:g}")
 
     def _growth_flops(self, known: Mapping[str, Stage]) -> float:
         """Return the FLOPs of the arms that a search will propose, estimated from arms at the ends of its ranges."""
         search, seeds = self._study.search, self._study.seed_list
         if search is None or not self._probed:
             return 0.0
-        builder = StageBuilder(self._seed_enters, self._checkpoints, self._data_sets, workers=self._scale.resources.workers)
+        builder = self._stage_builder()
         for config in self._probed:
             for seed in seeds:
                 builder.chain(replace(config, seed=seed), "probe")
@@ -260,7 +267,8 @@ def seed_entry(study: Study, configs: Sequence[TrialConfig]) -> str | None:
 
 def _origins(verdicts: Verdicts) -> tuple[str, ...]:
     """Return notes on the verdicts from which the study takes values."""
-    return tuple(f"takes what {name} chose, which is {each['kind']}: {each['sentence']}" for name, each in verdicts.items())
+    return tuple(f"takes what {name} chose, which is {each['kind']}: {each['sentence']}"
+                 for name, each in verdicts.items())
 
 
 def _rungs(study: Study) -> tuple[float, ...]:
@@ -298,13 +306,13 @@ def _spec_hash(spec: Mapping[str, Any]) -> str:
 
 
 def search_base(spec: Mapping[str, Any]) -> str:
-    """Hash what the arms of a search are changes of, and its ranges: searches that agree in it have each other's arms as their record.
+    """Hash what the arms of a search change, and its ranges; searches with equal hashes share their history.
 
-    Sampler, number of trials, rungs, seeds and benchmarks stay out: an arm is the same arm under all of them.
+    Sampler, number of trials, rungs, seeds and benchmarks are not included, because an arm does not depend on them.
     """
     study = spec["study"]
-    own = {name: study.get(name) for name in ("recipe", "set", "seed_from")} | {"parameters": study["search"]["parameters"]}
-    return _spec_hash({**spec, "study": {"base": arm_key(own)}})
+    base = {name: study.get(name) for name in ("recipe", "set", "seed_from")}
+    return _spec_hash({**spec, "study": {"base": arm_key(base | {"parameters": study["search"]["parameters"]})}})
 
 
 def _meaning(values: Mapping[str, Any]) -> dict[str, Any]:

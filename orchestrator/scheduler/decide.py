@@ -155,8 +155,8 @@ def _after(outcome: Outcome, stage: StageView, *, is_wanted: bool) -> tuple[Stag
     if not is_wanted:
         return StageState.CANCELLED, ""
     if _is_crash_loop(stage, outcome):
-        return StageState.FAILED, (f"lost {CRASH_LOOP} times in a row without a new checkpoint; it is in quarantine until "
-                                   "`ablate resume`")
+        return StageState.FAILED, (f"lost {CRASH_LOOP} times in a row without a new checkpoint; it is in quarantine "
+                                   "until `ablate resume`")
     if (outcome.failure or {}).get("is_certain"):
         return StageState.FAILED, "it would fail again just so"
     budget = BUDGETS[outcome.state]
@@ -215,7 +215,8 @@ def _studies(work: _Decision) -> list[Write]:
         if study.state not in LIVE_STUDIES:
             target, reason = study.state, ""
         elif not study.grows and not draft.index.open_trials[study.study_id]:
-            target, reason = study_state([trial.state for trial in draft.trials.values() if trial.study_id == study.study_id]), ""
+            states = [trial.state for trial in draft.trials.values() if trial.study_id == study.study_id]
+            target, reason = study_state(states), ""
         elif study.study_id in poisoned:
             target, reason = StudyState.PAUSED, poisoned[study.study_id]
         else:
@@ -234,7 +235,8 @@ def _poisoned(work: _Decision) -> dict[str, str]:
         for study_id in work.draft.index.needing(stage_id) if failure_hash else ():
             hashes[study_id][failure_hash] += 1
     most = {study_id: max(counts.values()) for study_id, counts in hashes.items()}
-    return {study_id: f"poisoned: {count} stages failed with the same error" for study_id, count in most.items() if count >= POISONED}
+    return {study_id: f"poisoned: {count} stages failed with the same error" for study_id, count in most.items()
+            if count >= POISONED}
 
 
 # ---- whom to stop, what to hand out --------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ class Select(StrictModel):
 
 
 def _twice(values: Iterable[Any]) -> str | None:
-    """Return the first value that is there twice, as JSON; 1 and 1.0 are one value, 1 and true are two."""
+    """Return the first duplicate value as JSON, None if there is none; 1 equals 1.0, but not true."""
     seen: set[str] = set()
     for value in values:
         text = json.dumps(int(value) if isinstance(value, float) and value.is_integer() else value, sort_keys=True)
@@ -337,13 +337,14 @@ def _check_design(study: Study) -> None:
 
 
 def _check_paths(study: Study, design: str) -> None:
-    """Refuse factors of which one lies inside another: which of the two an arm gets would be a matter of their order."""
+    """Refuse factors whose paths contain one another: their order would decide which value an arm gets."""
     factors = study.search.parameters if study.search else study.vary or {}
     location = ("search", "parameters") if study.search else (design,)
     for path in factors:
         for other in factors:
             if path.startswith(f"{other}."):
-                raise study.error((*location, path), f"it lies inside {other}, which is a factor too; allowed: one of them",
+                raise study.error((*location, path),
+                                  f"it lies inside {other}, which is a factor too; allowed: one of them",
                                   f"write {other} by the fields below it, or leave one of the two out")
 
 
