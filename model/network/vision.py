@@ -1,10 +1,12 @@
 """The image encoder: a ViT in CLIP's style that encodes tiles.
 
-- Positions are learned for one tile side and interpolated for others (bicubic), so that 378 px weights serve 672 px: once where a
-  stage has another side than its checkpoint, in every pass where a stage trains on several.
-- No class token leaves the encoder: the connector wants a square of patches. Where weights have one, it takes part in
-  attention. Its parameter holds its place in the position table as well, since the two are only ever added.
-- The conv stem (arXiv:2106.14881) replaces the single strided convolution; small models learn from noise sooner with it.
+- Positions are learned for one tile side and interpolated for others (bicubic), so weights for 378 px serve 672 px:
+  once if a stage has another side than its checkpoint, in every pass if a stage trains on several sides.
+- The encoder returns patches only, since the connector needs a square of them. A class token, if the weights have one,
+  takes part in attention and is then dropped. Its parameter includes its row of the position table, since the two are
+  only ever added.
+- The conv stem (arXiv:2106.14881) replaces the single strided convolution; with it, small models learn faster from
+  random weights.
 
     N tiles   P patches   V vision width   H heads   K head width
 """
@@ -76,6 +78,7 @@ class Block(nn.Module):
         # The 3 V channels are q, k and v one after the other, each of them head by head: imported weights rely on it.
         qkv = self.qkv(self.norm1(patches_NPV)).view(tiles, patches, 3, self.heads, width // self.heads)
         q_NHPK, k_NHPK, v_NHPK = qkv.permute(2, 0, 3, 1, 4)
+        # No mask: all patches of a tile attend to one another. Tiles are entries of the batch and never mix here.
         mixed_NHPK = functional.scaled_dot_product_attention(q_NHPK, k_NHPK, v_NHPK)
         patches_NPV = patches_NPV + self.out(mixed_NHPK.transpose(1, 2).reshape(tiles, patches, width))
         return patches_NPV + self.mlp(self.norm2(patches_NPV))
@@ -93,6 +96,7 @@ class VisionEncoder(nn.Module):
         super().__init__()
         self.config = config
         patch = partial(nn.Conv2d, 3, config.width, config.patch, config.patch, bias=config.stem_bias)
+        # A convolution whose stride is its side is a linear map of each patch by itself.
         self.stem = _conv_stem(config) if config.stem == "conv" else patch()
         if config.class_token:
             self.class_token = nn.Parameter(torch.empty(1, 1, config.width))
@@ -107,6 +111,7 @@ class VisionEncoder(nn.Module):
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of each channel for pixels of 0 to 255, each of shape (1, 3, 1, 1)."""
+        # Times 255 once here, rather than dividing every pixel by 255.
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in STATISTICS[self.config.pixels])
         return mean, std
 
@@ -122,31 +127,35 @@ class VisionEncoder(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, tiles_NCXX: Tensor) -> Tensor:
-        """Encode uint8 tiles (N, 3, side, side); the table of positions is stretched to another side than its own.
+        """Encode uint8 tiles of shape (N, 3, side, side); positions are interpolated if the side is not the table's.
 
         Returns:
             patches_NPV in row-major order, P = (side / patch) ** 2.
 
         Raises:
-            ValueError: the side is no multiple of the patch.
+            ValueError: the side is not a multiple of the patch.
         """
         side = tiles_NCXX.shape[-1]
         if side % self.config.patch:
             raise ValueError(f"tiles are {side} px; allowed: a multiple of the patch, {self.config.patch} px")
+        # Normalised here: a tile travels to the device as one byte per value, a quarter of fp32.
         pixels = (tiles_NCXX.to(self.mean.dtype) - self.mean) / self.std
-        hidden_NPV = self.stem(pixels).flatten(2).transpose(1, 2) + interpolate_positions(self.positions, side // self.config.patch)
+        positions_1PV = interpolate_positions(self.positions, side // self.config.patch)
+        hidden_NPV = self.stem(pixels).flatten(2).transpose(1, 2) + positions_1PV
         if self.config.class_token:
             # First, as in CLIP's weights; from here on P counts it too.
             hidden_NPV = torch.cat([self.class_token.expand(len(hidden_NPV), -1, -1), hidden_NPV], 1)
         hidden_NPV = self.norm_in(hidden_NPV)
         for block in self.blocks:
             hidden_NPV = block(hidden_NPV)
+        # Norms act on each position alone, so the class token can be dropped before the last one.
         return self.norm_out(hidden_NPV[:, 1:] if self.config.class_token else hidden_NPV)
 
 
 def _conv_stem(config: VisionConfig) -> nn.Sequential:
     """Build log2(patch) convolutions of stride 2, whose widths double up to the encoder's, and a 1x1 convolution."""
     steps = int(math.log2(config.patch))
+    # Every step halves the side, so patch = 2**steps; the last width is the encoder's.
     layers: list[nn.Module] = []
     channels = 3
     for step in range(steps):

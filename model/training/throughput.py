@@ -29,7 +29,7 @@ WINDOW = 10
 
 
 def step_flops(model: ModelConfig, config: TrainConfig, samples: Iterable[TokensSeen]) -> float:
-    """Count the model FLOPs of training on these samples, forward and backward; `config.images` is how they were cut."""
+    """Count the model FLOPs of training on samples that were cut by `config.images`, forward and backward."""
     model = at_tile(model, config.images.tile)
     tile = vision_flops(model.vision), connector_flops(model, tokens=config.images.tokens)
     tiles, decoder = 0, 0.0
@@ -84,6 +84,7 @@ class Meter:
         """
         last = self._marks[-1]
         self._marks.append(_Mark(self._clock(), last.samples + samples, last.flops + flops, last.waited + waited))
+        # The oldest mark is WINDOW steps old (fewer at the start). A clock may not have moved between two fast steps.
         first, now = self._marks[0], self._marks[-1]
         seconds = max(now.clock - first.clock, 1e-9)
         rate = (now.flops - first.flops) / seconds
