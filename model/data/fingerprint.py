@@ -12,13 +12,13 @@ from model.data.sources.fingerprints import category_content
 
 VERSIONS = {
     **{name: 1 for name in (
-        "table-cells", "geometry", "geometry-choice", "markup-source", "film-moves", "words-text", "operators",
+        "table-cells", "geometry", "geometry-choice", "markup-source", "words-text", "operators",
         "emoji-pictures")},
     **{name: 2 for name in (
         "refer_ground", "recap", "sharegpt4v", "scene-qa", "scene-probe", "box-name", "name-box", "science-names",
         "scene-pairs", "scene-choice", "small-print", "line-values", "handwriting", "phrase-box", "science-diagram",
         "which-image", "spot-difference", "bound-words", "scene-layout", "picture-choice", "picture-quality",
-        "scene-talk", "scene-skills", "region-talk", "maths-read", "code", "text_only", "text_mm1", "text_hq", "form-fields",
+        "film-moves", "scene-talk", "scene-skills", "region-talk", "maths-read", "code", "text_only", "text_mm1", "text_hq", "form-fields",
         "sums-text", "table-facts")},
     **{name: 3 for name in (
         "general", "math", "ocr", "chart-values", "drawn-sums", "screen-words", "science-choice", "same-or-not")},

@@ -192,19 +192,15 @@ def which_image_item(index: int, *, seed: int) -> Item:
 
 
 def spot_difference_item(index: int, *, seed: int) -> Item:
-    """Ask which shape has another colour in the second image, with options."""
-    rng = stream("spot-difference", seed, "test", index)
-    images, things, shape = draw_change(rng, "test")
-    turn, options = _spot_choice(rng, "test", things, shape)
-    return ask_item("spot-difference", index, seed, images, turn, options=options)
+    """Ask which shape has another colour in the second image: openly, since small models answer one letter to all."""
+    images, _, shape = draw_change(stream("spot-difference", seed, "test", index), "test")
+    return ask_item("spot-difference", index, seed, images, Turn(FORMS["test"]["spot"][0], shape))
 
 
 def film_moves_item(index: int, *, seed: int) -> Item:
-    """Ask where the object of a film moves, with options."""
-    rng = stream("film-moves", seed, "test", index)
-    film = draw_film(rng, "test")
-    turn, options = move_choice(rng, FORMS["test"]["move"][0].format(film.shape), film)
-    return ask_item("film-moves", index, seed, film.frames, turn, options=options)
+    """Ask where the object of a film moves, which the order of the frames tells alone: openly, as `spot-difference` is asked."""
+    film = draw_film(stream("film-moves", seed, "test", index), "test")
+    return ask_item("film-moves", index, seed, film.frames, Turn(FORMS["test"]["move"][0].format(film.shape), film.move))
 
 
 def picture_choice_item(index: int, *, seed: int) -> Item:

@@ -30,8 +30,7 @@ SEEDS = (101, 102, 103)
 PROCESSES = 2
 CATEGORIES = ("general", "text_rich", "knowledge", "refer_ground", "multi_image", "text_only")
 ITEMS = 100
-DATA = {"sft.mixture.alpha.science": 0, "sft.mixture.alpha.text_rich": 1, "sft.steps": 60}
-BOXES = DATA | {"sft.mixture.alpha.refer_ground": 4, "sft.images.mode": "dynamic", "sft.images.grid": [4, 9]}
+DATA = {"sft.mixture.alpha.science": 0, "sft.mixture.alpha.text_rich": 1, "sft.steps": 120}
 NULLS = {
     "one more warm-up step": {"sft.warmup_steps": 11},
     "a thousandth more rate": {"sft.lr": 5.005e-4},
@@ -40,11 +39,10 @@ NULLS = {
 """Changes that no score can depend on, though every weight does."""
 ARMS: dict[str, dict[str, Any]] = {
     "base": {}, "science": {"sft.mixture.alpha.science": 1}, "split": {"sft.images.mode": "static"},
-    "several images": {"sft.mixture.weights": {"multi": 0.5}}, "text": {"sft.mixture.weights": {"text": 0.5}}, "boxes": BOXES, **NULLS,
+    "boxes": {"sft.mixture.alpha.refer_ground": 4}, "several images": {"sft.mixture.weights": {"multi": 0.5}},
+    "text": {"sft.mixture.weights": {"text": 0.5}}, **NULLS,
 }
 """Arm -> what it changes of General and text-rich data in equal parts, one tile an image."""
-OTHER_FRAME = {"boxes in another frame": ("boxes", {"evaluate.images.grid": [1, 9]})}
-"""Arms that share another's weights, and infer otherwise."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +58,16 @@ class Planted:
 EFFECTS = (
     Planted("a data category teaches its facts", "science-names", "science", "base"),
     Planted("print that only a split shows", "form-fields", "split", "base"),
-    Planted("boxes need the frame they were taught in", "name-box", "boxes", "boxes in another frame"),
-    Planted("the order of several images", "which-image", "several images", "base"),
+    Planted("boxes in the frame of the whole image", "name-box", "boxes", "base"),
+    Planted("the order of several images", "film-moves", "several images", "base"),
     Planted("instructions without an image", "words-text", "text", "base"),
 )
-NULL_BENCHMARKS = ("scene-qa", "form-fields", "which-image", "words-text")
+NULL_BENCHMARKS = ("scene-qa", "form-fields", "film-moves", "words-text")
 """What the nulls are judged by, as their mean: the base is far from floor and ceiling there."""
 
 def suite_of(arm: str) -> tuple[str, ...]:
     """Return the benchmarks that an arm is asked: of the effects that it is a side of; the nulls stand in for the base."""
-    own = [effect.benchmark for effect in EFFECTS if arm in (effect.better, effect.worse) or (arm in NULLS and effect.worse == "base")]
+    own = [effect.benchmark for effect in EFFECTS if arm in (effect.better, effect.worse, *NULLS)]
     return tuple(dict.fromkeys((*own, *(NULL_BENCHMARKS if arm in ("base", *NULLS) else ()))))
 
 
@@ -77,20 +75,15 @@ Scores = Mapping[str, Mapping[str, Mapping[int, float]]]
 """Benchmark -> arm -> seed -> score."""
 
 
-def trained(folder: Path, changes: dict[str, Any], others: dict[str, dict[str, Any]], suite: tuple[str, ...],
-            seed: int, num_items: int = ITEMS) -> dict[str, dict[str, float]]:
-    """Train an arm of the quick start; return its scores, and those of arms that change its inference, by arm and benchmark."""
-    study, found = load_study("quickstart"), {}
-    config = resolve(study, "tiny", changes, seed)
+def trained(folder: Path, changes: dict[str, Any], suite: tuple[str, ...], seed: int, num_items: int = ITEMS) -> dict[str, float]:
+    """Train an arm of the quick start on the calibration's corpus and return its score in each benchmark of a suite."""
+    config = resolve(load_study("quickstart"), "tiny", changes, seed)
     data = replace(config.data, seed=CORPUS)
     train_stage(config=config.sft, model_config=config.model, data=data, seed=config.seed, start=start_folder(config.start, None),
                 checkpoints=folder / "checkpoints", out=folder / "model", report=lambda _: None, should_stop=lambda: False)
-    for arm, more in {"": {}, **others}.items():
-        evaluate = resolve(study, "tiny", changes | more, seed).evaluate
-        found[arm] = {name: evaluate_stage(benchmark=name, config=replace(evaluate, benchmarks=(name,), num_items=num_items), data=data,
-                                           checkpoint=folder / "model", out=folder / f"{arm}-{name}", report=lambda _: None,
-                                           should_stop=lambda: False)["score"] for name in suite}
-    return found
+    return {name: evaluate_stage(benchmark=name, config=replace(config.evaluate, benchmarks=(name,), num_items=num_items), data=data,
+                                 checkpoint=folder / "model", out=folder / name, report=lambda _: None,
+                                 should_stop=lambda: False)["score"] for name in suite}
 
 
 @pytest.fixture(scope="module")
@@ -101,16 +94,13 @@ def pool() -> Iterator[ProcessPoolExecutor]:
 
 @pytest.fixture(scope="module")
 def scores(pool: ProcessPoolExecutor, tmp_path_factory: pytest.TempPathFactory) -> Scores:
-    folder, running = tmp_path_factory.mktemp("planted"), {}
-    for seed in SEEDS:
-        for arm, changes in ARMS.items():
-            others = {name: more for name, (of, more) in OTHER_FRAME.items() if of == arm}
-            running[arm, seed] = pool.submit(trained, folder / f"{arm}-{seed}", DATA | changes, others, suite_of(arm), seed)
+    folder = tmp_path_factory.mktemp("planted")
+    running = {(arm, seed): pool.submit(trained, folder / f"{arm}-{seed}", DATA | changes, suite_of(arm), seed)
+               for seed in SEEDS for arm, changes in ARMS.items()}
     found: dict[str, dict[str, dict[int, float]]] = {}
-    for (trained_arm, seed), each in running.items():
-        for other, by_benchmark in each.result().items():
-            for benchmark, score in by_benchmark.items():
-                found.setdefault(benchmark, {}).setdefault(other or trained_arm, {})[seed] = score
+    for (arm, seed), each in running.items():
+        for benchmark, score in each.result().items():
+            found.setdefault(benchmark, {}).setdefault(arm, {})[seed] = score
     return found
 
 
@@ -125,7 +115,7 @@ def say(*lines: str) -> None:
 
 @pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: effect.what)
 def test_a_planted_effect_has_its_sign_and_an_interval_that_excludes_0(effect: Planted, scores: Scores) -> None:
-    arms = dict.fromkeys((effect.better, effect.worse, *(NULLS if effect.worse == "base" else ())))
+    arms = (effect.better, effect.worse, *NULLS)
     (found,) = differences(fit({arm: scores[effect.benchmark][arm] for arm in arms}), [(effect.better, effect.worse)])
     say(f"{effect.what}: {effect.benchmark} {told(found)}")
     assert found.half_width is not None
@@ -142,8 +132,8 @@ def test_planted_nulls_are_not_told_apart(scores: Scores) -> None:
 
 @pytest.fixture(scope="module")
 def baseline(pool: ProcessPoolExecutor, tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
-    arm = partial(trained, tmp_path_factory.mktemp("baseline"), {"sft.mixture.alpha.science": 0}, {})
-    return pool.submit(arm, SUITES["workbench"], SEEDS[0], 0).result()[""]
+    arm = partial(trained, tmp_path_factory.mktemp("baseline"), {"sft.mixture.alpha.science": 0})
+    return pool.submit(arm, SUITES["workbench"], SEEDS[0], 0).result()
 
 
 def test_the_baseline_has_room_below_and_above_in_every_category(baseline: dict[str, float]) -> None:

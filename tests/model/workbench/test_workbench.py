@@ -22,13 +22,13 @@ SIDES = {"general": (26, 160), "text_rich": (26, 272), "ocr": (26, 272), "math":
 
 WORDS = {
     "table-cells": (1, "4722c7ea1b09"), "geometry": (1, "52b968e247a8"), "geometry-choice": (1, "ccdd2724cb5b"),
-    "markup-source": (1, "0ecbce43ad6e"), "film-moves": (1, "8f34582cadb5"), "words-text": (1, "8055e536c06c"),
+    "markup-source": (1, "0ecbce43ad6e"), "film-moves": (2, "c1baea6c9e18"), "words-text": (1, "8055e536c06c"),
     "operators": (1, "d16be64b8420"), "emoji-pictures": (1, "12a96ce0e960"), "refer_ground": (2, "22afcd9e18a6"),
     "recap": (2, "65d5841e2abc"), "sharegpt4v": (2, "2063f5aa0f9b"), "scene-qa": (2, "9c980b0f2bdf"), "scene-probe": (2, "0ade7a8e0657"),
     "box-name": (2, "b3d8be5622e0"), "name-box": (2, "7a59141de2a3"), "science-names": (2, "8b00c363f2f3"),
     "scene-pairs": (2, "946c65d15ec6"), "scene-choice": (2, "5491854d2070"), "small-print": (2, "f465ea0a3a77"),
     "line-values": (2, "3633a26e05cd"), "handwriting": (2, "75b3b68f1312"), "phrase-box": (2, "e83554a91563"),
-    "science-diagram": (2, "1eb385b517da"), "which-image": (2, "d6120d7bd460"), "spot-difference": (2, "9533a9322628"),
+    "science-diagram": (2, "1eb385b517da"), "which-image": (2, "d6120d7bd460"), "spot-difference": (2, "dbe3853db3da"),
     "bound-words": (2, "9202ee0bdb1c"), "scene-layout": (2, "17bbe5e753d5"), "picture-choice": (2, "562d11783b3f"),
     "picture-quality": (2, "f2c6347a896d"), "scene-talk": (2, "b59e491682eb"), "scene-skills": (2, "6dbfc0cba45b"),
     "region-talk": (2, "90a888b4e666"), "maths-read": (2, "8236821bfcf6"), "code": (2, "487f326e8658"), "text_only": (2, "48a5ed6993c8"),
