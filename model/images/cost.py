@@ -80,8 +80,8 @@ def image_load(height: int, width: int, config: ImageConfig, *, num_images: int 
     """Count the tiles and tokens of an image.
 
     Args:
-        height: of the image, px, 2 to 65535.
-        width: of the image, px, 2 to 65535.
+        height: height of the image in px, 2 to 65535.
+        width: width of the image in px, 2 to 65535.
         config: the image setting.
         num_images: images in the sample; from three on none is split.
 

@@ -81,8 +81,8 @@ def box_text(box: Box, *, width: int, height: int) -> str:
 
     Args:
         box: the box in px.
-        width: of the image, px.
-        height: of the image, px.
+        width: width of the image in px.
+        height: height of the image in px.
 
     Raises:
         ValueError: the sides of the box are not ordered, or it leaves the image; its text would name another place.

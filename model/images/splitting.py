@@ -66,8 +66,8 @@ def select_grid(height: int, width: int, *, tile: int, n_min: int, n_max: int, f
     """Choose the grid for an image.
 
     Args:
-        height: of the image, px, 2 to 65535.
-        width: of the image, px, 2 to 65535.
+        height: height of the image in px, 2 to 65535.
+        width: width of the image in px, 2 to 65535.
         tile: side of a tile, px, >= 1.
         n_min: fewest tiles, without the overview.
         n_max: most tiles, at most 64.
@@ -113,8 +113,8 @@ def grid_of(height: int, width: int, config: ImageConfig, *, num_images: int = 1
     """Return the grid of an image as (rows, cols); images of a sample with three or more are not split.
 
     Args:
-        height: of the image, px, 2 to 65535.
-        width: of the image, px, 2 to 65535.
+        height: height of the image in px, 2 to 65535.
+        width: width of the image in px, 2 to 65535.
         config: the image setting.
         num_images: images in the sample.
 

@@ -76,6 +76,7 @@ class CAbstractor(nn.Module):
         vision, hidden, depth = config.vision.width, config.connector.hidden, config.connector.depth
         # Its own position table: convolutions see neighbours, not the place in the tile.
         self.positions = nn.Parameter(torch.empty(1, (config.vision.tile // config.vision.patch) ** 2, vision))
+        # With depth 0 both sequences are empty and pass their input on, so the pooled patches keep the vision width.
         widths = [vision] + [hidden] * depth
         self.before = nn.Sequential(*(RegNetBlock(i, o) for i, o in zip(widths, widths[1:], strict=False)))
         self.after = nn.Sequential(*(RegNetBlock(hidden, hidden) for _ in range(depth)))
@@ -122,6 +123,7 @@ class PooledConnector(nn.Module):
         side = _side(tokens, of=patches_NPV.shape[1])
         # One linear layer commutes with averaging, so `linear` and `average_pool` differ in cost and rounding only.
         hidden = self.readout(patches_NPV) if self.project_first else patches_NPV
+        # (N, channels, side, side) to (N, I, channels): image tokens are in row-major order, like patches.
         pooled = functional.adaptive_avg_pool2d(_square(hidden), side).flatten(2).transpose(1, 2)
         return pooled if self.project_first else self.readout(pooled)
 

@@ -45,6 +45,7 @@ def decoder_config(config: DecoderConfig) -> PreTrainedConfig:
     if config.transformers:
         changes = {"vocab_size": config.vocabulary, "dtype": "float32"}
         return AutoConfig.for_model(**{**json.loads(config.transformers), **changes})
+    # `head_dim` is given, because Qwen3's own default is 128 whatever the width.
     shared: dict[str, Any] = dict(
         vocab_size=config.vocabulary, hidden_size=config.width, num_hidden_layers=config.layers,
         num_attention_heads=config.heads, num_key_value_heads=config.kv_heads, head_dim=config.head,

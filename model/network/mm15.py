@@ -98,6 +98,7 @@ class MM15(nn.Module):
             ValueError: the number of image positions in the sequences differs from the number of image tokens.
         """
         embeddings_BTD = embed(self, batch.ids_BT, batch.tiles_NCXX, image_id=batch.image_id, tokens=tokens)
+        # Not in evaluation, where no worker waits for another and nothing has gradients.
         is_blind = self.training and not len(batch.tiles_NCXX)
         return embeddings_BTD + self._nothing(tokens) if is_blind else embeddings_BTD
 
@@ -105,6 +106,7 @@ class MM15(nn.Module):
         """Encode a blank tile; return a zero through which the encoder's weights get gradients of zero."""
         side = self.config.vision.tile
         blank = torch.zeros(1, 3, side, side, dtype=torch.uint8, device=self.vision.mean.device)
+        # A product with 0 keeps the graph: autograd then visits every weight, as after a batch with images.
         return 0 * self.connector(self.vision(blank), tokens=tokens).sum()
 
     def inputs(self, batch: Batch, *, tokens: int) -> dict[str, Any]:
@@ -134,6 +136,7 @@ class MM15(nn.Module):
         else:
             output = self.decoder(**inputs)
             logits = output.logits[supervised_BT]
+        # With their graph, since the router losses send gradients through them.
         self.router_logits = tuple(output.router_logits) if self.config.decoder.experts else ()
         # fp32: in bf16 the sum of exponentials over the vocabulary, and the sum over tokens, would lose their digits.
         return functional.cross_entropy(logits.float(), batch.labels_BT[supervised_BT], reduction="sum")
@@ -165,9 +168,11 @@ class MM15(nn.Module):
             chosen = output.logits[:, -1].argmax(-1).masked_fill(done, eos_id)
             answers.append(chosen)
             done = done | (chosen == eos_id)
+            # Waits for the device once per token; without it, short answers would cost as much as the longest allowed.
             if bool(done.all()):
                 break
             inputs = self.decoder.get_input_embeddings()(chosen[:, None])
+            # The mask covers the cache and the new position; positions are those of the new tokens only, (B, 1).
             mask_BT = functional.pad(mask_BT, (0, 1), value=1)
             places = places[:, -1:] + 1
         rows = torch.stack(answers, 1).tolist()

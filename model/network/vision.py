@@ -76,6 +76,7 @@ class Block(nn.Module):
         # The 3 V channels are q, k and v one after the other, each of them head by head: imported weights rely on it.
         qkv = self.qkv(self.norm1(patches_NPV)).view(tiles, patches, 3, self.heads, width // self.heads)
         q_NHPK, k_NHPK, v_NHPK = qkv.permute(2, 0, 3, 1, 4)
+        # No mask: all patches of a tile attend to one another. Tiles are entries of the batch and never mix here.
         mixed_NHPK = functional.scaled_dot_product_attention(q_NHPK, k_NHPK, v_NHPK)
         patches_NPV = patches_NPV + self.out(mixed_NHPK.transpose(1, 2).reshape(tiles, patches, width))
         return patches_NPV + self.mlp(self.norm2(patches_NPV))
@@ -93,6 +94,7 @@ class VisionEncoder(nn.Module):
         super().__init__()
         self.config = config
         patch = partial(nn.Conv2d, 3, config.width, config.patch, config.patch, bias=config.stem_bias)
+        # A convolution whose stride is its side is a linear map of each patch by itself.
         self.stem = _conv_stem(config) if config.stem == "conv" else patch()
         if config.class_token:
             self.class_token = nn.Parameter(torch.empty(1, 1, config.width))
@@ -107,6 +109,7 @@ class VisionEncoder(nn.Module):
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of each channel for pixels of 0 to 255, each of shape (1, 3, 1, 1)."""
+        # Times 255 once here, rather than dividing every pixel by 255.
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in STATISTICS[self.config.pixels])
         return mean, std
 
@@ -141,12 +144,14 @@ class VisionEncoder(nn.Module):
         hidden_NPV = self.norm_in(hidden_NPV)
         for block in self.blocks:
             hidden_NPV = block(hidden_NPV)
+        # Norms act on each position alone, so the class token can be dropped before the last one.
         return self.norm_out(hidden_NPV[:, 1:] if self.config.class_token else hidden_NPV)
 
 
 def _conv_stem(config: VisionConfig) -> nn.Sequential:
     """Build log2(patch) convolutions of stride 2, whose widths double up to the encoder's, and a 1x1 convolution."""
     steps = int(math.log2(config.patch))
+    # Every step halves the side, so patch = 2**steps; the last width is the encoder's.
     layers: list[nn.Module] = []
     channels = 3
     for step in range(steps):

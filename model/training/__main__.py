@@ -63,6 +63,7 @@ def main(arguments: list[str]) -> int:
                       "hint: --recompute, or a smaller --batch; for a stage a smaller micro_batch", error)
         return FAILED
     except (ValueError, OSError) as error:
+        # `Diverged` is a ValueError too, but the result of a training and not a wrong input.
         logging.error("%s", error)
         return FAILED if isinstance(error, Diverged) else BAD_INPUT
     logging.info("done %s", json.dumps(result))

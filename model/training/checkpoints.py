@@ -53,19 +53,21 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, st
               if weight in optimizer.state}
     tensors = _weights(model) | {_key(name, part): value for name, state in states.items()
                                  for part, value in state.items() if isinstance(value, Tensor)}
-    # Safetensors holds tensors only; the plain numbers (Adafactor's step) go into the JSON file.
+    # Safetensors holds tensors only; the plain numbers (Adafactor's step) go into the JSON file, one entry per weight
+    # even if it is empty: `resume` finds out from it which weights have a state.
     numbers = {name: {part: value for part, value in state.items() if not isinstance(value, Tensor)}
                for name, state in states.items()}
 
     def write(directory: Path) -> None:
         # All workers write into the temporary directory of the first one; what the others pass is ignored.
         shared = Path(workers.broadcast(str(directory)))
+        # The CPU's random state, of one worker for all. Our layers draw nothing in training: there is no dropout.
         random = {RANDOM: torch.get_rng_state()} if workers.is_first else {}
         writer = HuggingFaceStorageWriter(str(shared), save_distributed=True)
         # A collective: it returns at the first worker when all workers have written their shards, so the manifest that
         # `publish` writes next covers all of them.
         save_parts({**tensors, **random}, storage_writer=writer, no_dist=workers.mesh is None)
-        if workers.is_first:
+        if workers.is_first:  # the same at every worker, so one file is enough
             (shared / STATE).write_text(json.dumps({"step": step, "optimiser": numbers, "extra": extra}))
 
     if workers.is_first:
@@ -125,6 +127,7 @@ def resume(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, 
 
 
 def _newest(folder: Path, on_corrupt: Callable[[str], None]) -> str:
+    # Newest first, by the step in the name. Temporary directories begin with a dot and are never seen here.
     for directory in sorted(folder.glob("step_*"), reverse=True):
         try:
             verify(directory)
@@ -144,6 +147,7 @@ def _weights(model: nn.Module) -> dict[str, Tensor]:
 
 def _trained(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return the weights that the optimizer moves, by name."""
+    # By identity: weights of equal value are still different weights, and comparing tensors would compare elements.
     moved = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
     return {name: weight for name, weight in model.named_parameters() if id(weight) in moved}
 

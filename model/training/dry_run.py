@@ -40,6 +40,7 @@ LARGE = 1024
 def rehearsal_config(model: ModelConfig, *, steps: int, batch: int = SAMPLES) -> SftConfig:
     """Return the stage of a dry run of a model; the caller may change `compile`, `recompute` and `dtype`."""
     is_large = model.vision.width >= LARGE
+    # At most a quarter of the patches, and a square number, as 144 is.
     side = model.vision.tile // model.vision.patch
     images = ImageConfig(mode="static", tile=672 if is_large else model.vision.tile, tokens=min(144, (side // 2) ** 2))
     large: dict[str, Any] = {"optimizer": "adafactor", "lr": 1e-5, "dtype": "bf16", "micro_batch": 2}
@@ -67,6 +68,7 @@ def rehearse(model_config: ModelConfig, config: SftConfig, *, report: Report) ->
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     require_memory(state_bytes(model_config, config), device_bytes(device), device)
     if device.type == "cuda":
+        # Another dry run in this process (`--compare`) has left its own peak.
         torch.cuda.reset_peak_memory_stats(device)
     torch.manual_seed(stream_seed(0, "init"))
     # Weights are drawn on the device: billions of them would take minutes on a CPU, and as much memory again.

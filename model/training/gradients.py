@@ -68,6 +68,7 @@ def gradients(model: MM15, batches: Sequence[Batch], config: TrainConfig, worker
     if not supervised:
         raise ValueError(f"no token of the step's {int(tokens)} carries loss")
     # Each pass gathers the weights of every block from all workers (FSDP2), so no worker may run a pass fewer.
+    # Shares of a batch differ by one sample at most, but packing and micro-batches can turn that into a pass.
     (num_passes,) = workers.max_scalars(len(batches))
     padded = [*batches, *[_idle(model)] * (int(num_passes) - len(batches))]
     # The load-balance loss needs the choices of the whole batch before the first backward pass. With several passes
@@ -87,6 +88,7 @@ def gradients(model: MM15, batches: Sequence[Batch], config: TrainConfig, worker
         # activations of its micro-batch, so memory holds those of one micro-batch at a time.
         loss.backward()
         totals[: len(parts)] += torch.stack([part.detach().double() for part in parts])
+    # Reading the totals waits until the device has finished all passes.
     nats, balance, z = workers.sum_scalars(*totals.tolist())
     routed = {"load_balance": balance, "router_z": z} if model.config.decoder.experts else {}
     return Losses(loss=nats / supervised, supervised=int(supervised), tokens=int(tokens), positions=int(positions),
@@ -96,6 +98,7 @@ def gradients(model: MM15, batches: Sequence[Batch], config: TrainConfig, worker
 def _losses(model: MM15, batch: Batch, counts: Tensor | None, config: TrainConfig, workers: Workers, *,
             tokens: float) -> list[Tensor]:
     """Return the summed cross-entropy and, for a model with experts, this micro-batch's parts of the router losses."""
+    # Called as a module, not as `model.forward`: the hooks of FSDP2 gather the weights around the call.
     nats = model(batch, tokens=config.images.tokens)
     if not model.config.decoder.experts:
         return [nats]

@@ -84,10 +84,12 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
     freeze(model, config)
     device = next(model.parameters()).device
     if config.pack:
+        # Packed rows need a mask that keeps samples apart; the attention function for it depends on the device.
         use_packed_attention(model.decoder, device)
     workers, optimizer = workers or Workers(device), make_optimizer(model, config)
     first, totals = checkpoints.resume(folder, model, optimizer, workers=workers,
                                        on_corrupt=lambda text: report({"corrupt": text}))
+    # A checkpoint keeps one JSON object: without the tally and the latest losses, the totals remain.
     tally.restore(totals.pop("tally", tally.state()))
     totals = totals or {"samples": 0, "tokens": 0, "supervised": 0, "loss": math.nan}
     losses: deque[float] = deque(totals.pop("losses", ()), maxlen=HISTORY)
@@ -119,6 +121,7 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, config)
         result = gradients(model, share.batches, shown, workers)
+        # Before the check, so that the record of a divergence shows the non-finite loss after those that led to it.
         losses.append(result.loss)
         # Both checks come before the optimizer moves a weight, on the host, and on figures that are the same at every
         # worker: all of them raise, and the last checkpoint holds weights from before the divergence.
@@ -132,6 +135,7 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
                   "supervised": totals["supervised"] + result.supervised, "loss": losses[-1]}
         tokens, positions = tokens + result.tokens, positions + result.positions
         done = step + 1
+        # A worker counts the FLOPs of its own samples; every worker takes part in the sum, the first one reports it.
         flops, = workers.sum_scalars(step_flops(model.config, shown, share.seen))
         report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": norm, **totals,
                 **result.of_routers, "filled": result.tokens / result.positions,
@@ -160,7 +164,7 @@ def freeze(model: MM15, config: TrainConfig) -> None:
 
 def _clip(model: MM15, largest: float) -> float:
     """Scale the gradients down to the norm `largest` (0: no limit); return their norm before that, over all workers."""
-    # An infinite limit still computes the norm, which is reported and checked.
+    # An infinite limit scales nothing, but the norm is computed, since it is reported and checked.
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), largest or math.inf)
     # Of sharded gradients each worker holds a part of the norm; `full_tensor` is a collective that combines them.
     return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)

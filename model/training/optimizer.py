@@ -119,6 +119,7 @@ class _Move:
 
     def apply(self, norm: Tensor) -> None:
         """Clip the update by its RMS and move the weight; `norm` is the 2-norm over the unsharded tensor."""
+        # The number of elements is that of the unsharded tensor, as the norm is.
         rms = norm / math.sqrt(self.shape.numel())
         self.update.mul_(self.lr / (rms / CLIP_RMS).clamp(min=1.0))
         # Decoupled from the gradient, as in AdamW.
@@ -175,6 +176,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     if config.optimizer == "adafactor":
         return Adafactor(weights, lr=config.lr, weight_decay=config.weight_decay)
+    # `foreach` handles many weights per kernel; it is set, because the default depends on the device.
     return torch.optim.AdamW(weights, lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay, foreach=True)
 
 
@@ -182,4 +184,5 @@ def empty_state(optimizer: torch.optim.Optimizer, weight: Tensor) -> dict[str, A
     """Return the optimizer's state of a weight as it is before the first step; a checkpoint is read into it."""
     if isinstance(optimizer, Adafactor):
         return _blank(weight)
+    # AdamW's own layout: a step on the CPU, and two moments that are sharded as the weight is.
     return {"step": torch.tensor(0.0), "exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight)}

@@ -72,6 +72,7 @@ class Workers:
         """Return the value of the first worker; the values of the others are ignored. Also serves as a barrier."""
         if self.mesh is None:
             return value
+        # Pickled into a tensor on `device`, since NCCL sends from GPU memory only. The list is filled in place.
         box: list[Any] = [value]
         dist.broadcast_object_list(box, src=0, group=self.mesh.get_group(), device=self.device)
         from_first: T = box[0]
@@ -81,6 +82,7 @@ class Workers:
         """Return the items of all workers in batch order: of `size` workers, worker r holds items r, r + size, ..."""
         if self.mesh is None:
             return items
+        # Workers may hold different numbers of items: if the batch does not divide, the first ones hold one more.
         parts: list[list[T]] = [[] for _ in range(self.size)]
         dist.all_gather_object(parts, items, group=self.mesh.get_group())
         return [parts[i % self.size][i // self.size] for i in range(sum(map(len, parts)))]
@@ -97,6 +99,7 @@ class Workers:
 
 def init_workers() -> Workers:
     """Return the workers that this process belongs to: itself alone, unless torch.distributed is initialised."""
+    # The launcher has made this worker's GPU the current one, as Ray Train does.
     is_cuda = torch.cuda.is_available()
     device = torch.device("cuda", torch.cuda.current_device()) if is_cuda else torch.device("cpu")
     if not dist.is_initialized() or dist.get_world_size() == 1:
@@ -107,6 +110,7 @@ def init_workers() -> Workers:
 
 def shard(model: MM15, workers: Workers, config: TrainConfig) -> MM15:
     """Move the model to this worker's device; if there are several workers, shard it over them. Changes it in place."""
+    # One worker trains without FSDP: nothing to gather, and every weight is an ordinary tensor.
     if workers.mesh is None:
         return model.to(workers.device)
     # Blocks take their inputs as they are: the residual stream stays fp32, as autocast leaves it on one worker.

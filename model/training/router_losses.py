@@ -26,7 +26,7 @@ def choices(logits: Sequence[Tensor], mask_BT: Tensor, *, per_token: int) -> Ten
     """Count how often each layer's router chooses each expert.
 
     Args:
-        logits: of each layer's router, (B x T, E), padding included.
+        logits: router logits of each layer, (B x T, E), padding included.
         mask_BT: True at real tokens.
         per_token: experts that a router chooses for each token.
 
@@ -48,7 +48,7 @@ def router_losses(logits: Sequence[Tensor], mask_BT: Tensor, counts: Tensor, *, 
     The parts of all micro-batches and workers add up to the losses: each mean divides by the tokens of the whole batch.
 
     Args:
-        logits: of each layer's router, (B x T, E), padding included.
+        logits: router logits of each layer, (B x T, E), padding included.
         mask_BT: True at real tokens.
         counts: the result of `choices`, summed over the whole batch.
         tokens: real tokens of the whole batch.
@@ -60,6 +60,7 @@ def router_losses(logits: Sequence[Tensor], mask_BT: Tensor, counts: Tensor, *, 
         scores = layer[real].float()
         # From counts, so a constant: the gradient flows through the mean probabilities alone.
         shares = (count / count.sum()).float()
+        # (E): this micro-batch's part of the mean probability of each expert; `@ shares` sums over experts.
         balance.append(scores.shape[-1] * (functional.softmax(scores, -1).sum(0) / tokens) @ shares)
         z.append(scores.logsumexp(-1).square().sum() / tokens)
     return torch.stack(balance).mean(), torch.stack(z).mean()

@@ -73,6 +73,7 @@ class Tally:
             `passes` (how often the stage went through it); if samples were broken, `broken` (their number) and
             `broken_samples` (the first of them, by name).
         """
+        # Sources come from `asked`, so that one without any samples is reported with zeros.
         return {source: self._row(source, asked[source], sizes.get(source, 0)) for source in asked}
 
     def _row(self, source: str, asked: float, size: int) -> dict[str, Any]:

@@ -84,6 +84,7 @@ class Meter:
         """
         last = self._marks[-1]
         self._marks.append(_Mark(self._clock(), last.samples + samples, last.flops + flops, last.waited + waited))
+        # The oldest mark is WINDOW steps old (fewer at the start). A clock may not have moved between two fast steps.
         first, now = self._marks[0], self._marks[-1]
         seconds = max(now.clock - first.clock, 1e-9)
         rate = (now.flops - first.flops) / seconds

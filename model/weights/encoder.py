@@ -117,13 +117,13 @@ def _of_transformers(folder: Path) -> VisionConfig:
                 "hidden_act": "quick_gelu" if is_clip else "gelu_pytorch_tanh",
                 "layer_norm_eps": 1e-5 if is_clip else 1e-6, "num_channels": 3}
     preprocessor = folder / "preprocessor_config.json"
-    said = read_json(preprocessor) if preprocessor.exists() else {}
+    stated = read_json(preprocessor) if preprocessor.exists() else {}
     of = {name: plain.get(name, default) for name, default in defaults.items()}
     return _config(
         path, width=of["hidden_size"], layers=of["num_hidden_layers"], heads=of["num_attention_heads"],
         mlp_width=of["intermediate_size"], patch=of["patch_size"], side=of["image_size"], activation=of["hidden_act"],
         norm_eps=of["layer_norm_eps"], channels=of["num_channels"], is_clip=is_clip,
-        pixels=_pixels(preprocessor, said, "clip" if is_clip else "siglip"))
+        pixels=_pixels(preprocessor, stated, "clip" if is_clip else "siglip"))
 
 
 def _of_open_clip(folder: Path) -> VisionConfig:
@@ -137,12 +137,12 @@ def _of_open_clip(folder: Path) -> VisionConfig:
         raise ValueError(f"{path}: vision_cfg has {unknown or plain}; "
                          "allowed: a plain ViT (image_size, layers, width, head_width, patch_size, mlp_ratio)")
     width, pixels = plain["width"], whole.get("preprocess_cfg", {})
-    said = {f"image_{name}": pixels[name] for name in ("mean", "std") if name in pixels}
+    stated = {f"image_{name}": pixels[name] for name in ("mean", "std") if name in pixels}
     return _config(
         path, width=width, layers=plain["layers"], heads=width // plain.get("head_width", 64),
         mlp_width=int(width * plain.get("mlp_ratio", 4.0)), patch=plain["patch_size"], side=plain["image_size"],
         activation="quick_gelu" if model.get("quick_gelu") else "gelu", norm_eps=1e-5, channels=3, is_clip=True,
-        pixels=_pixels(path, said, "clip"))
+        pixels=_pixels(path, stated, "clip"))
 
 
 def _config(path: Path, *, side: int, activation: str, channels: int, is_clip: bool, patch: int,
@@ -156,15 +156,15 @@ def _config(path: Path, *, side: int, activation: str, channels: int, is_clip: b
                         class_token=is_clip, norm_in=is_clip, stem_bias=not is_clip)
 
 
-def _pixels(path: Path, said: dict[str, Any], usual: str) -> str:
-    """Return the name of the pixel statistics that the checkpoint states, or `usual` if it states none."""
-    if "image_mean" not in said or "image_std" not in said:
-        return usual
+def _pixels(path: Path, stated: dict[str, Any], default: str) -> str:
+    """Return the name of the pixel statistics that the checkpoint states, or `default` if it states none."""
+    if "image_mean" not in stated or "image_std" not in stated:
+        return default
     for name, statistics in STATISTICS.items():
-        pairs = zip([*said["image_mean"], *said["image_std"]], [*statistics[0], *statistics[1]], strict=True)
+        pairs = zip([*stated["image_mean"], *stated["image_std"]], [*statistics[0], *statistics[1]], strict=True)
         if all(math.isclose(a, b, abs_tol=1e-4) for a, b in pairs):
             return name
-    raise ValueError(f"{path}: mean {said['image_mean']}, deviation {said['image_std']}; "
+    raise ValueError(f"{path}: mean {stated['image_mean']}, deviation {stated['image_std']}; "
                      f"allowed: those of {', '.join(STATISTICS)}")
 
 
