@@ -14,16 +14,16 @@ from typing import NamedTuple
 from PIL import Image
 
 IMAGE = "<image>"
-"""Stands in a question where an image belongs."""
+"""Marker in a question at the place of an image."""
 FILMS = ("mp4", "avi", "mov", "mkv", "webm", "mpg", "mpeg", "m4v", "flv", "wmv", "3gp")
-"""Endings of films. A film is shown as frames that are pictures of their own (`model.images.video`), never read itself."""
+"""Endings of video files. They are never read: a video is a folder of images, one per frame (`model.images.video`)."""
 
 
 def check_text(text: str) -> None:
-    """Refuse text that no tokenizer takes: halves of characters, which JSON can write down.
+    """Refuse text with surrogates, halves of characters that JSON can express but that no tokenizer accepts.
 
     Raises:
-        ValueError: it holds one.
+        ValueError: the text holds a surrogate.
     """
     try:
         text.encode()
@@ -35,10 +35,10 @@ def check_text(text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One exchange; the loss is taken on the answer alone. An empty question continues the text before it.
+    """A question and its answer. The loss is taken on the answer only.
 
     Raises:
-        ValueError: the text holds halves of characters.
+        ValueError: a text holds a half of a character (see `check_text`).
     """
 
     question: str
@@ -47,17 +47,17 @@ class Turn:
     """Text of the answer."""
 
     def __post_init__(self) -> None:
-        """Refuse what no tokenizer takes."""
         check_text(self.question)
         check_text(self.answer)
 
 
 class Replaced(NamedTuple):
-    """A broken sample that another one stands in for. It is one and the same by its place, whatever is said of it each time."""
+    """A broken sample that was replaced by another one; its place identifies it."""
 
     where: str
-    """Data set, file and index."""
+    """Data set, file and index of the sample."""
     reason: str
+    """Why it is broken; the text may differ from one pass to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

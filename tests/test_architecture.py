@@ -72,10 +72,12 @@ DOORS: dict[str, tuple[str, ...]] = {
 }
 
 # Ray's task body resolves the worker in the worker process, so that driver and command line never import torch.
+# `from model import register` loads transformers; `import model` must stay free of torch.
 DEFERRED = {
     ("orchestrator/execution/ray/slot.py", "orchestrator.execution.worker"),
     ("orchestrator/execution/ray/slot.py", "orchestrator.execution.ray.train"),
     ("orchestrator/execution/ray/train.py", "orchestrator.execution.worker"),
+    ("model/__init__.py", "model.hf.saving"),
 }
 # click's lazy group: a subcommand's module by a name from its own table.
 DYNAMIC = {"orchestrator/cli/lazy.py"}

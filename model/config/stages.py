@@ -32,7 +32,7 @@ MAX_SPLIT_IMAGES = 2
 
 T = TypeVar("T")
 Orientation = Literal["stored", "exif"]
-"""Pixels as they are stored, or turned as the file's EXIF data say."""
+"""Pixels as they are stored, or rotated as the EXIF data of the file say."""
 
 
 def not_in_identity(default: T) -> T:
@@ -64,7 +64,7 @@ class ImageConfig:
     indicator: Literal["none", "seps", "index"] = "none"
     """Sub-image position text: nothing, separators, or the tuple (k, i, j)."""
     orientation: Orientation = "stored"
-    """Whether a photograph's EXIF rotation is applied: `stored` (boxes refer to the pixels as stored) or `exif`, as cameras mean it."""
+    """`stored` keeps pixels as stored, which boxes may refer to; `exif` applies the EXIF rotation of photographs."""
 
     def __post_init__(self) -> None:
         """Refuse ranges and counts that no image could meet."""

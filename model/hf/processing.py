@@ -152,5 +152,8 @@ def _frames(video: str | Path | Sequence[Picture]) -> tuple[Picture, ...]:
 
 
 def _picture(image: Any) -> Picture:
-    """Return a decoded image as it is: the image settings say whether it is turned. A path or an address is transformers' to load."""
+    """Return a decoded image as it is, and load a path or an address with transformers.
+
+    The image setting decides later whether an EXIF rotation is applied.
+    """
     return load_image(image) if isinstance(image, str) else image

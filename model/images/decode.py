@@ -1,10 +1,11 @@
 """Open image files from untrusted sources. Torch-free.
 
-- Only JPEG, PNG and WebP are ever parsed; bytes, pixels and frames are bounded before a pixel is decoded.
-- Pillow's own global limits stay as they are: a library that edits them would change its host's behaviour.
-- Damage is an error that names the file, and the same one each time. Half a picture would train or score something else than
-  was asked for.
-- Whether an EXIF rotation is applied is the image settings' to say (`ImageConfig.orientation`). Transparency becomes white paper.
+- Only JPEG, PNG and WebP are parsed; bytes, pixels and frames are checked before a pixel is decoded.
+- Pillow's global limits are not changed: a library that does so changes the behaviour of its host program.
+- A damaged file is an error that names it, with the same text each time: with half a picture, a model would train or be
+  scored on other data.
+- The image setting decides whether an EXIF rotation is applied (`ImageConfig.orientation`). Transparent pixels become
+  white.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from model.config.stages import Orientation
 from model.images.splitting import MAX_SIDE_PX, MIN_SIDE_PX
 
 FORMATS = ("JPEG", "PNG", "WEBP")
+"""Accepted formats, by Pillow's names."""
 ALLOWED = "allowed: JPEG, PNG, WebP"
+"""End of the messages about other formats."""
 OTHER_PICTURES = ("gif", "bmp", "tif", "tiff", "jp2", "heic", "heif", "avif", "svg", "ppm", "ico")
-"""Endings of pictures of other kinds."""
-_OTHER_KINDS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple((re.compile(begins, re.DOTALL), kind) for begins, kind in (
+"""Endings of image files in formats that are not accepted."""
+_BEGINNINGS = (
     (rb"GIF8", "a GIF"),
     (rb"BM.{4}\0\0\0\0", "a BMP"),
     (rb"II\*\0|MM\0\*", "a TIFF"),
@@ -44,8 +47,10 @@ _OTHER_KINDS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple((re.compile(begi
     (rb"SIMPLE  =", "a FITS"),
     (rb"%!PS", "a PostScript"),
     (rb"\Z", "empty"),
-))
-"""First bytes to the name of a kind that is not read. A file's own name says nothing: OCR-VQA's GIFs are called .jpg."""
+)
+_OTHER_KINDS = tuple((re.compile(beginning, re.DOTALL), kind) for beginning, kind in _BEGINNINGS)
+"""Pattern of the first bytes to the name of a kind that is not accepted. Names of files are no guide: OCR-VQA has GIFs
+that are called .jpg."""
 MAX_BYTES = 64 * 2**20
 """Largest accepted file: 40 million pixels of PNG noise would be 120 MB, a scan of that size is 10 to 50 MB."""
 MAX_PIXELS = 40_000_000
@@ -64,9 +69,9 @@ def open_image(path: Path, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_
 
     Args:
         path: a regular file, not a symbolic link.
-        orientation: whether a rotation that the file asks for is applied.
-        max_bytes: size of the largest file.
-        max_pixels: width x height of the largest picture.
+        max_bytes: largest accepted size of the file.
+        max_pixels: largest accepted width x height.
+        orientation: `exif` applies the rotation in the EXIF data, `stored` does not.
 
     Returns:
         the decoded image, RGB.
@@ -88,7 +93,17 @@ def open_image(path: Path, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_
 
 def decode_image(content: bytes, name: str, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS,
                  orientation: Orientation = "stored") -> Image.Image:
-    """Decode one image from memory, for records of an archive; as `open_image`, with `name` in messages.
+    """Decode one image from memory, such as a record of an archive.
+
+    Args:
+        content: the bytes of the file.
+        name: stands for the file in messages.
+        max_bytes: largest accepted size of the file.
+        max_pixels: largest accepted width x height.
+        orientation: `exif` applies the rotation in the EXIF data, `stored` does not.
+
+    Returns:
+        the decoded image, RGB.
 
     Raises:
         ValueError: the image is too large, of another format, animated or damaged; the message names it.
@@ -98,6 +113,7 @@ def decode_image(content: bytes, name: str, *, max_bytes: int = MAX_BYTES, max_p
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             _check_header(image, max_pixels)
+            # Before `load`, which forgets in which form the file stores its pixels.
             key = _colour_key(image)
             image.load()
             if key is not None:
@@ -112,12 +128,12 @@ def decode_image(content: bytes, name: str, *, max_bytes: int = MAX_BYTES, max_p
 
 
 def oriented(image: Image.Image, orientation: Orientation) -> Image.Image:
-    """Return the image as the settings want it: as stored, or turned the way that its EXIF data ask for."""
+    """Return the image as stored, or rotated as its EXIF data say. Applying it twice changes nothing more."""
     return ImageOps.exif_transpose(image) if orientation == "exif" else image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Return the image in RGB; transparent pixels show white, 16-bit greys keep their upper eight bits."""
+    """Return the image in RGB: transparent pixels become white, 16-bit greys keep their upper eight bits."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I"):
@@ -139,10 +155,11 @@ def _from_16_bits(image: Image.Image) -> Image.Image:
 
 
 def _colour_key(image: ImageFile.ImageFile) -> int | tuple[int, ...] | None:
-    """Return the colour of a PNG that is transparent, in the values that its pixels are decoded to; None where nothing is to be mended.
+    """Return the transparent colour of a PNG on the scale of its decoded pixels; None if no change is needed.
 
-    Pillow keeps the number of the file: of fewer or more than eight bits a channel it is in another scale than the pixels. Of 16-bit
-    colours it decodes the upper eight bits, so the key is compared by these.
+    Pillow keeps the number as the file has it. With fewer or more than eight bits per channel, that is another scale
+    than the one of the decoded pixels. Of 16-bit colours Pillow decodes the upper eight bits, so the key is reduced to
+    those.
     """
     key, raw_mode = image.info.get("transparency"), _raw_mode(image)
     if isinstance(key, tuple) and raw_mode == "RGB;16B":
@@ -157,12 +174,12 @@ def _raw_mode(image: ImageFile.ImageFile) -> str:
 
 
 def _problem(content: bytes, error: Exception) -> str:
-    """Say what is wrong with a file in words that do not depend on where it lay in memory."""
+    """Return a description of what is wrong with a file, without memory addresses, so that it is the same each time."""
     kind = next((kind for begins, kind in _OTHER_KINDS if begins.match(content)), "")
     if kind:
         return f"is {kind}; {ALLOWED}"
     if isinstance(error, UnidentifiedImageError):
-        return f"damaged, or of another kind; {ALLOWED}"
+        return f"damaged, or of another format; {ALLOWED}"
     return f"damaged ({re.sub(r' at 0x[0-9a-fA-F]+', '', str(error)) or type(error).__name__})"
 
 

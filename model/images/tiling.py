@@ -64,7 +64,7 @@ def tiles(image: Image.Image, config: ImageConfig, *, num_images: int = 1) -> Ti
     Raises:
         ValueError: a side of the image is outside its range.
     """
-    image = oriented(image, config.orientation)  # what was opened by our own readers is turned already
+    image = oriented(image, config.orientation)  # no change for images that our own readers have rotated already
     rows, cols = grid_of(image.height, image.width, config, num_images=num_images)
     image, side = to_rgb(image), config.tile
     resized = _fit(image, height=rows * side, width=cols * side)

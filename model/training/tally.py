@@ -26,8 +26,9 @@ class Tally:
         self._most_broken = dict(most_broken or {})
         # Source to samples, tokens and supervised tokens.
         self._counts: dict[str, list[int]] = {}
+        # Source to place to reason. In a later pass the same sample is broken again, perhaps with another reason: its
+        # place identifies it, so it counts once.
         self._broken: dict[str, dict[str, str]] = {}
-        """Source to place to reason: a sample that is met again in a later pass is the same one, whatever is said of it then."""
 
     def add(self, sequences: Iterable[TokensSeen]) -> None:
         """Count the sequences of a batch.
@@ -43,13 +44,14 @@ class Tally:
             if each.replaces:
                 self._count_broken(each.source, each.replaces)
 
-    def _count_broken(self, source: str, found: Iterable[Replaced]) -> None:
-        known = self._broken.setdefault(source, {})
-        for each in found:
-            known.setdefault(each.where, each.reason)
-        if len(known) > self._most_broken.get(source, 0):
-            raise ValueError(f"{len(known)} broken samples in {source}; allowed by its `broken`: {self._most_broken.get(source, 0)}; "
-                             f"the latest is {_named(known)[-1]}\nhint: ablate data check names them all")
+    def _count_broken(self, source: str, samples: Iterable[Replaced]) -> None:
+        broken = self._broken.setdefault(source, {})
+        for each in samples:
+            broken.setdefault(each.where, each.reason)
+        allowed = self._most_broken.get(source, 0)
+        if len(broken) > allowed:
+            raise ValueError(f"{len(broken)} broken samples in {source}; allowed by its `broken`: {allowed}; "
+                             f"the latest is {_named(broken)[-1]}\nhint: ablate data check names them all")
 
     def state(self) -> dict[str, Any]:
         """Return all counts as JSON values, for a checkpoint."""
@@ -59,7 +61,7 @@ class Tally:
         """Replace all counts by those that `state` returned earlier."""
         # Lists are copied: adding to them later must not change the checkpoint's values.
         self._counts = {source: list(counts) for source, counts in state["counts"].items()}
-        self._broken = {source: dict(known) for source, known in state["broken"].items()}
+        self._broken = {source: dict(reasons) for source, reasons in state["broken"].items()}
 
     def report(self, asked: Mapping[str, float], sizes: Mapping[str, int]) -> dict[str, dict[str, Any]]:
         """Return the expected and the actual number of samples of each source.

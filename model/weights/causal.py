@@ -58,14 +58,17 @@ def import_decoder(folder: Path) -> ImportedDecoder:
     rows = len(decoder.get_input_embeddings().weight)
     beyond = sorted(token for token, place in tokenizer.get_vocab().items() if place >= rows and token not in added)
     if beyond:
-        raise ValueError(f"{folder}: the tokenizer has {len(beyond)} tokens beyond the {rows} rows of the weights, as {beyond[0]!r}\n"
-                         "hint: tokenizer and weights belong to different models, or the table was not enlarged with the tokenizer")
+        raise ValueError(f"{folder}: the tokenizer has {len(beyond)} tokens beyond the {rows} rows of the weights, "
+                         f"such as {beyond[0]!r}\n"
+                         "hint: tokenizer and weights belong to different models, or the table was not enlarged with "
+                         "the tokenizer")
     try:
         _extend(decoder, [place for token, place in tokenizer.get_vocab().items() if token in added])
         config = _config(decoder)
     except (AttributeError, TypeError, ZeroDivisionError) as error:
-        raise ValueError(f"{folder}: {type(decoder).__name__} lacks what describes a decoder of ours ({error})\n"
-                         "hint: decoders of attention can be read, with hidden_size, num_hidden_layers and num_attention_heads") from error
+        raise ValueError(f"{folder}: {type(decoder).__name__} lacks an entry that plans need ({error})\n"
+                         "hint: decoders with attention can be read, with hidden_size, num_hidden_layers and "
+                         "num_attention_heads") from error
     return ImportedDecoder(config, decoder, tokenizer, added)
 
 
@@ -74,9 +77,10 @@ def _weights(folder: Path) -> PreTrainedModel:
     try:
         # Mismatched shapes are let through here, so that the message below can list them with all other problems.
         decoder, info = AutoModelForCausalLM.from_pretrained(
-            folder, use_safetensors=True, trust_remote_code=False, local_files_only=True, dtype=torch.float32, output_loading_info=True,
-            ignore_mismatched_sizes=True)
-    except (OSError, ValueError, LookupError, RuntimeError, ImportError, TypeError, AttributeError, SafetensorError) as error:
+            folder, use_safetensors=True, trust_remote_code=False, local_files_only=True, dtype=torch.float32,
+            output_loading_info=True, ignore_mismatched_sizes=True)
+    except (OSError, ValueError, LookupError, RuntimeError, ImportError, TypeError, AttributeError,
+            SafetensorError) as error:
         reason = f"{type(error).__name__}: {str(error)[:200]}"
         raise ValueError(f"{folder}: model_type {kind!r} cannot be loaded as a causal language model ({reason})\n"
                          "hint: an architecture of transformers itself, with weights as safetensors") from error

@@ -90,16 +90,18 @@ def read_config(folder: Path) -> VisionConfig:
     try:
         return _of_open_clip(folder) if _is_open_clip(folder) else _of_transformers(folder)
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{folder}: its configuration is not that of an encoder of patches ({type(error).__name__}: {error})") from error
+        raise ValueError(f"{folder}: its configuration is not that of an encoder of patches "
+                         f"({type(error).__name__}: {error})") from error
 
 
 def _is_open_clip(folder: Path) -> bool:
-    """Say whether open_clip's form is to be read: repositories of the hub often hold it beside transformers' own, or beside timm's."""
+    """Return whether to read the files of open_clip; repositories often have those of transformers or timm as well."""
     if not (folder / OPEN_CLIP_CONFIG).exists():
         return False
     config = folder / "config.json"
-    is_theirs = config.exists() and bool(read_json(config).keys() & {"model_type", "vision_config"})  # timm's says neither
-    return not (is_theirs and any((folder / name).exists() for name in (TRANSFORMERS_WEIGHTS, INDEX)))
+    # A config.json of timm has neither entry.
+    is_transformers = config.exists() and bool(read_json(config).keys() & {"model_type", "vision_config"})
+    return not (is_transformers and any((folder / name).exists() for name in (TRANSFORMERS_WEIGHTS, INDEX)))
 
 
 def _of_transformers(folder: Path) -> VisionConfig:
@@ -217,7 +219,8 @@ def _kept(tensors: dict[str, Tensor], naming: str) -> tuple[dict[str, Tensor], t
 
 def _ours(tensors: dict[str, Tensor], names: Names, config: VisionConfig, source: Path) -> dict[str, Tensor]:
     used = {name for parts in names.values() for name in parts}
-    refuse([f"{name} is missing" for name in used - tensors.keys()] + [f"{name} is unknown" for name in tensors.keys() - used], source)
+    missing = [f"{name} is missing" for name in used - tensors.keys()]
+    refuse(missing + [f"{name} is unknown" for name in tensors.keys() - used], source)
     refuse([f"{name} holds {tensors[name].dtype}" for name in used if not tensors[name].is_floating_point()], source)
     check_numbers(((name, tensors[name]) for name in sorted(used)), source)
     ours = {name: torch.cat([tensors[part] for part in parts]).float() for name, parts in names.items()}

@@ -24,8 +24,9 @@ FETCHED = ("*.safetensors", "*.json", "*.model", "*.txt")
 TRANSFORMERS_WEIGHTS, OPEN_CLIP_WEIGHTS = "model.safetensors", "open_clip_model.safetensors"
 """Names of a single file with all weights."""
 INDEX = "model.safetensors.index.json"
-"""Where weights are several files, the file of each tensor."""
+"""File that names the file of each tensor if the weights are split into several."""
 LFS = b"version https://git-lfs"
+"""Beginning of a Git LFS pointer, which stands for a file that was not downloaded."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 """Patterns of files with pickled weights, for the error message."""
 
@@ -88,40 +89,47 @@ def read_tensors(folder: Path, *, first: str = TRANSFORMERS_WEIGHTS) -> dict[str
 
 
 def check_form(folder: Path) -> None:
-    """Refuse a folder whose weights would not be numbers as they are: quantised, cut, or pointers of Git LFS.
+    """Refuse a folder whose weights are quantised, truncated, or pointers of Git LFS.
 
-    It costs the headers alone, and says in one line what transformers would say in a traceback, or not at all.
+    Only headers are read. transformers would report these problems in a long traceback, or not at all.
 
     Raises:
-        ValueError: one of these; the message names the file.
+        ValueError: one of these problems was found; the message names the file.
     """
     config = folder / "config.json"
-    if config.exists() and (found := read_json(config).get("quantization_config")) is not None:
-        method = found.get("quant_method", "of an unknown kind") if isinstance(found, dict) else found
+    if config.exists() and (quantisation := read_json(config).get("quantization_config")) is not None:
+        is_mapping = isinstance(quantisation, dict)
+        method = quantisation.get("quant_method", "of an unknown kind") if is_mapping else quantisation
         raise ValueError(f"{config}: quantised weights ({method}); allowed: weights of 16 or 32 bits")
     for path in sorted(folder.glob("*.safetensors")):
         _check_header(path)
 
 
 def check_numbers(tensors: Iterable[tuple[str, Tensor]], source: object) -> None:
-    """Refuse weights that are not finite: every loss with them is NaN.
+    """Refuse weights that are not finite, since every loss with them would be NaN.
+
+    Args:
+        tensors: names and tensors to check.
+        source: where they come from, for the message.
 
     Raises:
-        ValueError: some are; the message names the tensors.
+        ValueError: a tensor holds numbers that are not finite; the message names it.
     """
-    refuse([f"{name} holds numbers that are not finite" for name, tensor in tensors if not bool(tensor.isfinite().all())], source)
+    wrong = [name for name, tensor in tensors if not bool(tensor.isfinite().all())]
+    refuse([f"{name} holds numbers that are not finite" for name in wrong], source)
 
 
 def _check_header(path: Path) -> None:
     try:
         with path.open("rb") as file:
-            begin = file.read(len(LFS))
-        if begin == LFS:
+            beginning = file.read(len(LFS))
+        if beginning == LFS:
             raise ValueError(f"{path}: a pointer of Git LFS, not the weights\nhint: git lfs pull")
         with safe_open(path, framework="pt") as opened:
             opened.keys()
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path}: damaged or missing ({type(error).__name__}: {error})\nhint: it was cut; fetch it again") from error
+        raise ValueError(f"{path}: damaged or missing ({type(error).__name__}: {error})\n"
+                         "hint: the file was cut off; fetch it again") from error
 
 
 def _indexed(folder: Path, index: dict[str, Any]) -> dict[str, Tensor]:

@@ -145,7 +145,7 @@ def test_weights_that_are_not_finite_are_refused(llama, tmp_path):
 
 def test_a_family_without_attention_is_refused_in_words(tmp_path):
     small = MambaConfig(hidden_size=16, num_hidden_layers=1, vocab_size=300, state_size=4)
-    with pytest.raises(ValueError, match="MambaForCausalLM lacks what describes a decoder of ours"):
+    with pytest.raises(ValueError, match="MambaForCausalLM lacks an entry that plans need"):
         import_decoder(saved(MambaForCausalLM(small), tmp_path, bytewise()))
 
 
