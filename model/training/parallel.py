@@ -6,7 +6,8 @@
   autocast as on one worker.
 - A stage gives the same result on one worker and on many, up to rounding: every sum that the loss needs is taken over
   all workers, gradients are summed (not averaged), and all workers run the same number of passes.
-- Ray Train or torchrun starts and connects the workers; this module only finds out whether there are several.
+- A launcher (Ray Train) starts the workers, connects them by torch.distributed and makes each one's GPU the current
+  one; this module only finds out whether there are several.
 - Each worker builds the whole model in host memory before it keeps its shard.
 """
 
