@@ -1,9 +1,10 @@
 """Directories with a manifest: a list of their files with hashes, written last, that proves completeness. Torch-free.
 
-- `publish` makes a directory visible at once: write to a temporary name, fsync, manifest last, rename, fsync the parent.
+- `publish` makes a directory appear at once: write under a temporary name, manifest last, fsync, rename, fsync the
+  parent.
 - `verify` re-hashes; a flipped byte, a missing or an extra file is a `CorruptDirectory` that names it.
 - `identity` is the hash of the files' hashes: the same content has the same name wherever it lies.
-- A README beside the files tells people of them. It is no part of the content: it may be written and mended at any time.
+- A README beside the files describes them for people. It is not part of the content and may change at any time.
 """
 
 from __future__ import annotations

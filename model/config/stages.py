@@ -189,8 +189,8 @@ class TrainConfig:
     images: ImageConfig
     """Image setting of the stage."""
     image_settings: tuple[ImageConfig, ...] = ()
-    """Image settings of which each step draws one, all equally often, in an order that follows from the stage's seed. If
-    there are none, every step takes `images`. Either way the checkpoint is saved for `images`."""
+    """Image settings from which each step draws one, all equally often, in an order that follows from the stage's seed;
+    if empty, every step uses `images`. Either way the checkpoint is saved for `images`."""
     steps: int
     """Optimizer steps; 0 leaves the stage out."""
     batch: int

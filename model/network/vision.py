@@ -1,10 +1,12 @@
 """The image encoder: a ViT in CLIP's style that encodes tiles.
 
-- Positions are learned for one tile side and interpolated for others (bicubic), so that 378 px weights serve 672 px: once where a
-  stage has another side than its checkpoint, in every pass where a stage trains on several.
-- No class token leaves the encoder: the connector wants a square of patches. Where weights have one, it takes part in
-  attention. Its parameter holds its place in the position table as well, since the two are only ever added.
-- The conv stem (arXiv:2106.14881) replaces the single strided convolution; small models learn from noise sooner with it.
+- Positions are learned for one tile side and interpolated for others (bicubic), so weights for 378 px serve 672 px:
+  once if a stage has another side than its checkpoint, in every pass if a stage trains on several sides.
+- The encoder returns patches only, since the connector needs a square of them. A class token, if the weights have one,
+  takes part in attention and is then dropped. Its parameter includes its row of the position table, since the two are
+  only ever added.
+- The conv stem (arXiv:2106.14881) replaces the single strided convolution; with it, small models learn faster from
+  random weights.
 
     N tiles   P patches   V vision width   H heads   K head width
 """
@@ -125,19 +127,21 @@ class VisionEncoder(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, tiles_NCXX: Tensor) -> Tensor:
-        """Encode uint8 tiles (N, 3, side, side); the table of positions is stretched to another side than its own.
+        """Encode uint8 tiles of shape (N, 3, side, side); positions are interpolated if the side is not the table's.
 
         Returns:
             patches_NPV in row-major order, P = (side / patch) ** 2.
 
         Raises:
-            ValueError: the side is no multiple of the patch.
+            ValueError: the side is not a multiple of the patch.
         """
         side = tiles_NCXX.shape[-1]
         if side % self.config.patch:
             raise ValueError(f"tiles are {side} px; allowed: a multiple of the patch, {self.config.patch} px")
+        # Normalised here: a tile travels to the device as one byte per value, a quarter of fp32.
         pixels = (tiles_NCXX.to(self.mean.dtype) - self.mean) / self.std
-        hidden_NPV = self.stem(pixels).flatten(2).transpose(1, 2) + interpolate_positions(self.positions, side // self.config.patch)
+        positions_1PV = interpolate_positions(self.positions, side // self.config.patch)
+        hidden_NPV = self.stem(pixels).flatten(2).transpose(1, 2) + positions_1PV
         if self.config.class_token:
             # First, as in CLIP's weights; from here on P counts it too.
             hidden_NPV = torch.cat([self.class_token.expand(len(hidden_NPV), -1, -1), hidden_NPV], 1)

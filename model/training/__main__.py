@@ -1,8 +1,8 @@
 """Train without the orchestrator: stages from a JSON file, or a few steps of a preset from random weights.
 
-`python -m model.training FILE.json --out DIRECTORY`: the file holds `model` (preset name), `data`, `start` (a checkpoint directory, or
-null) and `stages`, each with `kind`, `seed` and `config`; of a single stage these three may stand beside the others. Interrupted,
-the same command goes on from its last checkpoint.
+`python -m model.training FILE.json --out DIRECTORY`: the file holds `model` (preset name), `data`, `start` (directory
+of a checkpoint, or null) and `stages`, each with `kind`, `seed` and `config`. A single stage may have these three at
+the top level. If it was interrupted, the same command resumes from the last checkpoint.
 
 `python -m model.training --preset mm1.5-3b --steps 20`: a dry run on random samples; nothing is saved. It prints loss,
 samples/s, TFLOP/s, model-FLOP utilisation (if the device's peak is known) and peak memory. `--compile` compiles the
@@ -37,16 +37,18 @@ FAILED, BAD_INPUT = 1, 2
 
 
 def main(arguments: list[str]) -> int:
-    """Parse, then train the stages of a file or rehearse a preset."""
-    parser = argparse.ArgumentParser(prog="python -m model.training", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    """Parse the arguments, then train the stages of a file or do a dry run of a preset; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m model.training", description=__doc__,
+                                     formatter_class=argparse.RawTextHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("stage", type=Path, nargs="?", help="JSON file of the stages")
-    what.add_argument("--preset", choices=sorted(PRESETS), help="rehearse this model instead")
+    what.add_argument("--preset", choices=sorted(PRESETS), help="do a dry run of this model instead")
     parser.add_argument("--out", type=Path, help="directory to publish the last checkpoint as")
-    parser.add_argument("--steps", type=int, default=20, help="optimiser steps of a rehearsal")
-    parser.add_argument("--batch", type=int, default=SAMPLES, help="samples of a step of a rehearsal")
-    parser.add_argument("--dtype", choices=["fp32", "bf16"], help="compute type of a rehearsal; fp32 for small presets, else bf16")
-    parser.add_argument("--recompute", action="store_true", help="recompute blocks in the backward pass of a rehearsal")
+    parser.add_argument("--steps", type=int, default=20, help="optimizer steps of a dry run")
+    parser.add_argument("--batch", type=int, default=SAMPLES, help="samples per step of a dry run")
+    parser.add_argument("--dtype", choices=["fp32", "bf16"],
+                        help="compute type of a dry run; by default fp32 for small presets and bf16 for large ones")
+    parser.add_argument("--recompute", action="store_true", help="recompute blocks in the backward pass of a dry run")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--compile", action="store_true", help="compile the blocks of encoder and decoder in a dry run")
     how.add_argument("--compare", action="store_true", help="do the dry run twice, without and with compiled blocks")

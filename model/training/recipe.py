@@ -1,10 +1,11 @@
-"""Stages one after the other from one JSON file: how a packaged checkpoint is made, and remade.
+"""Stages one after the other from one JSON file: how a packaged checkpoint is made, and made again.
 
-- A file of several stages says `model` (preset), `data`, `start` and `stages`, each with `kind`, `seed` and `config`; the next one starts
-  from what the one before published. A file of one stage says its `kind`, `seed` and `config` at the top.
-- Interrupted, the same call goes on: a stage that is done is not done again, one that is not goes on from its last checkpoint. Both
-  lie beside the result under the hash of all that determines them, so a file that was changed begins anew.
-- The README beside the result says file, samples, time and machine; it is no part of the checkpoint's identity.
+- A file of several stages has `model` (preset), `data`, `start` and `stages`, each with `kind`, `seed` and `config`;
+  each stage starts from the checkpoint of the one before. A file of one stage has these three at the top level.
+- If a call was interrupted, the same call continues: finished stages are not trained again, and an unfinished one
+  resumes from its last checkpoint. Both lie beside the result under the hash of everything that determines them, so a
+  file that was changed starts anew.
+- The README beside the result has the file, samples, time and machine; it is not part of the checkpoint's identity.
 """
 
 from __future__ import annotations
@@ -107,14 +108,16 @@ def make(plain: Mapping[str, Any], out: Path, *, report: Report) -> dict[str, An
     return results[-1]
 
 
-def _trained(recipe: Recipe, stage: Planned, start: Path | None, end: Path, work: Path, report: Report) -> dict[str, Any]:
-    """Return what is known of a finished stage; train it if it is not finished."""
+def _trained(recipe: Recipe, stage: Planned, start: Path | None, end: Path, work: Path,
+             report: Report) -> dict[str, Any]:
+    """Return the result of a stage; train the stage if it is not finished."""
     record = _record(work, stage)
     if record.exists() and (end / MANIFEST).exists():
         found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
         return found
-    result = train_stage(config=stage.config, model_config=recipe.model, data=recipe.data, seed=stage.seed, start=start, out=end,
-                         checkpoints=work / f"{stage.digest}.checkpoints", report=report, should_stop=lambda: False)
+    result = train_stage(config=stage.config, model_config=recipe.model, data=recipe.data, seed=stage.seed,
+                         start=start, out=end, checkpoints=work / f"{stage.digest}.checkpoints", report=report,
+                         should_stop=lambda: False)
     temporary = record.with_suffix(".tmp")
     temporary.write_text(json.dumps(result), encoding="utf-8")
     os.replace(temporary, record)
@@ -122,12 +125,14 @@ def _trained(recipe: Recipe, stage: Planned, start: Path | None, end: Path, work
 
 
 def readme(plain: Mapping[str, Any], recipe: Recipe, results: list[dict[str, Any]]) -> str:
-    """Say how a checkpoint was made, for people."""
-    rows = [f"| {number} | {stage.config.kind} | {stage.config.steps} x {stage.config.batch} | {result['loss']:.3f} | {_time(result)} |"
+    """Return a text that says how a checkpoint was made."""
+    rows = [f"| {number} | {stage.config.kind} | {stage.config.steps} x {stage.config.batch} | {result['loss']:.3f} "
+            f"| {_time(result)} |"
             for number, (stage, result) in enumerate(zip(recipe.stages, results, strict=True), 1)]
     return "\n".join((
         f"# A start checkpoint of the preset `{plain['model']}`", "",
-        "Made by `python -m model.training FILE --out DIRECTORY` from the file below; the same file on the same kind of processor,",
+        "Made by `python -m model.training FILE --out DIRECTORY` from the file below; "
+        "the same file on the same kind of processor,",
         "with the same torch and as many threads, makes the same bytes.", "",
         f"Machine: {processor()}; torch {torch.__version__}, transformers {version('transformers')}, "
         f"Python {platform.python_version()}.", "",

@@ -29,7 +29,7 @@ WINDOW = 10
 
 
 def step_flops(model: ModelConfig, config: TrainConfig, samples: Iterable[TokensSeen]) -> float:
-    """Count the model FLOPs of training on these samples, forward and backward; `config.images` is how they were cut."""
+    """Count the model FLOPs of training on samples that were cut by `config.images`, forward and backward."""
     model = at_tile(model, config.images.tile)
     tile = vision_flops(model.vision), connector_flops(model, tokens=config.images.tokens)
     tiles, decoder = 0, 0.0
