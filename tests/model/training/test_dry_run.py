@@ -66,7 +66,7 @@ def test_memory_of_a_container_counts_where_it_is_less_than_the_machine(monkeypa
 
 
 @pytest.mark.parametrize(("stage", "says"), [
-    ({"kind": "sft"}, "the stage file has no config, data, model, seed, start"),
+    ({"kind": "sft"}, "the stage file has no data, model, start"),
     ({"kind": "stf", "model": "tiny", "config": {}, "data": {}, "seed": 0, "start": None}, "kind is 'stf'"),
     ({"kind": "sft", "model": "tony", "config": {}, "data": {}, "seed": 0, "start": None}, "model is 'tony'"),
 ])
