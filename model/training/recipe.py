@@ -26,18 +26,15 @@ import torch
 from model.config.fields import build, did_you_mean
 from model.config.stages import (
     PRESETS,
-    ContinualConfig,
+    TRAINING,
     DataConfig,
     ModelConfig,
-    PretrainConfig,
-    SftConfig,
     StageConfig,
 )
 from model.manifest import MANIFEST, README
 from model.training.loop import Report
 from model.training.stage import train_stage
 
-KINDS: dict[str, type[StageConfig]] = {config.kind: config for config in (PretrainConfig, ContinualConfig, SftConfig)}
 SHARED, OWN = ("model", "data", "start"), ("kind", "seed", "config")
 """What a file says once, and of each stage."""
 
@@ -72,10 +69,10 @@ def read(plain: Mapping[str, Any]) -> Recipe:
     given = plain.get("stages") or [{name: value for name, value in plain.items() if name not in SHARED}]
     for number, stage in enumerate(given, 1):
         _require(stage, OWN, f"stage {number} of the file" if len(given) > 1 else "the stage file")
-        _known("kind", stage["kind"], KINDS)
+        _known("kind", stage["kind"], TRAINING)
     _known("model", plain["model"], PRESETS)
     shared = {name: plain[name] for name in SHARED}
-    stages = tuple(Planned(config=build(KINDS[stage["kind"]], stage["config"], stage["kind"]), seed=stage["seed"],
+    stages = tuple(Planned(config=build(TRAINING[stage["kind"]], stage["config"], stage["kind"]), seed=stage["seed"],
                            digest=_digest([shared, *given[:number]])) for number, stage in enumerate(given, 1))
     return Recipe(model=PRESETS[plain["model"]], data=build(DataConfig, plain["data"], "data"),
                   start=Path(plain["start"]) if plain["start"] else None, stages=stages)

@@ -61,7 +61,9 @@ class Tally:
         """Replace all counts by those that `state` returned earlier."""
         # Lists are copied: adding to them later must not change the checkpoint's values.
         self._counts = {source: list(counts) for source, counts in state["counts"].items()}
-        self._broken = {source: dict(reasons) for source, reasons in state["broken"].items()}
+        # Checkpoints of earlier releases list the samples without reasons.
+        self._broken = {source: dict(reasons) if isinstance(reasons, Mapping) else dict.fromkeys(reasons, "")
+                        for source, reasons in state["broken"].items()}
 
     def report(self, asked: Mapping[str, float], sizes: Mapping[str, int]) -> dict[str, dict[str, Any]]:
         """Return the expected and the actual number of samples of each source.

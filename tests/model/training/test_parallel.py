@@ -26,8 +26,9 @@ CASES = {
     "bf16": (DENSE, replace(CONFIG, dtype="bf16")),
 }
 GOES_ON = "begun by one"
-LOOSE = {"text alone": 1e-4, "bf16": 0.02}
-"""Largest difference of a weight: where gradients are next to nothing Adafactor blows their rounding up, and bf16 rounds more."""
+LOOSE = {"text alone": 1e-4, "fewer samples than workers": 2e-5, "bf16": 0.02}
+"""Largest difference of a weight: where gradients are next to nothing (no image, or one) Adafactor blows their rounding up, and bf16
+rounds more."""
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
