@@ -1,23 +1,30 @@
 """The declared rule that chooses an arm; never a bare argmax.
 
 - Feasible: the arm's mean meets every constraint. Best: the feasible arm with the best mean of the objective.
-- `selected`: Holm's interval of best against every other feasible arm excludes 0; the family is all pairs of arms of
-  the study, since the pairs that matter are known only after looking.
-- `tied`: some feasible arm cannot be told apart from the best; `prefer` chooses among these.
-- `underpowered`: tied, and the interval could hide an effect of the size that the study declares (its half-width
+- `selected`: the best arm's 95 % interval against every other feasible arm excludes 0. All of them must, so none
+  needs a correction: an arm that is not the best must beat the best one, and that happens by chance in 5 % of studies
+  at most.
+- `tied`: some feasible arm cannot be told apart from the best. The tie holds all arms that Holm's test against the
+  best does not reject, so that the truly best arm is among them in 95 % of studies; `prefer` chooses among them.
+- `underpowered`: tied, and an interval could hide an effect of the size that the study declares (its half-width
   exceeds it), or there is no interval at all. It still names what `prefer` chooses.
+- `open`: the arms whose own interval against the best includes 0. More seeds for these settle the question.
 - `infeasible`: no arm meets the constraints. `incomplete`: scores are missing; nothing is chosen from a part.
 - Diverged trials are left out and counted; an arm whose trials all diverged cannot be chosen.
+
+Source: Gutmann and Maymin, Is the selected population the best?, Annals of Statistics 15 (1987), for equal noise; for
+unequal noise `ablate statistics check` shows it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from orchestrator.analysis import statistics
-from orchestrator.analysis.statistics import Difference, Fit
+from orchestrator.analysis import power, statistics
+from orchestrator.analysis.statistics import ERROR, Difference, Fit
 from orchestrator.study.constraint import Constraint
 
 Kind = Literal["selected", "tied", "underpowered", "infeasible", "incomplete"]
@@ -40,8 +47,8 @@ class Rule:
     """Which of the tied arms: the first of the study, or by the value of its levels."""
     effect: float | None = None
     """Smallest difference of interest, in points."""
-    looks: int = 1
-    """How often it may be applied while seeds are added; each look takes its part of the 5 %."""
+    looks: tuple[int, ...] = ()
+    """Numbers of seeds at which it may be applied while seeds are added; none if their number is fixed."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -79,6 +86,8 @@ class Verdict:
     best: str | None = None
     tied: tuple[str, ...] = ()
     """Arms not told apart from the best, itself included, in the study's order."""
+    open: tuple[str, ...] = ()
+    """Arms that more seeds may still tell apart from the best, itself included; none if an arm is selected."""
     feasible: tuple[str, ...] = ()
     num_seeds: int | None = None
     """Seeds an arm needs to settle the question with 80 % power; None if unknown or beyond 1000."""
@@ -130,16 +139,19 @@ def _choose(rule: Rule, fitted: Fit, feasible: Sequence[ArmLevels]) -> Verdict:
     sign = 1 if rule.is_maximized else -1
     best = max(feasible, key=lambda arm: sign * fitted.means[arm.key].value)
     against = statistics.against_all(fitted, best.key)
-    tied = [arm for arm in feasible if arm is best or not against[arm.key].is_told_apart]
-    chosen = preferred(rule.prefer, tied)
-    rivals = [against[arm.key] for arm in tied if arm is not best]
-    kind: Kind = "selected" if not rivals else "underpowered" if _is_blind(rule, rivals) else "tied"
-    num_seeds = _num_seeds(rule, fitted, rivals)
-    others = [against[arm.key] for arm in feasible if arm is not best]
-    sentence = (_selected(rule, best, others, feasible) if kind == "selected"
-                else _undecided(rule, kind, tied, chosen, rivals, num_seeds))
-    return Verdict(kind=kind, sentence=sentence, chosen=chosen.key, best=best.key, num_seeds=num_seeds,
-                   tied=tuple(arm.key for arm in tied), feasible=tuple(arm.key for arm in feasible))
+    others = [arm for arm in feasible if arm is not best]
+    unbeaten = [arm for arm in others if not (against[arm.key].excludes_zero and sign * against[arm.key].value > 0)]
+    if not unbeaten:
+        return Verdict(kind="selected", sentence=_selected(rule, best, [against[arm.key] for arm in others], feasible),
+                       chosen=best.key, best=best.key, tied=(best.key,), feasible=tuple(arm.key for arm in feasible))
+    tied = [arm for arm in feasible if arm is best or arm in unbeaten or not against[arm.key].is_told_apart]
+    rivals = [against[arm.key] for arm in unbeaten]
+    kind: Kind = "underpowered" if _is_blind(rule, rivals) else "tied"
+    chosen, num_seeds = preferred(rule.prefer, tied), _num_seeds(rule, fitted, rivals)
+    return Verdict(kind=kind, sentence=_undecided(rule, kind, tied, chosen, rivals, num_seeds), chosen=chosen.key,
+                   best=best.key, num_seeds=num_seeds, tied=tuple(arm.key for arm in tied),
+                   open=tuple(arm.key for arm in feasible if arm is best or arm in unbeaten),
+                   feasible=tuple(arm.key for arm in feasible))
 
 
 def preferred(prefer: Prefer, arms: Sequence[ArmLevels]) -> ArmLevels:
@@ -167,7 +179,7 @@ def _worst_violation(rule: Rule, fits: Mapping[str, Fit], arm: str) -> float:
 
 
 def _is_blind(rule: Rule, rivals: Sequence[Difference]) -> bool:
-    widths = [each.half_width_holm for each in rivals]
+    widths = [each.half_width for each in rivals]
     return any(width is None or (rule.effect is not None and width > rule.effect) for width in widths)
 
 
@@ -175,11 +187,10 @@ def _num_seeds(rule: Rule, fitted: Fit, rivals: Sequence[Difference]) -> int | N
     """Return the seeds that would show the declared effect, or else the smallest difference that was seen."""
     seen = [abs(each.value) for each in rivals if abs(each.value) > 1e-9]
     effect = rule.effect if rule.effect is not None else min(seen, default=None)
-    if not rivals or fitted.sigma is None or effect is None:
+    if fitted.sigma is None or effect is None:
         return None
-    arms = len(fitted.arms)
-    return statistics.seeds_to_settle(effect, sigma=fitted.sigma, num_arms=arms,
-                                      comparisons=arms * (arms - 1) // 2 * rule.looks)
+    error = fitted.schedule.nominal(ERROR, fitted.schedule.seeds[-1])
+    return power.seeds_to_settle(effect, deviation=math.sqrt(2) * fitted.sigma, error=error)
 
 
 # ---- the sentence --------------------------------------------------------------------------------------------------
@@ -192,8 +203,8 @@ def _selected(rule: Rule, best: ArmLevels, others: Sequence[Difference], feasibl
     value, rival = nearest.value, {arm.key: arm.name for arm in feasible}[nearest.b]
     side = "highest" if rule.is_maximized else "lowest"
     return (f"{best.name} is selected: {side} {rule.objective} of {len(feasible)} feasible arms, "
-            f"{value:+.1f} {_bounds(value, nearest.half_width_holm)} against the next, {rival} "
-            f"(95 %{f' over {rule.looks} looks' if rule.looks > 1 else ''}, Holm-corrected, n={nearest.n}).")
+            f"{value:+.1f} {_bounds(value, nearest.half_width)} against the next, {rival} "
+            f"(95 %{f' over {len(rule.looks)} looks' if rule.looks else ''}, n={nearest.n}).")
 
 
 def _undecided(rule: Rule, kind: Kind, tied: Sequence[ArmLevels], chosen: ArmLevels, rivals: Sequence[Difference],
@@ -202,10 +213,10 @@ def _undecided(rule: Rule, kind: Kind, tied: Sequence[ArmLevels], chosen: ArmLev
     names += f" and {len(tied) - NAMED} other arms" if len(tied) > NAMED else ""
     rank = "first in the study" if rule.prefer == "first" else rule.prefer
     opening = f"{names} cannot be told apart on {rule.objective}; {chosen.name} is chosen as the {rank}."
-    if any(each.half_width_holm is None for each in rivals):
-        return f"{opening} There is no interval (n=1): run at least 2 seeds."
-    width = max(each.half_width_holm or 0.0 for each in rivals)
-    seeds = f"about {num_seeds} seeds" if num_seeds else f"more than {statistics.MAX_SEEDS} seeds"
+    if any(each.half_width is None for each in rivals):
+        return f"{opening} There is no interval (n=1): run at least 2 seeds that these arms have in common."
+    width = max(each.half_width or 0.0 for each in rivals)
+    seeds = f"about {num_seeds} seeds" if num_seeds else f"more than {power.MAX_SEEDS} seeds"
     if kind == "underpowered":
         return (f"{opening} The interval is ± {width:.1f}, wider than the effect of {rule.effect:g} that matters; "
                 f"{seeds} would settle it.")

@@ -61,8 +61,8 @@ class ArmResult:
     """Metric -> why it has no number."""
 
 
-def fits_of(trials: Sequence[TrialMeasurement], metrics: Iterable[str], *, looks: int = 1) -> dict[str, Fit]:
-    """Fit the pooled model of each metric."""
+def fits_of(trials: Sequence[TrialMeasurement], metrics: Iterable[str], *, looks: Sequence[int] = ()) -> dict[str, Fit]:
+    """Fit the model of each metric; `looks` as in `statistics.fit`."""
     return {metric: statistics.fit(values_of(trials, metric), looks=looks) for metric in metrics}
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from orchestrator.analysis import selection
-from orchestrator.analysis.selection import ArmLevels, Rule, TrialMeasurement
+from orchestrator.analysis import selection, statistics
+from orchestrator.analysis.selection import ArmLevels, TrialMeasurement, Rule
 from orchestrator.study.constraint import parse_constraint
 
 ALPHA = "sft.mixture.alpha.science"
@@ -52,6 +52,25 @@ def test_interval_wider_than_the_effect_is_underpowered_with_seeds():
     assert verdict.kind == "underpowered"
     assert verdict.num_seeds > 3
     assert f"about {verdict.num_seeds} seeds would settle it" in verdict.sentence
+
+
+def test_arms_that_stay_open_are_those_whose_own_interval_includes_0():
+    verdict = choose(trials({"0": 10.0, "0.1": 30.0, "0.5": 30.05}))
+    assert verdict.open == ("0.1", "0.5")
+
+
+def test_every_arm_but_the_best_must_be_beaten_and_none_pays_for_the_others():
+    measured = trials({"0": 59.5, "0.1": 59.5, "0.5": 60.0})
+    against = statistics.against_all(statistics.fit(selection.values_of(measured, "science")), "0.5")
+    assert not any(each.is_told_apart for each in against.values())
+    assert choose(measured).kind == "selected"
+
+
+def test_arm_that_leads_only_where_the_other_is_missing_does_not_win():
+    rows = {"0": {0: 10.0, 1: 20.0, 2: 60.0}, "0.1": {0: 12.0, 1: 22.01}, "0.5": {0: 1.0, 1: 11.0, 2: 12.0}}
+    measured = [TrialMeasurement(arm=arm, seed=seed, metrics={"science": score})
+                for arm, own in rows.items() for seed, score in own.items()]
+    assert "0.1" in choose(measured).tied
 
 
 def test_one_seed_is_underpowered():

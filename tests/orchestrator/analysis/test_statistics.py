@@ -8,23 +8,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from orchestrator.analysis import statistics
+from orchestrator.analysis.looks import schedule_of
 
 TWO = {"a": {0: 51.0, 1: 54.0, 2: 49.5, 3: 52.2}, "b": {0: 50.1, 1: 52.2, 2: 49.4, 3: 50.9}}
 THREE = {**TWO, "c": {0: 55.3, 1: 57.0, 2: 52.9, 3: 56.1}}
 UNBALANCED = {"a": {0: 51.0, 1: 54.0, 2: 49.5}, "b": {0: 50.1, 2: 49.4}, "c": {1: 57.0, 2: 52.9}}
-
-
-def explicit_ols(values):
-    """Solve the treatment-coded model; return effects against the first arm, their standard errors, and df."""
-    arms, seeds = list(values), sorted({s for v in values.values() for s in v})
-    rows = [(arm, seed, y) for arm in arms for seed, y in values[arm].items()]
-    design = np.array([[1.0] + [float(arm == a) for a in arms[1:]] + [float(seed == s) for s in seeds[1:]]
-                       for arm, seed, _ in rows])
-    y = np.array([r[2] for r in rows])
-    beta, residual, rank, _ = np.linalg.lstsq(design, y, rcond=None)
-    df = len(y) - rank
-    covariance = np.linalg.inv(design.T @ design) * float(residual[0]) / df
-    return beta[1:len(arms)], np.sqrt(np.diag(covariance))[1:len(arms)], df
 
 
 def test_two_arms_equal_the_paired_t_test():
@@ -37,14 +25,21 @@ def test_two_arms_equal_the_paired_t_test():
 
 
 @pytest.mark.parametrize("values", [THREE, UNBALANCED])
-def test_differences_equal_explicit_least_squares(values):
-    fitted = statistics.fit(values)
-    effects, errors, df = explicit_ols(values)
-    found = [statistics.to_baseline(fitted, "a")[arm] for arm in list(values)[1:]]
-    assert fitted.df == df
-    assert [d.value for d in found] == pytest.approx(effects)
-    assert [d.half_width for d in found] == pytest.approx(stats.t.ppf(0.975, df) * errors)
-    assert [d.p for d in found] == pytest.approx(2 * stats.t.sf(np.abs(effects / errors), df))
+def test_each_difference_is_a_paired_t_test_over_the_common_seeds(values):
+    for found in statistics.differences(statistics.fit(values), [("a", "b"), ("a", "c")]):
+        common = sorted(values[found.a].keys() & values[found.b].keys())
+        first, second = ([values[arm][seed] for seed in common] for arm in (found.a, found.b))
+        expected = stats.ttest_rel(first, second)
+        low, high = expected.confidence_interval(0.95)
+        assert (found.n, found.value) == (len(common), pytest.approx((low + high) / 2, nan_ok=True))
+        assert found.half_width == (pytest.approx((high - low) / 2) if len(common) > 1 else None)
+
+
+def test_noise_of_other_arms_does_not_widen_a_difference():
+    loud = {**TWO, "c": {0: 10.0, 1: 90.0, 2: 35.0, 3: 70.0}}
+    quiet, = statistics.differences(statistics.fit(TWO), [("a", "b")])
+    beside_loud, = statistics.differences(statistics.fit(loud), [("a", "b")])
+    assert beside_loud.half_width == pytest.approx(quiet.half_width)
 
 
 def test_balanced_means_are_plain_means_with_their_own_t_interval():
@@ -55,8 +50,9 @@ def test_balanced_means_are_plain_means_with_their_own_t_interval():
     assert mean.half_width == pytest.approx((high - low) / 2)
 
 
-def test_balanced_residual_has_a_minus_1_times_s_minus_1_degrees_of_freedom():
-    assert statistics.fit(THREE).df == (3 - 1) * (4 - 1)
+def test_pooled_deviation_has_a_minus_1_times_s_minus_1_degrees_of_freedom():
+    fitted = statistics.fit(THREE)
+    assert fitted.sigma == pytest.approx(math.sqrt(float((fitted.residuals ** 2).sum()) / ((3 - 1) * (4 - 1))))
 
 
 def test_missing_seed_does_not_tilt_the_mean():
@@ -84,6 +80,18 @@ def test_arms_without_a_common_seed_have_a_value_and_no_interval():
     fitted = statistics.fit({"a": {0: 1.0, 1: 2.0}, "b": {2: 5.0, 3: 6.0}})
     (difference,) = statistics.all_pairs(fitted)
     assert (difference.value, difference.half_width, difference.n) == (pytest.approx(-4.0), None, 0)
+
+
+def test_equal_differences_by_chance_are_not_taken_as_certain():
+    steps = {"a": {0: 50.0, 1: 55.0}, "b": {0: 51.0, 1: 56.0}, "c": {0: 50.0, 1: 58.0}, "d": {0: 47.0, 1: 50.0}}
+    found, = statistics.differences(statistics.fit(steps), [("a", "b")])
+    assert found.half_width > 0
+    assert not found.excludes_zero
+
+
+def test_arms_with_one_common_seed_have_a_value_and_no_interval():
+    found, = statistics.differences(statistics.fit({"a": {0: 1.0, 1: 2.0}, "b": {1: 5.0, 2: 6.0}}), [("a", "b")])
+    assert (found.value, found.half_width, found.n) == (-3.0, None, 1)
 
 
 def test_arm_without_any_value_is_left_out():
@@ -142,59 +150,29 @@ def test_order_of_arms_changes_nothing(order):
     assert means["a"].value == pytest.approx(51.675)
 
 
-def test_seeds_to_settle_match_power_by_simulation():
-    needed = statistics.seeds_to_settle(1.0, sigma=1.0, num_arms=2, comparisons=1)
-    rng = np.random.default_rng(0)
-
-    def power(n):
-        noise = rng.normal(1.0, math.sqrt(2), (4000, n))
-        return np.mean(stats.ttest_1samp(noise, 0, axis=1).pvalue < 0.05)
-
-    assert power(needed) >= 0.78
-    assert power(needed - 1) <= 0.82
-
-
-def test_more_comparisons_need_more_seeds():
-    needed = [statistics.seeds_to_settle(1.0, sigma=1.0, num_arms=4, comparisons=m) for m in (1, 6, 45)]
-    assert needed == sorted(set(needed))
-
-
-@pytest.mark.parametrize(("effect", "sigma", "expected"), [(1.0, 0.0, 2), (1000.0, 0.1, 2), (0.001, 10.0, None)])
-def test_seeds_to_settle_at_the_extremes(effect, sigma, expected):
-    assert statistics.seeds_to_settle(effect, sigma=sigma, num_arms=3, comparisons=3) == expected
-
-
-@pytest.mark.parametrize("arguments", [{"effect": 0.0, "num_arms": 2}, {"effect": 1.0, "num_arms": 1}])
-def test_seeds_to_settle_refuses_the_impossible(arguments):
-    with pytest.raises(ValueError, match="allowed"):
-        statistics.seeds_to_settle(**arguments, sigma=1.0, comparisons=1)
-
-
 def test_pairs_are_counted():
     assert len(statistics.all_pairs(statistics.fit(THREE))) == len(list(itertools.combinations(THREE, 2)))
 
 
 @given(tables, st.integers(0, 4))
-def test_one_arm_against_all_is_a_part_of_all_pairs(table, number):
+def test_one_arm_against_all_is_a_family_of_its_own(table, number):
     fitted = statistics.fit(as_values(table))
     arm = fitted.arms[number % len(fitted.arms)]
-    for pair in (each for each in statistics.all_pairs(fitted) if arm in (each.a, each.b)):
-        found = statistics.against_all(fitted, arm)[pair.b if pair.a == arm else pair.a]
-        assert abs(found.value) == pytest.approx(abs(pair.value), abs=1e-9)
-        assert found.p_holm == pytest.approx(pair.p_holm, abs=1e-9)
-        assert found.half_width_holm == pytest.approx(pair.half_width_holm, rel=1e-6, abs=1e-9)
+    pairs = [(arm, other) for other in fitted.arms if other != arm]
+    assert tuple(statistics.against_all(fitted, arm).values()) == statistics.differences(fitted, pairs)
 
 
-def test_one_arm_against_arms_of_other_seeds_has_no_interval():
-    fitted = statistics.fit({"a": {0: 1.0, 1: 2.0}, "b": {2: 5.0, 3: 6.0}})
-    assert statistics.against_all(fitted, "a")["b"].p_holm is None
-
-
-def test_several_looks_widen_differences_as_bonferroni_does():
+def test_several_looks_widen_a_difference():
     values = {"a": {0: 1.0, 1: 2.0, 2: 4.0}, "b": {0: 2.0, 1: 2.5, 2: 6.0}}
     once, = statistics.all_pairs(statistics.fit(values))
-    thrice, = statistics.all_pairs(statistics.fit(values, looks=3))
-    expected = stats.t.ppf(1 - 0.05 / 3 / 2, 2) / stats.t.ppf(0.975, 2)
-    assert thrice.half_width / once.half_width == pytest.approx(expected)
-    assert thrice.half_width_holm == pytest.approx(thrice.half_width)
-    assert thrice.is_told_apart == (thrice.p_holm <= 0.05 / 3)
+    often, = statistics.all_pairs(statistics.fit(values, looks=(2, 3, 4)))
+    error = schedule_of((2, 3, 4)).nominal(0.05, 3)
+    assert often.half_width / once.half_width == pytest.approx(stats.t.isf(error / 2, 2) / stats.t.isf(0.025, 2))
+    assert often.p > once.p
+
+
+@given(tables)
+def test_interval_over_looks_excludes_0_exactly_when_its_p_value_does(table):
+    for each in statistics.all_pairs(statistics.fit(as_values(table), looks=(2, 3, 4, 5))):
+        margin = abs(each.value) - each.half_width
+        assert each.excludes_zero == (margin > 0) or abs(margin) < 1e-3 * each.half_width

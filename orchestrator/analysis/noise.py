@@ -1,0 +1,101 @@
+"""Two looks behind an interval: arms that are noisier than the rest, and what ranks say where a t-test speaks.
+
+- Intervals hold with unequal noise; a noisy arm is flagged because it says something (a setting that trains
+  unsteadily), and because its own differences are wide for a reason that more seeds of other arms do not mend.
+- An arm's noise is tested by leaving it out: by how much the residual sum of squares falls is independent of what
+  remains, so the ratio is exactly F where all arms are equally noisy. Holm's correction over the arms.
+- The rank check is Wilcoxon's signed-rank test on the differences by seed, with every assignment of signs counted. It
+  needs no normal noise; with n seeds its p-value cannot be below 2 / 2**n, so that 6 seeds are needed for 5 %.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from orchestrator.analysis.design import Array
+from orchestrator.analysis.statistics import ERROR, Fit, fit, holm
+
+MOST_COUNTED = 12
+"""Seeds up to which all assignments of signs are counted; beyond, the normal approximation is close."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoisyArm:
+    """An arm whose scores vary more between seeds than those of the other arms."""
+
+    arm: str
+    ratio: float
+    """Its residual deviation over that of the other arms."""
+    p_holm: float
+
+    @property
+    def sentence(self) -> str:
+        """Say it, with the arm's key left to whoever knows its name."""
+        return (f"varies {self.ratio:.1f} times as much between seeds as the other arms "
+                f"(Holm-corrected p = {self.p_holm:.2g})")
+
+
+def noisy_arms(fitted: Fit) -> tuple[NoisyArm, ...]:
+    """Return the arms that are noisier than the rest at 5 %, the noisiest first; none with fewer than three arms.
+
+    Heavy tails make it speak more often than in 5 % of studies: it is a flag, and decides nothing.
+    """
+    tested = [each for each in (_leave_out(fitted, arm) for arm in fitted.arms) if each] if len(fitted.arms) > 2 else []
+    adjusted, _ = holm(np.array([p for _, _, p in tested]))
+    found = [NoisyArm(arm=arm, ratio=ratio, p_holm=float(p))
+             for (arm, ratio, _), p in zip(tested, adjusted, strict=True) if p <= ERROR]
+    return tuple(sorted(found, key=lambda each: -each.ratio))
+
+
+def _leave_out(fitted: Fit, arm: str) -> tuple[str, float, float] | None:
+    """Return the arm with the ratio of deviations and its p-value; None where either cannot be estimated."""
+    values = {name: {seed: float(score) for seed, score in enumerate(row) if not math.isnan(score)}
+              for name, row in zip(fitted.arms, fitted.scores, strict=True)}
+    rest = fit({name: by_seed for name, by_seed in values.items() if name != arm})
+    df, df_rest = (_df(scores) for scores in (fitted.scores, rest.scores))
+    squares, squares_rest = (float(np.nansum(each.residuals ** 2)) for each in (fitted, rest))
+    if df_rest < 1 or df <= df_rest or squares_rest <= 0:
+        return None
+    ratio = max(0.0, squares - squares_rest) / (df - df_rest) / (squares_rest / df_rest)
+    return arm, math.sqrt(ratio), float(stats.f.sf(ratio, df - df_rest, df_rest))
+
+
+def _df(scores: Array) -> int:
+    """Return residual degrees of freedom where all arms are linked by common seeds."""
+    has = ~np.isnan(scores)
+    return int(has.sum() - has.any(axis=1).sum() - has.any(axis=0).sum() + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankCheck:
+    """What the ranks of a difference's values by seed say."""
+
+    num_agreeing: int
+    """Seeds whose difference has the sign of the sum of ranks."""
+    n: int
+    """Seeds that both arms have."""
+    p: float
+    """Two-sided, of Wilcoxon's signed-rank test; 1 where all differences are 0."""
+
+
+def rank_check(fitted: Fit, a: str, b: str) -> RankCheck:
+    """Test `a - b` by signed ranks over the seeds that both have."""
+    by_seed = fitted.scores[fitted.positions[a]] - fitted.scores[fitted.positions[b]]
+    by_seed = by_seed[~np.isnan(by_seed)]
+    moved = by_seed[by_seed != 0.0]
+    if not len(moved):
+        return RankCheck(num_agreeing=0, n=len(by_seed), p=1.0)
+    ranks = np.asarray(stats.rankdata(np.abs(moved)))
+    total = float(np.sum(np.sign(moved) * ranks))
+    p = _counted(ranks, total) if len(moved) <= MOST_COUNTED else float(stats.wilcoxon(moved, method="approx").pvalue)
+    return RankCheck(num_agreeing=int(np.sum(np.sign(by_seed) == math.copysign(1.0, total))), n=len(by_seed), p=p)
+
+
+def _counted(ranks: Array, total: float) -> float:
+    signs = np.array(list(itertools.product((-1.0, 1.0), repeat=len(ranks))))
+    return float(np.mean(np.abs(signs @ ranks) >= abs(total) - 1e-9))
