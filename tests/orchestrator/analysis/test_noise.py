@@ -56,3 +56,23 @@ def test_rank_check_counts_seeds_that_agree_and_leaves_ties_out():
 def test_equal_scores_have_no_ranks():
     values = {"a": {0: 3.0, 1: 4.0}, "b": {0: 3.0, 1: 4.0}}
     assert noise.rank_check(statistics.fit(values), "a", "b").p == 1.0
+
+
+def test_shrunk_winner_is_not_too_high_on_average():
+    raw, shrunk = [], []
+    for seed in range(300):
+        truth = np.random.default_rng(seed).normal(50, 1, 6)
+        rng = np.random.default_rng(10_000 + seed)
+        fitted = statistics.fit({f"arm{i}": dict(enumerate(mean + rng.normal(0, 2, 4)))
+                                 for i, mean in enumerate(truth)})
+        best = max(range(6), key=lambda i, fitted=fitted: fitted.means[f"arm{i}"].value)
+        raw.append(fitted.means[f"arm{best}"].value - truth[best])
+        shrunk.append(noise.shrunk_means(fitted)[f"arm{best}"] - truth[best])
+    assert np.mean(raw) > 0.4
+    assert abs(np.mean(shrunk)) < 0.15
+    assert np.square(shrunk).mean() < np.square(raw).mean()
+
+
+def test_means_without_noise_are_not_shrunk():
+    fitted = statistics.fit({"a": {0: 1.0, 1: 2.0}, "b": {0: 4.0, 1: 5.0}, "c": {0: 9.0, 1: 10.0}})
+    assert noise.shrunk_means(fitted) == pytest.approx({arm: mean.value for arm, mean in fitted.means.items()})

@@ -1,0 +1,95 @@
+"""Main effects and interactions of the factors of a `vary` product, each with an interval.
+
+- A main effect is what changing one factor from its first level to another does, averaged over the settings of all
+  other factors at which both arms exist. So it does not mix the factor with what stands beside it.
+- An interaction of two factors is how much the second one changes the effect of the first: a difference of
+  differences, averaged likewise. Where it is clearly not 0 the main effects alone mislead, and arms must be compared
+  one by one.
+- Each is a contrast of arms, paired by seed: its interval is as exact as a difference's. All together are one family
+  of Holm's correction.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.analysis import statistics
+from orchestrator.analysis.statistics import Difference, Fit
+
+Cells = Mapping[tuple[Any, ...], str]
+"""Levels in the order of the factors -> arm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What one factor does, or how two depend on each other."""
+
+    factors: tuple[str, ...]
+    """One path for a main effect, two for an interaction."""
+    levels: tuple[Any, ...]
+    """Of each factor; the effect is against the factor's first level."""
+    difference: Difference
+    """In points; Holm's correction within all effects of the study."""
+    num_settings: int
+    """Settings of the other factors that it is averaged over."""
+
+
+def effects(fitted: Fit, levels: Mapping[str, Mapping[str, Any]]) -> tuple[Effect, ...]:
+    """Return all main effects, then all interactions of two factors.
+
+    Args:
+        fitted: scores of one metric.
+        levels: arm -> factor's path -> level, all arms with the same factors, in the order of the study.
+
+    Returns:
+        effects for which some setting of the other factors has all arms; none with fewer than two factors.
+    """
+    arms = {arm: own for arm, own in levels.items() if arm in fitted.means}
+    factors = tuple(dict.fromkeys(path for own in arms.values() for path in own))
+    if len(factors) < 2 or any(len(own) != len(factors) for own in arms.values()):
+        return ()
+    cells = {tuple(own[path] for path in factors): arm for arm, own in arms.items()}
+    domains = [tuple(dict.fromkeys(cell[i] for cell in cells)) for i in range(len(factors))]
+    wanted = [(places, chosen) for size in (1, 2) for places in itertools.combinations(range(len(factors)), size)
+              for chosen in itertools.product(*(domains[i][1:] for i in places))]
+    found = [(places, chosen, *_weights(cells, domains, places, chosen)) for places, chosen in wanted]
+    found = [each for each in found if each[3]]
+    sides = [(*_sides(factors, domains, places, chosen), weights) for places, chosen, weights, _ in found]
+    tested = statistics.contrasts(fitted, sides)
+    return tuple(Effect(factors=tuple(factors[i] for i in places), levels=chosen, difference=each, num_settings=num)
+                 for (places, chosen, _, num), each in zip(found, tested, strict=True))
+
+
+def _weights(cells: Cells, domains: Sequence[tuple[Any, ...]], places: tuple[int, ...],
+             chosen: tuple[Any, ...]) -> tuple[dict[str, float], int]:
+    """Return arm -> factor of an effect, and how many settings of the other factors it is averaged over."""
+    blocks = [block for block in _blocks(domains, places, chosen) if all(cell in cells for cell, _ in block)]
+    return {cells[cell]: sign / len(blocks) for block in blocks for cell, sign in block}, len(blocks)
+
+
+def _blocks(domains: Sequence[tuple[Any, ...]], places: tuple[int, ...],
+            chosen: tuple[Any, ...]) -> Iterator[list[tuple[tuple[Any, ...], float]]]:
+    """Yield, for each setting of the other factors, the cells that are compared there, each with its sign."""
+    others = [(None,) if i in places else domain for i, domain in enumerate(domains)]
+    for setting in itertools.product(*others):
+        block = []
+        for switches in itertools.product((False, True), repeat=len(places)):
+            cell = list(setting)
+            for i, level, is_on in zip(places, chosen, switches, strict=True):
+                cell[i] = level if is_on else domains[i][0]
+            block.append((tuple(cell), -1.0 if switches.count(False) % 2 else 1.0))
+        yield block
+
+
+def _sides(factors: Sequence[str], domains: Sequence[tuple[Any, ...]], places: tuple[int, ...],
+           chosen: tuple[Any, ...]) -> tuple[str, str]:
+    """Return the two sides of an effect in words."""
+    if len(places) == 1:
+        (i,), (level,) = places, chosen
+        return f"{factors[i]}={level}", f"{factors[i]}={domains[i][0]}"
+    (i, j), (first, second) = places, chosen
+    effect = f"{factors[i]}={first} minus {factors[i]}={domains[i][0]}"
+    return f"{effect} at {factors[j]}={second}", f"{effect} at {factors[j]}={domains[j][0]}"
