@@ -20,10 +20,10 @@ from __future__ import annotations
 
 import bisect
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from orchestrator.analysis.design import Array
@@ -57,14 +57,15 @@ class Schedule:
         budget = np.exp(np.interp(np.log(error), np.log(self.errors), np.log(self.budgets)))
         return float(min(1.0, budget * self.weight(n)))
 
-    def repeated(self, p_values: Array, counts: Sequence[int]) -> Array:
+    def repeated(self, p_values: Array, counts: NDArray[np.intp]) -> Array:
         """Return repeated p-values: the smallest error of all looks at which this look would have rejected.
 
         Args:
             p_values: of single t-tests.
             counts: seeds of each.
         """
-        weights = np.array([self.weight(n) for n in counts])
+        by_count = np.array([self.weight(n) for n in range(int(counts.max(initial=0)) + 1)])
+        weights = by_count[counts]
         budgets = np.maximum(p_values / weights, LOWEST)
         found = np.exp(np.interp(np.log(budgets), np.log(self.budgets), np.log(self.errors)))
         return np.where(p_values <= 0.0, 0.0, found)

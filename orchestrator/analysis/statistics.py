@@ -110,7 +110,7 @@ class Fit:
     """What is left of the scores after arms' and seeds' effects, by least squares; NaN as in `scores`."""
     sigma: float | None
     """Residual deviation pooled over all arms, for planning; None without residual degrees of freedom."""
-    typical: float
+    quiet: float
     """Deviation of a quiet pair's difference from seed to seed; 0 where none varies or none has two common seeds."""
     positions: dict[str, int]
     """Row of each arm in `scores`."""
@@ -140,7 +140,7 @@ def fit(values: Values, *, looks: Sequence[int] = ()) -> Fit:
     scores, residuals = _spread(layout, response), _spread(layout, residual)
     arms = tuple(present)
     means = {arm: _mean(float(effects[i]), list(present[arm].values())) for i, arm in enumerate(arms)}
-    return Fit(arms=arms, means=means, scores=scores, residuals=residuals, typical=_typical(scores),
+    return Fit(arms=arms, means=means, scores=scores, residuals=residuals, quiet=float(quiet_deviation(scores)),
                sigma=math.sqrt(float(residual @ residual) / layout.df) if layout.df > 0 else None,
                positions={arm: i for i, arm in enumerate(arms)}, schedule=schedule_of(tuple(looks)))
 
@@ -216,22 +216,35 @@ def _test(fitted: Fit, by_seed: Array, sizes: Array) -> _Tested:
         by_seed: contrasts x seeds, NaN where an arm lacks the seed.
         sizes: deviation of each contrast if every arm had deviation 1.
     """
-    has = ~np.isnan(by_seed)
-    counts = has.sum(axis=1)
-    values = np.where(counts > 0, np.where(has, by_seed, 0.0).sum(axis=1) / np.maximum(counts, 1), math.nan)
-    squares = np.where(has, by_seed - values[:, None], 0.0) ** 2
-    deviations = np.sqrt(squares.sum(axis=1) / np.maximum(counts - 1, 1))
-    # As above: what rounding leaves of equal differences is 0.
-    deviations[deviations < 1e-12 * (1.0 + np.nanmax(np.abs(fitted.scores), initial=0.0))] = 0.0
-    deviations = np.maximum(deviations, FLOOR * fitted.typical * sizes / math.sqrt(2))
-    is_testable = counts >= 2
-    errors = np.where(is_testable, deviations / np.sqrt(np.maximum(counts, 1)), math.nan)
+    values, errors, counts = paired(by_seed, FLOOR * fitted.quiet * sizes / math.sqrt(2))
     p, p_holm, shares = (np.full(len(counts), math.nan) for _ in range(3))
-    chosen = np.flatnonzero(is_testable)
+    chosen = np.flatnonzero(counts >= 2)
     single = p_values(values[chosen], errors[chosen], counts[chosen] - 1)
-    p[chosen] = fitted.schedule.repeated(single, counts[chosen].tolist())
+    p[chosen] = fitted.schedule.repeated(single, counts[chosen])
     p_holm[chosen], shares[chosen] = holm(p[chosen])
     return _Tested(values, errors, counts, p, p_holm, shares)
+
+
+def paired(by_seed: Array, floors: Array) -> tuple[Array, Array, Counts]:
+    """Return means over seeds, their standard errors and the numbers of seeds, for many contrasts at once.
+
+    Args:
+        by_seed: contrasts x seeds, NaN where an arm lacks the seed.
+        floors: least deviation of each contrast from seed to seed.
+
+    Returns:
+        values (NaN without seeds), standard errors (NaN with fewer than two) and counts.
+    """
+    has = ~np.isnan(by_seed)
+    counts = has.sum(axis=1)
+    present = np.where(has, by_seed, 0.0)
+    values = np.where(counts > 0, present.sum(axis=1) / np.maximum(counts, 1), math.nan)
+    squares = np.where(has, by_seed - values[:, None], 0.0) ** 2
+    deviations = np.sqrt(squares.sum(axis=1) / np.maximum(counts - 1, 1))
+    # What rounding of scores up to 100 leaves of equal differences is 0.
+    deviations[deviations < 1e-12 * (100.0 + np.abs(present).max(axis=1, initial=0.0))] = 0.0
+    errors = np.maximum(deviations, floors) / np.sqrt(np.maximum(counts, 1))
+    return values, np.where(counts >= 2, errors, math.nan), counts
 
 
 def holm(p: Array) -> tuple[Array, Array]:
@@ -270,15 +283,28 @@ def _spread(layout: Layout, values: Array) -> Array:
     return table
 
 
-def _typical(scores: Array) -> float:
+def quiet_deviation(scores: Array) -> Array:
     """Return the lower quartile of the deviations of pairs of arms, so that one or two loud arms do not raise it.
 
     Each arm is paired with the next few in the study's order: hundreds of arms have tens of thousands of pairs.
+
+    Args:
+        scores: (studies x) arms x seeds, NaN where there is no trial.
+
+    Returns:
+        one deviation a study; 0 where no pair has two seeds in common.
     """
-    rolled = [scores - np.roll(scores, -step, axis=0) for step in range(1, min(MOST_NEIGHBOURS, len(scores) - 1) + 1)]
-    pairs = np.concatenate([scores[:0], *rolled])
-    pairs = pairs[(~np.isnan(pairs)).sum(axis=1) > 1]
-    return float(np.quantile(np.nanstd(pairs, axis=1, ddof=1), 0.25, method="lower")) if len(pairs) else 0.0
+    steps = range(1, min(MOST_NEIGHBOURS, scores.shape[-2] - 1) + 1)
+    pairs = np.concatenate([scores[..., :0, :], *(scores - np.roll(scores, -step, axis=-2) for step in steps)], axis=-2)
+    has = ~np.isnan(pairs)
+    counts = has.sum(axis=-1)
+    means = np.where(has, pairs, 0.0).sum(axis=-1, keepdims=True) / np.maximum(counts, 1)[..., None]
+    squares = (np.where(has, pairs - means, 0.0) ** 2).sum(axis=-1)
+    deviations = np.where(counts > 1, np.sqrt(squares / np.maximum(counts - 1, 1)), np.inf)
+    ranked = np.concatenate([np.sort(deviations, axis=-1), np.full((*counts.shape[:-1], 1), np.inf)], axis=-1)
+    place = np.maximum((counts > 1).sum(axis=-1) - 1, 0) // 4
+    found = np.take_along_axis(ranked, place[..., None], axis=-1)[..., 0]
+    return np.where(np.isfinite(found), found, 0.0)
 
 
 def _mean(value: float, own: Sequence[float]) -> Mean:

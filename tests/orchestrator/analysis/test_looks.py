@@ -30,14 +30,14 @@ def test_looks_that_skip_numbers_err_as_often_as_promised():
 
 def test_one_look_is_the_ordinary_test():
     assert schedule_of(()).nominal(0.05, 7) == pytest.approx(0.05)
-    assert schedule_of((4,)).repeated(np.array([0.03]), [4]) == pytest.approx(0.03)
+    assert schedule_of((4,)).repeated(np.array([0.03]), np.array([4])) == pytest.approx(0.03)
 
 
 @pytest.mark.parametrize("error", [0.2, 0.05, 1e-3, 1e-6])
 def test_repeated_p_value_is_the_error_at_which_a_look_would_just_have_rejected(error):
     schedule = schedule_of(EVERY_SEED)
     nominal = np.array([schedule.nominal(error, n) for n in EVERY_SEED])
-    assert schedule.repeated(nominal, EVERY_SEED) == pytest.approx(error, rel=1e-6)
+    assert schedule.repeated(nominal, np.array(EVERY_SEED)) == pytest.approx(error, rel=1e-6)
 
 
 def test_levels_are_never_stricter_than_equal_parts_at_the_last_look():
