@@ -177,7 +177,7 @@ def _cost_sentence(shown: Preview) -> str:
     found, study = shown.expected, shown.plan.study
     gpus = f", {found.gpu_hours:.3g} GPU-hours" if found.gpu_hours else ""
     all_arms = f", all {study.num_arms} arms included" if study.search else ""
-    more = f"; at most {study.most_seeds / len(study.seed_list):.3g} times that with all seeds" if study.num_looks > 1 else ""
+    more = f"; at most {study.most_seeds / len(study.seed_list):.3g} times that with all seeds" if study.looks else ""
     return (f"Expected cost: {formatting.flops(found.flops)}, {formatting.duration(found.hours * 3600)} in stages{gpus}, "
             f"{formatting.size(found.checkpoint_gb * 1e9)} of checkpoints, {formatting.duration(found.wall_s)} here{all_arms}{more}.")
 

@@ -228,7 +228,7 @@ def study_results(engine: Engine, row: StudyRow, outside: Sequence[LmmsEvalFile]
     baseline = baseline_key(study, arms)
     names = scores.metric_names(trials)
     measured = table.measured(trials)
-    fits = table.fits_of(measured, names, looks=study.num_looks)
+    fits = table.fits_of(measured, names, looks=study.looks)
     rule = rule_of(study, baseline)
     published = _published(study)
     verdict = selection.select(rule, arms, measured)
@@ -242,7 +242,7 @@ def study_results(engine: Engine, row: StudyRow, outside: Sequence[LmmsEvalFile]
         trial_rows=tuple(trial_rows), stages=tuple(stages), verdict=verdict,
         claims=_judged(published, arms, measured),
         published=None if published is None else _by_key(published, arms),
-        search=_search_found(study, read.arms(engine, row.study_id), fits, verdict), looks=study.num_looks,
+        search=_search_found(study, read.arms(engine, row.study_id), fits, verdict), looks=max(1, len(study.looks)),
         data=supplied([(each.arm_key, each.stage_ids) for each in trial_rows],
                       {each.stage_id: (each.kind, each.result) for each in stages if each.kind in TRAINING}),
         confounds=_confounds(study, runs, arms), seen=confounds.seen(runs),
@@ -289,7 +289,7 @@ def rule_of(study: Study, baseline: str | None) -> Rule:
     """
     select = study.select
     return Rule(objective=select.maximize, subject_to=select.constraints, baseline=baseline, prefer=select.prefer,
-                effect=study.effect, looks=study.num_looks)
+                effect=study.effect, looks=study.looks)
 
 
 def rule_text(study: Study) -> str:
@@ -307,9 +307,9 @@ def _runs(trials: Sequence[TrialRow], stages: Sequence[StageRow]) -> list[Run]:
 
 
 def _confounds(study: Study, runs: Sequence[Run], arms: Sequence[ArmLevels]) -> tuple[Confound, ...]:
-    differences = confounds.confounds(runs, {arm.key: arm.name for arm in arms}, _factors(study, arms))
-    is_planned = study.num_looks > 1  # with an adaptive number of seeds arms differ by design; the seed note says so
-    return tuple(each for each in differences if not (is_planned and each.what == "seeds"))
+    found = confounds.confounds(runs, {arm.key: arm.name for arm in arms}, _factors(study, arms))
+    is_planned = bool(study.looks)  # seeds added where they matter differ between arms by design; the seed note says so
+    return tuple(each for each in found if not (is_planned and each.what == "seeds"))
 
 
 def _factors(study: Study, arms: Sequence[ArmLevels]) -> set[str]:

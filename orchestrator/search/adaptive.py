@@ -6,8 +6,8 @@
 - Then a search takes up what an earlier version of it tried, and proposes arms, while it has any left to try; one that
   finds nothing new before it has tried them all says so. One that misses a constraint on what is known before training
   (image tokens) is written down as infeasible, told to the sampler, and neither trained nor counted.
-- Then the rule looks at the scores. While it cannot tell arms apart for want of seeds, these arms (and no others) get twice
-  as many, up to the study's cap; each look takes its part of the 5 % (`Study.num_looks`).
+- Then the rule looks at the scores. While it cannot tell arms apart for want of seeds, these arms (and no others) get one
+  more, up to the study's cap; all looks together err in 5 % of studies at most (`analysis.looks`).
 - A proposal that needs torch is made by the executor, in a worker; the driver asks again until it is there.
 """
 
@@ -221,12 +221,12 @@ def seeds_to_add(record: StudyHistory) -> list[TrialRequest]:
     whole = [each for row, each in zip(record.rows, record.scores, strict=True) if row.rung == 0]
     arms = candidates(arm for arm in record.arms if any(each.arm_key == arm.key for each in whole))
     verdict = selection.select(rule_of(record.study, record.baseline), arms, table.measured(whole))
-    if verdict.kind != "underpowered" or len(verdict.tied) < 2:
+    if verdict.kind != "underpowered" or len(verdict.open) < 2:
         return []
     found = []
     for arm in arms:
         have = sum(each.arm_key == arm.key for each in whole)
-        if arm.key in verdict.tied and have < seeds.most:
+        if arm.key in verdict.open and have < seeds.most:
             more = next(count for count in seeds.rounds if count > have)
             found.append(TrialRequest(arm.levels, tuple(range(have, more))))
     return found

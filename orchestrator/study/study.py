@@ -150,7 +150,7 @@ class Pruning(StrictModel):
 
 
 class AddedSeeds(StrictModel):
-    """An adaptive number of seeds: as long as the rule cannot tell arms apart, the number of their seeds is doubled."""
+    """Start with few seeds; add one at a time to the arms that the rule cannot yet tell apart."""
 
     first: Annotated[int, Field(ge=2, le=1000)]
     """The number of seeds that every arm starts with."""
@@ -159,11 +159,11 @@ class AddedSeeds(StrictModel):
 
     @property
     def rounds(self) -> tuple[int, ...]:
-        """The number of seeds of an arm at each look at the scores: `first`, twice that, ..., `most`."""
-        numbers = [self.first]
-        while numbers[-1] < self.most:
-            numbers.append(min(2 * numbers[-1], self.most))
-        return tuple(numbers)
+        """Seeds of an arm at each look at the scores: one more each time; beyond 16 an eighth more."""
+        found = [self.first]
+        while found[-1] < self.most:
+            found.append(min(found[-1] + max(1, found[-1] // 8), self.most))
+        return tuple(found)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -266,9 +266,9 @@ class Study(Document):
         return self.seeds.most if isinstance(self.seeds, AddedSeeds) else len(self.seed_list)
 
     @property
-    def num_looks(self) -> int:
-        """The number of times that the rule may look at the scores; the looks share the error rate of 5 %."""
-        return len(self.seeds.rounds) if isinstance(self.seeds, AddedSeeds) else 1
+    def looks(self) -> tuple[int, ...]:
+        """Numbers of seeds at which the rule looks at the scores before it decides; none if their number is fixed."""
+        return self.seeds.rounds if isinstance(self.seeds, AddedSeeds) else ()
 
     @property
     def objectives(self) -> tuple[tuple[str, str], ...]:

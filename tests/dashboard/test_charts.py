@@ -103,7 +103,7 @@ def test_colours_stand_out_from_the_page(palette: charts.Palette, page: str, nam
 
 
 def test_of_many_levels_some_are_named_and_all_are_drawn(found: Found) -> None:
-    panel = queries.panel(found(arms=tuple({SCIENCE: number / 100} for number in range(100)), seeds=2), "knowledge")
+    panel = queries.panel(found(arms=tuple({SCIENCE: number / 100} for number in range(100)), seeds=6), "knowledge")
     figure = charts.panel_figure(panel, study_id="s")
     marked = {i for i, point in enumerate(panel.points) if point.is_chosen or point.is_baseline}
     assert len(traces(figure)["mean ± 95 %"].x) == 100  # type: ignore[attr-defined]

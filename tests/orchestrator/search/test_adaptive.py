@@ -347,5 +347,5 @@ def test_seeds_are_added_to_the_arms_that_cannot_be_told_apart_up_to_the_cap(set
     seeds = seeds_of(ledger, study_id)
     assert seeds[0] < seeds[0.1] == seeds[0.5] == 8
     found = study_results(ledger, read.study(ledger, study_id))
-    assert (found.looks, found.verdict.kind) == (3, "underpowered")
-    assert "all 3 looks together keep 5 %" in found.seed_note
+    assert (found.looks, found.verdict.kind) == (7, "underpowered")
+    assert "all 7 looks together keep 5 %" in found.seed_note
