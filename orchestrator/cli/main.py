@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "mlflow": ("query", "Rebuild the MLflow store from the ledger (`ablate mlflow sync`)."),
     "ledger": ("ledger", "Verify the ledger: replay its events against its rows."),
     "doctor": ("doctor", "Say what is wrong with the set-up and how to mend it."),
+    "statistics": ("statistics", "Check by simulation that intervals and verdicts hold."),
     "dashboard": ("dashboard", "Open the dashboard in the browser."),
     "completion": ("init", "Print what makes a shell complete subcommands and names of studies."),
 }

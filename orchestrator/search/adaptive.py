@@ -6,8 +6,8 @@
 - Then a search takes up what an earlier version of it tried, and proposes arms, while it has any left to try; one that
   finds nothing new before it has tried them all says so. One that misses a constraint on what is known before training
   (image tokens) is written down as infeasible, told to the sampler, and neither trained nor counted.
-- Then the rule looks at the scores. While it cannot tell arms apart for want of seeds, these arms (and no others) get one
-  more, up to the study's cap; all looks together err in 5 % of studies at most (`analysis.looks`).
+- Then the rule looks at the scores. While it cannot tell arms apart for want of seeds, these arms (and no others) get
+  one more, up to the study's cap; all looks together err in 5 % of studies at most (`analysis.looks`).
 - A proposal that needs torch is made by the executor, in a worker; the driver asks again until it is there.
 """
 

@@ -1,0 +1,110 @@
+"""`ablate statistics check`: simulated studies with a known truth, in tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.progress import track
+from rich.table import Table
+
+from orchestrator.analysis.simulation import check as checks
+from orchestrator.analysis.simulation import items, scores
+from orchestrator.analysis.simulation.items import Misled
+from orchestrator.analysis.simulation.ladders import Climb
+from orchestrator.analysis.simulation.looks import Race
+from orchestrator.analysis.simulation.scores import Outcome
+from orchestrator.cli.console import FAILED, err, out
+
+
+@click.group()
+def statistics() -> None:
+    """Check that intervals and verdicts hold."""
+
+
+@statistics.command()
+@click.option("--out", "folder", type=click.Path(file_okay=False, path_type=Path),
+              help="Write coverage.csv, looks.csv, items.csv and ladders.csv into this folder.")
+@click.option("--draws", default=3000, show_default=True, type=click.IntRange(50),
+              help="Simulated studies of each kind; fewer of many arms.")
+@click.option("--seed", default=0, show_default=True, help="Of the random numbers.")
+@click.option("--every", default=1, show_default=True, type=click.IntRange(1),
+              help="Take only every n-th kind of study, and fewer of the rest.")
+def check(folder: Path | None, draws: int, seed: int, every: int) -> None:
+    """Simulate studies of equal arms: noise, tails, missing trials, answers, looks.
+
+    Ends with 1 if a kind of study is wrong more often than promised.
+    """
+    cells = list(scores.grid())[::every]
+    outcomes = list(track(checks.coverage(cells, seed=seed, num_draws=draws), "studies", len(cells), console=err()))
+    benchmarks = checks.misled(seed=seed, num_draws=max(10, draws // 3 // every))
+    drawn = list(track(benchmarks, "benchmarks", len(list(items.grid())), console=err()))
+    races = checks.races(seed=seed, num_draws=max(200, 3 * draws // every))
+    climbs = checks.ladders(seed=seed, num_draws=max(10, min(200, draws // every)))
+    if folder:
+        _write(folder, coverage=outcomes, looks=races, items=drawn, ladders=climbs)
+    console, num_bad = out(), sum(not each.holds for each in outcomes)
+    for table in (_coverage(outcomes), _looks(races), _items(drawn), _ladders(climbs)):
+        console.print(table)
+    console.print(f"{len(outcomes) - num_bad} of {len(outcomes)} kinds of study hold")
+    if num_bad:
+        raise SystemExit(FAILED)
+
+
+def _write(folder: Path, **tables: Sequence[Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in tables.items():
+        (folder / f"{name}.csv").write_text(checks.as_csv(rows), encoding="utf-8")
+
+
+def _coverage(outcomes: Sequence[Outcome]) -> Table:
+    table = _table("kind of study", "cells", "coverage %", "today's", "false selections %", "width / today's")
+    for line in checks.summary(outcomes):
+        width = "" if np.isnan(line.width) else f"{line.width:.2f}"
+        table.add_row(line.name, str(line.num_cells), _range(line.coverage), _percent(line.coverage_today),
+                      _percent(line.selected), width)
+    return table
+
+
+def _looks(races: Sequence[Race]) -> Table:
+    table = _table("looking often", "arms", "effect", "selected %", "seeds an arm")
+    for each in races:
+        table.add_row(each.rule, str(each.num_arms), f"{each.effect:g}", _percent(each.selected), f"{each.seeds:.2f}")
+    return table
+
+
+def _items(drawn: Sequence[Misled]) -> Table:
+    table = _table("arms equal in the population", "benchmarks", "told apart by these items %", "for the population %")
+    kinds = dict.fromkeys((each.benchmark.taste, each.benchmark.num_seeds) for each in drawn)
+    for taste, num_seeds in kinds:
+        own = [each for each in drawn if (each.benchmark.taste, each.benchmark.num_seeds) == (taste, num_seeds)]
+        these, population = [each.these for each in own], [each.population for each in own]
+        table.add_row(f"differ by ± {taste:g} at each picture, {num_seeds} seeds", str(len(own)),
+                      *(_range((min(rates), max(rates))) for rates in (these, population)))
+    return table
+
+
+def _ladders(climbs: Sequence[Climb]) -> Table:
+    table = _table(f"{len(climbs)} ladders of scales", "covered %")
+    for name in ("scores", "leads", "accuracy", "tau", "gains"):
+        table.add_row(name, _percent(float(np.mean([getattr(each, f"{name}_covered") for each in climbs]))))
+    return table
+
+
+def _percent(share: float) -> str:
+    return "" if np.isnan(share) else f"{100 * share:.1f}"
+
+
+def _range(shares: tuple[float, float]) -> str:
+    return " to ".join(_percent(share) for share in shares)
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
+    table.add_column(first)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
