@@ -30,6 +30,8 @@ from orchestrator.analysis.design import Array
 from orchestrator.analysis.power import MAX_SEEDS
 from orchestrator.analysis.statistics import ERROR, Difference, Fit, holm, quantile
 
+Scored = tuple[str, str, float]
+"""An item, the picture that it shows, and its score, 0 to 100."""
 FEWEST_PICTURES = 30
 """Pictures from which the population of items decides, where the study's rule does not say otherwise."""
 MAX_PICTURES = 1_000_000
@@ -77,6 +79,27 @@ def answers_of(arms: Sequence[str], scores: Array, pictures: Sequence[Hashable])
     sizes = np.diff(np.append(starts, len(pictures)))
     return Answers(arms=tuple(arms), parts=np.add.reduceat(centred[:, :, order], starts, axis=2) / len(pictures),
                    scores=np.add.reduceat(scores[:, :, order], starts, axis=2) / sizes)
+
+
+def collect(trials: Sequence[tuple[str, int, Sequence[Scored]]]) -> Answers:
+    """Put the answers of all trials into one table.
+
+    Args:
+        trials: arm, seed, and the scored items in the order in which they were asked.
+
+    Raises:
+        ValueError: there are none, or trials answered different items.
+    """
+    if not trials:
+        raise ValueError("no trial has answers")
+    arms, seeds = (list(dict.fromkeys(each[i] for each in trials)) for i in (0, 1))
+    asked = [(item, picture) for item, picture, _ in trials[0][2]]
+    scores = np.full((len(arms), len(seeds), len(asked)), math.nan)
+    for arm, seed, own in trials:
+        if [(item, picture) for item, picture, _ in own] != asked:
+            raise ValueError("trials answered different items")
+        scores[arms.index(arm), seeds.index(seed)] = [score for _, _, score in own]
+    return answers_of([str(arm) for arm in arms], scores, [picture for _, picture in asked])
 
 
 def item_variance(answers: Answers, weights: Mapping[str, float]) -> float | None:

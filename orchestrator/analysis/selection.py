@@ -19,16 +19,17 @@ unequal noise `ablate statistics check` shows it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from orchestrator.analysis import power, statistics
+from orchestrator.analysis import noise, power, statistics
 from orchestrator.analysis.statistics import ERROR, Difference, Fit
 from orchestrator.study.constraint import Constraint
 
 Kind = Literal["selected", "tied", "underpowered", "infeasible", "incomplete"]
 Prefer = Literal["first", "smallest", "largest"]
+Widen = Callable[[Fit, tuple[Difference, ...]], tuple[Difference, ...]]
 NAMED = 6
 """Arms that the sentence of a verdict names; the verdict has all."""
 
@@ -95,24 +96,27 @@ class Verdict:
     num_missing: int = 0
 
 
-def select(rule: Rule, arms: Sequence[ArmLevels], trials: Sequence[TrialMeasurement]) -> Verdict:
+def select(rule: Rule, arms: Sequence[ArmLevels], trials: Sequence[TrialMeasurement], *, widen: Widen | None = None) -> Verdict:
     """Apply the rule.
 
     Args:
         rule: declared by the study.
         arms: all arms in the study's order.
         trials: all trials, finished or not.
+        widen: turns intervals for these items into others, such as those for the population of items.
 
     Returns:
         the verdict; it never raises for want of scores.
     """
     counted = [each for each in trials if not each.is_diverged]
     missing = [each for each in counted if any(metric not in each.metrics for metric in rule.metrics)]
-    verdict = _incomplete(rule, missing, trials) if missing or not counted else _decide(rule, arms, counted, trials)
+    is_whole = bool(counted) and not missing
+    verdict = _decide(rule, arms, counted, trials, widen) if is_whole else _incomplete(rule, missing, trials)
     return replace(verdict, num_diverged=len(trials) - len(counted), num_missing=len(missing))
 
 
-def _decide(rule: Rule, arms: Sequence[ArmLevels], counted: Sequence[TrialMeasurement], trials: Sequence[TrialMeasurement]) -> Verdict:
+def _decide(rule: Rule, arms: Sequence[ArmLevels], counted: Sequence[TrialMeasurement], trials: Sequence[TrialMeasurement],
+            widen: Widen | None) -> Verdict:
     fits = {metric: statistics.fit(values_of(counted, metric), looks=rule.looks) for metric in rule.metrics}
     known = [arm for arm in arms if arm.key in fits[rule.objective].means]
     num_diverged = len(trials) - len(counted)
@@ -122,7 +126,7 @@ def _decide(rule: Rule, arms: Sequence[ArmLevels], counted: Sequence[TrialMeasur
     if not feasible:
         nearest = min(known, key=lambda arm: _worst_violation(rule, fits, arm.key))
         return Verdict(kind="infeasible", sentence=_infeasible(rule, fits, nearest) + _aside(num_diverged))
-    verdict = _choose(rule, fits[rule.objective], feasible)
+    verdict = _choose(rule, fits[rule.objective], feasible, widen)
     return replace(verdict, sentence=verdict.sentence + _aside(num_diverged))
 
 
@@ -135,15 +139,19 @@ def values_of(trials: Sequence[TrialMeasurement], metric: str) -> dict[str, dict
     return values
 
 
-def _choose(rule: Rule, fitted: Fit, feasible: Sequence[ArmLevels]) -> Verdict:
+def _choose(rule: Rule, fitted: Fit, feasible: Sequence[ArmLevels], widen: Widen | None) -> Verdict:
     sign = 1 if rule.is_maximized else -1
     best = max(feasible, key=lambda arm: sign * fitted.means[arm.key].value)
     against = statistics.against_all(fitted, best.key)
+    if widen:
+        against = {each.b: each for each in widen(fitted, tuple(against.values()))}
     others = [arm for arm in feasible if arm is not best]
     unbeaten = [arm for arm in others if not (against[arm.key].excludes_zero and sign * against[arm.key].value > 0)]
     if not unbeaten:
-        return Verdict(kind="selected", sentence=_selected(rule, best, [against[arm.key] for arm in others], feasible),
-                       chosen=best.key, best=best.key, tied=(best.key,), feasible=tuple(arm.key for arm in feasible))
+        rivals = [against[arm.key] for arm in others]
+        sentence = _selected(rule, best, rivals, feasible) + _luck(fitted, rivals)
+        return Verdict(kind="selected", sentence=sentence, chosen=best.key, best=best.key, tied=(best.key,),
+                       feasible=tuple(arm.key for arm in feasible))
     tied = [arm for arm in feasible if arm is best or arm in unbeaten or not against[arm.key].is_told_apart]
     rivals = [against[arm.key] for arm in unbeaten]
     kind: Kind = "underpowered" if _is_blind(rule, rivals) else "tied"
@@ -205,6 +213,15 @@ def _selected(rule: Rule, best: ArmLevels, others: Sequence[Difference], feasibl
     return (f"{best.name} is selected: {side} {rule.objective} of {len(feasible)} feasible arms, "
             f"{value:+.1f} {_bounds(value, nearest.half_width)} against the next, {rival} "
             f"(95 %{f' over {len(rule.looks)} looks' if rule.looks else ''}, n={nearest.n}).")
+
+
+def _luck(fitted: Fit, others: Sequence[Difference]) -> str:
+    """Say what the lead over the next arm is likely to be, since the best of several was partly lucky."""
+    if len(fitted.arms) < 3 or fitted.sigma is None or not others:
+        return ""
+    nearest, shrunk = min(others, key=lambda each: abs(each.value)), noise.shrunk_means(fitted)
+    lead = shrunk[nearest.a] - shrunk[nearest.b]
+    return f" Shrunk, since the best of {len(fitted.arms)} was partly lucky: {lead:+.1f}."
 
 
 def _undecided(rule: Rule, kind: Kind, tied: Sequence[ArmLevels], chosen: ArmLevels, rivals: Sequence[Difference],

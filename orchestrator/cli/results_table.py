@@ -46,6 +46,8 @@ def print_results(console: Console, results: Results, *, with_benchmarks: bool =
     parts += [Text(_legend(results), style="dim"), Text(), _verdict(results)]
     parts += [_claim(claim.outcome, claim.sentence) for claim in results.claims]
     parts += [Text(line) for line in _search_lines(results)]
+    parts += [Text.assemble(("noise:   ", "bold yellow"), f"{results.arm(each.arm).name} {each.sentence}")
+              for each in results.noisy]
     parts += [Text.assemble(("confound: ", "bold yellow"), each.sentence) for each in results.confounds]
     console.print(Group(*parts, Text(_work(results)), *(Text(line) for line in _cost_lines(results))))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import click
-import numpy as np
 from rich.progress import track
 from rich.table import Table
 
@@ -63,7 +64,7 @@ def _write(folder: Path, **tables: Sequence[Any]) -> None:
 def _coverage(outcomes: Sequence[Outcome]) -> Table:
     table = _table("kind of study", "cells", "coverage %", "today's", "false selections %", "width / today's")
     for line in checks.summary(outcomes):
-        width = "" if np.isnan(line.width) else f"{line.width:.2f}"
+        width = "" if math.isnan(line.width) else f"{line.width:.2f}"
         table.add_row(line.name, str(line.num_cells), _range(line.coverage), _percent(line.coverage_today),
                       _percent(line.selected), width)
     return table
@@ -90,12 +91,12 @@ def _items(drawn: Sequence[Misled]) -> Table:
 def _ladders(climbs: Sequence[Climb]) -> Table:
     table = _table(f"{len(climbs)} ladders of scales", "covered %")
     for name in ("scores", "leads", "accuracy", "tau", "gains"):
-        table.add_row(name, _percent(float(np.mean([getattr(each, f"{name}_covered") for each in climbs]))))
+        table.add_row(name, _percent(fmean(getattr(each, f"{name}_covered") for each in climbs)))
     return table
 
 
 def _percent(share: float) -> str:
-    return "" if np.isnan(share) else f"{100 * share:.1f}"
+    return "" if math.isnan(share) else f"{100 * share:.1f}"
 
 
 def _range(shares: tuple[float, float]) -> str:

@@ -11,8 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator import formatting
+from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.cli.console import out, plain, print_json, state_text
 from orchestrator.cli.context import num_unsent, readable_ledger, study_name
+from orchestrator.cli.items_table import print_items
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.cli.progress_bar import screen
 from orchestrator.cli.results_table import data_table, print_results
@@ -20,6 +22,7 @@ from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.summaries import FailedStage, failed_stages
+from orchestrator.results.items import item_results
 from orchestrator.results.progress import Progress, progress
 from orchestrator.results.results import study_results
 from orchestrator.settings import Settings
@@ -53,19 +56,25 @@ def status(study: str | None, scale: str | None, as_json: bool) -> None:
 
 @click.command(epilog=json_document("""
     {"schema_version", "study", "metrics", "arms", "trials", "verdict", "claims", "published", "data", "counts", "cost",
-     "varies_with_seed", "seed_note"}; the fields are described in orchestrator/results/results.py"""))
+     "varies_with_seed", "seed_note", "noise"}; the fields are described in orchestrator/results/results.py.
+    With --items also "items": {"metric", "num_pictures", "decides", "verdict", "left_out": {benchmark: why},
+     "arms": [{"arm_key", "these", "population", "advice"}],
+     "components": {benchmark: {"seed", "item", "arm_item", "rest"}}}"""))
 @study_argument
 @known_scale_option
 @click.option("--benchmarks", is_flag=True, help="Show every benchmark, not only categories and averages.")
 @click.option("--data", "with_data", is_flag=True, help="Show what each arm was trained on: asked for against drawn, by source.")
+@click.option("--items", "with_items", is_flag=True,
+              help="Read stored answers: intervals for the population of items too, and whether seeds or items lack.")
 @json_option
-def results(study: str, scale: str | None, benchmarks: bool, with_data: bool, as_json: bool) -> None:
+def results(study: str, scale: str | None, benchmarks: bool, with_data: bool, with_items: bool, as_json: bool) -> None:
     """Print scores with intervals, differences to the baseline and the verdict."""
-    _, engine = readable_ledger()
+    settings, engine = readable_ledger()
     row = read.study(engine, study_name(study), scale)
     found = study_results(engine, row)
+    about = item_results(found, read.scores(engine, row.study_id), artifacts_of(settings)) if with_items else None
     if as_json:
-        print_json(found.to_json())
+        print_json(found.to_json() | ({"items": plain(about)} if about else {}))
         return
     console = out()
     console.print(Text.assemble((row.name, "bold"), f" at scale {row.scale}, version {row.version}: ", state_text(row.state)))
@@ -76,6 +85,8 @@ def results(study: str, scale: str | None, benchmarks: bool, with_data: bool, as
     print_results(console, found, with_benchmarks=benchmarks)
     if with_data:
         console.print(Group(Text(), data_table(found)))
+    if about:
+        print_items(console, found, about)
 
 
 def _document(shown: Progress, failed: list[FailedStage]) -> dict[str, Any]:

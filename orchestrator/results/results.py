@@ -9,25 +9,25 @@
   by_seed, delta: {value, half_width, half_width_holm, p_holm, is_told_apart, n} | null}. Scores are 0 to 100.
 - `trials`: list of {trial_key, arm_key, seed, state, metrics, withheld, stage_ids}.
 - `verdict`: {kind, sentence, chosen, best, tied, feasible, num_seeds, num_diverged, num_missing}; arms by key.
-- `claims`: list of {id, statement, outcome, sentence}; `published`: {title, source, chosen, scores: arm key -> metric
-  -> number} or null.
-- `search`: {objectives: [[metric, direction]], pareto: [arm key], stopped: {arm key: {name, rung, fraction, values,
-  rank, among, reason}}, refused: {arm key: {name, constraint, metric, value, violations, reason}}} or null: the
-  feasible arms that no other arm beats in all objectives, the arms that a rung stopped, and the arms that were not
-  trained because they violate a constraint that is known before training.
-- `data`: list of {arm_key, kind, source, asked, samples, tokens, supervised, passes, broken, filled, data_wait,
-  num_trials}: the training data of each arm by training stage and source, as means over its trials. `passes` is null if
-  a source is unlimited. `filled` is the fraction of the stage's token positions that are not padding, `data_wait` the
-  fraction of its time spent waiting for samples; both are 0 to 1, and null if they were not measured.
-- `confounds`: list of {what, values: arm key -> text, sentence}: differences between arms that are not factors; `seen`:
-  arm key -> {samples, tokens, supervised} of its training stages.
-- `budget`: {limit, estimate, spent}: the study's limit or null, its expected cost at submission or null, and its cost
-  so far, {hours, gpu_hours, wall_hours, flops, checkpoint_gb}.
-- `outside`: list of {path, stage_id, artifact, images, values, errors, is_share, limited, version, date, trial_keys}:
-  the results of lmms-eval that were read, with its standard errors over items. Their metrics, `TASK/METRIC`, are of
-  kind `outside`, keep the scale of lmms-eval, and enter no average and no verdict.
-- `predictions`: list of {arm_key, name, metric, predicted, form, correlation, num_arms, source, measured, half_width,
-  n}: the score that a mixture surrogate predicted for an arm, and the measured one (null before the arm has run).
+- `claims`: list of {id, statement, outcome, sentence}; `published`: {title, source, chosen, scores: arm key -> metric ->
+  number} or null.
+- `search`: {objectives: [[metric, direction]], pareto: [arm key], stopped: {arm key: {name, rung, fraction, values, rank, among,
+  reason}}, refused: {arm key: {name, constraint, metric, value, violations, reason}}} or null: the feasible arms that no other beats
+  in all objectives, those that a rung stopped, and those that missed a constraint before training and were not trained.
+- `data`: list of {arm_key, kind, source, asked, samples, tokens, supervised, passes, broken, filled, data_wait, num_trials}: what each
+  arm was trained on, by training stage and source, as means over its trials; `passes` is null where a source has no end; `filled` is
+  the share of the whole stage's positions that held tokens, `data_wait` that of its time that training waited for samples, each 0 to
+  1, null where it was not measured.
+- `confounds`: list of {what, values: arm key -> text, sentence}: what differs between arms and is no factor; `seen`: arm key ->
+  {samples, tokens, supervised} of its training stages.
+- `budget`: {limit, estimate, spent}: the study's own limit or null, what it was expected to cost when it was submitted or null,
+  and {hours, gpu_hours, wall_hours, flops, checkpoint_gb} so far.
+- `outside`: list of {path, stage_id, artifact, images, values, errors, is_share, limited, version, date, trial_keys}: results
+  of lmms-eval that were given along (`errors` are its own standard errors over items); their metrics, `TASK/METRIC`, are of kind
+  `outside`, keep lmms-eval's scale, and enter no average and no verdict.
+- `predictions`: list of {arm_key, name, metric, predicted, form, correlation, num_arms, source, measured, half_width, n}: what a mixture
+  surrogate expected of an arm beside what was measured (null before it has run).
+- `noise`: list of {arm_key, ratio, p_holm}: arms whose deciding score varies more between seeds than the other arms'.
 - `counts`, `cost`: see `Counts` and `Cost`; `varies_with_seed`: kinds of stage that differ between seeds.
 """
 
@@ -45,6 +45,7 @@ from orchestrator.analysis import claims, confounds, pareto, scores, selection, 
 from orchestrator.analysis.claims import ClaimResult
 from orchestrator.analysis.confounds import Confound, Executed, Run, SampleInfo
 from orchestrator.analysis.data_seen import DataSeen, supplied
+from orchestrator.analysis.noise import NoisyArm, noisy_arms
 from orchestrator.analysis.predictions import Predicted, with_measurements
 from orchestrator.analysis.scores import TrialScores
 from orchestrator.analysis.selection import ArmLevels, Rule, Verdict
@@ -131,7 +132,9 @@ class Results:
     confounds: tuple[Confound, ...]
     """The differences between arms that are not factors."""
     seen: dict[str, SampleInfo]
-    """Arm key -> the samples and tokens that it was trained on."""
+    """Arm key -> what it was trained on."""
+    noisy: tuple[NoisyArm, ...]
+    """Arms whose deciding score varies more between seeds than that of the others."""
     looks: int
     """The number of looks at the scores while seeds are added; 1 if the number of seeds is fixed."""
     data: tuple[DataSeen, ...]
@@ -191,6 +194,7 @@ class Results:
             "confounds": [_plain(each) for each in self.confounds], "seen": _plain(self.seen),
             "outside": [{**_plain(file), "trial_keys": list(keys)} for file, keys in self.outside],
             "predictions": [dataclasses.asdict(each) for each in self.predictions],
+            "noise": [{"arm_key": each.arm, "ratio": each.ratio, "p_holm": each.p_holm} for each in self.noisy],
             "counts": _plain(self.counts), "cost": _plain(self.cost), "varies_with_seed": list(self.varies_with_seed),
             "seed_note": self.seed_note,
         }
@@ -245,6 +249,7 @@ def study_results(engine: Engine, row: StudyRow, outside: Sequence[LmmsEvalFile]
         search=_search_found(study, read.arms(engine, row.study_id), fits, verdict), looks=max(1, len(study.looks)),
         data=supplied([(each.arm_key, each.stage_ids) for each in trial_rows],
                       {each.stage_id: (each.kind, each.result) for each in stages if each.kind in TRAINING}),
+        noisy=noisy_arms(fits[study.select.maximize]) if study.select.maximize in fits else (),
         confounds=_confounds(study, runs, arms), seen=confounds.seen(runs),
         counts=counts(row, trials, stages), cost=cost(row, trial_rows, stages),
         spent=spent(engine, row.study_id, resources_of(row.spec)),

@@ -45,8 +45,10 @@ class Select(StrictModel):
     baseline: Changes | ArmName | None = None
     """The arm to compare with, by its name or its levels."""
     prefer: Literal["first", "smallest", "largest"] = "first"
-    """The arm to choose of those that cannot be told apart: the first in the file, or the one with the smallest or
-    largest value of the only factor."""
+    """Which of the arms that cannot be told apart: the first in the file, or by the value of the only factor."""
+    items: Literal["auto", "these", "population"] = "auto"
+    """Which interval decides where stored answers are read: for these items, or for the population that they were drawn
+    from; `auto` is the population where the benchmarks have 30 pictures or more."""
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:

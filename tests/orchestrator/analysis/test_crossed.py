@@ -122,6 +122,22 @@ def test_incomplete_answers_are_refused(change, words):
         answers_of(["a", "b"], change(made_up()), np.repeat(np.arange(30), 2).tolist())
 
 
+def test_answers_of_trials_are_collected_into_one_table():
+    own = [("q1", "p", 100.0), ("q2", "p", 0.0), ("q3", "q", 50.0)]
+    answers = crossed.collect([("a", 0, own), ("b", 0, own), ("a", 3, own)])
+    assert (answers.arms, answers.num_pictures) == (("a", "b"), 2)
+    assert answers.scores[0, 1].tolist() == [50.0, 50.0]
+    assert np.isnan(answers.scores[1, 1]).all()
+
+
+@pytest.mark.parametrize(("trials", "words"), [
+    ([], "no trial has answers"),
+    ([("a", 0, [("q1", "p", 1.0)]), ("b", 0, [("q2", "p", 1.0)])], "trials answered different items")])
+def test_trials_without_common_items_are_refused(trials, words):
+    with pytest.raises(ValueError, match=words):
+        crossed.collect(trials)
+
+
 def test_advice_meets_the_effect_and_one_less_does_not():
     found = advise(2.0, error=1.5, num_seeds=3, variance=0.4, num_pictures=60)
     deviation = 1.5 * np.sqrt(3)

@@ -8,7 +8,8 @@ from orchestrator.cli.main import main
 
 
 def test_check_prints_and_writes_its_tables(tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["statistics", "check", "--draws", "50", "--every", "271", "--out", str(tmp_path)])
+    arguments = ["statistics", "check", "--draws", "50", "--every", "271", "--out", str(tmp_path)]
+    result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     assert "kinds of study hold" in result.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["coverage.csv", "items.csv", "ladders.csv", "looks.csv"]

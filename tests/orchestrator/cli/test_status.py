@@ -78,6 +78,20 @@ def test_results_document_is_the_public_one(ablate_json: Document, engine: Engin
     assert [arm["levels"][SCIENCE] for arm in found["arms"]] == [0, 0.1, 0.5]
 
 
+def test_items_that_were_not_stored_are_named(ablate: Ablate, engine: Engine) -> None:
+    sketch(engine, Sketch())
+    result = ablate("results", "quickstart", "--items")
+    assert result.exit_code == 0, result.output
+    assert "its answers do not count: no stored answers" in result.stdout
+
+
+def test_noisy_arms_and_items_are_in_the_document(ablate_json: Document, engine: Engine) -> None:
+    sketch(engine, Sketch())
+    found = ablate_json("results", "quickstart", "--items")
+    assert found["noise"] == []
+    assert found["items"]["metric"] == "knowledge"
+
+
 def test_unknown_study_lists_the_known_ones(ablate: Ablate, engine: Engine) -> None:
     sketch(engine, Sketch())
     result = ablate("results", "nope")
