@@ -86,10 +86,10 @@ def _blocks(domains: Sequence[tuple[Any, ...]], places: tuple[int, ...],
 
 def _sides(factors: Sequence[str], domains: Sequence[tuple[Any, ...]], places: tuple[int, ...],
            chosen: tuple[Any, ...]) -> tuple[str, str]:
-    """Return the two sides of an effect in words."""
-    if len(places) == 1:
-        (i,), (level,) = places, chosen
-        return f"{factors[i]}={level}", f"{factors[i]}={domains[i][0]}"
-    (i, j), (first, second) = places, chosen
-    effect = f"{factors[i]}={first} minus {factors[i]}={domains[i][0]}"
-    return f"{effect} at {factors[j]}={second}", f"{effect} at {factors[j]}={domains[j][0]}"
+    """Return the two sides of an effect in words; a factor is called by the last part of its path."""
+    pairs = [tuple(f"{factors[i].rpartition('.')[2]}={level}" for level in (chosen_level, domains[i][0]))
+             for i, chosen_level in zip(places, chosen, strict=True)]
+    if len(pairs) == 1:
+        return pairs[0][0], pairs[0][1]
+    (first, base), (second, other) = pairs
+    return f"{first} minus {base} at {second}", f"{first} minus {base} at {other}"

@@ -14,6 +14,7 @@ from orchestrator import formatting
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.cli.console import out, plain, print_json, state_text
 from orchestrator.cli.context import num_unsent, readable_ledger, study_name
+from orchestrator.cli.factors_table import print_factors
 from orchestrator.cli.items_table import print_items
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.cli.progress_bar import screen
@@ -64,10 +65,13 @@ def status(study: str | None, scale: str | None, as_json: bool) -> None:
 @known_scale_option
 @click.option("--benchmarks", is_flag=True, help="Show every benchmark, not only categories and averages.")
 @click.option("--data", "with_data", is_flag=True, help="Show what each arm was trained on: asked for against drawn, by source.")
+@click.option("--factors", "with_factors", is_flag=True,
+              help="Show what each factor of a product does, or the smooth curve over one numeric factor.")
 @click.option("--items", "with_items", is_flag=True,
               help="Read stored answers: intervals for the population of items too, and whether seeds or items lack.")
 @json_option
-def results(study: str, scale: str | None, benchmarks: bool, with_data: bool, with_items: bool, as_json: bool) -> None:
+def results(study: str, scale: str | None, benchmarks: bool, with_data: bool, with_factors: bool, with_items: bool,
+            as_json: bool) -> None:
     """Print scores with intervals, differences to the baseline and the verdict."""
     settings, engine = readable_ledger()
     row = read.study(engine, study_name(study), scale)
@@ -85,6 +89,9 @@ def results(study: str, scale: str | None, benchmarks: bool, with_data: bool, wi
     print_results(console, found, with_benchmarks=benchmarks)
     if with_data:
         console.print(Group(Text(), data_table(found)))
+    if with_factors:
+        console.print()
+        print_factors(console, found)
     if about:
         print_items(console, found, about)
 

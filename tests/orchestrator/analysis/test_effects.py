@@ -31,14 +31,14 @@ def test_main_effect_is_the_mean_over_the_other_factor_paired_by_seed():
     expected = stats.ttest_1samp(by_seed, 0).confidence_interval()
     assert found.difference.value == pytest.approx(np.mean(by_seed))
     assert found.difference.half_width == pytest.approx((expected.high - expected.low) / 2)
-    assert (found.difference.a, found.difference.b, found.num_settings) == (f"{A}=2", f"{A}=0", 2)
+    assert (found.difference.a, found.difference.b, found.num_settings) == ("science=2", "science=0", 2)
 
 
 def test_interaction_is_a_difference_of_differences():
     found = by_name(effects(fitted(), LEVELS))[(A, B), (2, "dynamic")]
     assert found.difference.value == pytest.approx(4.0, abs=0.5)
     assert found.difference.is_told_apart
-    assert found.difference.a == f"{A}=2 minus {A}=0 at {B}=dynamic"
+    assert found.difference.a == "science=2 minus science=0 at mode=dynamic"
 
 
 def test_all_effects_are_listed_once():

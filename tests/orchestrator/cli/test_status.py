@@ -92,6 +92,27 @@ def test_noisy_arms_and_items_are_in_the_document(ablate_json: Document, engine:
     assert found["items"]["metric"] == "knowledge"
 
 
+def test_curve_over_one_factor_has_a_band_and_probabilities(ablate: Ablate, engine: Engine) -> None:
+    sketch(engine, Sketch(arms=tuple({SCIENCE: level} for level in (0, 0.1, 0.5, 1, 2))))
+    text = ablate("results", "quickstart", "--factors").stdout
+    assert "probability of best" in text
+    assert "the best level lies between" in text
+
+
+def test_effects_of_a_product_are_told(ablate: Ablate, engine: Engine) -> None:
+    mode = "sft.images.mode"
+    arms = tuple({SCIENCE: a, mode: b} for a in (0, 1) for b in ("single", "dynamic"))
+    sketch(engine, Sketch(arms=arms, select={"maximize": "knowledge", "prefer": "first"}))
+    text = ablate("results", "quickstart", "--factors").stdout
+    assert "mode=dynamic" in text
+    assert "science=1 minus science=0 at mode=dynamic" in text
+
+
+def test_few_levels_have_no_curve(ablate: Ablate, engine: Engine) -> None:
+    sketch(engine, Sketch())
+    assert "no effects: that takes" in ablate("results", "quickstart", "--factors").stdout
+
+
 def test_unknown_study_lists_the_known_ones(ablate: Ablate, engine: Engine) -> None:
     sketch(engine, Sketch())
     result = ablate("results", "nope")
