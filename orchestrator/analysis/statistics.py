@@ -8,8 +8,9 @@
   nulls there.
 - It needs two common seeds, and has as many degrees of freedom as common seeds less one: with 2 it is 13 standard
   errors wide, with 3 4.3, with 5 2.8, with 8 2.4. Plan for 5 seeds or more.
-- Scores of a benchmark lie on a grid of 1 / items, so that a few differences may agree by chance. A deviation below
-  `FLOOR` times that of a quiet pair counts as that: intervals get wider, never narrower.
+- Scores of a benchmark lie on a grid of 1 / items, so that two or three differences may agree by chance, which says
+  nothing about their noise. So no deviation counts as less than what rounding to the grid makes, nor as less than
+  `FLOOR` times that of a quiet pair of arms: intervals get wider, never narrower.
 - A mean is the least-squares mean over the seeds of the study: the plain mean where no seed is missing, and not
   tilted by a hard seed that only some arms survived. Its interval is the t-interval of the arm's own values, which
   holds the variation between seeds; so it is wider than a difference's.
@@ -42,6 +43,8 @@ CONFIDENCE = 0.95
 ERROR = 1 - CONFIDENCE
 FLOOR = 0.1
 """Least deviation of a difference, as a share of that of a quiet pair of the study's arms."""
+SAME = 1e-9
+"""Points within which two scores are the same."""
 MOST_NEIGHBOURS = 8
 """Arms that each arm is paired with to find out what is quiet."""
 
@@ -110,8 +113,8 @@ class Fit:
     """What is left of the scores after arms' and seeds' effects, by least squares; NaN as in `scores`."""
     sigma: float | None
     """Residual deviation pooled over all arms, for planning; None without residual degrees of freedom."""
-    quiet: float
-    """Deviation of a quiet pair's difference from seed to seed; 0 where none varies or none has two common seeds."""
+    floor: float
+    """Least deviation of a difference of two arms from seed to seed; 0 where no arm's score varies."""
     positions: dict[str, int]
     """Row of each arm in `scores`."""
     schedule: Schedule
@@ -140,7 +143,7 @@ def fit(values: Values, *, looks: Sequence[int] = ()) -> Fit:
     scores, residuals = _spread(layout, response), _spread(layout, residual)
     arms = tuple(present)
     means = {arm: _mean(float(effects[i]), list(present[arm].values())) for i, arm in enumerate(arms)}
-    return Fit(arms=arms, means=means, scores=scores, residuals=residuals, quiet=float(quiet_deviation(scores)),
+    return Fit(arms=arms, means=means, scores=scores, residuals=residuals, floor=float(least_deviation(scores)),
                sigma=math.sqrt(float(residual @ residual) / layout.df) if layout.df > 0 else None,
                positions={arm: i for i, arm in enumerate(arms)}, schedule=schedule_of(tuple(looks)))
 
@@ -216,7 +219,7 @@ def _test(fitted: Fit, by_seed: Array, sizes: Array) -> _Tested:
         by_seed: contrasts x seeds, NaN where an arm lacks the seed.
         sizes: deviation of each contrast if every arm had deviation 1.
     """
-    values, errors, counts = paired(by_seed, FLOOR * fitted.quiet * sizes / math.sqrt(2))
+    values, errors, counts = paired(by_seed, fitted.floor * sizes / math.sqrt(2))
     p, p_holm, shares = (np.full(len(counts), math.nan) for _ in range(3))
     chosen = np.flatnonzero(counts >= 2)
     single = p_values(values[chosen], errors[chosen], counts[chosen] - 1)
@@ -283,8 +286,8 @@ def _spread(layout: Layout, values: Array) -> Array:
     return table
 
 
-def quiet_deviation(scores: Array) -> Array:
-    """Return the lower quartile of the deviations of pairs of arms, so that one or two loud arms do not raise it.
+def least_deviation(scores: Array) -> Array:
+    """Return what the deviation of a difference of two arms counts as at least.
 
     Each arm is paired with the next few in the study's order: hundreds of arms have tens of thousands of pairs.
 
@@ -292,10 +295,31 @@ def quiet_deviation(scores: Array) -> Array:
         scores: (studies x) arms x seeds, NaN where there is no trial.
 
     Returns:
-        one deviation a study; 0 where no pair has two seeds in common.
+        one deviation a study; 0 where no arm's score varies between seeds.
     """
+    has = ~np.isnan(scores)
+    spread = (np.where(has, scores, -np.inf).max(axis=-1, initial=-np.inf)
+              - np.where(has, scores, np.inf).min(axis=-1, initial=np.inf))
     steps = range(1, min(MOST_NEIGHBOURS, scores.shape[-2] - 1) + 1)
     pairs = np.concatenate([scores[..., :0, :], *(scores - np.roll(scores, -step, axis=-2) for step in steps)], axis=-2)
+    floor = np.maximum(FLOOR * _quiet_deviation(pairs), _grid_step(pairs) / math.sqrt(12))
+    return np.where((spread > SAME).any(axis=-1), floor, 0.0)
+
+
+def _grid_step(pairs: Array) -> Array:
+    """Return the smallest step between differences, 0 among them: on a grid its own, or a multiple of it."""
+    sizes = np.abs(pairs).reshape(*pairs.shape[:-2], -1)
+    ranked = np.sort(np.concatenate([np.zeros((*sizes.shape[:-1], 1)), sizes], axis=-1), axis=-1)  # NaN comes last
+    steps = np.diff(ranked, axis=-1)
+    found = np.min(np.where(steps > SAME, steps, np.inf), axis=-1, initial=np.inf)
+    return np.where(np.isfinite(found), found, 0.0)
+
+
+def _quiet_deviation(pairs: Array) -> Array:
+    """Return the lower quartile of the pairs' deviations, so that one or two loud arms do not raise it.
+
+    It is 0 where no pair has two seeds in common.
+    """
     has = ~np.isnan(pairs)
     counts = has.sum(axis=-1)
     means = np.where(has, pairs, 0.0).sum(axis=-1, keepdims=True) / np.maximum(counts, 1)[..., None]

@@ -23,7 +23,7 @@ from scipy import special
 
 from orchestrator.analysis.design import Array
 from orchestrator.analysis.looks import Schedule, schedule_of
-from orchestrator.analysis.statistics import ERROR, FLOOR, p_values, paired, quantile, quiet_deviation
+from orchestrator.analysis.statistics import ERROR, least_deviation, p_values, paired, quantile
 
 Noise = Literal["normal", "t3", "items"]
 Deviations = Literal["1:1", "1:2", "1:4", "half 1:4"]
@@ -111,11 +111,12 @@ def simulate(cell: Cell, rng: Generator, num_draws: int) -> Outcome:
     sizes = np.array([len(each.covered) for each in tallies])
     covered = np.average([np.nanmean(each.covered, axis=0) for each in tallies], axis=0, weights=sizes)
     today = np.average([each.today for each in tallies], axis=0, weights=sizes)
-    rates = np.average([(each.equal, each.behind, each.told_apart, each.dropped, each.width) for each in tallies],
+    behind = np.average([each.behind for each in tallies], axis=0, weights=sizes)
+    rates = np.average([(each.equal, each.told_apart, each.dropped, each.width) for each in tallies],
                        axis=0, weights=sizes)
     return Outcome(cell=cell, num_draws=int(sizes.sum()), coverage_low=float(covered.min()),
-                   coverage_high=float(covered.max()), selected_equal=float(rates[0]), selected_behind=float(rates[1]),
-                   told_apart=float(rates[2]), dropped=float(rates[3]), width=float(rates[4]),
+                   coverage_high=float(covered.max()), selected_equal=float(rates[0]), selected_behind=float(behind.max()),
+                   told_apart=float(rates[1]), dropped=float(rates[2]), width=float(rates[3]),
                    coverage_today=float(today.min()))
 
 
@@ -173,8 +174,9 @@ class _Tally:
     """Studies x pairs: 1 where all looks' intervals hold the truth, NaN where the pair has none."""
     today: Array
     """Share of studies, by pair, that today's interval covers."""
+    behind: Array
+    """Share of studies, by pair, in which its interval excludes 0; a pair without interval counts as not."""
     equal: float
-    behind: float
     told_apart: float
     dropped: float
     width: float
@@ -188,7 +190,7 @@ def _tally(cell: Cell, scores: Array) -> _Tally:
     lowest = np.fmin.reduce(by_look)
     equal = np.any([selects(scores[..., :n], schedule) for n in numbers], axis=0)
     return _Tally(covered=np.where(np.isnan(lowest), np.nan, lowest > ERROR), equal=float(equal.mean()),
-                  behind=float(np.nanmax(np.mean(lowest <= ERROR, axis=0))), dropped=_dropped(scores, schedule),
+                  behind=np.mean(lowest <= ERROR, axis=0), dropped=_dropped(scores, schedule),
                   told_apart=_told_apart(cell, scores, schedule), width=_width(cell, scores, pairs),
                   today=_today(cell, scores, pairs))
 
@@ -201,12 +203,12 @@ def _watched(num_arms: int) -> list[tuple[int, int]]:
 def _p_of_pairs(scores: Array, pairs: list[tuple[int, int]], schedule: Schedule) -> Array:
     """Return p-values of studies x pairs, over all looks; NaN where a pair has fewer than two common seeds."""
     first, second = np.array(pairs).T
-    return _p_of(scores[:, first] - scores[:, second], quiet_deviation(scores), schedule)
+    return _p_of(scores[:, first] - scores[:, second], least_deviation(scores), schedule)
 
 
-def _p_of(by_seed: Array, quiet: Array, schedule: Schedule) -> Array:
+def _p_of(by_seed: Array, floors: Array, schedule: Schedule) -> Array:
     num_draws, num_contrasts, num_seeds = by_seed.shape
-    values, errors, counts = paired(by_seed.reshape(-1, num_seeds), np.repeat(FLOOR * quiet, num_contrasts))
+    values, errors, counts = paired(by_seed.reshape(-1, num_seeds), np.repeat(floors, num_contrasts))
     p = schedule.repeated(p_values(values, np.nan_to_num(errors), np.maximum(counts - 1, 1)), counts)
     return np.where(counts >= 2, p, math.nan).reshape(num_draws, num_contrasts)
 
@@ -214,7 +216,7 @@ def _p_of(by_seed: Array, quiet: Array, schedule: Schedule) -> Array:
 def selects(scores: Array, schedule: Schedule) -> Array:
     """Return the studies in which the best arm's own interval against every other arm excludes 0."""
     best, by_seed = _against_best(scores)
-    p = _p_of(by_seed, quiet_deviation(scores), schedule)
+    p = _p_of(by_seed, least_deviation(scores), schedule)
     ahead = np.where(np.isnan(by_seed), 0.0, by_seed).sum(axis=-1) > 0
     beaten = (p <= ERROR) & ahead
     beaten[np.arange(len(best)), best] = True
@@ -248,7 +250,7 @@ def _told_apart(cell: Cell, scores: Array, schedule: Schedule) -> float:
     """Return the share of studies in which Holm's test over all pairs rejects anything: its smallest p decides."""
     first, second = np.triu_indices(cell.num_arms, 1)
     chosen = scores[: max(100, MOST_PAIRS // len(first))]
-    p = _p_of(chosen[:, first] - chosen[:, second], quiet_deviation(chosen), schedule)
+    p = _p_of(chosen[:, first] - chosen[:, second], least_deviation(chosen), schedule)
     smallest = np.fmin.reduce(p, axis=1)  # NaN where no pair has two seeds in common
     return float(np.mean(smallest * (~np.isnan(p)).sum(axis=1) <= ERROR))
 
@@ -256,7 +258,7 @@ def _told_apart(cell: Cell, scores: Array, schedule: Schedule) -> float:
 def _dropped(scores: Array, schedule: Schedule) -> float:
     """Return how often an arm is not among those tied with the best: the arm to which that happens most."""
     best, by_seed = _against_best(scores)
-    p = _p_of(by_seed, quiet_deviation(scores), schedule)
+    p = _p_of(by_seed, least_deviation(scores), schedule)
     p[np.arange(len(best)), best] = math.nan
     ranked = np.argsort(p, axis=1)
     left = (~np.isnan(p)).sum(axis=1, keepdims=True) - np.arange(p.shape[1])
