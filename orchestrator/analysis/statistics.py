@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from orchestrator.analysis.design import Array, Layout, layout_of
+from orchestrator.analysis.design import Array, Design, layout_of
 from orchestrator.analysis.looks import Schedule, schedule_of
 
 CONFIDENCE = 0.95
@@ -276,7 +276,7 @@ def _require_finite(values: Values) -> None:
                 raise ValueError(f"arm {arm}, seed {seed}: score is {value}; allowed: a finite number")
 
 
-def _spread(layout: Layout, values: Array) -> Array:
+def _spread(layout: Design, values: Array) -> Array:
     """Return one value a trial as arms x seeds, NaN where there is no trial."""
     columns = {seed: j for j, seed in enumerate(sorted({seed for _, seeds in layout.pattern for seed in seeds}))}
     table = np.full((len(layout.pattern), len(columns)), math.nan)

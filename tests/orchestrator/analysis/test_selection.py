@@ -1,7 +1,7 @@
 import pytest
 
 from orchestrator.analysis import selection, statistics
-from orchestrator.analysis.selection import ArmLevels, TrialMeasurement, Rule
+from orchestrator.analysis.selection import ArmLevels, Rule, TrialMeasurement
 from orchestrator.study.constraint import parse_constraint
 
 ALPHA = "sft.mixture.alpha.science"

@@ -5,7 +5,7 @@ import pytest
 
 from orchestrator.analysis import selection, statistics
 from orchestrator.analysis.looks import schedule_of
-from orchestrator.analysis.selection import Candidate, Measured, Rule
+from orchestrator.analysis.selection import ArmLevels, Rule, TrialMeasurement
 from orchestrator.analysis.simulation import check, looks, scores
 from orchestrator.analysis.simulation.items import Benchmark
 from orchestrator.analysis.simulation.items import simulate as simulate_items
@@ -19,13 +19,13 @@ def as_values(own):
 
 
 def measured(own):
-    return [Measured(arm=arm, seed=seed, metrics={"m": x})
+    return [TrialMeasurement(arm=arm, seed=seed, metrics={"m": x})
             for arm, by_seed in as_values(own).items() for seed, x in by_seed.items()]
 
 
 def test_side_by_side_the_same_arms_are_selected_as_one_by_one():
     drawn = scores.draw(CELL, np.random.default_rng(0), 150) + np.array([3.0, 0.0, 0.0, -4.0])[:, None]
-    arms = [Candidate(key=f"arm{i}", name=f"arm{i}") for i in range(4)]
+    arms = [ArmLevels(key=f"arm{i}", name=f"arm{i}") for i in range(4)]
     kinds = [selection.select(Rule(objective="m"), arms, measured(own)).kind for own in drawn]
     together = scores.selects(drawn, schedule_of(()))
     assert [kind == "selected" for kind in kinds] == together.tolist()
