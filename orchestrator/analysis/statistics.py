@@ -45,6 +45,8 @@ FLOOR = 0.1
 """Least deviation of a difference, as a share of that of a quiet pair of the study's arms."""
 SAME = 1e-9
 """Points within which two scores are the same."""
+MOST_STEP = 5.0
+"""Points between two scores of a benchmark of 20 items."""
 MOST_NEIGHBOURS = 8
 """Arms that each arm is paired with to find out what is quiet."""
 
@@ -307,12 +309,15 @@ def least_deviation(scores: Array) -> Array:
 
 
 def _grid_step(pairs: Array) -> Array:
-    """Return the smallest step between differences, 0 among them: on a grid its own, or a multiple of it."""
+    """Return the smallest step between differences, 0 among them: on a grid its own, or a multiple of it.
+
+    It is `MOST_STEP` at most: where all differences agree, the grid is not seen.
+    """
     sizes = np.abs(pairs).reshape(*pairs.shape[:-2], -1)
     ranked = np.sort(np.concatenate([np.zeros((*sizes.shape[:-1], 1)), sizes], axis=-1), axis=-1)  # NaN comes last
     steps = np.diff(ranked, axis=-1)
     found = np.min(np.where(steps > SAME, steps, np.inf), axis=-1, initial=np.inf)
-    return np.where(np.isfinite(found), found, 0.0)
+    return np.where(np.isfinite(found), np.minimum(found, MOST_STEP), 0.0)
 
 
 def _quiet_deviation(pairs: Array) -> Array:
