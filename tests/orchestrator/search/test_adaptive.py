@@ -333,10 +333,10 @@ def seeds_of(ledger, study_id):
     return Counter(row.levels[PATH] for row in read.trials(ledger, study_id))
 
 
-def test_clear_differences_need_no_further_seed(settings, ledger, planned):
+def test_clear_differences_need_one_seed_beyond_two_that_agree(settings, ledger, planned):
     study_id = submit(ledger, planned(ADDED))
     assert drive(settings, until=study_id, executor=lambda _: InlineExecutor(by_level(lambda level: 60 * level))) is Exit.FINISHED
-    assert seeds_of(ledger, study_id) == {0: 2, 0.1: 2, 0.5: 2}
+    assert seeds_of(ledger, study_id) == {0: 3, 0.1: 3, 0.5: 3}
     assert study_results(ledger, read.study(ledger, study_id)).verdict.kind == "selected"
 
 
