@@ -9,24 +9,25 @@
   by_seed, delta: {value, half_width, half_width_holm, p_holm, is_told_apart, n} | null}. Scores are 0 to 100.
 - `trials`: list of {trial_key, arm_key, seed, state, metrics, withheld, stage_ids}.
 - `verdict`: {kind, sentence, chosen, best, tied, feasible, num_seeds, num_diverged, num_missing}; arms by key.
-- `claims`: list of {id, statement, outcome, sentence}; `published`: {title, source, chosen, scores: arm key -> metric ->
-  number} or null.
-- `search`: {objectives: [[metric, direction]], pareto: [arm key], stopped: {arm key: {name, rung, fraction, values, rank, among,
-  reason}}, refused: {arm key: {name, constraint, metric, value, violations, reason}}} or null: the feasible arms that no other beats
-  in all objectives, those that a rung stopped, and those that missed a constraint before training and were not trained.
-- `data`: list of {arm_key, kind, source, asked, samples, tokens, supervised, passes, broken, filled, data_wait, num_trials}: what each
-  arm was trained on, by training stage and source, as means over its trials; `passes` is null where a source has no end; `filled` is
-  the share of the whole stage's positions that held tokens, `data_wait` that of its time that training waited for samples, each 0 to
-  1, null where it was not measured.
-- `confounds`: list of {what, values: arm key -> text, sentence}: what differs between arms and is no factor; `seen`: arm key ->
-  {samples, tokens, supervised} of its training stages.
-- `budget`: {limit, estimate, spent}: the study's own limit or null, what it was expected to cost when it was submitted or null,
-  and {hours, gpu_hours, wall_hours, flops, checkpoint_gb} so far.
-- `outside`: list of {path, stage_id, artifact, images, values, errors, is_share, limited, version, date, trial_keys}: results
-  of lmms-eval that were given along (`errors` are its own standard errors over items); their metrics, `TASK/METRIC`, are of kind
-  `outside`, keep lmms-eval's scale, and enter no average and no verdict.
-- `predictions`: list of {arm_key, name, metric, predicted, form, correlation, num_arms, source, measured, half_width, n}: what a mixture
-  surrogate expected of an arm beside what was measured (null before it has run).
+- `claims`: list of {id, statement, outcome, sentence}; `published`: {title, source, chosen, scores: arm key -> metric
+  -> number} or null.
+- `search`: {objectives: [[metric, direction]], pareto: [arm key], stopped: {arm key: {name, rung, fraction, values,
+  rank, among, reason}}, refused: {arm key: {name, constraint, metric, value, violations, reason}}} or null: the
+  feasible arms that no other arm beats in all objectives, the arms that a rung stopped, and the arms that were not
+  trained because they violate a constraint that is known before training.
+- `data`: list of {arm_key, kind, source, asked, samples, tokens, supervised, passes, broken, filled, data_wait,
+  num_trials}: the training data of each arm by training stage and source, as means over its trials. `passes` is null if
+  a source is unlimited. `filled` is the fraction of the stage's token positions that are not padding, `data_wait` the
+  fraction of its time spent waiting for samples; both are 0 to 1, and null if they were not measured.
+- `confounds`: list of {what, values: arm key -> text, sentence}: differences between arms that are not factors; `seen`:
+  arm key -> {samples, tokens, supervised} of its training stages.
+- `budget`: {limit, estimate, spent}: the study's limit or null, its expected cost at submission or null, and its cost
+  so far, {hours, gpu_hours, wall_hours, flops, checkpoint_gb}.
+- `outside`: list of {path, stage_id, artifact, images, values, errors, is_share, limited, version, date, trial_keys}:
+  the results of lmms-eval that were read, with its standard errors over items. Their metrics, `TASK/METRIC`, are of
+  kind `outside`, keep the scale of lmms-eval, and enter no average and no verdict.
+- `predictions`: list of {arm_key, name, metric, predicted, form, correlation, num_arms, source, measured, half_width,
+  n}: the score that a mixture surrogate predicted for an arm, and the measured one (null before the arm has run).
 - `noise`: list of {arm_key, ratio, p_holm}: arms whose deciding score varies more between seeds than the other arms'.
 - `counts`, `cost`: see `Counts` and `Cost`; `varies_with_seed`: kinds of stage that differ between seeds.
 """
@@ -132,7 +133,7 @@ class Results:
     confounds: tuple[Confound, ...]
     """The differences between arms that are not factors."""
     seen: dict[str, SampleInfo]
-    """Arm key -> what it was trained on."""
+    """Arm key -> the samples and tokens that it was trained on."""
     noisy: tuple[NoisyArm, ...]
     """Arms whose deciding score varies more between seeds than that of the others."""
     looks: int
@@ -312,9 +313,9 @@ def _runs(trials: Sequence[TrialRow], stages: Sequence[StageRow]) -> list[Run]:
 
 
 def _confounds(study: Study, runs: Sequence[Run], arms: Sequence[ArmLevels]) -> tuple[Confound, ...]:
-    found = confounds.confounds(runs, {arm.key: arm.name for arm in arms}, _factors(study, arms))
-    is_planned = bool(study.looks)  # seeds added where they matter differ between arms by design; the seed note says so
-    return tuple(each for each in found if not (is_planned and each.what == "seeds"))
+    differences = confounds.confounds(runs, {arm.key: arm.name for arm in arms}, _factors(study, arms))
+    is_planned = bool(study.looks)  # with an adaptive number of seeds arms differ by design; the seed note says so
+    return tuple(each for each in differences if not (is_planned and each.what == "seeds"))
 
 
 def _factors(study: Study, arms: Sequence[ArmLevels]) -> set[str]:

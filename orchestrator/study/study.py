@@ -45,10 +45,11 @@ class Select(StrictModel):
     baseline: Changes | ArmName | None = None
     """The arm to compare with, by its name or its levels."""
     prefer: Literal["first", "smallest", "largest"] = "first"
-    """Which of the arms that cannot be told apart: the first in the file, or by the value of the only factor."""
+    """The arm to choose of those that cannot be told apart: the first in the file, or the one with the smallest or
+    largest value of the only factor."""
     items: Literal["auto", "these", "population"] = "auto"
-    """Which interval decides where stored answers are read: for these items, or for the population that they were drawn
-    from; `auto` is the population where the benchmarks have 30 pictures or more."""
+    """The interval that decides where stored answers are read: for these items, or for the population that they were
+    drawn from; `auto` is the population where the benchmarks have 30 pictures or more."""
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
@@ -152,7 +153,7 @@ class Pruning(StrictModel):
 
 
 class AddedSeeds(StrictModel):
-    """Start with few seeds; add one at a time to the arms that the rule cannot yet tell apart."""
+    """An adaptive number of seeds: as long as the rule cannot tell arms apart, they get one more each time."""
 
     first: Annotated[int, Field(ge=2, le=1000)]
     """The number of seeds that every arm starts with."""
@@ -161,11 +162,11 @@ class AddedSeeds(StrictModel):
 
     @property
     def rounds(self) -> tuple[int, ...]:
-        """Seeds of an arm at each look at the scores: one more each time; beyond 16 an eighth more."""
-        found = [self.first]
-        while found[-1] < self.most:
-            found.append(min(found[-1] + max(1, found[-1] // 8), self.most))
-        return tuple(found)
+        """The number of seeds of an arm at each look at the scores: one more each time; beyond 16 an eighth more."""
+        numbers = [self.first]
+        while numbers[-1] < self.most:
+            numbers.append(min(numbers[-1] + max(1, numbers[-1] // 8), self.most))
+        return tuple(numbers)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -269,7 +270,7 @@ class Study(Document):
 
     @property
     def looks(self) -> tuple[int, ...]:
-        """Numbers of seeds at which the rule looks at the scores before it decides; none if their number is fixed."""
+        """The numbers of seeds at which the rule looks at the scores; none if the number of seeds is fixed."""
         return self.seeds.rounds if isinstance(self.seeds, AddedSeeds) else ()
 
     @property
