@@ -23,6 +23,7 @@ from typing import Any
 from model.config.fields import did_you_mean
 from model.config.stages import TRAINING
 from model.data.mixture import shares
+from orchestrator.errors import for_each
 from orchestrator.plan.arms import Arm, arm_key, baseline_of, designed_arms, named_arm, probes
 from orchestrator.plan.cost import published_bytes
 from orchestrator.plan.layers import Selections
@@ -140,7 +141,7 @@ class Planner:
         self._resolver = Resolver(study, self._scale, _recipe(study), selections, checkpoints)
         self._checkpoints = checkpoints
         designed = designed_arms(study)
-        configs = [self._resolve(arm) for arm in (*designed, *probes(study))]
+        configs = for_each(self._resolve, (*designed, *probes(study)))
         self._configs = configs
         self._designed = list(zip(designed, configs, strict=False))
         self._probed = configs[len(designed):]

@@ -30,6 +30,7 @@ from model.config.stages import (
 from model.evaluation.benchmarks.registry import BENCHMARKS, SUITES
 from model.training.lr_rule import BY_RULE, lr_of
 from orchestrator.artifacts.store import start_folder
+from orchestrator.errors import for_each
 from orchestrator.plan.layers import Entry, Layer, Paths, Selections, located, nested, over
 from orchestrator.study import library
 from orchestrator.study.documents import Recipe, Scale, ScaleModel, load_recipe, load_scale
@@ -121,16 +122,15 @@ class Resolver:
             others = {path: change for path, change in changes.items() if path != "recipe"}
             return self._of_recipe(changes).resolve(others, seed)
         arm: Layer = {}
-        for path, (value, location) in changes.items():
-            self._paths.add(arm, self._study, path, value, location)
+        for_each(lambda change: self._paths.add(arm, self._study, change[0], *change[1]), changes.items())
         groups: dict[str, Layer] = {root: {} for root in ROOTS}
         for path, entry in over(self._base, arm).items():
             groups[path.partition(".")[0]][path] = entry
         model = self._part("model", groups["model"], self._model)
         for kind in self._kinds:
             groups[kind] = _rated(kind, groups[kind], model)
-        stages = {kind: self._part(kind, groups[kind], self._stage) for kind in self._kinds}
-        stages = {kind: config for kind, config in stages.items() if config is not None}
+        trained = for_each(lambda kind: self._part(kind, groups[kind], self._stage), self._kinds)
+        stages = {kind: config for kind, config in zip(self._kinds, trained, strict=True) if config is not None}
         images = _images_of(groups, last=(list(stages) or self._kinds)[-1])
         return TrialConfig(
             recipe=self._recipe.name, scale=self._scale.name, start=self._start(groups), seed=seed,
@@ -176,8 +176,7 @@ class Resolver:
 
     def _study_layer(self) -> Layer:
         layer = Layer()
-        for path, value in self._study.set.items():
-            self._paths.add(layer, self._study, path, value, ("set", path))
+        for_each(lambda change: self._paths.add(layer, self._study, change[0], change[1], ("set", change[0])), self._study.set.items())
         return layer
 
     # ---- parts ----

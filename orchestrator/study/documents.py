@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraint
 
 from model.config.fields import did_you_mean
 from model.config.stages import TrainingKind
-from orchestrator.errors import StudyError
+from orchestrator.errors import StudyError, together
 from orchestrator.study import library
 from orchestrator.study.strict_yaml import Location, ParsedYaml
 
@@ -208,14 +208,18 @@ def read(cls: type[K], document: ParsedYaml) -> K:
     """Check a document against its schema and return it.
 
     Raises:
-        StudyError: a value does not fit; the message names its line. Of several problems an unknown field is reported
-            first, because it often explains the others.
+        StudyError: values do not fit; the message names each with its line. Unknown fields are reported first, because
+            they often explain the others.
     """
     try:
         value = cls.model_validate_json(json.dumps(document.values))
     except ValidationError as error:
         problems = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
-        raise _as_study_error(cls, document, problems[0]) from error
+        found = [_as_study_error(cls, document, problem) for problem in problems]
+        places: dict[tuple[int, str], StudyError] = {}
+        for each in found:  # a value that fits none of several types has an error for each type: one is enough
+            places.setdefault((each.line, each.message.partition(":")[0]), each)
+        raise together(places.values()) from error
     value._document = document
     return value
 

@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 
 from model.config.fields import did_you_mean
 from model.config.stages import TrainingKind
+from orchestrator.errors import for_each
 from orchestrator.study import library
 from orchestrator.study.constraint import Constraint, parse_constraint
 from orchestrator.study.documents import ArmName, Changes, Document, Name, StrictModel, Text, read
@@ -309,8 +310,7 @@ def load_study(name_or_path: str | Path) -> Study:
     if document.values.get("kind", "study") != "study":
         raise document.error(("kind",), f"{document.values['kind']!r}; allowed here: study")
     study = read(Study, document)
-    _check_design(study)
-    _check_select(study)
+    for_each(lambda check: check(study), (_check_design, _check_select))
     if study.published and study.published not in library.names("published"):
         hint = did_you_mean(study.published, library.names("published"))
         raise study.error(("published",), f"no published results {study.published!r}", hint)
