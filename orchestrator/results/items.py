@@ -1,0 +1,110 @@
+"""Single answers of a study: question, reference, prediction and score, of one arm or of two side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from model.config.fields import did_you_mean
+from model.evaluation.stored_answers import ITEMS, Answer, read
+from orchestrator.artifacts.store import Artifacts
+from orchestrator.errors import StudyError
+from orchestrator.ledger.rows import StageRow, TrialRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemRow:
+    """One item as an arm answered it, and as another one did."""
+
+    benchmark: str
+    item_id: str
+    arm: str
+    seed: int
+    question: str
+    references: tuple[str, ...]
+    options: tuple[str, ...]
+    prediction: str
+    parsed: str | None
+    """What the benchmark's rule read; None where it could read nothing."""
+    score: float
+    """0 to 1."""
+    pictures: tuple[str, ...]
+    """Where they lie; empty for what is generated."""
+    other: str | None = None
+    """Prediction of the other arm."""
+    other_score: float | None = None
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the other arm did better."""
+        return self.other_score is not None and self.score < self.other_score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which items to show."""
+
+    benchmark: str | None = None
+    arm: str | None = None
+    """None: the first that has answers."""
+    against: str | None = None
+    seed: int | None = None
+    """None: the first."""
+
+
+def items(study: str, trials: Sequence[TrialRow], stages: Sequence[StageRow], artifacts: Artifacts, wanted: Wanted) -> Iterator[ItemRow]:
+    """List the answers of an arm.
+
+    Args:
+        study: its name, for messages.
+        trials: of the study.
+        stages: of the study.
+        artifacts: where the answers are.
+        wanted: which of them.
+
+    Raises:
+        StudyError: no such arm, seed or benchmark, or it has no answers yet.
+    """
+    trial = _trial(study, trials, wanted.arm, wanted.seed)
+    mine = _answers(study, trial, stages, wanted.benchmark)
+    others = _answers(study, _trial(study, trials, wanted.against, trial.seed), stages, wanted.benchmark) if wanted.against else {}
+    for benchmark, stage in mine.items():
+        theirs = {each.item.item_id: each for each in _read(others[benchmark], benchmark, artifacts)} if benchmark in others else {}
+        for answer in _read(stage, benchmark, artifacts):
+            yield _row(benchmark, trial, answer, theirs.get(answer.item.item_id))
+
+
+def _trial(study: str, trials: Sequence[TrialRow], arm: str | None, seed: int | None) -> TrialRow:
+    names = dict.fromkeys(each.arm_name for each in trials)
+    if arm is not None and arm not in names:
+        raise StudyError(study, 0, f"no arm {arm!r}", did_you_mean(arm, names))
+    found = [each for each in trials if arm in (None, each.arm_name) and seed in (None, each.seed)]
+    if not found:
+        raise StudyError(study, 0, f"no trial of {arm or 'any arm'} with seed {seed}")
+    return found[0]
+
+
+def _answers(study: str, trial: TrialRow, stages: Sequence[StageRow], benchmark: str | None) -> dict[str, StageRow]:
+    known = {each.stage_id: each for each in stages}
+    own = [known[each] for each in trial.stage_ids if each in known and known[each].kind == "evaluate"]
+    found = {stage.spec["benchmark"]: stage for stage in own if stage.artifact and benchmark in (None, stage.spec["benchmark"])}
+    if not found:
+        names = [stage.spec["benchmark"] for stage in own]
+        hint = did_you_mean(benchmark, names) if benchmark and benchmark not in names else "it has no finished evaluation yet"
+        raise StudyError(study, 0, f"no answers of {trial.arm_name} seed {trial.seed} to {benchmark or 'any benchmark'}", hint)
+    return found
+
+
+def _read(stage: StageRow, benchmark: str, artifacts: Artifacts) -> list[Answer]:
+    try:
+        return read(artifacts.fetched(stage.artifact or "") / ITEMS, benchmark)
+    except (OSError, ValueError) as error:
+        raise StudyError(stage.label, 0, f"its stored answers cannot be read ({error})") from error
+
+
+def _row(benchmark: str, trial: TrialRow, answer: Answer, other: Answer | None) -> ItemRow:
+    item = answer.item
+    return ItemRow(benchmark=benchmark, item_id=item.item_id, arm=trial.arm_name, seed=trial.seed, question=item.question,
+                   references=item.references, options=item.options, prediction=answer.prediction, parsed=answer.score.parsed,
+                   score=answer.score.strict, pictures=item.pictures, other=other.prediction if other else None,
+                   other_score=other.score.strict if other else None)
