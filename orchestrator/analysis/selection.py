@@ -20,7 +20,7 @@ from orchestrator.analysis import statistics
 from orchestrator.analysis.statistics import Difference, Fit
 from orchestrator.study.constraint import Constraint
 
-Kind = Literal["selected", "tied", "underpowered", "infeasible", "incomplete"]
+Kind = Literal["selected", "tied", "underpowered", "infeasible", "incomplete", "none"]
 Prefer = Literal["first", "smallest", "largest"]
 NAMED = 6
 """Arms that the sentence of a verdict names; the verdict has all."""

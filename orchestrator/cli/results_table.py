@@ -79,7 +79,7 @@ def columns(results: Results, *, with_benchmarks: bool) -> list[Column]:
 
 
 def _objective(results: Results) -> str:
-    return results.study.spec["study"]["select"]["maximize"]  # type: ignore[no-any-return]
+    return results.objective
 
 
 def _column(name: str, results: Results, cell: Callable[[ArmResult], str]) -> Column:

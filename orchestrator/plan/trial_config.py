@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +33,7 @@ from model.training.lr_rule import BY_RULE, lr_of
 from orchestrator.artifacts.store import start_folder
 from orchestrator.errors import for_each
 from orchestrator.plan.layers import Entry, Layer, Paths, Selections, located, nested, over
-from orchestrator.study import library
-from orchestrator.study.documents import Recipe, Scale, ScaleModel, load_recipe, load_scale
+from orchestrator.study.documents import START, Recipe, Scale, ScaleModel, load_scale, recipe_named
 from orchestrator.study.strict_yaml import Location, dump
 from orchestrator.study.study import Study
 
@@ -84,7 +84,7 @@ def resolve(study: Study, scale: str, changes: Mapping[str, Any], seed: int,
     Raises:
         StudyError: a path or a value cannot be used; the message names file and line.
     """
-    resolver = Resolver(study, load_scale(scale), load_recipe(study.recipe), selections)
+    resolver = Resolver(study, load_scale(scale), recipe_named(study.recipe, study.document, ("recipe",)), selections)
     return resolver.resolve({path: (value, ()) for path, value in changes.items()}, seed)
 
 
@@ -146,12 +146,9 @@ class Resolver:
     def _of_recipe(self, changes: Mapping[str, tuple[Any, Location]]) -> Resolver:
         """Return the resolver of an arm that sets `recipe`."""
         name, location = changes["recipe"]
-        if not isinstance(name, str) or name not in library.names("recipe"):
-            hint = did_you_mean(str(name), library.names("recipe"))
-            raise self._study.error(location, f"{name!r} is no recipe", hint)
         if name not in self._others:
-            self._others[name] = Resolver(self._study, self._scale, load_recipe(name), self._selections,
-                                          self._checkpoints)
+            recipe = recipe_named(name, self._study.document, location)
+            self._others[name] = Resolver(self._study, self._scale, recipe, self._selections, self._checkpoints)
         return self._others[name]
 
     # ---- layers ----
@@ -235,9 +232,11 @@ class Resolver:
 
     def _start(self, groups: dict[str, Layer]) -> str | None:
         entry = groups["start"]["start"]
-        if entry.value not in ("pretrained", "noise"):
-            raise entry.file.error(entry.location, f"{entry.value!r}; allowed: pretrained, noise")
-        start = self._model_row(groups["model"]["model"]).start if entry.value == "pretrained" else "noise"
+        if isinstance(entry.value, str) and re.fullmatch(START, entry.value):
+            return None if entry.value == "noise" else entry.value
+        if entry.value != "pretrained":
+            raise entry.file.error(entry.location, f"{entry.value!r}; allowed: pretrained, noise, packaged:NAME, operator:NAME")
+        start = self._model_row(groups["model"]["model"]).start
         return None if start == "noise" else start
 
     def _plain(self, root: str, entries: Layer) -> dict[str, Any]:

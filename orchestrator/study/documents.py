@@ -11,6 +11,7 @@ import json
 import re
 import types
 import typing
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError
@@ -23,8 +24,12 @@ from orchestrator.study.strict_yaml import Location, ParsedYaml
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 START = r"^(noise|(packaged|operator):[a-z0-9][a-z0-9._-]{0,62})$"
+FILE = r"^\./[A-Za-z0-9][A-Za-z0-9._/-]{0,200}\.ya?ml$"
 Name = Annotated[str, StringConstraints(pattern=NAME)]
-_PATTERNS = {NAME: "a name of a-z, 0-9, '.', '_' and '-', at most 63 characters",
+NameOrFile = Annotated[str, StringConstraints(pattern=f"{NAME}|{FILE}")]
+"""A document of the library, or a file beside the one that names it."""
+_PATTERNS = {f"{NAME}|{FILE}": "a name of a-z, 0-9, '.', '_' and '-', or a file beside this one as ./ours.yaml",
+             NAME: "a name of a-z, 0-9, '.', '_' and '-', at most 63 characters",
              START: "noise, packaged:NAME or operator:NAME"}
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 ArmName = Annotated[str, StringConstraints(min_length=1, max_length=80)]
@@ -53,6 +58,11 @@ class Document(StrictModel):
     def error(self, location: Location, problem: str, hint: str = "") -> StudyError:
         """Return an error that names file, line and column of a location in the document."""
         return self._document.error(location, problem, hint)
+
+    @property
+    def document(self) -> ParsedYaml:
+        """The file's values and where each of them stands."""
+        return self._document
 
     def plain(self) -> dict[str, Any]:
         """Return the plain values of the file."""
@@ -189,9 +199,25 @@ class Published(Document):
 # ---- reading -------------------------------------------------------------------------------------------------------
 
 
-def load_recipe(name: str) -> Recipe:
+def load_recipe(name: str | Path) -> Recipe:
     """Read a recipe by its name in the library or by its file."""
     return read(Recipe, library.find("recipe", name))
+
+
+def recipe_named(name: object, file: ParsedYaml, location: Location) -> Recipe:
+    """Read the recipe that a document names: one of the library, or a file below that document's folder.
+
+    Raises:
+        StudyError: there is no such recipe; with the place where it is named.
+    """
+    if isinstance(name, str) and re.fullmatch(FILE, name):
+        path = Path(file.path).parent / name
+        if ".." in path.relative_to(Path(file.path).parent).parts or not path.is_file():
+            raise file.error(location, f"{name!r}: no such file beside this one")
+        return load_recipe(path)
+    if not isinstance(name, str) or name not in library.names("recipe"):
+        raise file.error(location, f"{name!r} is no recipe", did_you_mean(str(name), library.names("recipe")))
+    return load_recipe(name)
 
 
 def load_scale(name: str) -> Scale:
