@@ -79,7 +79,7 @@ def test_a_judge_that_nobody_named_is_a_note(ablate: Ablate, tmp_path: Path) -> 
 
 def test_all_mistakes_of_a_file_are_listed(ablate: Ablate, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("""name: bad
-questoin: Does it?
+asks: Does it?
 recipe: 7
 vary: {sft.mixture.alpha.science: [0, 1]}
 seeds: true
