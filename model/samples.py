@@ -111,6 +111,8 @@ class Item:
     """Values that only some metrics need (image size, sub-task)."""
     shots: tuple[Turn, ...] = ()
     """Examples with answers that precede the question; their images come first in `images`."""
+    pictures: tuple[str, ...] = ()
+    """Places of the images, for people; empty for what is generated."""
 
     def __post_init__(self) -> None:
         """Refuse what no tokenizer takes."""

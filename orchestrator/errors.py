@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class OrchestratorError(Exception):
@@ -30,6 +33,45 @@ class StudyError(OrchestratorError, ValueError):
         where = ":".join([path, *(str(number) for number in (line, column) if number)])
         super().__init__(f"{where}: {message}" + (f"\nhint: {hint}" if hint else ""))
         self.path, self.line, self.column, self.message, self.hint = path, line, column, message, hint
+
+
+class StudyErrors(StudyError):
+    """Several mistakes, each with its place: a person mends them in one go.
+
+    Args:
+        errors: at least one; the first gives its place to the whole.
+    """
+
+    def __init__(self, errors: Sequence[StudyError]) -> None:
+        """Keep all of them."""
+        first = errors[0]
+        super().__init__(first.path, first.line, first.message, first.hint, column=first.column)
+        self.args = ("\n".join(map(str, errors)),)
+        self.errors = tuple(errors)
+
+
+def together(errors: Iterable[StudyError]) -> StudyError:
+    """Return one error for several, each place and message once, in order."""
+    every = [single for error in errors for single in (error.errors if isinstance(error, StudyErrors) else (error,))]
+    different = list({str(error): error for error in every}.values())
+    return different[0] if len(different) == 1 else StudyErrors(different)
+
+
+def for_each(do: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Do something with each of several things, and find the mistakes of all of them.
+
+    Raises:
+        StudyError: all mistakes together.
+    """
+    done, errors = [], []
+    for item in items:
+        try:
+            done.append(do(item))
+        except StudyError as error:
+            errors.append(error)
+    if errors:
+        raise together(errors)
+    return done
 
 
 class IllegalTransition(OrchestratorError):

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     catalogue: Path | None = None
     """The file that says where the data sets are (see studies/README.md); by default `home/catalogue.yaml`, if
     present."""
+    library: Path | None = None
+    """A folder of the operator's own studies, recipes, scales and published results, laid out as `studies/` is."""
     artifacts_at: str = Field(default="", validation_alias="ABLATE_ARTIFACTS")
     """Where checkpoints and results are stored (`ABLATE_ARTIFACTS`): a folder that all machines can read and write, or
     the URI of an object store such as s3://bucket/ablate, for which `home/artifacts` is then a cache; by default

@@ -64,7 +64,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "scipy": ("model/", "orchestrator/analysis/", "orchestrator/search/", "dashboard/charts.py"),
     "PIL": ("model/images/", "model/samples.py", "model/data/", "model/workbench/", "model/evaluation/local_copies/",
             "model/evaluation/lmms_eval/"),
-    "pyarrow": ("model/evaluation/local_copies/", "model/data/sources"),
+    "pyarrow": ("model/evaluation/local_copies/", "model/data/sources", "orchestrator/results/tables.py"),
     "webdataset": ("model/data/sources",),
     "matplotlib": ("orchestrator/results/figures.py",),
     "streamlit": ("dashboard/app.py", "dashboard/views/"),

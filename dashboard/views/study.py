@@ -15,10 +15,11 @@ from orchestrator.ledger.engine import Engine, open_ledger
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.results.progress import progress
 from orchestrator.results.results import Results
+from orchestrator.results.tables import unread
 
 _ACTS = {"pause": actions.pause, "resume": actions.resume, "cancel": actions.cancel}
 _SIGNS = {"selected": ":material/check_circle:", "tied": ":material/balance:", "underpowered": ":material/query_stats:",
-          "infeasible": ":material/block:", "incomplete": ":material/hourglass_top:"}
+          "infeasible": ":material/block:", "incomplete": ":material/hourglass_top:", "none": ":material/remove:"}
 
 
 def head(row: StudyRow) -> None:
@@ -105,8 +106,10 @@ def verdict_box() -> None:
 
 def _verdict(results: Results) -> None:
     verdict = results.verdict
-    tell = {"selected": st.success, "incomplete": st.info}.get(verdict.kind, st.warning)
+    tell = {"selected": st.success, "incomplete": st.info, "none": st.info}.get(verdict.kind, st.warning)
     tell(f"**{verdict.kind.capitalize()}.** {text.plain_markdown(verdict.sentence)}", icon=_SIGNS[verdict.kind])
+    for sentence in unread(results):
+        st.warning(f"**Unread.** {text.plain_markdown(sentence)}")
     for confound in results.confounds:
         st.warning(f"**Confound.** {text.plain_markdown(confound.sentence)}")
 

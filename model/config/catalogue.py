@@ -103,6 +103,11 @@ class CopyConfig:
     folder: str
     """Folder with the files that the benchmark's `layout` describes."""
 
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return Path(self.folder)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueConfig:

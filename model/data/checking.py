@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from model.config.catalogue import CatalogueConfig, SourceConfig
 from model.data.shuffle import permuted
+from model.data.sources.boxes import boxes_in
 from model.data.sources.dataset import BrokenSample, Source
 from model.samples import Sample
 from model.workbench import SAMPLE_MAKERS, make_sample
@@ -40,6 +41,10 @@ class Checked:
     error: str
     """Why the data set could not be opened at all, or nothing."""
     seconds: float
+    num_boxes: int = 0
+    """Boxes in the texts of what was opened, in any spelling."""
+    boxes: str = ""
+    """The unit that the catalogue declares for them; `none` leaves them as they are."""
 
     @property
     def is_ok(self) -> bool:
@@ -68,7 +73,7 @@ def _check_source(config: SourceConfig, catalogue: CatalogueConfig, num_samples:
     size = len(source)
     count = min(num_samples, size) if num_samples else size
     rows = (permuted(position, size=size, key="check") for position in range(count))
-    return _checked(config.category, config.name, size, config.broken, [_opener(source, row) for row in rows])
+    return _checked(config.category, config.name, size, config.broken, [_opener(source, row) for row in rows], boxes=config.boxes)
 
 
 def _opener(source: Source, row: int) -> Callable[[], Sample]:
@@ -79,12 +84,14 @@ def _maker(category: str, index: int) -> Callable[[], Sample]:
     return lambda: make_sample(category, "train", index)
 
 
-def _checked(category: str, name: str, size: int, most_broken: float, makers: list[Callable[[], Sample]]) -> Checked:
-    began, broken, num_images = time.monotonic(), [], 0
+def _checked(category: str, name: str, size: int, most_broken: float, makers: list[Callable[[], Sample]], *, boxes: str = "") -> Checked:
+    began, broken, num_images, num_boxes = time.monotonic(), [], 0, 0
     for make in makers:
         try:
-            num_images += len(make().images)
+            sample = make()
+            num_images += len(sample.images)
+            num_boxes += sum(boxes_in(turn.question) + boxes_in(turn.answer) for turn in sample.turns)
         except BrokenSample as error:
             broken.append(Broken(where=error.where, reason=error.reason))
     return Checked(category=category, name=name, size=size, num_opened=len(makers), num_images=num_images, broken=tuple(broken),
-                   most_broken=most_broken, error="", seconds=time.monotonic() - began)
+                   most_broken=most_broken, error="", seconds=time.monotonic() - began, num_boxes=num_boxes, boxes=boxes)

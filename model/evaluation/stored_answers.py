@@ -68,13 +68,13 @@ def _row(answer: Answer) -> dict[str, Any]:
         "item_id": item.item_id, "question": item.question, "options": item.options, "references": item.references,
         "prediction": answer.prediction, "parsed": score.parsed, "score": score.strict, "score_lenient": score.lenient}
     extra = {"meta": item.meta, "shots": [[shot.question, shot.answer] for shot in item.shots], "pair": score.pair, "judged": score.record,
-             "is_dropped": score.is_dropped}
+             "pictures": item.pictures, "is_dropped": score.is_dropped}
     return row | {name: value for name, value in extra.items() if value}
 
 
 def _answer(row: dict[str, Any], benchmark: str) -> Answer:
     item = Item(item_id=row["item_id"], benchmark=benchmark, question=row["question"], images=(), references=tuple(row["references"]),
-                options=tuple(row["options"]), meta=row.get("meta", {}))
+                options=tuple(row["options"]), meta=row.get("meta", {}), pictures=tuple(row.get("pictures", ())))
     pair = row.get("pair")
     score = ItemScore(row["score"], row["score_lenient"], row["parsed"], pair=(pair[0], pair[1]) if pair else None,
                       is_dropped=row.get("is_dropped", False), record=row.get("judged", {}))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from model.evaluation.averages import DAGGER, averages
@@ -23,6 +23,15 @@ OUTSIDE = "/"
 NOT_RUN = "not run: it needs a judge, and evaluate.scoring.judge names none"
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """How many answers a score is made of."""
+
+    num_items: int
+    num_unparseable: int
+    """Of these, those that the benchmark's rule could not read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialScores:
     """Everything measured on one trial."""
@@ -35,6 +44,8 @@ class TrialScores:
     """Benchmarks, categories, `mmbase`, `overall` (0 to 100) and `tokens_per_image`."""
     withheld: dict[str, str]
     """Metric -> why it has no number."""
+    answers: dict[str, Answers] = field(default_factory=dict)
+    """Benchmark -> its answers."""
 
     @property
     def is_diverged(self) -> bool:
@@ -79,7 +90,8 @@ def _of_trial(trial: TrialRow, rows: Sequence[ScoreRow]) -> TrialScores:
     is_diverged = trial.state == TrialState.DIVERGED
     metrics, withheld = ({}, {}) if is_diverged else metrics_of(suite_of(evaluate), rows, has_judge=bool(judge_of(evaluate)))
     return TrialScores(trial_key=trial.trial_key, arm_key=trial.arm_key, seed=trial.seed, state=trial.state,
-                       metrics=metrics, withheld=withheld)
+                       metrics=metrics, withheld=withheld,
+                       answers={row.benchmark: Answers(row.num_items, row.num_unparseable) for row in rows if not is_diverged})
 
 
 def suite_of(evaluate: Mapping[str, Any]) -> tuple[str, ...]:

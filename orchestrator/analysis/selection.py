@@ -27,7 +27,7 @@ from orchestrator.analysis import noise, power, statistics
 from orchestrator.analysis.statistics import ERROR, Difference, Fit
 from orchestrator.study.constraint import Constraint
 
-Kind = Literal["selected", "tied", "underpowered", "infeasible", "incomplete"]
+Kind = Literal["selected", "tied", "underpowered", "infeasible", "incomplete", "none"]
 Prefer = Literal["first", "smallest", "largest"]
 Widen = Callable[[Fit, tuple[Difference, ...]], tuple[Difference, ...]]
 NAMED = 6

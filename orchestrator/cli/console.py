@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from orchestrator.errors import LedgerAway, LostLease, OrchestratorError, Stopped, StudyError
+from orchestrator.errors import LedgerAway, LostLease, OrchestratorError, Stopped, StudyError, StudyErrors
 from orchestrator.settings import redact
 
 DONE, FAILED, BAD_INPUT, TRY_AGAIN = 0, 1, 2, 75
@@ -81,15 +81,19 @@ class Reported(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print `path:line`, problem and hint in colour on standard error."""
-        console = err()
         if not isinstance(self.error, StudyError):
-            console.print(Text.assemble(("error: ", "bold red"), redact(str(self.error))), soft_wrap=True)
+            err().print(Text.assemble(("error: ", "bold red"), redact(str(self.error))), soft_wrap=True)
             return
-        numbers = [str(number) for number in (self.error.line, self.error.column) if number]
-        where = ":".join([self.error.path, *numbers])
-        console.print(Text.assemble((f"{where}: ", "bold"), (redact(self.error.message), "red")), soft_wrap=True)
-        if self.error.hint:
-            console.print(Text.assemble(("hint: ", "bold yellow"), self.error.hint), soft_wrap=True)
+        for each in self.error.errors if isinstance(self.error, StudyErrors) else (self.error,):
+            _show(each)
+
+
+def _show(error: StudyError) -> None:
+    console = err()
+    where = ":".join([error.path, *(str(number) for number in (error.line, error.column) if number)])
+    console.print(Text.assemble((f"{where}: ", "bold"), (redact(error.message), "red")), soft_wrap=True)
+    if error.hint:
+        console.print(Text.assemble(("hint: ", "bold yellow"), error.hint), soft_wrap=True)
 
 
 class ReportedInput(Reported):

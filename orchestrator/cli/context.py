@@ -9,7 +9,9 @@ from orchestrator.ledger.engine import Engine, has_ledger, open_for_reading, ope
 from orchestrator.plan.plan import Plan, Planner
 from orchestrator.results.campaign import plan_arguments, required_studies, selections
 from orchestrator.settings import OFF, Settings
+from orchestrator.study import library
 from orchestrator.study.catalogue import catalogue_of
+from orchestrator.study.documents import load_scale
 from orchestrator.study.study import Study, load_study
 
 
@@ -37,8 +39,7 @@ def num_unsent(settings: Settings, engine: Engine) -> int:
 
 def study_name(name_or_path: str) -> str:
     """Return the name under which the ledger keeps a study: of a file its `name`, else what was given."""
-    is_path = name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path
-    return load_study(name_or_path).name if is_path else name_or_path
+    return load_study(name_or_path).name if library.is_file(name_or_path) else name_or_path
 
 
 def load_plan(name_or_path: str, scale: str, settings: Settings) -> tuple[Study, Plan]:
@@ -49,6 +50,7 @@ def load_plan(name_or_path: str, scale: str, settings: Settings) -> tuple[Study,
 
 def plan_study(study: Study, scale: str, settings: Settings) -> Plan:
     """Plan a study; values `from_selection` come from the verdicts in the ledger."""
-    chosen = selections(existing_ledger(settings), study, scale) if required_studies(study) else {}
-    return Planner(study, scale, checkpoints=settings.home / "checkpoints", catalogue=partial(catalogue_of, settings),
+    known = load_scale(scale)
+    chosen = selections(existing_ledger(settings), study, known.name) if required_studies(study) else {}
+    return Planner(study, known, checkpoints=settings.home / "checkpoints", catalogue=partial(catalogue_of, settings),
                      **plan_arguments(chosen)).plan()

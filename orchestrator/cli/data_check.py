@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from model.data.checking import Checked, check_catalogue, check_workbench
+from model.evaluation.local_copies.checking import check_copies
 from orchestrator.cli.console import DONE, FAILED, out, plain, print_json
 from orchestrator.cli.options import json_document, json_option
 from orchestrator.settings import Settings
@@ -21,14 +22,19 @@ SHOWN = 10
 
 @click.command("check", epilog=json_document("""
     {"is_ok", "catalogue": its file or null,
-     "datasets": [{"category", "name", "size", "num_opened", "num_images", "num_broken", "most_broken": share, "is_ok", "error",
+     "datasets": [{"category", "name", "size", "num_opened", "num_images", "num_broken", "most_broken": share,
+                   "is_ok", "error", "num_boxes",
+                   "boxes": the declared unit,
                    "broken": [{"where": file and index, "reason"}], "seconds"}]}"""))
 @click.option("--samples", default=16, show_default=True, type=click.IntRange(1), help="Samples to open of each data set.")
 @click.option("--all", "check_all", is_flag=True, help="Open every sample of the catalogue's data sets.")
 @json_option
 @click.pass_context
 def data_check(ctx: click.Context, samples: int, check_all: bool, as_json: bool) -> None:
-    """Open samples of the workbench and of every configured data set; exit code 1 when one cannot be trained on."""
+    """Open samples of the workbench, of every configured data set and of every copy of a benchmark.
+
+    Exit code 1 when one cannot be trained or evaluated on.
+    """
     settings = Settings.load()
     checked = list(_checked(settings, samples, check_all))
     is_ok = all(each.is_ok for each in checked)
@@ -44,6 +50,7 @@ def _checked(settings: Settings, samples: int, check_all: bool) -> Iterator[Chec
     yield from check_workbench(samples)
     if catalogue is not None:
         yield from check_catalogue(catalogue, 0 if check_all else samples)
+        yield from check_copies(catalogue, 0 if check_all else samples)
 
 
 def _row(each: Checked) -> dict[str, Any]:
@@ -55,17 +62,25 @@ def _print(checked: list[Checked], settings: Settings) -> None:
     console, table = out(), Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
     for name in ("", "category", "data set"):
         table.add_column(name)
-    for name in ("samples", "opened", "images", "broken"):
+    for name in ("samples", "opened", "images", "broken", "boxes"):
         table.add_column(name, justify="right")
     for each in checked:
         mark = Text("ok", style="green") if each.is_ok else Text("broken", style="bold red")
         table.add_row(mark, each.category, each.name, f"{each.size:,}" if each.size else "endless" if not each.error else "?",
-                      str(each.num_opened), str(each.num_images), str(len(each.broken)))
+                      str(each.num_opened), str(each.num_images), str(len(each.broken)), _boxes(each))
     console.print(table)
     for each in checked:
         _print_broken(each)
     if settings.catalogue_file is None:
         console.print(Text("no catalogue is configured: real data sets need one (ABLATE_CATALOGUE)", style="yellow"))
+
+
+def _boxes(each: Checked) -> str:
+    """Say how many boxes there are, and whether they were converted."""
+    if not each.num_boxes:
+        return ""
+    how = {"none": " left as they are", "": ""}.get(each.boxes, f" converted from {each.boxes}")
+    return f"{each.num_boxes}{how}"
 
 
 def _print_broken(each: Checked) -> None:

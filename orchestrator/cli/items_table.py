@@ -9,7 +9,7 @@ from rich.text import Text
 from orchestrator import formatting
 from orchestrator.analysis.crossed import Advice
 from orchestrator.analysis.statistics import Difference
-from orchestrator.results.items import ItemResults
+from orchestrator.results.item_statistics import ItemResults
 from orchestrator.results.results import Results
 
 

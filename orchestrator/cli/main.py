@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("run", "Follow a study that another process drives."),
     "status": ("status", "Show all studies in the ledger, or one."),
     "results": ("status", "Print scores with intervals, differences to the baseline and the verdict."),
+    "items": ("items", "Show single answers: question, reference, prediction, score, unread or not, and the picture."),
     "lmms": ("lmms", "Show scores of lmms-eval beside a study's own, or how to have its checkpoints evaluated there."),
     "rescore": ("rescore", "Score stored answers again, with other choices; trains and writes nothing."),
     "diff": ("diff", "Compare two studies, or two versions of one."),

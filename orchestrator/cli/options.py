@@ -9,11 +9,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from orchestrator.study import library
+from orchestrator.study.documents import load_scale
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 DEFAULT_SCALE = "tiny"
-
 
 
 def _studies(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -26,12 +26,17 @@ def _scales(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> li
     return [CompletionItem(name) for name in library.names("scale") if name.startswith(incomplete)]
 
 
+def _scale_name(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Return the name under which the ledger knows a scale: that of the document where a file is given."""
+    return load_scale(value).name if value and library.is_file(value) else value
+
+
 study_argument: Decorator = click.argument("study", metavar="STUDY", shell_complete=_studies)
 json_option: Decorator = click.option("--json", "as_json", is_flag=True,
                                       help="Print one JSON document on standard output instead of tables.")
 scale_option: Decorator = click.option("--scale", default=DEFAULT_SCALE, show_default=True, metavar="NAME", shell_complete=_scales,
-                                       help="What the recipe runs on: tiny, small, mm1.5-3b, ...")
-known_scale_option: Decorator = click.option("--scale", default=None, metavar="NAME", shell_complete=_scales,
+                                       help="What the recipe runs on: tiny, small, mm1.5-3b, ..., or a file: ./lab.yaml")
+known_scale_option: Decorator = click.option("--scale", default=None, metavar="NAME", shell_complete=_scales, callback=_scale_name,
                                              help="Which scale, if the ledger holds the study at several.")
 
 

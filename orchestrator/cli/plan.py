@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,12 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator import formatting
-from orchestrator.cli.console import out, print_json
+from orchestrator.cli.console import DONE, FAILED, out, print_json
 from orchestrator.cli.context import existing_ledger, load_plan
 from orchestrator.cli.options import json_document, json_option, scale_option, study_argument
 from orchestrator.cli.results_table import limit_name
 from orchestrator.plan.factors import Factor
 from orchestrator.plan.factors import factors as all_factors
+from orchestrator.plan.needs import Missing, missing, not_run, training_data
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.trial_config import resolve
 from orchestrator.results.preview import Preview, document, preview
@@ -24,23 +26,30 @@ from orchestrator.study.study import Budget
 
 
 @click.command(epilog=json_document("""
-    {"study", "scale", "path", "spec_hash", "is_valid": true, "num_arms", "num_trials", "notes": [...]}"""))
+    {"study", "scale", "path", "spec_hash", "is_valid": true, "num_arms", "num_trials", "missing": [{"what", "hint"}], "notes": [...]}"""))
 @study_argument
 @scale_option
 @json_option
-def validate(study: str, scale: str, as_json: bool) -> None:
+@click.pass_context
+def validate(ctx: click.Context, study: str, scale: str, as_json: bool) -> None:
     """Check a study file; print what it resolves to.
 
-    A study that cannot be used prints path, line, problem and hint on standard error, exit code 2.
+    A study that cannot be used prints path, line, problem and hint of every mistake on standard error, exit code 2; one that is in order
+    and lacks data, checkpoints or a judge here, exit code 1.
     """
-    loaded, made = load_plan(study, scale, Settings.load())
+    settings = Settings.load()
+    loaded, made = load_plan(study, scale, settings)
+    lacking = missing(made, has_judge=bool(settings.judge_url))
     if as_json:
         print_json({"study": loaded.name, "scale": scale, "path": loaded.path, "spec_hash": made.spec_hash,
                     "is_valid": True, "num_arms": loaded.num_arms,
-                    "num_trials": loaded.num_arms * len(loaded.seed_list), "notes": made.notes})
-        return
+                    "num_trials": loaded.num_arms * len(loaded.seed_list), "missing": lacking, "notes": made.notes})
+        ctx.exit(FAILED if lacking else DONE)
     out().print(Text.assemble(("✓ ", "green"), f"{loaded.path} is valid at scale {scale}: {_size(made)}"))
+    _print_data(made)
     _print_notes(made)
+    _print_missing(lacking)
+    ctx.exit(FAILED if lacking else DONE)
 
 
 @click.command(epilog=json_document("""
@@ -55,23 +64,31 @@ def validate(study: str, scale: str, as_json: bool) -> None:
      "arms": [{"key", "name", "levels", "is_baseline", "num_trials", "to_run", "flops", "tokens_per_image"}],
      "trials": [{"key", "arm_key", "seed", "stage_ids"}],
      "stage_list": [{"stage_id", "kind", "label", "parent_id", "flops", "samples", "workers", "state" (null: never seen)}],
+     "training_data": [{"kind", "categories": {category: [data sets]}}], "missing": [{"what", "hint"}] (a run could not finish),
      "missing_checkpoints": [...], "missing_data": [...], "notes": [...]}"""))
 @study_argument
 @scale_option
 @json_option
+@click.pass_context
 @click.option("--arm", default=None, metavar="NAME", help="Print the whole resolved configuration of one arm as YAML.")
-def plan(study: str, scale: str, as_json: bool, arm: str | None) -> None:
-    """Show arms, trials, stages, cost and time before anything runs."""
+def plan(ctx: click.Context, study: str, scale: str, as_json: bool, arm: str | None) -> None:
+    """Show arms, trials, stages, data, cost and time before anything runs.
+
+    Exit code 1 where a run could not finish here, since data, benchmark copies, checkpoints or a judge are missing.
+    """
     settings = Settings.load()
     _, made = load_plan(study, scale, settings)
     if arm is not None:
         click.echo(_resolved(made, arm))
         return
     shown = preview(made, existing_ledger(settings), slots=settings.slots)
+    lacking = missing(made, has_judge=bool(settings.judge_url))
     if as_json:
-        print_json(document(shown))
-        return
-    _print_plan(shown)
+        print_json(document(shown) | {"training_data": training_data(made), "missing": lacking})
+    else:
+        _print_plan(shown)
+        _print_missing(lacking)
+    ctx.exit(FAILED if lacking else DONE)
 
 
 @click.command(epilog=json_document("""
@@ -118,6 +135,21 @@ def _print_notes(made: Plan) -> None:
         out().print(Text.assemble(("note: ", "yellow"), note))
 
 
+def _print_data(made: Plan) -> None:
+    """Say which data each kind of training stage draws from."""
+    for each in training_data(made):
+        names = "; ".join(f"{category}: {', '.join(sets) or 'nothing'}" for category, sets in each.categories.items())
+        out().print(Text.assemble((f"{each.kind} trains on ", "bold"), names), soft_wrap=True)
+    skipped = not_run(made)
+    if skipped:
+        out().print(Text.assemble(("note: ", "yellow"), f"not run, since evaluate.scoring.judge names no judge: {', '.join(skipped)}"))
+
+
+def _print_missing(lacking: Sequence[Missing]) -> None:
+    for each in lacking:
+        out().print(Text.assemble(("missing: ", "bold red"), f"{each.what} (", each.hint, ")"), soft_wrap=True)
+
+
 def _print_plan(shown: Preview) -> None:
     made, console = shown.plan, out()
     console.print(Text.assemble((made.study.name, "bold"), f" at scale {made.scale}: {_size(made)}"))
@@ -127,6 +159,7 @@ def _print_plan(shown: Preview) -> None:
     console.print()
     console.print(_kind_table(shown))
     console.print()
+    _print_data(made)
     if made.seed_enters:
         console.print(f"The seed enters at {made.seed_enters}; what comes before is shared by all seeds.")
     console.print(_saving_sentence(shown))

@@ -18,6 +18,7 @@ from orchestrator import formatting
 from orchestrator.analysis.scores import OUTSIDE
 from orchestrator.analysis.table import ArmResult
 from orchestrator.results.results import Results
+from orchestrator.results.tables import score_text, unread
 
 _TITLES = {"mmbase": "MMBase", "overall": "all", "tokens_per_image": "tokens/image", "refer_ground": "refer & ground"}
 _STYLES = {"selected": "bold green", "tied": "bold yellow", "underpowered": "bold yellow", "infeasible": "bold red"}
@@ -48,6 +49,7 @@ def print_results(console: Console, results: Results, *, with_benchmarks: bool =
     parts += [Text(line) for line in _search_lines(results)]
     parts += [Text.assemble(("noise:   ", "bold yellow"), f"{results.arm(each.arm).name} {each.sentence}")
               for each in results.noisy]
+    parts += [Text.assemble(("unread:  ", "bold yellow"), sentence) for sentence in unread(results)]
     parts += [Text.assemble(("confound: ", "bold yellow"), each.sentence) for each in results.confounds]
     console.print(Group(*parts, Text(_work(results)), *(Text(line) for line in _cost_lines(results))))
 
@@ -79,7 +81,7 @@ def columns(results: Results, *, with_benchmarks: bool) -> list[Column]:
 
 
 def _objective(results: Results) -> str:
-    return results.study.spec["study"]["select"]["maximize"]  # type: ignore[no-any-return]
+    return results.objective
 
 
 def _column(name: str, results: Results, cell: Callable[[ArmResult], str]) -> Column:
@@ -88,8 +90,7 @@ def _column(name: str, results: Results, cell: Callable[[ArmResult], str]) -> Co
 
 def _score_column(results: Results, metric: str) -> Column:
     def cell(arm: ArmResult) -> str:
-        found = arm.metrics.get(metric)
-        return formatting.score(found.mean, found.half_width) if found else formatting.MISSING
+        return score_text(results, arm, metric)
 
     return _column(title(metric), results, cell)
 

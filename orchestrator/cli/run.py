@@ -28,6 +28,7 @@ from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.submit import submit as enter
 from orchestrator.ledger.summaries import keep_estimate
+from orchestrator.plan.needs import missing
 from orchestrator.plan.plan import Plan
 from orchestrator.results.preview import preview
 from orchestrator.results.progress import progress
@@ -121,6 +122,7 @@ class _Look:
 
 def submitted(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[StudyRow, StudyState]:
     """Enter the study, open it again if it had stopped; return its row and the state it was found in."""
+    _refuse_without_judge(settings, plan)
     _refuse_what_never_fits(settings, plan)
     study_id = enter(engine, plan, update=update, slots=settings.slots)
     row = read.study(engine, study_id)
@@ -135,6 +137,17 @@ def submitted(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -
         err().print(f"{row.name}: {row.num_trials} trials ask for {plan.num_requested} stages, {plan.num_unique} of them unique, "
                     f"on {settings.slots} slots")
     return read.study(engine, study_id), found
+
+
+def _refuse_without_judge(settings: Settings, plan: Plan) -> None:
+    """Refuse a study whose answers a judge is to grade, where none is reached: each of these stages would answer all, and fail.
+
+    Raises:
+        StudyError: which benchmarks, and where to say it.
+    """
+    for each in missing(plan, has_judge=bool(settings.judge_url)):
+        if "judge" in each.what:
+            raise StudyError(plan.study.name, 0, f"missing: {each.what}", each.hint)
 
 
 def _refuse_what_never_fits(settings: Settings, plan: Plan) -> None:

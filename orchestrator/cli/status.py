@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,13 +21,15 @@ from orchestrator.cli.items_table import print_items
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.cli.progress_bar import screen
 from orchestrator.cli.results_table import data_table, print_results
+from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.summaries import FailedStage, failed_stages
-from orchestrator.results.items import item_results
+from orchestrator.results.item_statistics import item_results
 from orchestrator.results.progress import Progress, progress
-from orchestrator.results.results import study_results
+from orchestrator.results.results import Results, study_results
+from orchestrator.results.tables import WRITERS, to_parquet
 from orchestrator.settings import Settings
 
 
@@ -64,6 +68,12 @@ def status(study: str | None, scale: str | None, as_json: bool) -> None:
 @study_argument
 @known_scale_option
 @click.option("--benchmarks", is_flag=True, help="Show every benchmark, not only categories and averages.")
+@click.option("--csv", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+              help="Also write a row for each arm and metric.")
+@click.option("--parquet", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="The same as Parquet.")
+@click.option("--markdown", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+              help="Also write a table of arms and metrics.")
+@click.option("--latex", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="The same as LaTeX.")
 @click.option("--data", "with_data", is_flag=True, help="Show what each arm was trained on: asked for against drawn, by source.")
 @click.option("--factors", "with_factors", is_flag=True,
               help="Show what each factor of a product does, or the smooth curve over one numeric factor.")
@@ -71,12 +81,13 @@ def status(study: str | None, scale: str | None, as_json: bool) -> None:
               help="Read stored answers: intervals for the population of items too, and whether seeds or items lack.")
 @json_option
 def results(study: str, scale: str | None, benchmarks: bool, with_data: bool, with_factors: bool, with_items: bool,
-            as_json: bool) -> None:
+            as_json: bool, parquet: Path | None, **texts: Path | None) -> None:
     """Print scores with intervals, differences to the baseline and the verdict."""
     settings, engine = readable_ledger()
     row = read.study(engine, study_name(study), scale)
     found = study_results(engine, row)
     about = item_results(found, read.scores(engine, row.study_id), artifacts_of(settings)) if with_items else None
+    _write(found, parquet, texts)
     if as_json:
         print_json(found.to_json() | ({"items": plain(about)} if about else {}))
         return
@@ -94,6 +105,18 @@ def results(study: str, scale: str | None, benchmarks: bool, with_data: bool, wi
         print_factors(console, found)
     if about:
         print_items(console, found, about)
+
+
+def _write(found: Results, parquet: Path | None, texts: Mapping[str, Path | None]) -> None:
+    """Write the results as tables, each form to the file that was named for it."""
+    try:
+        for form, path in texts.items():
+            if path is not None:
+                path.write_text(WRITERS[form](found), encoding="utf-8")
+        if parquet is not None:
+            to_parquet(found, parquet)
+    except OSError as error:
+        raise StudyError(str(error.filename), 0, f"cannot be written ({error.strerror})") from error
 
 
 def _document(shown: Progress, failed: list[FailedStage]) -> dict[str, Any]:

@@ -54,15 +54,17 @@ def named_arm(levels: Mapping[str, Any], name: str = "") -> Arm:
 
 
 def baseline_of(study: Study, arms: Iterable[Arm]) -> Arm | None:
-    """Return the arm that `select.baseline` describes by its name or its levels; None without a baseline.
+    """Return the arm that `select.baseline` describes by its name or its levels.
+
+    Without a baseline it is None, or the first arm where the study declares no rule.
 
     Raises:
         StudyError: no arm fits, or several do.
     """
     baseline = study.select.baseline
-    if baseline is None:
-        return None
     arms = tuple(arms)
+    if baseline is None:
+        return arms[0] if arms and study.select.maximize is None else None
     location: Location = ("select", "baseline")
     if isinstance(baseline, str):
         matching = [arm for arm in arms if arm.name == baseline]

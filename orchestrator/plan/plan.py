@@ -20,17 +20,16 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from model.config.fields import did_you_mean
 from model.config.stages import TRAINING
 from model.data.mixture import shares
+from orchestrator.errors import for_each
 from orchestrator.plan.arms import Arm, arm_key, baseline_of, designed_arms, named_arm, probes
 from orchestrator.plan.cost import published_bytes
 from orchestrator.plan.layers import Selections
 from orchestrator.plan.stages import Stage, StageBuilder, plain_of
 from orchestrator.plan.trial_config import Resolver, TrialConfig
-from orchestrator.study import library
 from orchestrator.study.catalogue import DataSets, LoadCatalogue, no_catalogue
-from orchestrator.study.documents import Recipe, load_recipe, load_scale
+from orchestrator.study.documents import Scale, load_scale, recipe_named
 from orchestrator.study.metric_names import withheld_notes
 from orchestrator.study.study import Study
 
@@ -119,14 +118,14 @@ _Asked = tuple[Arm, TrialConfig, tuple[int, ...], int]
 class Planner:
     """Plans trials of one study. Recipe, scale, and the stage where seeds enter are determined once."""
 
-    def __init__(self, study: Study, scale_name: str, *, selections: Selections | None = None,
+    def __init__(self, study: Study, scale: str | Scale, *, selections: Selections | None = None,
                  verdicts: Verdicts | None = None, checkpoints: Path | None = None,
                  catalogue: LoadCatalogue = no_catalogue) -> None:
         """Prepare the parts that all plans of the study share.
 
         Args:
             study: the study.
-            scale_name: the name of the scale.
+            scale: the name of a scale of the library, its file, or the scale itself.
             selections: the levels that earlier studies chose, for `from_selection`.
             verdicts: the kinds and sentences of these verdicts, which are stored with the study.
             checkpoints: the operator's folder of published checkpoints, with one folder for each.
@@ -135,12 +134,12 @@ class Planner:
         Raises:
             StudyError: the study cannot be planned; the message names file and line.
         """
-        self._study, self._scale = study, load_scale(scale_name)
+        self._study, self._scale = study, load_scale(scale) if isinstance(scale, str) else scale
         self._taken = {"selections": dict(selections), "verdicts": dict(verdicts or {})} if selections else {}
-        self._resolver = Resolver(study, self._scale, _recipe(study), selections, checkpoints)
+        self._resolver = Resolver(study, self._scale, recipe_named(study.recipe, study.document, ("recipe",)), selections, checkpoints)
         self._checkpoints = checkpoints
         designed = designed_arms(study)
-        configs = [self._resolve(arm) for arm in (*designed, *probes(study))]
+        configs = for_each(self._resolve, (*designed, *probes(study)))
         self._configs = configs
         self._designed = list(zip(designed, configs, strict=False))
         self._probed = configs[len(designed):]
@@ -283,13 +282,6 @@ def _shortened(config: TrialConfig, fraction: float) -> TrialConfig:
     steps = max(1, round(train.steps * fraction))
     short = replace(train, steps=steps, warmup_steps=round(train.warmup_steps * fraction))
     return replace(config, **{kind: short})  # type: ignore[arg-type]
-
-
-def _recipe(study: Study) -> Recipe:
-    if study.recipe not in library.names("recipe"):
-        hint = did_you_mean(study.recipe, library.names("recipe"))
-        raise study.error(("recipe",), f"{study.recipe!r} is no recipe", hint)
-    return load_recipe(study.recipe)
 
 
 def _plain_part(value: Any) -> Any:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +31,9 @@ from model.config.stages import (
 from model.evaluation.benchmarks.registry import BENCHMARKS, SUITES
 from model.training.lr_rule import BY_RULE, lr_of
 from orchestrator.artifacts.store import start_folder
+from orchestrator.errors import for_each
 from orchestrator.plan.layers import Entry, Layer, Paths, Selections, located, nested, over
-from orchestrator.study import library
-from orchestrator.study.documents import Recipe, Scale, ScaleModel, load_recipe, load_scale
+from orchestrator.study.documents import START, Recipe, Scale, ScaleModel, load_scale, recipe_named
 from orchestrator.study.strict_yaml import Location, dump
 from orchestrator.study.study import Study
 
@@ -83,7 +84,7 @@ def resolve(study: Study, scale: str, changes: Mapping[str, Any], seed: int,
     Raises:
         StudyError: a path or a value cannot be used; the message names file and line.
     """
-    resolver = Resolver(study, load_scale(scale), load_recipe(study.recipe), selections)
+    resolver = Resolver(study, load_scale(scale), recipe_named(study.recipe, study.document, ("recipe",)), selections)
     return resolver.resolve({path: (value, ()) for path, value in changes.items()}, seed)
 
 
@@ -121,16 +122,15 @@ class Resolver:
             others = {path: change for path, change in changes.items() if path != "recipe"}
             return self._of_recipe(changes).resolve(others, seed)
         arm: Layer = {}
-        for path, (value, location) in changes.items():
-            self._paths.add(arm, self._study, path, value, location)
+        for_each(lambda change: self._paths.add(arm, self._study, change[0], *change[1]), changes.items())
         groups: dict[str, Layer] = {root: {} for root in ROOTS}
         for path, entry in over(self._base, arm).items():
             groups[path.partition(".")[0]][path] = entry
         model = self._part("model", groups["model"], self._model)
         for kind in self._kinds:
             groups[kind] = _rated(kind, groups[kind], model)
-        stages = {kind: self._part(kind, groups[kind], self._stage) for kind in self._kinds}
-        stages = {kind: config for kind, config in stages.items() if config is not None}
+        trained = for_each(lambda kind: self._part(kind, groups[kind], self._stage), self._kinds)
+        stages = {kind: config for kind, config in zip(self._kinds, trained, strict=True) if config is not None}
         images = _images_of(groups, last=(list(stages) or self._kinds)[-1])
         return TrialConfig(
             recipe=self._recipe.name, scale=self._scale.name, start=self._start(groups), seed=seed,
@@ -146,12 +146,9 @@ class Resolver:
     def _of_recipe(self, changes: Mapping[str, tuple[Any, Location]]) -> Resolver:
         """Return the resolver of an arm that sets `recipe`."""
         name, location = changes["recipe"]
-        if not isinstance(name, str) or name not in library.names("recipe"):
-            hint = did_you_mean(str(name), library.names("recipe"))
-            raise self._study.error(location, f"{name!r} is no recipe", hint)
         if name not in self._others:
-            self._others[name] = Resolver(self._study, self._scale, load_recipe(name), self._selections,
-                                          self._checkpoints)
+            recipe = recipe_named(name, self._study.document, location)
+            self._others[name] = Resolver(self._study, self._scale, recipe, self._selections, self._checkpoints)
         return self._others[name]
 
     # ---- layers ----
@@ -176,8 +173,7 @@ class Resolver:
 
     def _study_layer(self) -> Layer:
         layer = Layer()
-        for path, value in self._study.set.items():
-            self._paths.add(layer, self._study, path, value, ("set", path))
+        for_each(lambda change: self._paths.add(layer, self._study, change[0], change[1], ("set", change[0])), self._study.set.items())
         return layer
 
     # ---- parts ----
@@ -236,9 +232,11 @@ class Resolver:
 
     def _start(self, groups: dict[str, Layer]) -> str | None:
         entry = groups["start"]["start"]
-        if entry.value not in ("pretrained", "noise"):
-            raise entry.file.error(entry.location, f"{entry.value!r}; allowed: pretrained, noise")
-        start = self._model_row(groups["model"]["model"]).start if entry.value == "pretrained" else "noise"
+        if isinstance(entry.value, str) and re.fullmatch(START, entry.value):
+            return None if entry.value == "noise" else entry.value
+        if entry.value != "pretrained":
+            raise entry.file.error(entry.location, f"{entry.value!r}; allowed: pretrained, noise, packaged:NAME, operator:NAME")
+        start = self._model_row(groups["model"]["model"]).start
         return None if start == "noise" else start
 
     def _plain(self, root: str, entries: Layer) -> dict[str, Any]:

@@ -1,171 +1,110 @@
-"""What the stored answers add: how sure a study is beyond the items that it asked, and whether seeds or items lack.
-
-- A benchmark counts if its score is the plain mean of its items' scores; others are named with the reason.
-- Items that show the same picture are one cluster; an item without a picture's name is one of its own.
-- An average's variance from the draw of items is that of its benchmarks, by their weights: they share no pictures.
-"""
+"""Single answers of a study: question, reference, prediction and score, of one arm or of two side by side."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from model.evaluation.averages import averages
-from model.evaluation.stored_answers import ITEMS, read
-from model.samples import Item
-from orchestrator.analysis import crossed, selection, statistics, table
-from orchestrator.analysis.crossed import Advice, Answers, Components, Scored
-from orchestrator.analysis.scores import suite_of
-from orchestrator.analysis.selection import Verdict, Widen
-from orchestrator.analysis.statistics import Difference, Fit
+from model.config.fields import did_you_mean
+from model.evaluation.stored_answers import ITEMS, Answer, read
 from orchestrator.artifacts.store import Artifacts
-from orchestrator.ledger.rows import ScoreRow
-from orchestrator.results.results import Results, arms_of, rule_of, study_of
-
-TOLERANCE = 1e-6
-"""Points by which a mean over items may differ from the accepted score."""
-
-
-@dataclass(frozen=True, slots=True)
-class Both:
-    """One arm against the baseline, in the metric that decides."""
-
-    arm_key: str
-    these: Difference
-    """For these items."""
-    population: Difference | None
-    """For the population of items; None where that is not known."""
-    advice: Advice | None
-    """What would bring the second interval down to the study's effect; None without intervals."""
+from orchestrator.errors import StudyError
+from orchestrator.ledger.rows import StageRow, TrialRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ItemResults:
-    """What the stored answers say about the metric that decides."""
+class ItemRow:
+    """One item as an arm answered it, and as another one did."""
 
-    metric: str
-    num_pictures: int
-    """Of the benchmark with the fewest; 0 where none counts."""
-    decides: bool
-    """Whether the interval for the population of items decides, by the study's rule."""
-    verdict: Verdict | None
-    """For the population of items; None where its interval is not known."""
-    arms: tuple[Both, ...]
-    components: dict[str, Components]
-    """Benchmark -> where the variation of its picture scores comes from."""
-    left_out: dict[str, str]
-    """Benchmark -> why its answers do not count."""
+    benchmark: str
+    item_id: str
+    arm: str
+    seed: int
+    question: str
+    references: tuple[str, ...]
+    options: tuple[str, ...]
+    prediction: str
+    parsed: str | None
+    """What the benchmark's rule read; None where it could read nothing."""
+    score: float
+    """0 to 1."""
+    pictures: tuple[str, ...]
+    """Where they lie; empty for what is generated."""
+    other: str | None = None
+    """Prediction of the other arm."""
+    other_score: float | None = None
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the other arm did better."""
+        return self.other_score is not None and self.score < self.other_score
 
 
-def item_results(results: Results, rows: Iterable[ScoreRow], artifacts: Artifacts) -> ItemResults:
-    """Read all stored answers of a study that its deciding metric is made of.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which items to show."""
+
+    benchmark: str | None = None
+    arm: str | None = None
+    """None: the first that has answers."""
+    against: str | None = None
+    seed: int | None = None
+    """None: the first."""
+
+
+def items(study: str, trials: Sequence[TrialRow], stages: Sequence[StageRow], artifacts: Artifacts, wanted: Wanted) -> Iterator[ItemRow]:
+    """List the answers of an arm.
 
     Args:
-        results: of the study.
-        rows: accepted scores.
+        study: its name, for messages.
+        trials: of the study.
+        stages: of the study.
         artifacts: where the answers are.
-    """
-    metric = results.objective
-    suites = [suite_of(trial.config["evaluate"]) for trial in results.trial_rows[:1]]
-    weights = benchmark_weights(metric, suites[0]) if suites else {}
-    answers, left_out = stored_answers(results, [row for row in rows if row.benchmark in weights], artifacts)
-    known = weights.keys() <= answers.keys() and bool(weights)
-    num_pictures = min((answers[name].num_pictures for name in weights), default=0) if known else 0
-    study = study_of(results.study)
-    measured = table.measured(results.trials)
-    fitted = table.fits_of(measured, [metric], looks=study.looks)[metric]
-    these = tuple(statistics.to_baseline(fitted, results.baseline or "").values())
-    found = ItemResults(metric=metric, num_pictures=num_pictures, decides=_decides(study.select.items, num_pictures),
-                        verdict=None, arms=tuple(Both(each.a, each, None, None) for each in these),
-                        components=_components(answers), left_out=left_out)
-    if not known:
-        return found
-    widen = _widen(weights, answers, num_pictures)
-    both = [Both(a.a, a, b, _advice(study.effect, a, _variance(weights, answers, a), num_pictures))
-            for a, b in zip(these, widen(fitted, these), strict=True)]
-    verdict = selection.select(rule_of(study, results.baseline), arms_of(results.trial_rows), measured, widen=widen)
-    return replace(found, verdict=verdict, arms=tuple(both))
-
-
-def _decides(rule: str, num_pictures: int) -> bool:
-    return num_pictures >= (2 if rule == "population" else crossed.FEWEST_PICTURES) and rule != "these"
-
-
-def benchmark_weights(metric: str, suite: Sequence[str]) -> dict[str, float]:
-    """Return the weight of each benchmark in a metric: averages are linear, so one benchmark at a time tells it."""
-    names = [name for name in suite if not name.startswith("dagger")]
-    if metric in names:
-        return {metric: 1.0}
-    found = {name: averages({other: float(other == name) for other in names}, suite).values.get(metric, 0.0)
-             for name in names}
-    return {name: weight for name, weight in found.items() if weight}
-
-
-def stored_answers(results: Results, rows: Sequence[ScoreRow],
-                   artifacts: Artifacts) -> tuple[dict[str, Answers], dict[str, str]]:
-    """Return benchmark -> answers by arm's key, and why other benchmarks are left out."""
-    stages = {stage.stage_id: stage for stage in results.stages}
-    done = {trial.trial_key for trial in results.trials if not trial.is_diverged}
-    accepted = {(row.trial_key, row.benchmark): row for row in rows}
-    found: dict[str, Answers] = {}
-    left_out: dict[str, str] = {}
-    for name in dict.fromkeys(row.benchmark for row in rows):
-        trials = [(trial.arm_key, trial.seed, accepted[trial.trial_key, name]) for trial in results.trial_rows
-                  if trial.trial_key in done and (trial.trial_key, name) in accepted]
-        try:
-            kept = [(arm, seed, _scores(row, artifacts, stages[row.stage_id].artifact)) for arm, seed, row in trials]
-            found[name] = crossed.collect(kept)
-        except (ValueError, OSError) as error:
-            left_out[name] = str(error)
-    return found, left_out
-
-
-def _scores(row: ScoreRow, artifacts: Artifacts, artifact: str | None) -> list[Scored]:
-    """Return item, picture and score (0 to 100) of one evaluation.
+        wanted: which of them.
 
     Raises:
-        ValueError: there are no answers, or the accepted score is no mean over them.
+        StudyError: no such arm, seed or benchmark, or it has no answers yet.
     """
-    if artifact is None:
-        raise ValueError("no stored answers")
-    answers = read(artifacts.fetched(artifact) / ITEMS, row.benchmark)
-    for scores in ([answer.score.strict for answer in answers], [answer.score.lenient for answer in answers]):
-        if answers and abs(100 * math.fsum(scores) / len(scores) - row.value) <= TOLERANCE:
-            return [(answer.item.item_id, _picture(answer.item), 100 * score)
-                    for answer, score in zip(answers, scores, strict=True)]
-    raise ValueError("its score is no plain mean over its items")
+    trial = _trial(study, trials, wanted.arm, wanted.seed)
+    mine = _answers(study, trial, stages, wanted.benchmark)
+    others = _answers(study, _trial(study, trials, wanted.against, trial.seed), stages, wanted.benchmark) if wanted.against else {}
+    for benchmark, stage in mine.items():
+        theirs = {each.item.item_id: each for each in _read(others[benchmark], benchmark, artifacts)} if benchmark in others else {}
+        for answer in _read(stage, benchmark, artifacts):
+            yield _row(benchmark, trial, answer, theirs.get(answer.item.item_id))
 
 
-def _picture(item: Item) -> str:
-    groups = [item.meta[name] for name in ("category", "task", "image") if name in item.meta]
-    return "/".join(groups) if "image" in item.meta else item.item_id
+def _trial(study: str, trials: Sequence[TrialRow], arm: str | None, seed: int | None) -> TrialRow:
+    names = dict.fromkeys(each.arm_name for each in trials)
+    if arm is not None and arm not in names:
+        raise StudyError(study, 0, f"no arm {arm!r}", did_you_mean(arm, names))
+    found = [each for each in trials if arm in (None, each.arm_name) and seed in (None, each.seed)]
+    if not found:
+        raise StudyError(study, 0, f"no trial of {arm or 'any arm'} with seed {seed}")
+    return found[0]
 
 
-def _variance(weights: Mapping[str, float], answers: Mapping[str, Answers], difference: Difference) -> float | None:
-    """Return a difference's variance from the draw of items; None where a benchmark's is not known."""
-    parts = [crossed.item_variance(answers[name], difference.weights)
-             if difference.weights.keys() <= set(answers[name].arms) else None for name in weights]
-    if any(part is None for part in parts):
-        return None
-    return math.fsum(weight**2 * (part or 0.0) for weight, part in zip(weights.values(), parts, strict=True))
+def _answers(study: str, trial: TrialRow, stages: Sequence[StageRow], benchmark: str | None) -> dict[str, StageRow]:
+    known = {each.stage_id: each for each in stages}
+    own = [known[each] for each in trial.stage_ids if each in known and known[each].kind == "evaluate"]
+    found = {stage.spec["benchmark"]: stage for stage in own if stage.artifact and benchmark in (None, stage.spec["benchmark"])}
+    if not found:
+        names = [stage.spec["benchmark"] for stage in own]
+        hint = did_you_mean(benchmark, names) if benchmark and benchmark not in names else "it has no finished evaluation yet"
+        raise StudyError(study, 0, f"no answers of {trial.arm_name} seed {trial.seed} to {benchmark or 'any benchmark'}", hint)
+    return found
 
 
-def _widen(weights: Mapping[str, float], answers: Mapping[str, Answers], num_pictures: int) -> Widen:
-    def widen(fitted: Fit, family: tuple[Difference, ...]) -> tuple[Difference, ...]:
-        variances = [_variance(weights, answers, each) for each in family]
-        return crossed.for_population(fitted, family, variances, num_pictures)
-
-    return widen
-
-
-def _advice(effect: float, difference: Difference, variance: float | None, num_pictures: int) -> Advice | None:
-    if difference.error is None or variance is None:
-        return None
-    return crossed.advise(effect, error=difference.error, num_seeds=difference.n, variance=variance,
-                          num_pictures=num_pictures)
+def _read(stage: StageRow, benchmark: str, artifacts: Artifacts) -> list[Answer]:
+    try:
+        return read(artifacts.fetched(stage.artifact or "") / ITEMS, benchmark)
+    except (OSError, ValueError) as error:
+        raise StudyError(stage.label, 0, f"its stored answers cannot be read ({error})") from error
 
 
-def _components(answers: Mapping[str, Answers]) -> dict[str, Components]:
-    found = {name: crossed.components(each) for name, each in answers.items()}
-    return {name: each for name, each in found.items() if each is not None}
+def _row(benchmark: str, trial: TrialRow, answer: Answer, other: Answer | None) -> ItemRow:
+    item = answer.item
+    return ItemRow(benchmark=benchmark, item_id=item.item_id, arm=trial.arm_name, seed=trial.seed, question=item.question,
+                   references=item.references, options=item.options, prediction=answer.prediction, parsed=answer.score.parsed,
+                   score=answer.score.strict, pictures=item.pictures, other=other.prediction if other else None,
+                   other_score=other.score.strict if other else None)

@@ -14,10 +14,10 @@ from orchestrator.plan.estimate import Estimate, TimedStage, time_left
 from orchestrator.plan.plan import Plan, Trial
 from orchestrator.plan.sharing import Saving, StageUse, saving
 from orchestrator.plan.stages import Stage
-from orchestrator.results.budget import Expected, expected
+from orchestrator.results.budget import Expected, expected, resources_of
 from orchestrator.results.counts import IMPORT
 from orchestrator.states import StageState
-from orchestrator.study.documents import Resources, load_scale
+from orchestrator.study.documents import Resources
 from orchestrator.study.metric_names import TOKENS
 
 
@@ -93,7 +93,7 @@ def preview(plan: Plan, engine: Engine | None, *, slots: int) -> Preview:
     """
     states = stage_states(engine, list(plan.stages)) if engine else {}
     measured = flops_per_s(engine) if engine else {}
-    resources = load_scale(plan.scale).resources
+    resources = resources_of(plan.spec)
     works = [TimedStage(kind=stage.kind, flops=stage.flops, is_done=_is_done(stage, states), workers=stage.workers)
              for stage in plan.stages.values() if stage.kind != IMPORT]
     done = {stage_id for stage_id, state in states.items() if state == StageState.SUCCEEDED}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.analysis.table import ArmResult, Cell, Delta
 from orchestrator.results import figures
+from orchestrator.results.tables import unread
 from orchestrator.study.strict_yaml import dump
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ MAX_PANELS = 3
 """The most metrics to draw."""
 MAX_COLUMNS = 6
 """The most arms that are columns of the table of benchmarks; with more, arms are rows."""
-_SIGNS = {"selected": "✓", "tied": "=", "underpowered": "?", "infeasible": "✗", "incomplete": "…",
+_SIGNS = {"selected": "✓", "tied": "=", "underpowered": "?", "infeasible": "✗", "incomplete": "…", "none": "–",
           "supported": "✓", "contradicted": "✗", "undecided": "?"}
 
 
@@ -79,7 +80,8 @@ def _verdict(results: Results) -> str:
 
 def _flags(results: Results) -> str:
     """Return notes on confounds, on predictions, and on the arms that a search stopped or could not rank."""
-    notes = [f"Confound: {each.sentence}." for each in results.confounds]
+    notes = [f"Unread: {sentence}." for sentence in unread(results)]
+    notes += [f"Confound: {each.sentence}." for each in results.confounds]
     search = results.search
     if search is not None and len(search.objectives) > 1:
         goals = ", ".join(f"{way} {metric}" for metric, way in search.objectives)

@@ -201,6 +201,9 @@ class Results:
         }
 
 
+NO_VERDICT = Verdict(kind="none", sentence="The study declares no rule (`select.maximize`), so nothing is chosen.")
+
+
 @dataclass(frozen=True, slots=True)
 class ResultsCache:
     """The final parts of a study's results, kept between calls of `study_results`."""
@@ -234,13 +237,13 @@ def study_results(engine: Engine, row: StudyRow, outside: Sequence[LmmsEvalFile]
     names = scores.metric_names(trials)
     measured = table.measured(trials)
     fits = table.fits_of(measured, names, looks=study.looks)
-    rule = rule_of(study, baseline)
+    rule = rule_of(study, baseline, names)
     published = _published(study)
-    verdict = selection.select(rule, arms, measured)
+    verdict = selection.select(rule, arms, measured) if study.select.maximize else NO_VERDICT
     runs = _runs(trial_rows, stages)
     shown = tuple(table.arm_results(arms, trials, fits, baseline))
     return Results(
-        study=row, question=study.question, source=study.source, objective=study.select.maximize,
+        study=row, question=study.question, source=study.source, objective=rule.objective,
         rule=rule_text(study), recipe=study.recipe, seeds=study.seed_list, baseline=baseline,
         metrics=tuple(_metric(name, rule) for name in names),
         arms=shown, predictions=with_measurements(study.predictions, shown), trials=tuple(trials),
@@ -286,20 +289,24 @@ def baseline_key(study: Study, arms: Sequence[ArmLevels]) -> str | None:
     return baseline.key if baseline else None
 
 
-def rule_of(study: Study, baseline: str | None) -> Rule:
+def rule_of(study: Study, baseline: str | None, names: Sequence[str] = ()) -> Rule:
     """Return the selection rule that the study declares.
 
     Args:
         study: the study.
         baseline: the key of its baseline arm.
+        names: the metrics that it has. A study that declares no rule leads with MMBase, or else with the first of them.
     """
     select = study.select
-    return Rule(objective=select.maximize, subject_to=select.constraints, baseline=baseline, prefer=select.prefer,
-                effect=study.effect, looks=study.looks)
+    lead = "mmbase" if "mmbase" in names else next(iter(names), "")
+    return Rule(objective=select.maximize or lead, subject_to=select.constraints, baseline=baseline,
+                prefer=select.prefer, effect=study.effect, looks=study.looks)
 
 
 def rule_text(study: Study) -> str:
     """Return the selection rule of the study in words."""
+    if study.select.maximize is None:
+        return "none is declared: differences are shown, and nothing is chosen"
     bounds = f", subject to {' and '.join(study.select.subject_to)}" if study.select.subject_to else ""
     return (f"maximize {study.select.maximize}{bounds}; among arms that cannot be told apart prefer the "
             f"{study.select.prefer}; an effect of {study.effect:g} matters")

@@ -27,7 +27,9 @@ from orchestrator.results.results import baseline_key
 from orchestrator.search import ObservedTrial, constraints, observe, violations
 from orchestrator.settings import Settings
 from orchestrator.states import TERMINAL_TRIALS
+from orchestrator.study import library
 from orchestrator.study.catalogue import catalogue_of
+from orchestrator.study.documents import Scale
 from orchestrator.study.documents import read as read_document
 from orchestrator.study.strict_yaml import ParsedYaml
 from orchestrator.study.study import Study
@@ -77,7 +79,10 @@ class Histories:
         kept, row = self._kept[record.row.study_id], record.row
         if kept.planner is not None:
             return kept.planner
-        planner = Planner(record.study, row.scale, selections=row.spec.get("selections"),
+        # A scale that was given as a file is in no library: the ledger has what it said.
+        is_known = row.scale in library.names("scale")
+        scale = row.scale if is_known else read_document(Scale, ParsedYaml(row.scale, row.spec["scale"], {}))
+        planner = Planner(record.study, scale, selections=row.spec.get("selections"),
                           checkpoints=self._settings.home / "checkpoints", catalogue=partial(catalogue_of, self._settings))
         kept.planner = None if planner.reads_files else planner
         return planner

@@ -30,9 +30,9 @@ def verifying_study(source: Mapping[str, Any], proposal: Proposal, *, kind: str,
         num_arms: that the surrogate was fitted to.
         arms: what the proposal is compared with: name -> levels.
     """
-    name, rule = source["name"], source["select"]
+    name, rule = source["name"], source.get("select", {})
     changes = {f"{kind}.mixture": mixture_levels(proposal.shares, kind)}
-    select: dict[str, Any] = {"maximize": rule["maximize"], **({"baseline": BASELINE} if BASELINE in arms else {})}
+    select: dict[str, Any] = {"maximize": rule.get("maximize", metric), **({"baseline": BASELINE} if BASELINE in arms else {})}
     if rule.get("subject_to") and BASELINE in arms:
         select["subject_to"] = rule["subject_to"]
     return {

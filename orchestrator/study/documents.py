@@ -11,20 +11,25 @@ import json
 import re
 import types
 import typing
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError
 
 from model.config.fields import did_you_mean
 from model.config.stages import TrainingKind
-from orchestrator.errors import StudyError
+from orchestrator.errors import StudyError, together
 from orchestrator.study import library
 from orchestrator.study.strict_yaml import Location, ParsedYaml
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 START = r"^(noise|(packaged|operator):[a-z0-9][a-z0-9._-]{0,62})$"
+FILE = r"^\./[A-Za-z0-9][A-Za-z0-9._/-]{0,200}\.ya?ml$"
 Name = Annotated[str, StringConstraints(pattern=NAME)]
-_PATTERNS = {NAME: "a name of a-z, 0-9, '.', '_' and '-', at most 63 characters",
+NameOrFile = Annotated[str, StringConstraints(pattern=f"{NAME}|{FILE}")]
+"""A document of the library, or a file beside the one that names it."""
+_PATTERNS = {f"{NAME}|{FILE}": "a name of a-z, 0-9, '.', '_' and '-', or a file beside this one as ./ours.yaml",
+             NAME: "a name of a-z, 0-9, '.', '_' and '-', at most 63 characters",
              START: "noise, packaged:NAME or operator:NAME"}
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 ArmName = Annotated[str, StringConstraints(min_length=1, max_length=80)]
@@ -53,6 +58,11 @@ class Document(StrictModel):
     def error(self, location: Location, problem: str, hint: str = "") -> StudyError:
         """Return an error that names file, line and column of a location in the document."""
         return self._document.error(location, problem, hint)
+
+    @property
+    def document(self) -> ParsedYaml:
+        """The file's values and where each of them stands."""
+        return self._document
 
     def plain(self) -> dict[str, Any]:
         """Return the plain values of the file."""
@@ -189,9 +199,25 @@ class Published(Document):
 # ---- reading -------------------------------------------------------------------------------------------------------
 
 
-def load_recipe(name: str) -> Recipe:
+def load_recipe(name: str | Path) -> Recipe:
     """Read a recipe by its name in the library or by its file."""
     return read(Recipe, library.find("recipe", name))
+
+
+def recipe_named(name: object, file: ParsedYaml, location: Location) -> Recipe:
+    """Read the recipe that a document names: one of the library, or a file below that document's folder.
+
+    Raises:
+        StudyError: there is no such recipe; with the place where it is named.
+    """
+    if isinstance(name, str) and re.fullmatch(FILE, name):
+        path = Path(file.path).parent / name
+        if ".." in path.relative_to(Path(file.path).parent).parts or not path.is_file():
+            raise file.error(location, f"{name!r}: no such file beside this one")
+        return load_recipe(path)
+    if not isinstance(name, str) or name not in library.names("recipe"):
+        raise file.error(location, f"{name!r} is no recipe", did_you_mean(str(name), library.names("recipe")))
+    return load_recipe(name)
 
 
 def load_scale(name: str) -> Scale:
@@ -208,14 +234,18 @@ def read(cls: type[K], document: ParsedYaml) -> K:
     """Check a document against its schema and return it.
 
     Raises:
-        StudyError: a value does not fit; the message names its line. Of several problems an unknown field is reported
-            first, because it often explains the others.
+        StudyError: values do not fit; the message names each with its line. Unknown fields are reported first, because
+            they often explain the others.
     """
     try:
         value = cls.model_validate_json(json.dumps(document.values))
     except ValidationError as error:
         problems = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
-        raise _as_study_error(cls, document, problems[0]) from error
+        found = [_as_study_error(cls, document, problem) for problem in problems]
+        places: dict[tuple[int, str], StudyError] = {}
+        for each in found:  # a value that fits none of several types has an error for each type: one is enough
+            places.setdefault((each.line, each.message.partition(":")[0]), each)
+        raise together(places.values()) from error
     value._document = document
     return value
 

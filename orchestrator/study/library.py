@@ -1,8 +1,9 @@
 """Find studies, recipes, scales, published results and campaigns by name or by file.
 
-- The library is the folder `studies/` beside this package. Recipes, scales, published results and campaigns have a
-  folder each; all other folders hold studies.
-- A document's `name` equals the name of its file, so that only one file is read to look up a name.
+- The library is the folder `studies/` beside this package and the operator's own folder (ABLATE_LIBRARY), laid out
+  alike. Recipes, scales, published results and campaigns have a folder each; all other folders hold studies.
+- A document's `name` equals the name of its file, so that only one file is read to look up a name. Two documents of one
+  kind and name are an error.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from model.config.fields import did_you_mean
 from orchestrator.errors import StudyError
+from orchestrator.settings import Settings
 from orchestrator.study.strict_yaml import ParsedYaml, load
 
 ROOT = Path(__file__).resolve().parents[2] / "studies"
@@ -19,15 +21,22 @@ _NOT_STUDIES = {*_FOLDERS.values(), "results"}
 
 
 def names(kind: str) -> dict[str, Path]:
-    """Return name -> file of all documents of a kind, sorted by file.
+    """Return name -> file of all documents of a kind, sorted by file, the operator's own last.
 
     Args:
         kind: study, recipe, scale, published or campaign.
+
+    Raises:
+        StudyError: two documents have one name, or the operator's folder is not there.
     """
-    if kind in _FOLDERS:
-        return {path.stem: path for path in sorted((ROOT / _FOLDERS[kind]).glob("*.yaml"))}
-    files = (path for path in sorted(ROOT.rglob("*.yaml")))
-    return {path.stem: path for path in files if path.relative_to(ROOT).parts[0] not in _NOT_STUDIES}
+    found: dict[str, Path] = {}
+    for root in _roots():
+        for path in _documents(root, kind):
+            if path.stem in found:
+                raise StudyError(str(path), 0, f"{path.stem!r} is also the {kind} {found[path.stem]}; allowed: each name once",
+                                 "rename the file and its `name`")
+            found[path.stem] = path
+    return found
 
 
 def find(kind: str, name_or_path: str | Path) -> ParsedYaml:
@@ -38,7 +47,7 @@ def find(kind: str, name_or_path: str | Path) -> ParsedYaml:
             `name` differs from the name of the file.
     """
     text = str(name_or_path)
-    if text.endswith((".yaml", ".yml")) or "/" in text:
+    if is_file(text):
         return load(_shown(Path(text)))
     known = names(kind)
     if text not in known:
@@ -47,6 +56,24 @@ def find(kind: str, name_or_path: str | Path) -> ParsedYaml:
     if document.values.get("name") != text:
         raise document.error(("name",), f"{document.values.get('name')!r} differs from the file's name {text!r}")
     return document
+
+
+def is_file(name_or_path: str) -> bool:
+    """Whether this names a file rather than a document of the library."""
+    return name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path
+
+
+def _roots() -> list[Path]:
+    own = Settings.load().library
+    if own is not None and not own.is_dir():
+        raise StudyError(str(own), 0, "no such folder; allowed: a folder of studies", "ABLATE_LIBRARY names it")
+    return [ROOT] if own is None else [ROOT, own.absolute()]
+
+
+def _documents(root: Path, kind: str) -> list[Path]:
+    if kind in _FOLDERS:
+        return sorted((root / _FOLDERS[kind]).glob("*.yaml"))
+    return [path for path in sorted(root.rglob("*.yaml")) if path.relative_to(root).parts[0] not in _NOT_STUDIES]
 
 
 def _shown(path: Path) -> Path:

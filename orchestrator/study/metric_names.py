@@ -42,7 +42,9 @@ def withheld_notes(study: Study, benchmarks: Iterable[str]) -> tuple[str, ...]:
 
 
 def _metrics(study: Study) -> list[tuple[Location, str]]:
-    metrics: list[tuple[Location, str]] = [(("select", "maximize"), study.select.maximize)]
+    metrics: list[tuple[Location, str]] = []
+    if study.select.maximize:
+        metrics.append((("select", "maximize"), study.select.maximize))
     for i, constraint in enumerate(study.select.constraints):
         names = (constraint.metric, constraint.reference)
         metrics += [(("select", "subject_to", i), name) for name in names if name]

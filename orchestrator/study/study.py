@@ -19,9 +19,10 @@ from pydantic import Field, model_validator
 
 from model.config.fields import did_you_mean
 from model.config.stages import TrainingKind
+from orchestrator.errors import for_each
 from orchestrator.study import library
 from orchestrator.study.constraint import Constraint, parse_constraint
-from orchestrator.study.documents import ArmName, Changes, Document, Name, StrictModel, Text, read
+from orchestrator.study.documents import ArmName, Changes, Document, Name, NameOrFile, StrictModel, Text, read
 
 MAX_TRIALS = 10_000
 """The largest number of trials (arms x seeds) of a study; more is a typing error, or should be a search."""
@@ -38,8 +39,8 @@ class Evaluate(StrictModel):
 class Select(StrictModel):
     """The rule that chooses an arm from the scores."""
 
-    maximize: Name
-    """The metric to maximize."""
+    maximize: Name | None = None
+    """The metric to maximize. Without it a study shows differences and comes to no verdict."""
     subject_to: tuple[Text, ...] = ()
     """The constraints that an arm must meet; see `constraint`."""
     baseline: Changes | ArmName | None = None
@@ -236,7 +237,8 @@ class Study(Document):
     kind: Literal["study"] = "study"
     question: Text
     source: Text | None = None
-    recipe: Name
+    recipe: NameOrFile
+    """Of the library, or a file beside this one: `./ours.yaml`."""
     set: Changes = {}
     vary: Annotated[dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]], Field(min_length=1)] | None = None
     arms: Annotated[dict[ArmName, Changes], Field(min_length=1)] | None = None
@@ -247,7 +249,7 @@ class Study(Document):
     seed_from: TrainingKind | None = None
     """The first training stage that uses the trial's seed; by default it is derived from the arms (see `plan`)."""
     evaluate: Evaluate = Evaluate()
-    select: Select
+    select: Select = Select()
     effect: Annotated[float, Field(gt=0, le=100)] = 0.5
     """The smallest difference of interest, in points."""
     budget: Budget | None = None
@@ -279,7 +281,7 @@ class Study(Document):
         named = self.search.objectives if self.search else ()
         objectives = tuple((each.maximize or each.minimize or "", "maximize" if each.maximize else "minimize")
                            for each in named)
-        return objectives or ((self.select.maximize, "maximize"),)
+        return objectives or ((self.select.maximize or "", "maximize"),)
 
     @property
     def grows(self) -> bool:
@@ -312,8 +314,7 @@ def load_study(name_or_path: str | Path) -> Study:
     if document.values.get("kind", "study") != "study":
         raise document.error(("kind",), f"{document.values['kind']!r}; allowed here: study")
     study = read(Study, document)
-    _check_design(study)
-    _check_select(study)
+    for_each(lambda check: check(study), (_check_design, _check_select))
     if study.published and study.published not in library.names("published"):
         hint = did_you_mean(study.published, library.names("published"))
         raise study.error(("published",), f"no published results {study.published!r}", hint)
@@ -331,6 +332,9 @@ def _check_design(study: Study) -> None:
         where = (designs[1],) if designs else ()
         raise study.error(where, f"{' and '.join(designs) or 'none'} given; allowed: exactly one of vary, arms, search")
     _check_paths(study, designs[0])
+    if study.grows and library.is_file(study.recipe):
+        raise study.error(("recipe",), f"{study.recipe!r} is a file, and this study is planned again while it runs; allowed: a name",
+                          "put the recipe into the folder of ABLATE_LIBRARY")
     num_trials = study.num_arms * study.most_seeds
     if num_trials > MAX_TRIALS:
         size = f"{study.num_arms:,} arms x {study.most_seeds} seeds = {num_trials:,} trials"
@@ -353,6 +357,9 @@ def _check_paths(study: Study, design: str) -> None:
 
 def _check_select(study: Study) -> None:
     select = study.select
+    if select.maximize is None and (study.grows or select.subject_to or select.prefer != "first"):
+        needs = "a study that grows" if study.grows else "subject_to" if select.subject_to else "prefer"
+        raise study.error(("select",), f"{needs} needs select.maximize", "what decides between arms, such as mmbase")
     for i, text in enumerate(select.subject_to):
         _check_constraint(study, text, ("select", "subject_to", i))
     for i, text in enumerate(study.search.constraints if study.search else ()):

@@ -48,7 +48,8 @@ class ItemDraft:
         images = tuple(picture.open(orientation) for picture in self.pictures)
         size = {"width": str(images[-1].width), "height": str(images[-1].height)} if images else {}
         return Item(item_id=self.item_id, benchmark=benchmark, question=self.question, images=images, references=self.references,
-                    options=self.options, meta={**self.meta, **size}, shots=self.shots)
+                    options=self.options, meta={**self.meta, **size}, shots=self.shots,
+                    pictures=tuple(picture.name for picture in self.pictures))
 
 
 Maker = Callable[[Row, Benchmark], list[ItemDraft]]

@@ -61,6 +61,10 @@ class LocalItems:
         """
         return self._drafts[index].item(self.spec.name, self._orientation)
 
+    def where(self, index: int) -> str:
+        """Return file and row of an item."""
+        return self._drafts[index].where
+
     def meta(self, index: int) -> dict[str, str]:
         """Return what is known of an item without opening its pictures."""
         return self._drafts[index].meta

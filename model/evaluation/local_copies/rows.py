@@ -38,6 +38,13 @@ class Picture:
     column: str
     place: int = 0
 
+    @property
+    def name(self) -> str:
+        """Path of the file, or of the file of rows with row and column."""
+        cell = self.row.cells.get(self.column)
+        cell = cell[self.place] if isinstance(cell, list) else cell
+        return str(self.row.table.root / cell) if isinstance(cell, str) else f"{self.row.where}, {self.column}"
+
     def open(self, orientation: Orientation = "stored") -> Image.Image:
         """Decode it, RGB, turned as its EXIF data say or not.
 

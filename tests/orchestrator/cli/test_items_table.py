@@ -11,7 +11,7 @@ from orchestrator.analysis import statistics
 from orchestrator.analysis.crossed import Advice, Components
 from orchestrator.analysis.selection import Verdict
 from orchestrator.cli.items_table import advised, print_items
-from orchestrator.results.items import Both, ItemResults
+from orchestrator.results.item_statistics import Both, ItemResults
 
 PAIR, = statistics.all_pairs(statistics.fit({"a": {0: 51.0, 1: 54.0, 2: 49.5}, "b": {0: 50.1, 1: 52.2, 2: 49.4}}))
 

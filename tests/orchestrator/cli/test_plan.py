@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -89,8 +90,8 @@ def test_factors_filters_by_part_of_the_path(ablate: Ablate, ablate_json: Callab
     assert {"sft.mixture.alpha.science"} <= {each["path"] for each in ablate_json("factors", "alpha")}
 
 
-def test_plan_shows_how_many_workers_train_a_stage(ablate: Ablate, ablate_json: Callable[..., Any]) -> None:
+def test_plan_shows_how_many_workers_train_a_stage(ablate: Ablate) -> None:
     assert "with 1 GPU each" in ablate("plan", "alpha-science", "--scale", "mm1.5-3b").stdout
-    plan = ablate_json("plan", "alpha-science", "--scale", "mm1.5-3b")
+    plan = json.loads(ablate("plan", "alpha-science", "--scale", "mm1.5-3b", "--json").stdout)
     assert plan["workers_per_stage"] == 8
     assert {(stage["kind"], stage["workers"]) for stage in plan["stage_list"]} == {("import", 1), ("sft", 8), ("evaluate", 1)}
