@@ -30,7 +30,7 @@ def test_arm_wins_over_set_over_scale_over_recipe(write: Write) -> None:
     assert (config.sft.batch, config.sft.lr, config.sft.optimizer, config.sft.images.mode) == (4, 0.01, "adamw", "static")
 
 
-@pytest.mark.parametrize(("scale", "tile", "tokens"), [("tiny", 112, 16), ("small", 168, 36), ("mm1.5-3b", 672, 144)])
+@pytest.mark.parametrize(("scale", "tile", "tokens"), [("tiny", 32, 9), ("small", 168, 36), ("mm1.5-3b", 672, 144)])
 def test_symbolic_levels_mean_what_the_scale_says(scale: str, tile: int, tokens: int) -> None:
     config = resolve(load_study("alpha-science"), scale, {}, 0)
     assert config.sft is not None
@@ -52,12 +52,12 @@ def test_grid_is_two_fields_at_once(write: Write) -> None:
 def test_mapping_changes_only_the_fields_it_names(write: Write) -> None:
     config = resolve(write(), "tiny", {"sft.images": {"mode": "single"}}, 0)
     assert config.sft is not None
-    assert (config.sft.images.mode, config.sft.images.tile) == ("single", 112)
+    assert (config.sft.images.mode, config.sft.images.tile) == ("single", 32)
 
 
 def test_inference_follows_training_images_unless_it_says_otherwise(write: Write) -> None:
     config = resolve(write(), "tiny", {"sft.images.tile": "low", "evaluate.images.grid": [1, 9]}, 0)
-    assert (config.evaluate.images.tile, config.evaluate.images.n_min, config.evaluate.images.n_max) == (64, 1, 9)
+    assert (config.evaluate.images.tile, config.evaluate.images.n_min, config.evaluate.images.n_max) == (24, 1, 9)
 
 
 def test_stage_of_no_steps_is_left_out() -> None:
@@ -67,12 +67,12 @@ def test_stage_of_no_steps_is_left_out() -> None:
 
 def test_inference_follows_the_last_stage_that_happens() -> None:
     config = resolve(load_study("continual-resolution"), "tiny", {"continual.images.tile": "low", "sft.steps": 0}, 0)
-    assert config.evaluate.images.tile == 64
+    assert config.evaluate.images.tile == 24
 
 
 def test_larger_model_takes_its_own_start(write: Write) -> None:
     assert resolve(write(), "tiny", {}, 0).start == "packaged:tiny"
-    assert resolve(write(), "tiny", {"model": "larger"}, 0).start is None
+    assert resolve(write(), "tiny", {"model": "larger"}, 0).start == "operator:tiny-wide"
     assert resolve(write(), "mm1.5-3b", {"model": "larger"}, 0).start == "operator:mm1-7b"
 
 
