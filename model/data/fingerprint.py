@@ -13,7 +13,7 @@ from model.data.sources.fingerprints import category_content
 VERSIONS = {
     **{name: 1 for name in (
         "table-cells", "geometry", "geometry-choice", "markup-source", "words-text", "operators",
-        "emoji-pictures")},
+        "emoji-pictures", "spot-choice", "film-choice")},
     **{name: 2 for name in (
         "refer_ground", "recap", "sharegpt4v", "scene-qa", "scene-probe", "box-name", "name-box", "science-names",
         "scene-pairs", "scene-choice", "small-print", "line-values", "handwriting", "phrase-box", "science-diagram",

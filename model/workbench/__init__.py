@@ -77,6 +77,8 @@ ITEM_MAKERS: dict[str, Callable[..., Item]] = {
     "which-image": multi.which_image_item,
     "spot-difference": multi.spot_difference_item,
     "film-moves": multi.film_moves_item,
+    "spot-choice": multi.spot_choice_item,
+    "film-choice": multi.film_choice_item,
     "picture-choice": multi.picture_choice_item,
     "picture-quality": multi.picture_quality_item,
     "sums-text": sums.sums_text_item,

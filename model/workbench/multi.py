@@ -203,6 +203,22 @@ def film_moves_item(index: int, *, seed: int) -> Item:
     return ask_item("film-moves", index, seed, film.frames, Turn(FORMS["test"]["move"][0].format(film.shape), film.move))
 
 
+def spot_choice_item(index: int, *, seed: int) -> Item:
+    """Ask which shape has another colour in the second image, with options, as BLINK asks."""
+    rng = stream("spot-choice", seed, "test", index)
+    images, things, shape = draw_change(rng, "test")
+    turn, options = _spot_choice(rng, "test", things, shape)
+    return ask_item("spot-choice", index, seed, images, turn, options=options)
+
+
+def film_choice_item(index: int, *, seed: int) -> Item:
+    """Ask where the object of a film moves, with options, as MVBench asks."""
+    rng = stream("film-choice", seed, "test", index)
+    film = draw_film(rng, "test")
+    turn, options = move_choice(rng, FORMS["test"]["move"][0].format(film.shape), film)
+    return ask_item("film-choice", index, seed, film.frames, turn, options=options)
+
+
 def picture_choice_item(index: int, *, seed: int) -> Item:
     """Ask which picture shows a shape, with the pictures as options, as MuirBench asks."""
     rng = stream("picture-choice", seed, "test", index)

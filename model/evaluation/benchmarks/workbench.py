@@ -44,6 +44,8 @@ WORKBENCH: tuple[Benchmark, ...] = (
     _benchmark("which-image", "multi_image", "mantis", "Mantis", version=2),
     _benchmark("spot-difference", "multi_image", "exact", "BLINK", version=2),
     _benchmark("film-moves", "multi_image", "exact", "MVBench", version=2),
+    _benchmark("spot-choice", "multi_image", "choice_blink", "BLINK", in_average=False),
+    _benchmark("film-choice", "multi_image", "choice_mvbench", "MVBench", in_average=False),
     _benchmark("picture-quality", "multi_image", "choice_qbench2", "Q-Bench2"),
     _benchmark("picture-choice", "multi_image", "choice_mmmu", "MuirBench", in_average=False),
     _benchmark("sums-text", "text_only", "exact", "GSM8K", num_items=200),

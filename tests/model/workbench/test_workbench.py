@@ -37,6 +37,7 @@ WORDS = {
     "chart-values": (3, "b633e5e43e5f"), "drawn-sums": (3, "cc94a9177039"), "screen-words": (3, "af01a4a3a10c"),
     "science-choice": (3, "279101a28b93"), "same-or-not": (3, "4e9d4372c917"), "text_rich": (4, "e4d309bf7e03"),
     "multi_image": (4, "ff9a3e8d57db"), "caption": (4, "6aec71ce3afb"), "interleaved": (4, "339ab05077d6"), "science": (5, "fdb5239bdc13"),
+    "spot-choice": (1, "9561cf7d4251"), "film-choice": (1, "a550b13adaf6"),
 }
 """Version and digest of what each generator says. A change here needs a new version, and makes the packaged checkpoint old."""
 

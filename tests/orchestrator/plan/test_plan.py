@@ -163,9 +163,9 @@ def test_counts_say_what_is_shared(planned: Planned) -> None:
 
 
 def test_costs_follow_steps_and_tiles(planned: Planned) -> None:
-    plan = planned(rows("sft.images.mode: single", "sft.images.mode: static", "sft.steps: 160"), NO_BASELINE, ("seeds: 2", "seeds: 1"))
+    plan = planned(rows("sft.images.mode: single", "sft.images.mode: static", "sft.steps: 480"), NO_BASELINE, ("seeds: 2", "seeds: 1"))
     single, static, longer = (stage for stage in plan.stages.values() if stage.kind == "sft")
-    assert single.flops * 2 < static.flops
+    assert single.flops * 1.5 < static.flops
     assert (static.samples * 2, static.flops * 2) == (longer.samples, longer.flops)
 
 
