@@ -39,17 +39,14 @@ def init(name: str, directory: Path, as_json: bool) -> None:
     out().print(f"{path} is written; next: ablate plan {path}")
 
 
-@click.command()
+@click.command(epilog="""\b
+bash: ablate completion bash >> ~/.bashrc
+zsh:  ablate completion zsh >> ~/.zshrc
+fish: ablate completion fish > ~/.config/fish/completions/ablate.fish""")
 @click.argument("shell", type=click.Choice(list(_SHELLS)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    r"""Print what makes SHELL complete subcommands, options and names of studies.
-
-    \b
-    bash: ablate completion bash >> ~/.bashrc
-    zsh:  ablate completion zsh >> ~/.zshrc
-    fish: ablate completion fish > ~/.config/fish/completions/ablate.fish
-    """
+    """Print what makes a shell complete subcommands, options and names of studies; where it goes stands below."""
     kind = get_completion_class(shell)
     assert kind is not None, shell
     click.echo(kind(ctx.find_root().command, {}, "ablate", "_ABLATE_COMPLETE").source())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,6 @@ from orchestrator.study import library
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 DEFAULT_SCALE = "tiny"
-
 
 
 def _studies(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -33,6 +33,12 @@ scale_option: Decorator = click.option("--scale", default=DEFAULT_SCALE, show_de
                                        help="What the recipe runs on: tiny, small, mm1.5-3b, ...")
 known_scale_option: Decorator = click.option("--scale", default=None, metavar="NAME", shell_complete=_scales,
                                              help="Which scale, if the ledger holds the study at several.")
+
+
+def pasteable(command: str, study: str, scale: str | None = None) -> str:
+    """Return a command on a study as it can be pasted: with its scale, unless that is the usual one, and a path that a shell takes."""
+    more = f" --scale {scale}" if scale not in (None, DEFAULT_SCALE) else ""
+    return f"ablate {command} {shlex.quote(study)}{more}"
 
 
 def json_document(fields: str) -> str:

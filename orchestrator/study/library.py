@@ -38,7 +38,7 @@ def find(kind: str, name_or_path: str | Path) -> ParsedYaml:
             `name` differs from the name of the file.
     """
     text = str(name_or_path)
-    if text.endswith((".yaml", ".yml")) or "/" in text:
+    if is_path(text):
         return load(_shown(Path(text)))
     known = names(kind)
     if text not in known:
@@ -47,6 +47,11 @@ def find(kind: str, name_or_path: str | Path) -> ParsedYaml:
     if document.values.get("name") != text:
         raise document.error(("name",), f"{document.values.get('name')!r} differs from the file's name {text!r}")
     return document
+
+
+def is_path(name_or_path: str) -> bool:
+    """Say whether a text is meant as a file, not as a name."""
+    return name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path
 
 
 def _shown(path: Path) -> Path:
