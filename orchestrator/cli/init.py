@@ -9,7 +9,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from orchestrator.cli.console import out, print_json
-from orchestrator.cli.options import json_document, json_option
+from orchestrator.cli.options import json_document, json_option, pasteable
 from orchestrator.errors import StudyError
 
 _TEMPLATE = Path(__file__).with_name("study_template.yaml")
@@ -36,7 +36,7 @@ def init(name: str, directory: Path, as_json: bool) -> None:
     if as_json:
         print_json({"study": name, "path": str(path)})
         return
-    out().print(f"{path} is written; next: ablate plan {path}")
+    out().print(f"{path} is written; next: {pasteable('plan', str(path))}")
 
 
 @click.command(epilog="""\b
