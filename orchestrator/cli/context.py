@@ -6,6 +6,7 @@ from functools import partial
 
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine, has_ledger, open_for_reading, open_ledger
+from orchestrator.ledger.summaries import measured_rates
 from orchestrator.plan.plan import Plan, Planner
 from orchestrator.results.campaign import plan_arguments, required_studies, selections
 from orchestrator.settings import OFF, Settings
@@ -67,6 +68,8 @@ def find_study(name_or_path: str, scale: str, settings: Settings) -> Study:
 
 def plan_study(study: Study, scale: str, settings: Settings) -> Plan:
     """Plan a study; values `from_selection` come from the verdicts in the ledger."""
-    chosen = selections(existing_ledger(settings), study, scale) if required_studies(study) else {}
+    engine = existing_ledger(settings) if required_studies(study) or study.budget else None
+    chosen = selections(engine, study, scale) if required_studies(study) else {}
+    measured = measured_rates(engine, scale) if engine and study.budget else None
     return Planner(study, scale, checkpoints=settings.home / "checkpoints", catalogue=partial(catalogue_of, settings),
-                     **plan_arguments(chosen)).plan()
+                   measured=measured, **plan_arguments(chosen)).plan()

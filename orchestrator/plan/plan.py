@@ -24,8 +24,8 @@ from model.config.fields import did_you_mean
 from model.config.stages import TRAINING
 from model.data.mixture import shares
 from orchestrator.plan.arms import Arm, arm_key, baseline_of, designed_arms, named_arm, probes
-from orchestrator.plan.cost import published_bytes
-from orchestrator.plan.estimate import rate_key
+from orchestrator.plan.cost import gpus_of, published_bytes
+from orchestrator.plan.estimate import Rates, rate_key
 from orchestrator.plan.layers import Selections
 from orchestrator.plan.stages import Stage, StageBuilder, plain_of
 from orchestrator.plan.trial_config import Resolver, TrialConfig
@@ -137,23 +137,25 @@ _Asked = tuple[Arm, TrialConfig, tuple[int, ...], int]
 class Planner:
     """Plans trials of one study. Recipe, scale, and the stage where seeds enter are determined once."""
 
-    def __init__(self, study: Study, scale_name: str, *, selections: Selections | None = None,
-                 verdicts: Verdicts | None = None, checkpoints: Path | None = None,
-                 catalogue: LoadCatalogue = no_catalogue) -> None:
-        """Prepare the parts that all plans of the study share.
+    def __init__(self, study: Study, scale_name: str, *, selections: Selections | None = None, verdicts: Verdicts | None = None,
+                 checkpoints: Path | None = None, catalogue: LoadCatalogue = no_catalogue,
+                 measured: Mapping[str, float] | None = None) -> None:
+        """Read what all plans of the study share.
 
         Args:
             study: the study.
-            scale_name: the name of the scale.
-            selections: the levels that earlier studies chose, for `from_selection`.
-            verdicts: the kinds and sentences of these verdicts, which are stored with the study.
-            checkpoints: the operator's folder of published checkpoints, with one folder for each.
-            catalogue: reads the operator's catalogue of data sets; called only if the study needs it.
+            scale_name: name of the scale.
+            selections: what earlier studies chose, for `from_selection`.
+            verdicts: the kind and words of these choices, to be kept beside the study.
+            checkpoints: the operator's folder of published checkpoints, one folder a name.
+            catalogue: reads the operator's catalogue of data sets, if the study needs it.
+            measured: FLOPs per second that stages of the scale reached, by `rate_key`; they price the study beside its budget.
 
         Raises:
             StudyError: the study cannot be planned; the message names file and line.
         """
         self._study, self._scale = study, load_scale(scale_name)
+        self._rates = Rates(declared=self._scale.resources.flops_per_s, measured=measured or {})
         self._taken = {"selections": dict(selections), "verdicts": dict(verdicts or {})} if selections else {}
         self._resolver = Resolver(study, self._scale, _recipe(study), selections, checkpoints)
         self._checkpoints = checkpoints
@@ -235,11 +237,12 @@ class Planner:
         return Trial(key, arm.key, config.seed, builder.chain(config, arm.name), plain, rung)
 
     def _check_budget(self, plan: Plan) -> None:
-        resources, flops = self._scale.resources, plan.flops + plan.growth_flops
-        hours = flops / resources.flops_per_s / 3600
+        works = [(stage.kind, rate_key(stage.kind, stage.spec), stage.flops) for stage in plan.stages.values() if stage.kind != "import"]
+        works += [(each.kind, key, each.flops) for key, each in plan.growth.items()]
+        hours = [(kind, flops / self._rates.of(key)[0] / 3600) for kind, key, flops in works]
         size = sum(published_bytes(stage.spec) for stage in plan.stages.values()) + sum(each.bytes for each in plan.growth.values())
-        expected = {"hours": hours, "gpu_hours": hours * resources.gpus, "flops": flops,
-                    "checkpoint_gb": size / 1e9}
+        expected = {"hours": sum(each for _, each in hours), "flops": plan.flops + plan.growth_flops, "checkpoint_gb": size / 1e9,
+                    "gpu_hours": sum(each * gpus_of(kind, self._scale.resources) for kind, each in hours)}
         for name, value in expected.items():
             limit = getattr(self._study.budget, name, None)
             if limit is not None and value > limit:

@@ -15,7 +15,7 @@ from typing import Any
 from model.config.stages import TRAINING
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.summaries import spent_sums, submitted
-from orchestrator.plan.cost import published_bytes
+from orchestrator.plan.cost import gpus_of, published_bytes
 from orchestrator.plan.estimate import Rates, TimedStage, rate_key, time_left
 from orchestrator.plan.plan import Growth, Plan
 from orchestrator.study.documents import Resources
@@ -70,7 +70,7 @@ def expected(plan: Plan, resources: Resources, *, done: Collection[str], rates: 
     wall = time_left(works, slots=slots, rates=rates)
     return Expected(
         flops=sum(work.flops for work in works), hours=sum(each for _, each in seconds) / 3600,
-        gpu_hours=sum(each / 3600 * _gpus(kind, resources) for kind, each in seconds),
+        gpu_hours=sum(each / 3600 * gpus_of(kind, resources) for kind, each in seconds),
         checkpoint_gb=(size + sum(each.bytes for each in growth.values())) / 1e9, wall_s=wall.seconds, slots=slots,
         is_measured=wall.is_measured)
 
@@ -88,7 +88,7 @@ def spent(engine: Engine, study_id: str, resources: Resources) -> Spent:
     sums = spent_sums(engine, study_id)
     return Spent(hours=sum(sums.seconds.values()) / 3600, wall_hours=sums.wall_s / 3600, flops=sums.flops,
                  checkpoint_gb=sum(sums.bytes.get(kind, 0) for kind in TRAINING) / 1e9,
-                 gpu_hours=sum(each / 3600 * _gpus(kind, resources) for kind, each in sums.seconds.items()))
+                 gpu_hours=sum(each / 3600 * gpus_of(kind, resources) for kind, each in sums.seconds.items()))
 
 
 def over(budget: Budget, now: Spent) -> str:
@@ -132,8 +132,3 @@ def limits(spec: Mapping[str, Any]) -> tuple[Budget, Resources] | None:
 def resources_of(spec: Mapping[str, Any]) -> Resources:
     """Return what a stage of a submitted study needs."""
     return Resources.model_validate_json(json.dumps(spec["scale"].get("resources") or {"flops_per_s": 1e10}))
-
-
-def _gpus(kind: str, resources: Resources) -> float:
-    """Return the GPUs of one attempt: all of its workers, of which an evaluation has one."""
-    return resources.gpus if kind in TRAINING else resources.gpus / resources.workers

@@ -231,8 +231,9 @@ def _studies(work: _Decision) -> list[Write]:
 
 
 def _poisoned(work: _Decision) -> dict[str, str]:
-    """Return the studies to pause for failed stages, each with the reason: several with the same error, or any at all
-    if the study asks for that.
+    """Return the studies to pause for failed stages, each with the reason.
+
+    Several stages failed with the same error, or one failed of a study that asks for `fail_fast`.
     """
     found = {study_id: FAILED_FAST for stage_id in work.draft.index.failed
              for study_id in work.draft.index.needing(stage_id)
