@@ -137,19 +137,20 @@ _Asked = tuple[Arm, TrialConfig, tuple[int, ...], int]
 class Planner:
     """Plans trials of one study. Recipe, scale, and the stage where seeds enter are determined once."""
 
-    def __init__(self, study: Study, scale_name: str, *, selections: Selections | None = None, verdicts: Verdicts | None = None,
-                 checkpoints: Path | None = None, catalogue: LoadCatalogue = no_catalogue,
-                 measured: Mapping[str, float] | None = None) -> None:
-        """Read what all plans of the study share.
+    def __init__(self, study: Study, scale_name: str, *, selections: Selections | None = None,
+                 verdicts: Verdicts | None = None, checkpoints: Path | None = None,
+                 catalogue: LoadCatalogue = no_catalogue, measured: Mapping[str, float] | None = None) -> None:
+        """Prepare the parts that all plans of the study share.
 
         Args:
             study: the study.
-            scale_name: name of the scale.
-            selections: what earlier studies chose, for `from_selection`.
-            verdicts: the kind and words of these choices, to be kept beside the study.
-            checkpoints: the operator's folder of published checkpoints, one folder a name.
-            catalogue: reads the operator's catalogue of data sets, if the study needs it.
-            measured: FLOPs per second that stages of the scale reached, by `rate_key`; they price the study beside its budget.
+            scale_name: the name of the scale.
+            selections: the levels that earlier studies chose, for `from_selection`.
+            verdicts: the kinds and sentences of these verdicts, which are stored with the study.
+            checkpoints: the operator's folder of published checkpoints, with one folder for each.
+            catalogue: reads the operator's catalogue of data sets; called only if the study needs it.
+            measured: the FLOPs per second that finished stages of the scale reached, by `rate_key`. The budget is
+                compared with the times that they give.
 
         Raises:
             StudyError: the study cannot be planned; the message names file and line.
