@@ -9,7 +9,7 @@ from rich.text import Text
 
 from orchestrator.cli.console import DONE, err, out, print_json
 from orchestrator.cli.context import ledger, plan_study
-from orchestrator.cli.options import json_document, json_option, scale_option
+from orchestrator.cli.options import json_document, json_option, pasteable, scale_option
 from orchestrator.cli.run import exit_code, run_to_end, update_option
 from orchestrator.ledger import read
 from orchestrator.results import campaign as campaigns
@@ -45,7 +45,8 @@ def campaign(ctx: click.Context, campaign: str, scale: str, update: bool, as_jso
         if not as_json:
             out().print(Text.assemble((f"{study.name}: ", "bold"), found[-1].verdict.kind, f"  {found[-1].verdict.sentence}"))
         if status != DONE:
-            err().print(f"{loaded.name} stops here: {study.name} is {row.state.lower()}; `ablate campaign {campaign}` goes on")
+            err().print(f"{loaded.name} stops here: {study.name} is {row.state.lower()}; "
+                        f"`{pasteable('campaign', campaign, scale)}` goes on")
             break
     if as_json:
         print_json({"campaign": loaded.name, "scale": scale, "studies": [_document(each) for each in found]})

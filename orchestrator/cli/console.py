@@ -31,14 +31,15 @@ def out() -> Console:
 
 
 def err() -> Console:
-    """Return the console of standard error: progress and errors."""
-    return _console(stderr=True)
+    """Return the console of standard error: progress and notes, neither of them with `ablate --quiet`."""
+    context = click.get_current_context(silent=True)
+    return _console(stderr=True, is_quiet=context is not None and context.find_root().params.get("quiet", False))
 
 
-def _console(*, stderr: bool) -> Console:
+def _console(*, stderr: bool, is_quiet: bool = False) -> Console:
     # Without markup: names and questions are people's text, and may hold square brackets.
-    console = Console(stderr=stderr, highlight=False, markup=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, markup=False, width=PLAIN_WIDTH)
+    console = Console(stderr=stderr, highlight=False, markup=False, quiet=is_quiet)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, markup=False, quiet=is_quiet, width=PLAIN_WIDTH)
 
 
 def print_json(document: object) -> None:

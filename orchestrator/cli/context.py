@@ -6,12 +6,15 @@ from functools import partial
 
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine, has_ledger, open_for_reading, open_ledger
+from orchestrator.ledger.summaries import measured_rates
 from orchestrator.plan.plan import Plan, Planner
 from orchestrator.results.campaign import plan_arguments, required_studies, selections
 from orchestrator.settings import OFF, Settings
 from orchestrator.study import library
 from orchestrator.study.catalogue import catalogue_of
 from orchestrator.study.documents import load_scale
+from orchestrator.study.documents import read as read_document
+from orchestrator.study.strict_yaml import ParsedYaml
 from orchestrator.study.study import Study, load_study
 
 
@@ -39,18 +42,36 @@ def num_unsent(settings: Settings, engine: Engine) -> int:
 
 def study_name(name_or_path: str) -> str:
     """Return the name under which the ledger keeps a study: of a file its `name`, else what was given."""
-    return load_study(name_or_path).name if library.is_file(name_or_path) else name_or_path
+    return load_study(name_or_path).name if library.is_path(name_or_path) else name_or_path
 
 
 def load_plan(name_or_path: str, scale: str, settings: Settings) -> tuple[Study, Plan]:
     """Load a study and plan it; `operator:NAME` checkpoints lie in the home's folder `checkpoints`, data where its catalogue says."""
-    study = load_study(name_or_path)
+    study = find_study(name_or_path, scale, settings)
     return study, plan_study(study, scale, settings)
+
+
+def find_study(name_or_path: str, scale: str, settings: Settings) -> Study:
+    """Load a study by its file or its name; a name that the library does not have is that of one in the ledger.
+
+    Raises:
+        StudyError: what is wrong, with file and line; nothing has that name.
+    """
+    if library.is_path(name_or_path) or name_or_path in library.names("study"):
+        return load_study(name_or_path)
+    engine = existing_ledger(settings)
+    rows = [row for row in read.studies(engine) if row.name == name_or_path] if engine else []
+    if not rows:
+        return load_study(name_or_path)
+    row = max(rows, key=lambda each: (each.scale == scale, each.version))
+    return read_document(Study, ParsedYaml(f"{row.name} (version {row.version} in the ledger)", row.spec["study"], {}))
 
 
 def plan_study(study: Study, scale: str, settings: Settings) -> Plan:
     """Plan a study; values `from_selection` come from the verdicts in the ledger."""
     known = load_scale(scale)
-    chosen = selections(existing_ledger(settings), study, known.name) if required_studies(study) else {}
+    engine = existing_ledger(settings) if required_studies(study) or study.budget else None
+    chosen = selections(engine, study, known.name) if required_studies(study) else {}
+    measured = measured_rates(engine, known.name) if engine and study.budget else None
     return Planner(study, known, checkpoints=settings.home / "checkpoints", catalogue=partial(catalogue_of, settings),
-                     **plan_arguments(chosen)).plan()
+                   measured=measured, **plan_arguments(chosen)).plan()

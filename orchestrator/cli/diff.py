@@ -11,7 +11,7 @@ from rich.text import Text
 from orchestrator import formatting
 from orchestrator.analysis.table import ArmResult
 from orchestrator.cli.console import out, print_json
-from orchestrator.cli.context import readable_ledger, study_name
+from orchestrator.cli.context import load_plan, readable_ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option
 from orchestrator.cli.results_table import title
 from orchestrator.errors import StudyError
@@ -19,7 +19,9 @@ from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.submit import differences
+from orchestrator.results.counts import IMPORT
 from orchestrator.results.results import Results, study_results
+from orchestrator.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,23 +44,44 @@ class Pair:
 @click.command(epilog=json_document("""
     {"first", "second": {"name", "scale", "version", "study_id", "state", "verdict"}, "changes": ["path: old -> new"],
      "stages": {"first", "second", "shared"}, "only_first": [arm], "only_second": [arm],
-     "scores": [{"arm", "metric", "first", "first_half_width", "second", "second_half_width", "difference"}]}"""))
+     "scores": [{"arm", "metric", "first", "first_half_width", "second", "second_half_width", "difference"}]};
+    of a file: {"first", "second": {"path", "spec_hash"}, "changes", "stages"}"""))
 @click.argument("first", metavar="STUDY[@VERSION]")
-@click.argument("second", metavar="STUDY[@VERSION]")
+@click.argument("second", metavar="[STUDY[@VERSION]]", required=False)
 @known_scale_option
 @json_option
-def diff(first: str, second: str, scale: str | None, as_json: bool) -> None:
-    """Compare two studies, or two versions of one (quickstart@1 quickstart@2).
+def diff(first: str, second: str | None, scale: str | None, as_json: bool) -> None:
+    """Compare two studies, two versions of one (quickstart@1 quickstart@2), or a file with the ledger's version (own.yaml alone).
 
     Scores are compared arm by arm, by levels. The difference is of means: whether it is more than noise is a question for
     one study that holds both arms, since only there seeds are paired.
     """
-    _, engine = readable_ledger()
+    settings, engine = readable_ledger()
+    if second is None:
+        _compare_file(settings, engine, first, scale, as_json=as_json)
+        return
     results = [study_results(engine, _row(engine, text, scale)) for text in (first, second)]
     if as_json:
         print_json(_document(*results))
         return
     _print(*results)
+
+
+def _compare_file(settings: Settings, engine: Engine, text: str, scale: str | None, *, as_json: bool) -> None:
+    """Show what a study's file says otherwise than the newest version in the ledger, and how many stages the two share."""
+    row = read.study(engine, study_name(text), scale)
+    study, plan = load_plan(text, row.scale, settings)
+    changes = list(differences(row.spec, plan.spec))
+    ours = {stage.stage_id for stage in read.stages(engine, row.study_id) if stage.kind != IMPORT}
+    theirs = {stage_id for stage_id, stage in plan.stages.items() if stage.kind != IMPORT}
+    stages = {"first": len(ours), "second": len(theirs), "shared": len(ours & theirs)}
+    if as_json:
+        print_json({"first": {"name": row.name, "scale": row.scale, "version": row.version, "study_id": row.study_id, "state": row.state},
+                    "second": {"path": study.path, "spec_hash": plan.spec_hash}, "changes": changes, "stages": stages})
+        return
+    out().print(Text(f"{row.name}@{row.version} ({row.scale}) → {study.path}", style="bold"))
+    out().print("\n".join(f"  {change}" for change in changes) or "  the same", soft_wrap=True)
+    out().print(f"stages: {stages['first']} and {stages['second']}, {stages['shared']} of them shared")
 
 
 def _row(engine: Engine, text: str, scale: str | None) -> StudyRow:
@@ -89,7 +112,7 @@ def _mean(arm: ArmResult, metric: str) -> tuple[float | None, float | None]:
 
 
 def _stages(first: Results, second: Results) -> dict[str, int]:
-    mine, theirs = ({stage.stage_id for stage in each.stages} for each in (first, second))
+    mine, theirs = ({stage.stage_id for stage in each.stages if stage.kind != IMPORT} for each in (first, second))
     return {"first": len(mine), "second": len(theirs), "shared": len(mine & theirs)}
 
 

@@ -10,7 +10,14 @@ from rich.text import Text
 
 from orchestrator.cli.console import DONE, TRY_AGAIN, err, out, print_json, state_text
 from orchestrator.cli.context import ledger, load_plan, study_name
-from orchestrator.cli.options import json_document, json_option, known_scale_option, scale_option, study_argument
+from orchestrator.cli.options import (
+    json_document,
+    json_option,
+    known_scale_option,
+    pasteable,
+    scale_option,
+    study_argument,
+)
 from orchestrator.cli.run import submitted, update_option
 from orchestrator.driver.loop import Exit
 from orchestrator.driver.loop import drive as drive_ledger
@@ -60,7 +67,8 @@ def submit(study: str, scale: str, update: bool, priority: int | None, max_slots
         print_json({"study_id": row.study_id, "name": row.name, "scale": row.scale, "version": row.version, "state": row.state,
                     "is_driven": is_driven, "priority": now[0], "max_slots": now[1], "ray_job": ray_job})
         return
-    fate = f"ablate watch {row.name}" if is_driven or ray_job else f"no driver is running: ablate run {row.name}"
+    fate = pasteable("watch", row.name, row.scale) if is_driven or ray_job else (
+        f"no driver is running: {pasteable('run', row.name, row.scale)}")
     out().print(Text.assemble(f"{row.name} at scale {row.scale}, version {row.version}: ", state_text(row.state), f"; {fate}"))
     if ray_job:
         out().print(f"driver: Ray job {ray_job.ray_job_id} at {ray_job.address}{'' if ray_job.is_new else ', which was there already'}")

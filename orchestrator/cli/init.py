@@ -9,7 +9,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from orchestrator.cli.console import out, print_json
-from orchestrator.cli.options import json_document, json_option
+from orchestrator.cli.options import json_document, json_option, pasteable
 from orchestrator.errors import StudyError
 
 _TEMPLATE = Path(__file__).with_name("study_template.yaml")
@@ -36,20 +36,17 @@ def init(name: str, directory: Path, as_json: bool) -> None:
     if as_json:
         print_json({"study": name, "path": str(path)})
         return
-    out().print(f"{path} is written; next: ablate plan {path}")
+    out().print(f"{path} is written; next: {pasteable('plan', str(path))}")
 
 
-@click.command()
+@click.command(epilog="""\b
+bash: ablate completion bash >> ~/.bashrc
+zsh:  ablate completion zsh >> ~/.zshrc
+fish: ablate completion fish > ~/.config/fish/completions/ablate.fish""")
 @click.argument("shell", type=click.Choice(list(_SHELLS)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    r"""Print what makes SHELL complete subcommands, options and names of studies.
-
-    \b
-    bash: ablate completion bash >> ~/.bashrc
-    zsh:  ablate completion zsh >> ~/.zshrc
-    fish: ablate completion fish > ~/.config/fish/completions/ablate.fish
-    """
+    """Print what makes a shell complete subcommands, options and names of studies; where it goes stands below."""
     kind = get_completion_class(shell)
     assert kind is not None, shell
     click.echo(kind(ctx.find_root().command, {}, "ablate", "_ABLATE_COMPLETE").source())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import click
+
+from model.config.fields import did_you_mean
 
 Table = Mapping[str, tuple[str, str]]
 """Subcommand -> module in `orchestrator.cli` that holds it, and its line in the help."""
@@ -16,6 +18,8 @@ class LazyGroup(click.Group):
 
     table: Table = {}
     prefix = ""
+    groups: Mapping[str, Sequence[str]] = {}
+    """Headings of the help -> subcommands below them; none is one heading for all."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the subcommands in the order in which a user needs them."""
@@ -29,7 +33,17 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(module, self.prefix + cmd_name)
         return command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the subcommand; of a misspelt one name the nearest."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = did_you_mean(args[0], self.table)
+            hint = near if near.startswith("did") else f"{ctx.command_path} --help lists them"
+            raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the subcommands from the table, so that the help imports none of them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in self.table.items()])
+        """List the subcommands from the table, group by group, so that the help imports none of them."""
+        for title, names in (self.groups or {"Commands": tuple(self.table)}).items():
+            with formatter.section(title):
+                formatter.write_dl([(name, self.table[name][1]) for name in names])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -51,7 +52,7 @@ def lmms(study: str, files: tuple[Path, ...], scale: str | None, shares: tuple[s
         return
     names = {trial.trial_key: f"{trial.arm_name} seed {trial.seed}" for trial in trials}
     for words, keys in arguments.items():
-        click.echo(f"# {'; '.join(names[key] for key in keys)}\n--model {MODEL} --model_args {words}")
+        click.echo(f"# {'; '.join(names[key] for key in keys)}\n--model {MODEL} --model_args {shlex.quote(words)}")
     if not arguments:
         click.echo("no trial has a finished checkpoint yet")
 

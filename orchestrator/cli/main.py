@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 from typing import Any
 
@@ -20,6 +21,7 @@ from orchestrator.errors import OrchestratorError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("init", "Write a commented study file to start from."),
+    "studies": ("studies", "List the studies that there are, by name, and where each stands."),
     "validate": ("plan", "Check a study file; print what it resolves to."),
     "plan": ("plan", "Show arms, trials, stages, cost and time before anything runs."),
     "factors": ("plan", "List every path that a study may vary, with type, unit and default."),
@@ -52,12 +54,21 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "completion": ("init", "Print what makes a shell complete subcommands and names of studies."),
 }
 """Subcommand -> module in `orchestrator.cli` that holds it, and its line in the help."""
+GROUPS = {
+    "Before a study runs": ("init", "studies", "validate", "plan", "factors"),
+    "Run": ("run", "campaign", "submit", "drive", "watch", "pause", "resume", "cancel", "share"),
+    "What came out": ("status", "results", "report", "diff", "logs", "dashboard", "query"),
+    "More from results": ("rescore", "lmms", "mixture"),
+    "Set-up and upkeep": ("doctor", "data", "gc", "ledger", "mlflow", "completion"),
+}
+"""Headings of the help, in the order in which a user needs them."""
 
 
 class AblateGroup(LazyGroup):
     """The top of the command."""
 
     table = COMMANDS
+    groups = GROUPS
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Run as a program: what the terminal's encoding cannot say is written as a question mark, and ends no command."""
@@ -75,8 +86,10 @@ class AblateGroup(LazyGroup):
 
 
 @click.group(cls=AblateGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="ablate", prog_name="ablate")
-def main() -> None:
+@click.version_option(None, "-V", "--version", package_name="ablate", prog_name="ablate")
+@click.option("-v", "--verbose", is_flag=True, help="Tell on standard error what the driver does.")
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress and no notes: the answer and errors alone.")
+def main(verbose: bool, quiet: bool) -> None:
     """Ablation sweeps for multimodal models: run a study, watch it, and read its verdict with intervals.
 
     A STUDY is the path of a study file (studies/quickstart.yaml) or its name (quickstart).
@@ -84,6 +97,8 @@ def main() -> None:
 
     Exit codes: 0 done, 1 failed, 2 bad input, 75 try again.
     """
+    level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from model.data.mixture import shares
 from model.data.simplex import sampled
 from orchestrator.cli.console import out, print_json
 from orchestrator.cli.context import readable_ledger, study_name
-from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
+from orchestrator.cli.options import json_document, json_option, known_scale_option, pasteable, study_argument
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.results.results import Results, study_results
@@ -97,7 +97,7 @@ def propose(source: str, scale: str | None, as_json: bool, metric: str, minimize
     parts = ", ".join(f"{name} {share:.3f}" for name, share in proposal.shares.items() if share)
     out().print(f"Worth running by {proposal.form}: {parts}; predicted {metric} {proposal.predicted:.1f}. It is a guess until it has run.")
     if to is not None and found is not None:
-        out().print(f"Written to {to}: `ablate run {to} --scale {found.study.scale}` verifies it.")
+        out().print(f"Written to {to}: `{pasteable('run', str(to), found.study.scale)}` verifies it.")
 
 
 def _write_study(to: Path, source: str, found: Results | None, kind: str, proposal: surrogate.Proposal, metric: str, *, best: str) -> None:

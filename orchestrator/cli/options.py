@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +29,7 @@ def _scales(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> li
 
 def _scale_name(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     """Return the name under which the ledger knows a scale: that of the document where a file is given."""
-    return load_scale(value).name if value and library.is_file(value) else value
+    return load_scale(value).name if value and library.is_path(value) else value
 
 
 study_argument: Decorator = click.argument("study", metavar="STUDY", shell_complete=_studies)
@@ -38,6 +39,12 @@ scale_option: Decorator = click.option("--scale", default=DEFAULT_SCALE, show_de
                                        help="What the recipe runs on: tiny, small, mm1.5-3b, ..., or a file: ./lab.yaml")
 known_scale_option: Decorator = click.option("--scale", default=None, metavar="NAME", shell_complete=_scales, callback=_scale_name,
                                              help="Which scale, if the ledger holds the study at several.")
+
+
+def pasteable(command: str, study: str, scale: str | None = None) -> str:
+    """Return a command on a study as it can be pasted: with its scale, unless that is the usual one, and a path that a shell takes."""
+    more = f" --scale {scale}" if scale not in (None, DEFAULT_SCALE) else ""
+    return f"ablate {command} {shlex.quote(study)}{more}"
 
 
 def json_document(fields: str) -> str:

@@ -20,6 +20,7 @@ from orchestrator.plan.factors import factors as all_factors
 from orchestrator.plan.needs import Missing, missing, not_run, training_data
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.trial_config import resolve
+from orchestrator.results.counts import IMPORT
 from orchestrator.results.preview import Preview, document, preview
 from orchestrator.settings import Settings
 from orchestrator.study.study import Budget
@@ -86,7 +87,7 @@ def plan(ctx: click.Context, study: str, scale: str, as_json: bool, arm: str | N
     if as_json:
         print_json(document(shown) | {"training_data": training_data(made), "missing": lacking})
     else:
-        _print_plan(shown)
+        print_plan(shown)
         _print_missing(lacking)
     ctx.exit(FAILED if lacking else DONE)
 
@@ -150,15 +151,19 @@ def _print_missing(lacking: Sequence[Missing]) -> None:
         out().print(Text.assemble(("missing: ", "bold red"), f"{each.what} (", each.hint, ")"), soft_wrap=True)
 
 
-def _print_plan(shown: Preview) -> None:
+def print_plan(shown: Preview) -> None:
+    """Print a plan as tables and sentences."""
     made, console = shown.plan, out()
     console.print(Text.assemble((made.study.name, "bold"), f" at scale {made.scale}: {_size(made)}"))
     console.print(made.study.question, style="italic")
     console.print()
-    console.print(_arm_table(shown))
-    console.print()
-    console.print(_kind_table(shown))
-    console.print()
+    if shown.arms:
+        console.print(_arm_table(shown))
+        console.print()
+        console.print(_kind_table(shown))
+        console.print()
+    if shown.num_growing:
+        console.print(f"The search is expected to add {shown.num_growing:.0f} stages, as dear as those at the ends of its ranges.")
     _print_data(made)
     if made.seed_enters:
         console.print(f"The seed enters at {made.seed_enters}; what comes before is shared by all seeds.")
@@ -200,6 +205,8 @@ def _kind_table(shown: Preview) -> Table:
 
 def _saving_sentence(shown: Preview) -> str:
     saved = shown.saving
+    if not shown.arms:
+        return "What its arms share is known once they are proposed."
     if not saved.stages:
         return "Sharing saves nothing here: every stage is asked for once."
     gpus = f", {saved.gpu_hours:.3g} GPU-hours" if shown.resources.gpus else ""
@@ -223,12 +230,23 @@ def _budget_sentence(budget: Budget, shown: Preview) -> str:
 
 
 def _time_sentence(shown: Preview) -> str:
-    if not shown.num_to_run:
+    if not shown.num_to_run and not shown.num_growing:
         return "Everything is in the ledger already: running it takes no time."
-    basis = "from stages measured here" if shown.estimate.is_measured else "from the rate that the scale declares"
     gpus = shown.resources.gpus
     workers = shown.resources.workers
     each = f" with {gpus / workers:g} GPU{'s' if gpus != workers else ''} each" if gpus else ""
     slots = f"{shown.slots} slot{'s' if shown.slots > 1 else ''}{each}"
     several = f" A training stage takes {workers} of them." if workers > 1 else ""
-    return f"Estimated time: {formatting.duration(shown.estimate.seconds)} on {slots} ({basis}).{several}"
+    return f"Estimated time: {formatting.duration(shown.estimate.seconds)} on {slots} ({_basis(shown)}).{several}"
+
+
+def _basis(shown: Preview) -> str:
+    """Say where the rates come from."""
+    declared = shown.estimate.declared_kinds
+    if not declared:
+        return f"from stages measured here at scale {shown.plan.scale}"
+    kinds = dict.fromkeys([*(stage.kind for stage in shown.plan.stages.values() if stage.kind != IMPORT),
+                           *(each.kind for each in shown.plan.growth.values())])
+    if len(declared) == len(kinds):
+        return f"from the rate that scale {shown.plan.scale} declares: no stage of it ran here yet"
+    return f"{' and '.join(declared)} from the rate that scale {shown.plan.scale} declares, the rest from stages measured here"

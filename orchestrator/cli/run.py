@@ -17,7 +17,15 @@ from rich.text import Text
 
 from orchestrator.cli.console import DONE, FAILED, TRY_AGAIN, err, out, print_json
 from orchestrator.cli.context import ledger, load_plan, readable_ledger, study_name
-from orchestrator.cli.options import json_document, json_option, known_scale_option, scale_option, study_argument
+from orchestrator.cli.options import (
+    json_document,
+    json_option,
+    known_scale_option,
+    pasteable,
+    scale_option,
+    study_argument,
+)
+from orchestrator.cli.plan import print_plan
 from orchestrator.cli.progress_bar import Reporter
 from orchestrator.cli.results_table import print_results
 from orchestrator.driver.loop import DriverView, Exit, drive
@@ -26,11 +34,12 @@ from orchestrator.execution.ray.nodes import misfit, nodes_of
 from orchestrator.ledger import actions, read
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import StudyRow
+from orchestrator.ledger.submit import refuse_changed, refuse_incomplete
 from orchestrator.ledger.submit import submit as enter
 from orchestrator.ledger.summaries import keep_estimate
 from orchestrator.plan.needs import missing
 from orchestrator.plan.plan import Plan
-from orchestrator.results.preview import preview
+from orchestrator.results.preview import document, preview
 from orchestrator.results.progress import progress
 from orchestrator.results.results import report_path, study_results
 from orchestrator.settings import Settings, redact
@@ -50,16 +59,36 @@ _RESULTS = """
 @study_argument
 @scale_option
 @update_option
+@click.option("--dry-run", is_flag=True, help="Check all that a run checks and print the plan; enter and run nothing.")
 @json_option
 @click.pass_context
-def run(ctx: click.Context, study: str, scale: str, update: bool, as_json: bool) -> None:
+def run(ctx: click.Context, study: str, scale: str, update: bool, dry_run: bool, as_json: bool) -> None:
     """Run a study to its end, or resume it.
 
     Ctrl+C lets running stages save a checkpoint; `ablate run` again goes on from there.
     """
+    if dry_run:
+        _rehearse_entry(study, scale, update=update, as_json=as_json)
+        return
     settings, engine = ledger()
     study_id, ended = run_to_end(settings, engine, load_plan(study, scale, settings)[1], update=update)
     _conclude(ctx, settings, engine, study_id, ended, as_json=as_json)
+
+
+def _rehearse_entry(study: str, scale: str, *, update: bool, as_json: bool) -> None:
+    """Do all that a run does before it enters anything, and print the plan as `ablate plan` does."""
+    settings, engine = readable_ledger()
+    plan = load_plan(study, scale, settings)[1]
+    _refuse_what_never_fits(settings, plan)
+    refuse_incomplete(plan, slots=settings.slots)
+    if not update:
+        refuse_changed(engine, plan)
+    shown = preview(plan, engine, slots=settings.slots)
+    if as_json:
+        print_json(document(shown))
+        return
+    print_plan(shown)
+    err().print("nothing was entered or run; without --dry-run it is")
 
 
 def run_to_end(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[str, Exit]:
@@ -187,23 +216,25 @@ def _conclude(ctx: click.Context, settings: Settings, engine: Engine, study_id: 
 
 def _tell(row: StudyRow, ended: Exit) -> None:
     """Say on standard error why it is not simply done."""
+    again = pasteable("run", row.name, row.scale)
     if ended is Exit.FENCED:
-        err().print("another driver took over; `ablate watch` follows it", style="yellow")
+        err().print(f"another driver took over; `{pasteable('watch', row.name, row.scale)}` follows it", style="yellow")
     elif ended is Exit.STOPPED:
-        err().print(f"stopped at {row.stages_done} of {row.stages_total} stages; `ablate run {row.name}` goes on", style="yellow")
+        err().print(f"stopped at {row.stages_done} of {row.stages_total} stages; `{again}` goes on", style="yellow")
     elif ended is Exit.PAUSED:
         reason = f" ({row.reason})" if row.reason else ""
-        err().print(f"{row.name} is paused{reason}; `ablate run {row.name}` goes on", style="yellow")
+        err().print(f"{row.name} is paused{reason}; `{again}` goes on", style="yellow")
     elif row.reason:
         err().print(f"{row.name}: {row.reason}", style="yellow")
     if ended is Exit.FINISHED and row.stages_failed:
-        err().print(f"{row.stages_failed} stages failed, diverged or were skipped: `ablate status {row.name}` says why", style="yellow")
+        err().print(f"{row.stages_failed} stages failed, diverged or were skipped: `{pasteable('status', row.name, row.scale)}` says why",
+                    style="yellow")
 
 
 def _point(settings: Settings, row: StudyRow) -> None:
     """Say where to look next."""
     uri = redact(settings.mlflow_uri)
-    lines = [("report", f"ablate report {row.name}   writes {report_path(settings.home, row)}"),
+    lines = [("report", f"{pasteable('report', row.name, row.scale)}   writes {report_path(settings.home, row)}"),
              ("dashboard", "make dashboard   (or: ablate dashboard)   http://127.0.0.1:8501")]
     if uri.startswith("http"):
         lines.append(("every trial", uri))

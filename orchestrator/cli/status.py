@@ -39,7 +39,7 @@ from orchestrator.settings import Settings
                   "trials_done", "stages", "stages_done", "stages_running", "stages_failed", "left_s", "is_measured",
                   "priority", "max_slots",
                   "running": [{"stage_id", "kind", "label", "attempt_no", "step", "steps", "loss", "samples_per_s"}],
-                  "failures": [{"stage_id", "label", "state", "attempts", "kind", "message"}]}]}"""))
+                  "failures": [{"stage_id", "label", "state", "attempts", "kind", "exception", "message"}]}]}"""))
 @click.argument("study", metavar="[STUDY]", required=False)
 @known_scale_option
 @json_option
@@ -136,7 +136,13 @@ def _document(shown: Progress, failed: list[FailedStage]) -> dict[str, Any]:
 
 def _reason(stage: FailedStage) -> dict[str, Any]:
     failure = stage.failure
-    return {"kind": failure.get("kind"), "message": failure.get("message")}
+    return {"kind": failure.get("kind"), "exception": failure.get("type"), "message": failure.get("message")}
+
+
+def _told(stage: FailedStage) -> str:
+    """Return the message with the name of the exception, where there was one and the message does not begin with it."""
+    name, message = str(stage.failure.get("type") or "").rpartition(".")[2], str(stage.failure.get("message"))
+    return message if not name or message.startswith(name) else f"{name}: {message}"
 
 
 def _driver_line(settings: Settings, engine: Engine) -> Text:
@@ -145,7 +151,7 @@ def _driver_line(settings: Settings, engine: Engine) -> Text:
     if driver is None or not driver.is_live:
         return Text(f"no driver is running: submitted studies wait for `ablate run`{tracking}", style="yellow")
     where = ", ".join(f"{name} {value}" for name, value in driver.holder.items() if name in ("host", "pid"))
-    return Text(f"driver {driver.driver_id} is running ({where}){tracking}", style="green")
+    return Text(f"a driver is running ({where or driver.driver_id}){tracking}", style="green")
 
 
 def _studies_table(shown: list[Progress]) -> Table:
@@ -169,6 +175,6 @@ def _state(row: StudyRow) -> Text:
 
 def _failures(failed: list[FailedStage]) -> list[Text]:
     return [Text.assemble((f"{stage.label}: ", "bold"), state_text(stage.state),
-                          f" after {stage.attempts_made} attempts: {_reason(stage)['message']}") for stage in failed]
+                          f" after {stage.attempts_made} attempts: {_told(stage)}") for stage in failed]
 
 

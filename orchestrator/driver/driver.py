@@ -276,7 +276,7 @@ class Driver:
                 step = self._adaptive.step(study_id)
             except (StudyError, ValueError) as error:
                 self._snapshot = None
-                move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=str(error))
+                move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=_reason_of(error))
                 continue
             if step.plan or step.stopped or step.refused or step.is_over:
                 self._snapshot = None
@@ -354,3 +354,8 @@ class Driver:
             with suppress(LedgerAway):
                 lease.release(self._engine, self._fence)
             self._fence = None
+
+
+def _reason_of(error: ValueError | StudyError) -> str:
+    """Return why a study is paused: an error of ours says where and what, of others the name says what they are."""
+    return str(error) if isinstance(error, StudyError) else f"{type(error).__name__}: {error}"

@@ -113,7 +113,8 @@ def _move(connection: Connection, study_id: str, source: StudyState, target: Stu
           reason: str) -> None:
     allowed = ALLOWED[StudyState].get(source, frozenset())
     if target not in allowed and REOPENED[StudyState].get(source) is not target:
-        raise IllegalTransition(f"study {study_id} is {source}; it cannot become {target}")
+        name = connection.execute(select(t.studies.c.name).where(t.studies.c.study_id == study_id)).scalar_one()
+        raise IllegalTransition(f"study {name} is {source.lower()}; it cannot become {target.lower()}")
     record = Journal(connection, now=database_now(connection), actor=actor)
     connection.execute(t.studies.update().where(t.studies.c.study_id == study_id)
                        .values(state=str(target), reason=reason, ended_at=None))

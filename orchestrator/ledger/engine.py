@@ -100,9 +100,11 @@ def open_for_reading(url: str) -> Engine:
     Raises:
         OrchestratorError: it cannot be opened: where (without password), and the database's own reason.
     """
-    if not has_ledger(url):
-        return _empty()
     try:
+        if make_url(url).get_backend_name() not in ("sqlite", "postgresql"):
+            return open_ledger(url)  # which refuses it
+        if not has_ledger(url):
+            return _empty()
         file = sqlite_file(url)
         engine = _open_sqlite_for_reading(file) if file else _open_postgresql(url, "-c default_transaction_read_only=on")
         with engine.connect() as connection:

@@ -5,12 +5,13 @@ The statements are built once (`cache`): building one costs several times what r
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, or_, select
+from sqlalchemy import Connection, Row, Select, bindparam, or_, select
 
 from orchestrator.ledger import tables as t
 from orchestrator.scheduler.snapshot import Snapshot
@@ -28,9 +29,13 @@ from orchestrator.states import (
 
 def read_snapshot(connection: Connection) -> Snapshot:
     """Return the driver's view of the ledger."""
-    studies = {row.study_id: StudyView(row.study_id, StudyState(row.state), row.created_at, row.grows, row.parallel, row.priority,
-                                       row.max_slots) for row in connection.execute(_open_studies())}
+    studies = {row.study_id: _study(row) for row in connection.execute(_open_studies())}
     return Snapshot(studies, _trials(connection), _stages(connection), _attempts(connection))
+
+
+def _study(row: Row[Any]) -> StudyView:
+    is_fast = bool(json.loads(row.spec)["study"].get("fail_fast"))
+    return StudyView(row.study_id, StudyState(row.state), row.created_at, row.grows, row.parallel, row.priority, row.max_slots, is_fast)
 
 
 def orders(connection: Connection, stage_ids: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -34,16 +34,7 @@ def submit(engine: Engine, plan: Plan, *, update: bool = False, actor: str = "su
         StudyError: a checkpoint or a data set is missing, a stage needs more slots than there are, or the file changed and `update` was not
             given; shows what changed.
     """
-    if plan.missing_checkpoints:
-        raise StudyError(plan.study.name, 0, f"start checkpoint missing: {', '.join(plan.missing_checkpoints)}",
-                         "the plan can be looked at; to run it, put the checkpoint where the message of `ablate plan` says")
-    if slots is not None and plan.workers > slots:
-        raise StudyError(plan.study.name, 0, f"its training stages take {plan.workers} slots each at scale {plan.scale}, one for each "
-                         f"worker; there are {slots} slots", "ABLATE_SLOTS says how many slots there are, `resources.workers` of the "
-                         "scale how many workers train a stage; the result does not depend on it")
-    if plan.missing_data:
-        raise StudyError(plan.study.name, 0, f"no data set is configured for {', '.join(plan.missing_data)}",
-                         "name their files in the catalogue (ABLATE_CATALOGUE); `ablate data list` shows what is there")
+    refuse_incomplete(plan, slots=slots)
     study_id = study_identity(plan)
 
     def attempt() -> bool:
@@ -67,6 +58,40 @@ def submit(engine: Engine, plan: Plan, *, update: bool = False, actor: str = "su
         pass
     failpoint("enter.after_commit")
     return study_id
+
+
+def refuse_incomplete(plan: Plan, *, slots: int | None) -> None:
+    """Refuse a plan that lacks something that running it needs.
+
+    Args:
+        plan: of the study at a scale.
+        slots: what the driver will have; None does not ask whether every stage fits.
+
+    Raises:
+        StudyError: a checkpoint or a data set is missing, or a stage needs more slots than there are.
+    """
+    if plan.missing_checkpoints:
+        raise StudyError(plan.study.name, 0, f"start checkpoint missing: {', '.join(plan.missing_checkpoints)}",
+                         "the plan can be looked at; to run it, put the checkpoint where the message of `ablate plan` says")
+    if slots is not None and plan.workers > slots:
+        raise StudyError(plan.study.name, 0, f"its training stages take {plan.workers} slots each at scale {plan.scale}, one for each "
+                         f"worker; there are {slots} slots", "ABLATE_SLOTS says how many slots there are, `resources.workers` of the "
+                         "scale how many workers train a stage; the result does not depend on it")
+    if plan.missing_data:
+        raise StudyError(plan.study.name, 0, f"no data set is configured for {', '.join(plan.missing_data)}",
+                         "name their files in the catalogue (ABLATE_CATALOGUE); `ablate data list` shows what is there")
+
+
+def refuse_changed(engine: Engine, plan: Plan) -> None:
+    """Refuse a file that changed under a name that the ledger knows, as `submit` does without `update`.
+
+    Raises:
+        StudyError: what changed.
+    """
+    with engine.connect() as connection:
+        known = known_versions(connection, plan.study.name, plan.scale)
+    if known and known[0]["spec_hash"] != plan.spec_hash:
+        raise _changed(plan, known[0])
 
 
 def study_identity(plan: Plan) -> str:

@@ -3,13 +3,14 @@
 - A plan is looked at before it is submitted: its stages may have been finished by other studies.
 - How far a study is needs sums and the few stages that run: not thirty thousand rows every two seconds.
 - A driver that asks a study's words or state at every step needs one row, not the counts that a list of studies shows.
-- Rates are FLOPs by formula per measured second, for each kind of stage: they turn a plan's FLOPs into time.
+- Rates are FLOPs by formula per measured second, of the newest stages of a scale: they turn a plan's FLOPs into time.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,9 +20,12 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, cas
 
 from orchestrator.artifacts.garbage import StageFiles
 from orchestrator.ledger import tables as t
+from orchestrator.plan.estimate import rate_key
 from orchestrator.states import LIVE_ATTEMPTS, LIVE_STAGES, AttemptState, StageState
 
 _IMPORT = literal("import")
+NEWEST = 400
+"""Finished stages that rates are taken from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,7 @@ class LiveStage:
     attempt_no: int
     progress: dict[str, Any]
     workers: int = 1
+    samples: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +147,7 @@ def live_stages(engine: Engine, study_id: str) -> list[LiveStage]:
     """Return the stages of a study that are being executed, in the order of the plan."""
     c, a = t.stages.c, t.attempts.c
     mine = select(t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
-    query = (select(c.stage_id, c.kind, c.label, c.flops, c.workers, a.attempt_no, a.progress)
+    query = (select(c.stage_id, c.kind, c.label, c.flops, c.workers, c.samples, a.attempt_no, a.progress)
              .join(t.attempts, (a.stage_id == c.stage_id) & (a.attempt_no == c.attempts_made))
              .where(c.state.in_(LIVE_STAGES), a.state.in_(LIVE_ATTEMPTS), c.stage_id.in_(mine)).order_by(c.position, c.label))
     with engine.connect() as connection:
@@ -216,11 +221,26 @@ def keep_estimate(engine: Engine, study_id: str, estimate: dict[str, Any]) -> No
         connection.execute(t.studies.update().where(mine).values(estimate=json.dumps(estimate)))
 
 
-def flops_per_s(engine: Engine) -> dict[str, float]:
-    """Return the FLOPs per second that finished stages of each kind reached."""
-    query = (select(t.stages.c.kind, func.sum(t.stages.c.flops).label("flops"),
-                    func.sum(t.stages.c.seconds).label("seconds"))
-             .where(t.stages.c.state == StageState.SUCCEEDED, t.stages.c.seconds > 0, t.stages.c.flops > 0)
-             .group_by(t.stages.c.kind))
+def measured_rates(engine: Engine, scale: str) -> dict[str, float]:
+    """Return the FLOPs per second that the newest finished stages of a scale reached, on the class of device that worked last.
+
+    Returns:
+        `rate_key` of the stages -> rate, and kind -> rate of all its stages together.
+    """
+    c, a = t.stages.c, t.attempts.c
+    at_scale = (select(t.trial_stages.c.stage_id).join(t.studies, t.studies.c.study_id == t.trial_stages.c.study_id)
+                .where(t.studies.c.scale == scale))
+    query = (select(c.kind, c.spec, c.flops, c.seconds, c.result)
+             .join(t.attempts, (a.stage_id == c.stage_id) & (a.attempt_no == c.attempts_made))
+             .where(c.state == StageState.SUCCEEDED, c.seconds > 0, c.flops > 0, c.stage_id.in_(at_scale))
+             .order_by(a.ended_at.desc()).limit(NEWEST))
     with engine.connect() as connection:
-        return {row.kind: row.flops / row.seconds for row in connection.execute(query)}
+        rows = connection.execute(query).all()
+    devices = [(json.loads(row.result or "{}").get("environment") or {}).get("device", "") for row in rows]
+    flops: dict[str, float] = defaultdict(float)
+    seconds: dict[str, float] = defaultdict(float)
+    for row, device in zip(rows, devices, strict=True):
+        for key in (rate_key(row.kind, json.loads(row.spec)), row.kind) if device == devices[0] else ():
+            flops[key] += row.flops
+            seconds[key] += row.seconds
+    return {key: flops[key] / seconds[key] for key in flops}

@@ -15,6 +15,7 @@ from model.config.stages import TRAINING, EvaluateConfig, ImageConfig, ModelConf
 from model.cost.flops import SampleCost, sample_cost
 from model.cost.memory import checkpoint_bytes, training_bytes
 from model.evaluation.benchmarks.registry import BENCHMARKS
+from orchestrator.study.documents import Resources
 from orchestrator.study.metric_names import TOKENS
 
 TEXT_TOKENS = 150
@@ -59,6 +60,11 @@ def published_bytes(spec: Mapping[str, Any]) -> int:
     if spec.get("kind") not in TRAINING or "model" not in spec:
         return 0
     return checkpoint_bytes(build(ModelConfig, spec["model"], "model"))
+
+
+def gpus_of(kind: str, resources: Resources) -> float:
+    """Return the GPUs of one attempt: all of its workers, of which an evaluation has one."""
+    return resources.gpus if kind in TRAINING else resources.gpus / resources.workers
 
 
 def metrics_of_config(config: Mapping[str, Any]) -> dict[str, float]:

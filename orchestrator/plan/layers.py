@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -115,13 +116,26 @@ def nested(root: str, values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return plain
 
 
-def located(error: FieldError, entries: Layer) -> StudyError:
-    """Return a StudyError at the entry whose path is nearest to that of the error; the latest of equally near ones."""
+def located(error: FieldError, entries: Layer, user: Document) -> StudyError:
+    """Return the error at the value that comes nearest to its path; the latest of equally near ones.
+
+    Where that is of the library, and the problem names a value that the user wrote, the user's value is what is wrong.
+    """
     path = error.path.split(".")
     nearest = max(reversed(entries), key=lambda each: _num_common(each.split("."), path))
     entry = entries[nearest]
+    own = next((path for path, each in entries.items() if each.file is user and _names(error.problem, path)), None)
+    if entry.file is not user and own is not None:
+        origin = entry.file.error(entry.location, "")
+        return user.error(entries[own].location, f"{error.path}: {error.problem}",
+                          f"set {error.path} as well; its value comes from {origin.path}:{origin.line}")
     says_it = nearest == error.path or any(str(part).rpartition(".")[2] == "grid" for part in entry.location)
     return entry.file.error(entry.location, error.problem if says_it else f"{error.path}: {error.problem}", error.hint)
+
+
+def _names(problem: str, path: str) -> bool:
+    """Say whether a problem speaks of the field at the end of a path."""
+    return re.search(rf"\b{re.escape(path.rpartition('.')[2])}\b", problem) is not None
 
 
 def _put(layer: Layer, path: str, entry: Entry) -> None:

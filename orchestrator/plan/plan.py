@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from model.config.stages import TRAINING
 from model.data.mixture import shares
 from orchestrator.errors import for_each
 from orchestrator.plan.arms import Arm, arm_key, baseline_of, designed_arms, named_arm, probes
-from orchestrator.plan.cost import published_bytes
+from orchestrator.plan.cost import gpus_of, published_bytes
+from orchestrator.plan.estimate import Rates, rate_key
 from orchestrator.plan.layers import Selections
 from orchestrator.plan.stages import Stage, StageBuilder, plain_of
 from orchestrator.plan.trial_config import Resolver, TrialConfig
@@ -33,7 +34,7 @@ from orchestrator.study.documents import Scale, load_scale, recipe_named
 from orchestrator.study.metric_names import withheld_notes
 from orchestrator.study.study import Study
 
-_PROSE = ("question", "source", "note", "about", "resources", "budget", "predictions")
+_PROSE = ("question", "source", "note", "about", "resources", "budget", "fail_fast", "predictions")
 Verdicts = Mapping[str, Mapping[str, str]]
 """Study -> the kind and the sentence of its verdict, and the study's id."""
 __all__ = ["Arm", "Plan", "Stage", "Trial", "Planner", "TrialRequest"]
@@ -52,6 +53,19 @@ class Trial:
     """The resolved configuration of the trial as plain values. Trials share parts of it: do not change it."""
     rung: int = 0
     """The rung of a search that the trial trains for, 1 for the first; 0 for the complete training."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """Stages that a study is expected to add, of those that share a rate."""
+
+    kind: str
+    workers: int
+    number: float = 0.0
+    flops: float = 0.0
+    largest_flops: float = 0.0
+    bytes: float = 0.0
+    """That they publish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +90,14 @@ class Plan:
     missing_data: tuple[str, ...]
     """Categories and benchmarks without data in the operator's catalogue: likewise."""
     notes: tuple[str, ...]
-    """Notes that the user should read before launching."""
-    growth_flops: float = 0.0
-    """The FLOPs that a search is expected to add, estimated from arms at the ends of its ranges; without added
-    seeds."""
+    """What the user should know before launching."""
+    growth: Mapping[str, Growth] = field(default_factory=dict)
+    """What a search is expected to add, by `rate_key`, from arms at the ends of its ranges; seeds that may be added are not in it."""
+
+    @property
+    def growth_flops(self) -> float:
+        """FLOPs of what a search is expected to add."""
+        return sum(each.flops for each in self.growth.values())
 
     @property
     def num_requested(self) -> int:
@@ -120,7 +138,7 @@ class Planner:
 
     def __init__(self, study: Study, scale: str | Scale, *, selections: Selections | None = None,
                  verdicts: Verdicts | None = None, checkpoints: Path | None = None,
-                 catalogue: LoadCatalogue = no_catalogue) -> None:
+                 catalogue: LoadCatalogue = no_catalogue, measured: Mapping[str, float] | None = None) -> None:
         """Prepare the parts that all plans of the study share.
 
         Args:
@@ -130,11 +148,14 @@ class Planner:
             verdicts: the kinds and sentences of these verdicts, which are stored with the study.
             checkpoints: the operator's folder of published checkpoints, with one folder for each.
             catalogue: reads the operator's catalogue of data sets; called only if the study needs it.
+            measured: the FLOPs per second that finished stages of the scale reached, by `rate_key`. The budget is
+                compared with the times that they give.
 
         Raises:
             StudyError: the study cannot be planned; the message names file and line.
         """
         self._study, self._scale = study, load_scale(scale) if isinstance(scale, str) else scale
+        self._rates = Rates(declared=self._scale.resources.flops_per_s, measured=measured or {})
         self._taken = {"selections": dict(selections), "verdicts": dict(verdicts or {})} if selections else {}
         self._resolver = Resolver(study, self._scale, recipe_named(study.recipe, study.document, ("recipe",)), selections, checkpoints)
         self._checkpoints = checkpoints
@@ -177,7 +198,7 @@ class Planner:
             stages=builder.stages, seed_enters=self._seed_enters, missing_checkpoints=tuple(builder.missing),
             missing_data=self._data_sets.missing,
             notes=(*withheld_notes(self._study, self._resolver.benchmarks), *_origins(self._taken.get("verdicts", {}))),
-            growth_flops=self._growth_flops(builder.stages) if wanted is None else 0.0,
+            growth=self._growth(builder.stages) if wanted is None else {},
         )
         self._check_budget(plan)
         return plan
@@ -216,30 +237,38 @@ class Planner:
         return Trial(key, arm.key, config.seed, builder.chain(config, arm.name), plain, rung)
 
     def _check_budget(self, plan: Plan) -> None:
-        resources, flops = self._scale.resources, plan.flops + plan.growth_flops
-        hours = flops / resources.flops_per_s / 3600
-        size = sum(published_bytes(stage.spec) for stage in plan.stages.values()) / 1e9
-        expected = {"hours": hours, "gpu_hours": hours * resources.gpus, "flops": flops,
-                    "checkpoint_gb": size * flops / plan.flops if plan.flops else size}
+        works = [(stage.kind, rate_key(stage.kind, stage.spec), stage.flops) for stage in plan.stages.values() if stage.kind != "import"]
+        works += [(each.kind, key, each.flops) for key, each in plan.growth.items()]
+        hours = [(kind, flops / self._rates.of(key)[0] / 3600) for kind, key, flops in works]
+        size = sum(published_bytes(stage.spec) for stage in plan.stages.values()) + sum(each.bytes for each in plan.growth.values())
+        expected = {"hours": sum(each for _, each in hours), "flops": plan.flops + plan.growth_flops, "checkpoint_gb": size / 1e9,
+                    "gpu_hours": sum(each * gpus_of(kind, self._scale.resources) for kind, each in hours)}
         for name, value in expected.items():
             limit = getattr(self._study.budget, name, None)
             if limit is not None and value > limit:
                 raise self._study.error(("budget", name),
                                         f"{value:.3g} {name.replace('_', ' ')} estimated; allowed: {limit:g}")
 
-    def _growth_flops(self, known: Mapping[str, Stage]) -> float:
-        """Return the FLOPs of the arms that a search will propose, estimated from arms at the ends of its ranges."""
+    def _growth(self, known: Mapping[str, Stage]) -> dict[str, Growth]:
+        """Return what the arms that a search will propose take, were they as dear as those at the ends of its ranges."""
         search, seeds = self._study.search, self._study.seed_list
         if search is None or not self._probed:
-            return 0.0
+            return {}
         builder = self._stage_builder()
-        for config in self._probed:
-            for seed in seeds:
-                builder.chain(replace(config, seed=seed), "probe")
-        each = sum(stage.flops for stage in builder.stages.values() if stage.stage_id not in known) / len(self._probed)
+        chains = [[each for seed in seeds for each in builder.chain(replace(config, seed=seed), "probe")] for config in self._probed]
+        num_new = sum(any(stage_id not in known for stage_id in chain) for chain in chains)  # an end that is the baseline says nothing
         rungs, keep = _rungs(self._study), search.prune.keep if search.prune else 1.0
         short = sum(fraction * keep ** i for i, fraction in enumerate(rungs)) / len(seeds)
-        return search.trials * each * (short + keep ** len(rungs))
+        per_probe = search.trials * (short + keep ** len(rungs)) / max(1, num_new)
+        found: dict[str, Growth] = {}
+        for stage in builder.stages.values():
+            if stage.stage_id not in known and stage.kind != "import":
+                key = rate_key(stage.kind, stage.spec)
+                before = found.get(key, Growth(kind=stage.kind, workers=stage.workers))
+                found[key] = replace(before, number=before.number + per_probe, flops=before.flops + per_probe * stage.flops,
+                                     largest_flops=max(before.largest_flops, stage.flops),
+                                     bytes=before.bytes + per_probe * published_bytes(stage.spec))
+        return found
 
 
 def seed_entry(study: Study, configs: Sequence[TrialConfig]) -> str | None:

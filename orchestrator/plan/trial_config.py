@@ -185,7 +185,7 @@ class Resolver:
             try:
                 self._built[key] = make(name, entries)
             except FieldError as error:
-                raise located(error, entries) from error
+                raise located(error, entries, self._study) from error
         return self._built[key]
 
     def _stage(self, kind: str, entries: Layer) -> TrainConfig | None:

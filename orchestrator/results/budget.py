@@ -15,9 +15,9 @@ from typing import Any
 from model.config.stages import TRAINING
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.summaries import spent_sums, submitted
-from orchestrator.plan.cost import published_bytes
-from orchestrator.plan.estimate import Estimate, TimedStage, time_left
-from orchestrator.plan.plan import Plan, Stage
+from orchestrator.plan.cost import gpus_of, published_bytes
+from orchestrator.plan.estimate import Rates, TimedStage, rate_key, time_left
+from orchestrator.plan.plan import Growth, Plan
 from orchestrator.study.documents import Resources
 from orchestrator.study.study import Budget
 
@@ -52,39 +52,35 @@ class Spent:
     """Published by training stages, as it lies on disk."""
 
 
-def expected(plan: Plan, resources: Resources, *, done: Collection[str], measured: Mapping[str, float], slots: int,
-             may_grow: bool = True) -> Expected:
-    """Price what of a plan is not done, and what it is expected to add: arms like those that it begins with, none of them done.
+def expected(plan: Plan, resources: Resources, *, done: Collection[str], rates: Rates, slots: int, may_grow: bool = True) -> Expected:
+    """Price what of a plan is not done, and what it is expected to add, none of which is done.
 
     Args:
         plan: of the study.
         resources: of its scale.
         done: stages that the ledger has finished.
-        measured: FLOPs per second that finished stages of each kind reached.
+        rates: of stages at its scale.
         slots: stages that run at the same time.
         may_grow: whether anything may still be added.
     """
-    all_stages = [stage for stage in plan.stages.values() if stage.kind != "import"]
-    left = [stage for stage in all_stages if stage.stage_id not in done]
-    growth = plan.growth_flops / plan.flops if plan.flops and may_grow else 0.0
-    flops = {kind: _of_kind(left, kind) + growth * _of_kind(all_stages, kind) for kind in {stage.kind for stage in all_stages}}
-    seconds = {kind: each / measured.get(kind, resources.flops_per_s) for kind, each in flops.items()}
-    wall, grown = (_wall(stages, resources, measured, slots) for stages in (left, all_stages))
-    size, more = (sum(published_bytes(stage.spec) for stage in stages) for stages in (left, all_stages))
+    growth = plan.growth if may_grow else {}
+    works = [work for work in timed(plan, done, growth) if not work.is_done]
+    seconds = [(work.kind, work.flops / rates.of(work.key)[0]) for work in works]
+    size = sum(published_bytes(stage.spec) for stage in plan.stages.values() if stage.kind != "import" and stage.stage_id not in done)
+    wall = time_left(works, slots=slots, rates=rates)
     return Expected(
-        flops=sum(flops.values()), hours=sum(seconds.values()) / 3600,
-        gpu_hours=sum(each / 3600 * _gpus(kind, resources) for kind, each in seconds.items()),
-        checkpoint_gb=(size + growth * more) / 1e9, wall_s=wall.seconds + growth * grown.seconds, slots=slots,
+        flops=sum(work.flops for work in works), hours=sum(each for _, each in seconds) / 3600,
+        gpu_hours=sum(each / 3600 * gpus_of(kind, resources) for kind, each in seconds),
+        checkpoint_gb=(size + sum(each.bytes for each in growth.values())) / 1e9, wall_s=wall.seconds, slots=slots,
         is_measured=wall.is_measured)
 
 
-def _of_kind(stages: Collection[Stage], kind: str) -> float:
-    return sum(stage.flops for stage in stages if stage.kind == kind)
-
-
-def _wall(stages: Collection[Stage], resources: Resources, measured: Mapping[str, float], slots: int) -> Estimate:
-    works = [TimedStage(kind=stage.kind, flops=stage.flops, workers=stage.workers) for stage in stages]
-    return time_left(works, slots=slots, declared=resources.flops_per_s, measured=measured)
+def timed(plan: Plan, done: Collection[str], growth: Mapping[str, Growth]) -> list[TimedStage]:
+    """Return all stages of a plan, and what it grows by, as far as their time goes."""
+    planned = [TimedStage(kind=stage.kind, key=rate_key(stage.kind, stage.spec), flops=stage.flops, workers=stage.workers,
+                          is_done=stage.stage_id in done) for stage in plan.stages.values() if stage.kind != "import"]
+    return planned + [TimedStage(kind=each.kind, key=key, flops=each.flops, largest_flops=each.largest_flops, workers=each.workers)
+                      for key, each in growth.items()]
 
 
 def spent(engine: Engine, study_id: str, resources: Resources) -> Spent:
@@ -92,7 +88,7 @@ def spent(engine: Engine, study_id: str, resources: Resources) -> Spent:
     sums = spent_sums(engine, study_id)
     return Spent(hours=sum(sums.seconds.values()) / 3600, wall_hours=sums.wall_s / 3600, flops=sums.flops,
                  checkpoint_gb=sum(sums.bytes.get(kind, 0) for kind in TRAINING) / 1e9,
-                 gpu_hours=sum(each / 3600 * _gpus(kind, resources) for kind, each in sums.seconds.items()))
+                 gpu_hours=sum(each / 3600 * gpus_of(kind, resources) for kind, each in sums.seconds.items()))
 
 
 def over(budget: Budget, now: Spent) -> str:
@@ -136,8 +132,3 @@ def limits(spec: Mapping[str, Any]) -> tuple[Budget, Resources] | None:
 def resources_of(spec: Mapping[str, Any]) -> Resources:
     """Return what a stage of a submitted study needs."""
     return Resources.model_validate_json(json.dumps(spec["scale"].get("resources") or {"flops_per_s": 1e10}))
-
-
-def _gpus(kind: str, resources: Resources) -> float:
-    """Return the GPUs of one attempt: all of its workers, of which an evaluation has one."""
-    return resources.gpus if kind in TRAINING else resources.gpus / resources.workers

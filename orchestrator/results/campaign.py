@@ -16,7 +16,7 @@ from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
 from orchestrator.results.results import study_results
-from orchestrator.study.study import Campaign, Study, load_study
+from orchestrator.study.study import Campaign, Study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def sorted_studies(campaign: Campaign) -> list[Study]:
     Raises:
         StudyError: a study does not exist, or studies need each other in a circle.
     """
-    studies = {name: load_study(name) for name in campaign.studies}
+    studies = {study.name: study for study in campaign.load_studies()}
     graph = {name: [each for each in required_studies(study) if each in studies] for name, study in studies.items()}
     try:
         return [studies[name] for name in TopologicalSorter(graph).static_order()]

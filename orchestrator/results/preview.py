@@ -8,13 +8,13 @@ from typing import Any
 
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
-from orchestrator.ledger.summaries import flops_per_s, stage_states
+from orchestrator.ledger.summaries import measured_rates, stage_states
 from orchestrator.plan.cost import metrics_of_config
-from orchestrator.plan.estimate import Estimate, TimedStage, time_left
+from orchestrator.plan.estimate import Estimate, Rates, rate_key, time_left
 from orchestrator.plan.plan import Plan, Trial
 from orchestrator.plan.sharing import Saving, StageUse, saving
 from orchestrator.plan.stages import Stage
-from orchestrator.results.budget import Expected, expected, resources_of
+from orchestrator.results.budget import Expected, expected, resources_of, timed
 from orchestrator.results.counts import IMPORT
 from orchestrator.states import StageState
 from orchestrator.study.documents import Resources
@@ -69,6 +69,8 @@ class Preview:
     """The cost of the stages left to run, including those that an adaptive study is expected to add."""
     slots: int
     resources: Resources
+    num_growing: float
+    """Stages that the study is expected to add."""
     saving: Saving
     """The saving by sharing, compared with executing all stages of each trial; times are estimated."""
 
@@ -92,18 +94,22 @@ def preview(plan: Plan, engine: Engine | None, *, slots: int) -> Preview:
         slots: the number of stages that run at the same time.
     """
     states = stage_states(engine, list(plan.stages)) if engine else {}
-    measured = flops_per_s(engine) if engine else {}
     resources = resources_of(plan.spec)
-    works = [TimedStage(kind=stage.kind, flops=stage.flops, is_done=_is_done(stage, states), workers=stage.workers)
-             for stage in plan.stages.values() if stage.kind != IMPORT]
-    done = {stage_id for stage_id, state in states.items() if state == StageState.SUCCEEDED}
+    rates = rates_of(engine, plan.scale, resources)
+    may_grow = not (engine and _is_grown(plan, engine))
+    growth = plan.growth if may_grow else {}
+    done = {each for each, state in states.items() if state == StageState.SUCCEEDED}
     return Preview(
         plan=plan, arms=_arms(plan, states), kinds=_kinds(plan, states), states=states, slots=slots,
         resources=resources,
-        expected=expected(plan, resources, done=done, measured=measured, slots=slots,
-                          may_grow=not (engine and _is_grown(plan, engine))),
-        estimate=time_left(works, slots=slots, declared=resources.flops_per_s, measured=measured),
-        saving=_saving(plan, states, measured, resources))
+        expected=expected(plan, resources, done=done, rates=rates, slots=slots, may_grow=may_grow),
+        estimate=time_left(timed(plan, done, growth), slots=slots, rates=rates), num_growing=sum(each.number for each in growth.values()),
+        saving=_saving(plan, states, rates, resources))
+
+
+def rates_of(engine: Engine | None, scale: str, resources: Resources) -> Rates:
+    """Return what stages of a scale reach: as measured in the ledger, else as the scale declares. For all that tells a time."""
+    return Rates(declared=resources.flops_per_s, measured=measured_rates(engine, scale) if engine else {})
 
 
 def document(shown: Preview) -> dict[str, Any]:
@@ -140,11 +146,11 @@ def _is_done(stage: Stage, states: dict[str, str]) -> bool:
     return states.get(stage.stage_id) == StageState.SUCCEEDED
 
 
-def _saving(plan: Plan, states: dict[str, str], measured: dict[str, float], resources: Resources) -> Saving:
+def _saving(plan: Plan, states: dict[str, str], rates: Rates, resources: Resources) -> Saving:
     uses = Counter(stage_id for trial in plan.trials for stage_id in trial.stage_ids)
     return saving(
         (StageUse(kind=stage.kind, uses=uses[stage.stage_id], is_known=_is_done(stage, states),
-                  seconds=stage.flops / measured.get(stage.kind, resources.flops_per_s))
+                seconds=stage.flops / rates.of(rate_key(stage.kind, stage.spec))[0])
          for stage in plan.stages.values() if stage.kind != IMPORT), gpus=resources.gpus, workers=resources.workers)
 
 

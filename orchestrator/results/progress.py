@@ -13,8 +13,8 @@ from typing import Any
 from orchestrator import formatting
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import StudyRow
-from orchestrator.ledger.summaries import LiveStage, StageSum, live_stages, stage_sums
-from orchestrator.plan.estimate import Estimate, TimedStage, time_left
+from orchestrator.ledger.summaries import LiveStage, StageSum, live_stages, measured_rates, stage_sums
+from orchestrator.plan.estimate import Estimate, Rates, TimedStage, time_left
 from orchestrator.states import LIVE_STAGES, TERMINAL_STAGES, TERMINAL_STUDIES, StageState
 
 
@@ -78,22 +78,30 @@ def progress(engine: Engine, study: StudyRow, *, slots: int) -> Progress:
         study: the study's row.
         slots: the number of stages that run at the same time.
     """
-    return counted(study, stage_sums(engine, study.study_id), live_stages(engine, study.study_id), slots=slots)
+    is_over = study.state in TERMINAL_STUDIES
+    return counted(study, stage_sums(engine, study.study_id), live_stages(engine, study.study_id), slots=slots,
+                   measured={} if is_over else measured_rates(engine, study.scale))
 
 
-def counted(study: StudyRow, sums: Sequence[StageSum], live: Sequence[LiveStage], *, slots: int) -> Progress:
-    """Compute the progress of a study from its sums and live stages; for the arguments see `progress`."""
+def counted(study: StudyRow, sums: Sequence[StageSum], live: Sequence[LiveStage], *, slots: int,
+            measured: Mapping[str, float] | None = None) -> Progress:
+    """Put sums and live stages together; `measured` are the rates of their scale."""
     declared = float(study.spec.get("scale", {}).get("resources", {}).get("flops_per_s", 1e10))
     running = tuple(_running(stage) for stage in live)
     works = [*(_work(each) for each in sums if each.state not in LIVE_STAGES),
-             *(TimedStage(kind=stage.kind, flops=stage.flops, fraction=shown.fraction, workers=stage.workers)
+             *(TimedStage(kind=stage.kind, flops=stage.flops, fraction=shown.fraction, workers=stage.workers,
+                          rate=_rate(stage, shown))
                for stage, shown in zip(live, running, strict=True))]
     return Progress(
         study=study, total=sum(each.number for each in sums), running=running,
         done=sum(each.number for each in sums if each.state == StageState.SUCCEEDED),
-        failed=sum(each.number for each in sums
-                   if each.state in TERMINAL_STAGES and each.state != StageState.SUCCEEDED),
-        left=time_left(works, slots=slots, declared=declared, measured={}))
+        failed=sum(each.number for each in sums if each.state in TERMINAL_STAGES and each.state != StageState.SUCCEEDED),
+        left=time_left(works, slots=slots, rates=Rates(declared=declared, measured=measured or {})))
+
+
+def _rate(stage: LiveStage, shown: RunningStage) -> float | None:
+    """Return the FLOPs per second that a running stage reaches by its last report."""
+    return stage.flops / stage.samples * shown.samples_per_s if shown.samples_per_s and stage.samples else None
 
 
 def _work(each: StageSum) -> TimedStage:

@@ -51,6 +51,9 @@ from orchestrator.states import (
 LONGEST_WAIT_S = 60.0
 _HARMLESS = frozenset({AttemptState.PREEMPTED, AttemptState.CANCELLED, AttemptState.FENCED})
 
+FAILED_FAST = "fail_fast: a stage failed"
+"""Why a study is paused that asks for it."""
+
 
 def decide(snapshot: Snapshot, observed: Observed, now: float, *, retry_base_s: float = 1.0,
            stop_grace_s: float = 25.0) -> tuple[list[Action], Snapshot]:
@@ -228,15 +231,22 @@ def _studies(work: _Decision) -> list[Write]:
 
 
 def _poisoned(work: _Decision) -> dict[str, str]:
-    """Return the studies in which several stages failed with the same error, each with the reason to pause it."""
+    """Return the studies to pause for failed stages, each with the reason.
+
+    Several stages failed with the same error, or one failed of a study that asks for `fail_fast`.
+    """
+    found = {study_id: FAILED_FAST for stage_id in work.draft.index.failed
+             for study_id in work.draft.index.needing(stage_id)
+             if study_id in work.draft.studies and work.draft.studies[study_id].fail_fast}
     hashes: dict[str, Counter[str]] = defaultdict(Counter)
     for stage_id in work.draft.index.failed:
         failure_hash = work.draft.stages[stage_id].failure_hash
         for study_id in work.draft.index.needing(stage_id) if failure_hash else ():
             hashes[study_id][failure_hash] += 1
     most = {study_id: max(counts.values()) for study_id, counts in hashes.items()}
-    return {study_id: f"poisoned: {count} stages failed with the same error" for study_id, count in most.items()
+    same = {study_id: f"poisoned: {count} stages failed with the same error" for study_id, count in most.items()
             if count >= POISONED}
+    return found | same
 
 
 # ---- whom to stop, what to hand out --------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ class StudyView:
     """Studies with a higher number go first."""
     max_slots: int = 0
     """The largest number of slots that its attempts may hold at once; 0 for no limit."""
+    fail_fast: bool = False
+    """Whether the first stage that fails for good pauses it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def find(kind: str, name_or_path: str | Path) -> ParsedYaml:
             `name` differs from the name of the file.
     """
     text = str(name_or_path)
-    if is_file(text):
+    if is_path(text):
         return load(_shown(Path(text)))
     known = names(kind)
     if text not in known:
@@ -74,6 +74,11 @@ def _documents(root: Path, kind: str) -> list[Path]:
     if kind in _FOLDERS:
         return sorted((root / _FOLDERS[kind]).glob("*.yaml"))
     return [path for path in sorted(root.rglob("*.yaml")) if path.relative_to(root).parts[0] not in _NOT_STUDIES]
+
+
+def is_path(name_or_path: str) -> bool:
+    """Say whether a text is meant as a file, not as a name."""
+    return name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path
 
 
 def _shown(path: Path) -> Path:

@@ -253,6 +253,8 @@ class Study(Document):
     effect: Annotated[float, Field(gt=0, le=100)] = 0.5
     """The smallest difference of interest, in points."""
     budget: Budget | None = None
+    fail_fast: bool = False
+    """Whether the first stage that fails for good pauses the study; without it the others go on."""
     predictions: dict[ArmName, Prediction] = {}
     """Arm -> the score that a surrogate predicted; it is shown beside the measured one and decides nothing."""
     published: Name | None = None
@@ -301,7 +303,17 @@ class Campaign(Document):
 
     kind: Literal["campaign"]
     question: Text
-    studies: Annotated[tuple[Name, ...], Field(min_length=1)]
+    studies: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """Names of the library, or paths: relative to the campaign's own file."""
+
+    def load_studies(self) -> list[Study]:
+        """Read its studies, in the order of the file.
+
+        Raises:
+            StudyError: a study that is not there or cannot be used.
+        """
+        folder = Path(self.path).parent
+        return [load_study(folder / each if library.is_path(each) else each) for each in self.studies]
 
 
 def load_study(name_or_path: str | Path) -> Study:
@@ -332,7 +344,7 @@ def _check_design(study: Study) -> None:
         where = (designs[1],) if designs else ()
         raise study.error(where, f"{' and '.join(designs) or 'none'} given; allowed: exactly one of vary, arms, search")
     _check_paths(study, designs[0])
-    if study.grows and library.is_file(study.recipe):
+    if study.grows and library.is_path(study.recipe):
         raise study.error(("recipe",), f"{study.recipe!r} is a file, and this study is planned again while it runs; allowed: a name",
                           "put the recipe into the folder of ABLATE_LIBRARY")
     num_trials = study.num_arms * study.most_seeds

@@ -18,6 +18,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +48,8 @@ NOTICES_EVERY_S = 2.0
 MAX_STILLBORN = 3
 """The number of consecutive slots that may die while they start, for example because their node left. After that, each
 further one makes a waiting order LOST."""
+_NODE_IS_GONE = re.compile(r"node .*(has died|was terminated|is dead)|The node .* died", re.IGNORECASE)
+"""How Ray says that a worker ended with its node; it has no type of its own for it where an actor is asked."""
 _logger = logging.getLogger(__name__)
 
 
@@ -103,6 +106,7 @@ class RayExecutor:
         self._num_stillborn = 0
         self._leaving: frozenset[str] = frozenset()
         self._noticed_at = 0.0
+        self._lost_nodes: frozenset[str] = frozenset()
         self._is_cleared = True
         self._folder = connect(settings)
         self._idle = [self._fresh() for _ in range(settings.slots)]
@@ -307,10 +311,18 @@ class RayExecutor:
         except RayError as error:
             ray.kill(busy.slot.actor, no_restart=True)  # it may only be unreachable, and must not run on unobserved
             self._replace(busy)
+            self._tell_of_lost_node(busy, str(error))
             outcome = lost(attempt_id, f"the worker died: {str(error)[:2000]}", folder)
         else:
             self._free(busy)
         return _taken(outcome) if outcome.state is AttemptState.LOST and busy.nodes & self._leaving else outcome
+
+    def _tell_of_lost_node(self, busy: _Assignment, error: str) -> None:
+        """Log one line for a node that is gone, however many attempts were on it."""
+        gone = busy.nodes - self._lost_nodes if _NODE_IS_GONE.search(error) else frozenset()
+        if gone:
+            self._lost_nodes |= gone
+            _logger.warning("node %s is gone: what ran on it goes on elsewhere from its last checkpoint", ", ".join(sorted(gone)))
 
     def _free(self, busy: _Assignment) -> None:
         """Return the slot to the idle ones; a group of workers is killed and replaced by new slots."""

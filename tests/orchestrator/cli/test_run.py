@@ -167,4 +167,34 @@ def test_pausing_what_is_over_is_refused(ablate: Ablate, study_file: str) -> Non
     ablate("cancel", "written", "--yes")
     result = ablate("pause", "written")
     assert result.exit_code == 1
-    assert "it cannot become PAUSED" in result.stderr
+    assert "it cannot become paused" in result.stderr
+
+
+def test_a_dry_run_checks_prints_and_enters_nothing(ablate: Ablate, study_file: str, pretended: Pretended, home: Path) -> None:
+    result = ablate("run", study_file, "--dry-run")
+    assert result.exit_code == 0
+    assert "stages to run" in result.stdout
+    assert "nothing was entered or run" in result.stderr
+    assert (pretended.done, home.exists()) == ([], False)
+
+
+def test_a_dry_run_refuses_what_a_run_refuses(ablate: Ablate, study_file: str, pretended: Pretended) -> None:
+    ablate("submit", study_file)
+    Path(study_file).write_text(Path(study_file).read_text().replace("seeds: 2", "seeds: 3"))
+    assert [ablate("run", study_file, "--dry-run", *more).exit_code for more in ((), ("--update",))] == [2, 0]
+
+
+def test_quiet_prints_the_answer_alone(ablate: Ablate, study_file: str, pretended: Pretended) -> None:
+    result = ablate("--quiet", "run", study_file)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "verdict" in result.stdout
+
+
+def test_the_first_failed_stage_pauses_a_study_that_fails_fast_and_names_the_exception(
+        ablate: Ablate, study_file: str, pretended: Pretended) -> None:
+    Path(study_file).write_text(Path(study_file).read_text() + "fail_fast: true\n")
+    pretended.failing = "sft"
+    result = ablate("run", study_file)
+    assert result.exit_code == 75
+    assert "is paused (fail_fast: a stage failed); `ablate run written` goes on" in result.stderr
+    assert "ValueError: the tile is upside down" in ablate("status", "written").stdout

@@ -28,7 +28,7 @@ def test_status_counts_and_names_the_driver(ablate: Ablate, engine: Engine) -> N
     sketch(engine, Sketch(state="RUNNING", done=0.5))
     lease(engine)
     result = ablate("status", "quickstart")
-    assert "driver driver-1 is running (host laptop, pid 4242)" in result.stdout
+    assert "a driver is running (host laptop, pid 4242)" in result.stdout
     assert "step 34/80  loss 1.207  31.5 samples/s" in result.stdout
 
 

@@ -50,7 +50,7 @@ def test_resuming_what_runs_changes_nothing(engine, study_id):
 @pytest.mark.parametrize("act", [actions.pause, actions.resume, actions.cancel])
 def test_a_completed_study_stays(engine, study_id, act):
     force(engine, t.studies, state="COMPLETED")
-    with pytest.raises(IllegalTransition, match="is COMPLETED; it cannot become"):
+    with pytest.raises(IllegalTransition, match="is completed; it cannot become"):
         act(engine, study_id)
 
 

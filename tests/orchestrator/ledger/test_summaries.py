@@ -1,11 +1,13 @@
+import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.ledger.engine import has_ledger, open_ledger
-from orchestrator.ledger.summaries import failed_stages, flops_per_s, live_stages, stage_states, stage_sums
+from orchestrator.ledger import tables as t
+from orchestrator.ledger.engine import has_ledger, open_ledger, transaction
+from orchestrator.ledger.summaries import failed_stages, live_stages, measured_rates, stage_states, stage_sums
 from tests.support.synthetic import Sketch, sketch
 
 
@@ -32,7 +34,25 @@ def test_failed_stages_say_why(engine: Engine) -> None:
 
 def test_rates_come_from_finished_stages(engine: Engine) -> None:
     sketch(engine, Sketch(state="RUNNING", done=0.5))
-    assert flops_per_s(engine) == pytest.approx({"sft": 1.1e10, "evaluate": 1.1e10})
+    rates = measured_rates(engine, "tiny")
+    assert [rates[kind] for kind in ("sft", "evaluate")] == pytest.approx([1.1e10] * 2)
+    assert {key.split()[0] for key in rates} == {"sft", "evaluate"}
+
+
+def test_rates_of_one_scale_say_nothing_of_another(engine: Engine) -> None:
+    sketch(engine, Sketch(state="RUNNING", done=0.5))
+    assert measured_rates(engine, "mm1.5-3b") == {}
+
+
+def test_rates_are_of_the_class_of_device_that_worked_last(engine: Engine) -> None:
+    sketch(engine, Sketch())
+    with transaction(engine) as connection:
+        ids = connection.execute(select(t.stages.c.stage_id).where(t.stages.c.kind == "sft")).scalars().all()
+        mine = t.attempts.c.stage_id == ids[0]
+        connection.execute(t.attempts.update().where(mine).values(ended_at=9e9))
+        on_gpu = {"result": json.dumps({"environment": {"device": "NVIDIA H200"}}), "seconds": 0.5, "flops": 1e15}
+        connection.execute(t.stages.update().where(t.stages.c.stage_id == ids[0]).values(**on_gpu))
+    assert measured_rates(engine, "tiny")["sft"] == 2e15
 
 
 def test_unknown_stages_have_no_state(engine: Engine) -> None:

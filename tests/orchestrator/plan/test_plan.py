@@ -323,3 +323,10 @@ def test_search_beyond_what_is_possible_is_refused_before_it_starts(parameter: s
 def test_search_over_shares_and_grids_is_planned(planned: Planned) -> None:
     parameters = "sft.mixture.weights: {simplex: [single, multi, text]}, sft.images.grid: {grid_range: {n_min: [1, 4], n_max: [4, 16]}}"
     assert planned((VARY, f"search: {{trials: 4, parameters: {{{parameters}}}}}"), NO_BASELINE).trials == ()
+
+
+def test_a_budget_is_held_to_what_stages_of_the_scale_reached(write, checkpoint):
+    study = write(("seeds: 2", "seeds: 2\nbudget: {hours: 1}"))
+    assert Planner(study, "tiny", measured={"sft": 1e12, "evaluate": 1e12}).plan().flops > 0
+    with pytest.raises(StudyError, match=r"budget.hours: .* hours estimated; allowed: 1"):
+        Planner(study, "tiny", measured={"sft": 1e6, "evaluate": 1e12}).plan()

@@ -17,6 +17,7 @@ from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.summaries import keep_estimate
+from orchestrator.plan.estimate import Rates
 from orchestrator.plan.plan import Planner
 from orchestrator.results.budget import Spent, expected, over, spent
 from orchestrator.results.preview import preview
@@ -141,9 +142,24 @@ select: {maximize: knowledge, baseline: {sft.mixture.alpha.science: 0}}
 """
     plan = planned(text=text)
     assert plan.growth_flops == pytest.approx(10 * plan.flops, rel=0.5)
-    price = partial(expected, plan, Resources(flops_per_s=1e9), measured={}, slots=1)
+    price = partial(expected, plan, Resources(flops_per_s=1e9), rates=Rates(declared=1e9), slots=1)
     assert price(done=set(plan.stages)).flops == pytest.approx(plan.growth_flops)  # a baseline that is there makes no other arm cheaper
     assert price(done=set(plan.stages)).checkpoint_gb == pytest.approx(price(done=()).checkpoint_gb * 10 / 11, rel=0.1)
     assert price(done=set(plan.stages), may_grow=False).flops == 0
+    without = planned((", baseline: {sft.mixture.alpha.science: 0}", ""), text=text)
+    assert without.flops == 0
+    alone = expected(without, Resources(flops_per_s=1e9), rates=Rates(declared=1e9), slots=1, done=())
+    assert alone.flops == pytest.approx(plan.growth_flops)
+    shown = preview(without, None, slots=2)
+    assert shown.estimate.seconds > 0
+    assert shown.expected.wall_s == shown.estimate.seconds
     pruned = planned(("trials: 10,", "trials: 10, prune: {rungs: [0.25], keep: 0.5},"), text=text)
     assert pruned.growth_flops == pytest.approx(plan.growth_flops * (0.5 + 0.25 / 2), rel=0.01)
+
+
+def test_what_ran_at_one_scale_prices_nothing_at_another(settings, ledger, planned, write):
+    submitted = submit(ledger, planned())
+    drive(settings, until=submitted, executor=lambda _: InlineExecutor(slowly))
+    large = Planner(write(), "mm1.5-3b").plan()
+    assert preview(large, ledger, slots=8).estimate == preview(large, None, slots=8).estimate
+    assert preview(large, ledger, slots=8).estimate.declared_kinds == ("sft", "evaluate")

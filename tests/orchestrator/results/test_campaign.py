@@ -79,19 +79,17 @@ def in_campaign(tmp_path, *studies):
         text = LATER.replace("name: later", f"name: {name}").replace("from_selection: written", f"from_selection: {needs}")
         (tmp_path / f"{name}.yaml").write_text(text.lstrip())
     path = tmp_path / "all.yaml"
-    path.write_text(f"kind: campaign\nname: all\nquestion: All?\nstudies: [{', '.join(name for name, _ in studies)}]\n")
+    path.write_text(f"kind: campaign\nname: all\nquestion: All?\nstudies: [{', '.join(f'{name}.yaml' for name, _ in studies)}]\n")
     return load_campaign(path)
 
 
-def test_studies_run_after_those_they_need(tmp_path, monkeypatch):
+def test_studies_run_after_those_they_need_and_paths_are_relative_to_the_campaign(tmp_path):
     loaded = in_campaign(tmp_path, ("c", "b"), ("b", "a"), ("a", "quickstart"))
-    monkeypatch.setattr(campaign, "load_study", lambda name, load=campaign.load_study: load(tmp_path / f"{name}.yaml"))
     assert [study.name for study in sorted_studies(loaded)] == ["a", "b", "c"]
     assert required_studies(sorted_studies(loaded)[0]) == ("quickstart",)
 
 
-def test_studies_that_wait_for_each_other_are_refused(tmp_path, monkeypatch):
+def test_studies_that_wait_for_each_other_are_refused(tmp_path):
     loaded = in_campaign(tmp_path, ("a", "b"), ("b", "a"))
-    monkeypatch.setattr(campaign, "load_study", lambda name, load=campaign.load_study: load(tmp_path / f"{name}.yaml"))
     with pytest.raises(StudyError, match="the studies need each other"):
         sorted_studies(loaded)

@@ -285,3 +285,11 @@ def test_a_decision_is_made_once():
     shot = snapshot(trials=3)
     writes = [each for each in after(shot) if not isinstance(each, Stop | Propose)]
     assert after(evolve(shot, writes)) == []
+
+
+@pytest.mark.parametrize(("fail_fast", "target"), [(True, StudyState.PAUSED), (False, None)])
+def test_a_study_that_asks_for_it_is_paused_by_its_first_failed_stage(fail_fast, target):
+    study = StudyView("study", StudyState.RUNNING, 1.0, fail_fast=fail_fast)
+    failed = {"shared": {"state": S.SUCCEEDED}, "own 0": {"state": S.FAILED, "failure_hash": "h"}}
+    moves = of(MoveStudy, after(snapshot(trials=2, study=study, stages=failed)))
+    assert [(move.target, move.reason) for move in moves] == ([(target, "fail_fast: a stage failed")] if target else [])
