@@ -234,7 +234,7 @@ search:
   trials: 4
   sampler: SAMPLER
   parameters: {sft.images.grid: {grid_range: {n_min: [1, 4], n_max: [4, 16]}}}
-  constraints: ["tokens_per_image <= 150"]
+  constraints: ["tokens_per_image <= 84"]
 select: {maximize: knowledge, baseline: {sft.images.grid: [1, 4]}}
 """
 GRID = "sft.images.grid"
@@ -252,9 +252,9 @@ def test_what_misses_a_constraint_before_training_is_recorded_and_never_trained(
     trained = {row.arm_key: metrics_of_config(row.config)["tokens_per_image"] for row in read.trials(ledger, study_id)}
     found = study_results(ledger, read.study(ledger, study_id)).search
     assert len(trained) == 1 + 4
-    assert all(tokens <= 150 for tokens in trained.values())
+    assert all(tokens <= 84 for tokens in trained.values())
     assert found.refused
-    assert all(why["value"] > 150 and why["violations"] == [why["value"] - 150] for why in found.refused.values())
+    assert all(why["value"] > 84 and why["violations"] == [why["value"] - 84] for why in found.refused.values())
     assert not found.refused.keys() & trained.keys()
     events = {event.entity_id for event in read.events(ledger, study_id, limit=10_000) if event.to_state == "INFEASIBLE"}
     assert events == found.refused.keys()
@@ -274,7 +274,7 @@ def test_refusals_are_the_same_for_the_same_ledger_and_seed(tmp_path, planned):
 
 def test_a_search_without_anything_feasible_ends_after_so_many_tries(settings, ledger, planned, monkeypatch):
     monkeypatch.setattr(adaptive, "MOST_REFUSED", 5)
-    study_id = submit(ledger, planned(("<= 150", "<= 1"), text=GRIDS.replace("SAMPLER", "random")))
+    study_id = submit(ledger, planned(("<= 84", "<= 1"), text=GRIDS.replace("SAMPLER", "random")))
     assert run(settings, study_id) is Exit.FINISHED
     row = read.study(ledger, study_id)
     assert len(study_results(ledger, row).search.refused) == 5

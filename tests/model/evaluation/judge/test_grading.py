@@ -19,7 +19,7 @@ RULES = json.dumps(
 )
 PAIR = Item(
     item_id="i",
-    benchmark="llava-session-wild",
+    benchmark="llava-bench-wild",
     question="<image>Describe.",
     images=(),
     references=("A dog.",),
@@ -113,7 +113,7 @@ def test_the_key_is_in_no_cached_file(server, judge, tmp_path):
 
 def test_a_pair_is_read_and_the_prompt_recorded(server, judge):
     server.replies = ["8 6\nbecause"]
-    found = judge_item(BENCHMARKS["llava-session-wild"], PAIR, "A cat.", session(judge, **{"system.txt": "Be fair."}))
+    found = judge_item(BENCHMARKS["llava-bench-wild"], PAIR, "A cat.", session(judge, **{"system.txt": "Be fair."}))
     prompt = (
         "[Context]\na park\n\n[Question]\nDescribe.\n\n[Assistant 1]\nA dog.\n\n[End of Assistant 1]\n\n"
         "[Assistant 2]\nA cat.\n\n[End of Assistant 2]\n\n[System]\nRate both.\n\n"
@@ -126,9 +126,9 @@ def test_a_pair_is_read_and_the_prompt_recorded(server, judge):
 def test_boxes_are_shown_as_fractions_in_grounded_conversation(server, judge):
     server.replies = ["8 6"]
     item = Item(
-        item_id="i", benchmark="ferret-session", question="?", images=(), references=("r",), meta={"category": "ground_conv", "context": ""}
+        item_id="i", benchmark="ferret-bench", question="?", images=(), references=("r",), meta={"category": "ground_conv", "context": ""}
     )
-    judge_item(BENCHMARKS["ferret-session"], item, "cat [100, 200, 500, 600]", session(judge))
+    judge_item(BENCHMARKS["ferret-bench"], item, "cat [100, 200, 500, 600]", session(judge))
     assert "cat [0.100, 0.200, 0.500, 0.600]" in server.asked[0][1]["messages"][0]["content"]
 
 
@@ -164,7 +164,7 @@ def test_mathvistas_answer_is_extracted_only_where_it_must_be(server, judge, sai
 
 def test_the_score_is_relative_to_the_reference_answers():
     scores = [ItemScore(0, 0, "8 6", pair=(8, 6)), ItemScore(0, 0, "10 5", pair=(10, 5))]
-    found = total(BENCHMARKS["llava-session-wild"], [PAIR, PAIR], scores, ScoringConfig(judge="judge-1"))
+    found = total(BENCHMARKS["llava-bench-wild"], [PAIR, PAIR], scores, ScoringConfig(judge="judge-1"))
     assert found.score == 61.1
     assert found.details["choices"] == {"judge": "judge-1", "judge_temperature": 0.0}
 
@@ -175,4 +175,4 @@ def test_the_score_is_relative_to_the_reference_answers():
 )
 def test_a_copy_without_what_the_judge_is_told_is_refused(materials, message):
     with pytest.raises(ValueError, match=message):
-        require(BENCHMARKS["llava-session-wild"], materials)
+        require(BENCHMARKS["llava-bench-wild"], materials)
