@@ -368,8 +368,8 @@ def test_files_have_names_that_say_something():
 
 
 @pytest.mark.parametrize("name", [
-    "orchestrator.cli.main", "orchestrator.cli.plan", "orchestrator.cli.run", "orchestrator.cli.status", "orchestrator.cli.data_list",
-    "orchestrator.cli.data_check", "orchestrator.driver.loop", "orchestrator.results.results", "orchestrator.search.proposals",
+    "orchestrator.cli.main", "orchestrator.cli.plan", "orchestrator.cli.run", "orchestrator.cli.status", "orchestrator.cli.data.list",
+    "orchestrator.cli.data.check", "orchestrator.driver.loop", "orchestrator.results.results", "orchestrator.search.proposals",
     "orchestrator.tracking.flusher", "orchestrator.tracking.query", "orchestrator.execution.ray.executor", "dashboard.app",
     "dashboard.queries", "dashboard.charts"])
 def test_importing_it_loads_no_torch(name):

@@ -44,7 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("control", "Start no further stages of a study; running ones finish."),
     "resume": ("control", "Let a paused study go on."),
     "cancel": ("control", "Stop a study for good; what is finished stays."),
-    "data": ("data", "List the training data, and check what is configured."),
+    "data": ("data.group", "List the training data, and check what is configured."),
     "gc": ("gc", "Remove artifacts that the ledger does not point to."),
     "mlflow": ("query", "Rebuild the MLflow store from the ledger (`ablate mlflow sync`)."),
     "ledger": ("ledger", "Verify the ledger: replay its events against its rows."),
@@ -57,9 +57,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 GROUPS = {
     "Before a study runs": ("init", "studies", "validate", "plan", "factors"),
     "Run": ("run", "campaign", "submit", "drive", "watch", "pause", "resume", "cancel", "share"),
-    "What came out": ("status", "results", "report", "diff", "logs", "dashboard", "query"),
+    "What came out": ("status", "results", "items", "report", "diff", "logs", "dashboard", "query"),
     "More from results": ("rescore", "lmms", "mixture"),
-    "Set-up and upkeep": ("doctor", "data", "gc", "ledger", "mlflow", "completion"),
+    "Set-up and upkeep": ("doctor", "data", "gc", "ledger", "mlflow", "statistics", "completion"),
 }
 """Headings of the help, in the order in which a user needs them."""
 

@@ -48,7 +48,7 @@ def test_output_that_is_not_utf8_ends_no_command(encoding: str, tmp_path: Path) 
     assert json.loads(told.stdout.decode(encoding))["question"].startswith("Größe ✓ ")
 
 
-@pytest.mark.parametrize("module", ["main", "plan", "status", "control", "doctor", "data_list"])
+@pytest.mark.parametrize("module", ["main", "plan", "status", "control", "doctor", "data.list"])
 def test_looking_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, orchestrator.cli.{module}; print(*sorted({HEAVY} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

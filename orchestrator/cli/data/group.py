@@ -11,9 +11,9 @@ class DataGroup(LazyGroup):
     """The subcommands of `ablate data`."""
 
     table = {
-        "list": ("data_list", "Show every data set of the taxonomy, its size, and what is configured where."),
-        "check": ("data_check", "Open samples of every data set, and name what is broken."),
-        "show": ("data_show", "Write a page of examples of a category, with boxes drawn."),
+        "list": ("data.list", "Show every data set of the taxonomy, its size, and what is configured where."),
+        "check": ("data.check", "Open samples of every data set, and name what is broken."),
+        "show": ("data.show", "Write a page of examples of a category, with boxes drawn."),
     }
     prefix = "data_"
 

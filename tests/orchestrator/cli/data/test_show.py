@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from orchestrator.cli.data_show import CATEGORIES
+from orchestrator.cli.data.show import CATEGORIES
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
