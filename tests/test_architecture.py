@@ -345,6 +345,11 @@ def test_no_folder_of_code_holds_more_than_32_modules():
     assert {folder: count for folder, count in counts.items() if count > 32} == {}
 
 
+def test_one_line_in_a_hundred_is_wide():
+    wide, total = wide_lines(MODULES)
+    assert wide <= total / 100
+
+
 def test_torch_is_reached_through_the_worker_alone():
     assert loads_torch(MODULES) == []
 

@@ -73,7 +73,9 @@ def _check_source(config: SourceConfig, catalogue: CatalogueConfig, num_samples:
     size = len(source)
     count = min(num_samples, size) if num_samples else size
     rows = (permuted(position, size=size, key="check") for position in range(count))
-    return _checked(config.category, config.name, size, config.broken, [_opener(source, row) for row in rows], boxes=config.boxes)
+    return _checked(
+        config.category, config.name, size, config.broken, [_opener(source, row) for row in rows], boxes=config.boxes
+    )
 
 
 def _opener(source: Source, row: int) -> Callable[[], Sample]:
@@ -84,7 +86,9 @@ def _maker(category: str, index: int) -> Callable[[], Sample]:
     return lambda: make_sample(category, "train", index)
 
 
-def _checked(category: str, name: str, size: int, most_broken: float, makers: list[Callable[[], Sample]], *, boxes: str = "") -> Checked:
+def _checked(
+    category: str, name: str, size: int, most_broken: float, makers: list[Callable[[], Sample]], *, boxes: str = ""
+) -> Checked:
     began, broken, num_images, num_boxes = time.monotonic(), [], 0, 0
     for make in makers:
         try:

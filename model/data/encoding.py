@@ -82,7 +82,9 @@ class Encoder:
             if turn.question:
                 builder.prompt(turn.question)
             builder.answer(turn.answer)
-        return replace(self._finish(builder, sample.sample_id), source=sample.source or sample.category, replaces=sample.replaces)
+        return replace(
+            self._finish(builder, sample.sample_id), source=sample.source or sample.category, replaces=sample.replaces
+        )
 
     def item(self, item: Item) -> Encoded:
         """Encode worked examples and prompt of an evaluation item, up to where the answer begins."""
@@ -118,7 +120,9 @@ class Encoder:
 
     def _finish(self, builder: _SequenceBuilder, name: str) -> Encoded:
         if len(builder.ids) > self.max_tokens:
-            raise ValueError(f"{name}: {len(builder.ids)} tokens; allowed: {self.max_tokens} (max_tokens){builder.cut(self.max_tokens)}")
+            raise ValueError(
+                f"{name}: {len(builder.ids)} tokens; allowed: {self.max_tokens} (max_tokens){builder.cut(self.max_tokens)}"
+            )
         if builder.next_image != len(builder.images):
             raise ValueError(f"{name}: {builder.next_image} image placeholders but {len(builder.images)} images")
         side = self.images.tile

@@ -19,7 +19,8 @@ from model.samples import IMAGE, Item, Sample
 
 BOX_COLOUR = (225, 0, 120)
 SMALLEST = 200
-"""Images are enlarged by a whole number until their longer side has at least this many px, so that no pixel is invented."""
+"""Images are enlarged by a whole number until their longer side has at least this many px, so that no pixel is
+invented."""
 _BOX = re.compile(r"\[[^\[\]]*\]")
 _TEMPLATE = Path(__file__).with_suffix(".html")
 
@@ -31,7 +32,9 @@ def gallery(title: str, sections: Sequence[tuple[str, Sequence[Sample | Item]]])
         title: heading of the page.
         sections: heading and examples, in order.
     """
-    body = "".join(f'<h2>{escape(name)}</h2><div class="examples">{"".join(map(_example, each))}</div>' for name, each in sections)
+    body = "".join(
+        f'<h2>{escape(name)}</h2><div class="examples">{"".join(map(_example, each))}</div>' for name, each in sections
+    )
     return _TEMPLATE.read_text(encoding="utf-8").replace("{title}", escape(title)).replace("{body}", body)
 
 
@@ -57,7 +60,9 @@ def _example(example: Sample | Item) -> str:
     boxes = boxes_in([text for pair in pairs for text in pair]) if len(example.images) == 1 else []
     pictures = "".join(_picture(image, boxes, number) for number, image in enumerate(example.images, start=1))
     name = example.sample_id if isinstance(example, Sample) else example.item_id
-    rows = "".join(f"<dt>{escape(question.replace(IMAGE, '▣'))}</dt><dd>{escape(answer)}</dd>" for question, answer in pairs)
+    rows = "".join(
+        f"<dt>{escape(question.replace(IMAGE, '▣'))}</dt><dd>{escape(answer)}</dd>" for question, answer in pairs
+    )
     return f'<article><div class="images">{pictures}</div><dl>{rows}</dl><p>{escape(name)}</p></article>'
 
 

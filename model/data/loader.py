@@ -1,11 +1,12 @@
 """Steps prepared ahead by other processes, so that a fast device does not wait for pictures.
 
-- What a step trains on is a function of its number, so it does not matter which process prepares it: any number of loaders trains the
-  same model, and a resumed stage begins at its step.
-- Loaders do all that can be done without the model, laying out included. A thread takes over the next step while the device works
-  on this one, beside a GPU into pinned memory, from where it goes to the device by itself: training waits for neither.
-- Processes come from a fork server: it has no threads and no device, and holds the imports, so that a stage's loaders start in
-  milliseconds after the first. A step travels as two tensors in shared memory, however many batches it has.
+- What a step trains on is a function of its number, so it does not matter which process prepares it: any number of
+  loaders trains the same model, and a resumed stage begins at its step.
+- Loaders do all that can be done without the model, laying out included. A thread takes over the next step while the
+  device works on this one, beside a GPU into pinned memory, from where it goes to the device by itself: training waits
+  for neither.
+- Processes come from a fork server: it has no threads and no device, and holds the imports, so that a stage's loaders
+  start in milliseconds after the first. A step travels as two tensors in shared memory, however many batches it has.
 - An error of a sample reaches training as it was raised, with file and index.
 """
 
@@ -50,7 +51,9 @@ class Steps:
         """Return the function from an optimizer step's number to what it trains on."""
         drawing = MixtureDraw(self.config.mixture, batch=self.config.batch, seed=self.seed)
         orientation = self.encoder.images.orientation
-        found = samples or sample_source(self.data, shares(self.config.mixture), seed=self.seed, orientation=orientation)
+        found = samples or sample_source(
+            self.data, shares(self.config.mixture), seed=self.seed, orientation=orientation
+        )
         first, every = self.part
         encoders = {each: self.encoder.with_images(each) for each in {self.config.images, *self.config.image_settings}}
 
@@ -151,8 +154,14 @@ class _Packed:
             return cls(torch.zeros(0), torch.zeros(0), [], 0, (), step.images)
         tiles = [each.tiles_NCXX for each in step.batches]
         numbers = [torch.stack([each.flatten().long() for each in _numbers(batch)]) for batch in step.batches]
-        return cls(_joined(tiles, 0), _joined(numbers, 1), [(*batch.ids_BT.shape, len(batch.tiles_NCXX)) for batch in step.batches],
-                   step.batches[0].image_id, step.seen, step.images)
+        return cls(
+            _joined(tiles, 0),
+            _joined(numbers, 1),
+            [(*batch.ids_BT.shape, len(batch.tiles_NCXX)) for batch in step.batches],
+            step.batches[0].image_id,
+            step.seen,
+            step.images,
+        )
 
     def step(self) -> Step:
         return Step(tuple(self._batches()), self.seen, self.images)
@@ -166,7 +175,9 @@ class _Packed:
 
     def pinned(self) -> _Packed:
         """Return it where a device can fetch it by itself."""
-        return _Packed(self.tiles.pin_memory(), self.numbers.pin_memory(), self.shapes, self.image_id, self.seen, self.images)
+        return _Packed(
+            self.tiles.pin_memory(), self.numbers.pin_memory(), self.shapes, self.image_id, self.seen, self.images
+        )
 
 
 def _numbers(batch: Batch) -> list[Tensor]:

@@ -4,11 +4,12 @@
   arXiv:2409.20566); weights divide single-image, multi-image and text-only.
 - The draw is stratified, not random: after any number of samples each category is within one of its share. Small alphas
   would otherwise differ between seeds by chance alone.
-- The k-th sample of a category depends on (seed, category, k): two arms of one seed see the same k-th general sample, which
-  is what makes differences pairable.
-- Draws are a function of (mixture, batch, seed, step): the step is all there is to save, and no worker count can matter.
-- Shares are exact fractions of the decimals written in the study (0.1 is a tenth), so the sequence repeats after their common
-  denominator: a resumed stage skips whole periods instead of replaying them.
+- The k-th sample of a category depends on (seed, category, k): two arms of one seed see the same k-th general sample,
+  which is what makes differences pairable.
+- Draws are a function of (mixture, batch, seed, step): the step is all there is to save, and no worker count can
+  matter.
+- Shares are exact fractions of the decimals written in the study (0.1 is a tenth), so the sequence repeats after their
+  common denominator: a resumed stage skips whole periods instead of replaying them.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ def mixture_of(found: Mapping[str, float], *, digits: int = 6) -> SftMixture:
     """
     unknown = found.keys() - {*SINGLE_IMAGE, *GROUPS}
     if unknown or min(found.values()) < 0 or not math.isclose(sum(found.values()), 1, abs_tol=1e-6):
-        raise ValueError(f"shares {dict(found)}; allowed: of {', '.join((*SINGLE_IMAGE, *GROUPS))}, none negative, summing to 1")
+        raise ValueError(
+            f"shares {dict(found)}; allowed: of {', '.join((*SINGLE_IMAGE, *GROUPS))}, none negative, summing to 1"
+        )
     single = {name: share for name, share in found.items() if name in SINGLE_IMAGE and share > 0}
     alphas = alphas_from_shares(single) if single else {"general": 1.0}
     multi, text = (float(f"{found.get(name, 0.0):.{digits}g}") for name in GROUPS)
@@ -143,7 +146,11 @@ class MixtureDraw:
 @lru_cache(maxsize=4096)
 def _exact_shares(mixture: Mixture) -> dict[str, Fraction]:
     if isinstance(mixture, PretrainMixture):
-        found = {"caption": mixture.caption, "interleaved": mixture.interleaved, f"text_{mixture.text_data}": mixture.text}
+        found = {
+            "caption": mixture.caption,
+            "interleaved": mixture.interleaved,
+            f"text_{mixture.text_data}": mixture.text,
+        }
         parts = {name: _decimal(value) for name, value in found.items()}
     elif isinstance(mixture, ContinualMixture):
         parts = {name: _decimal(value) for name, value in dataclasses.asdict(mixture).items()}

@@ -1,12 +1,13 @@
 """Several samples in one row: which samples share a row, so that few positions are empty. Torch-free, pure.
 
-- The samples of one optimizer step are packed among themselves, and all of them are used in that step: mixture shares are
-  those of the draws, a resumed step packs as it did before, and there is nothing to save.
+- The samples of one optimizer step are packed among themselves, and all of them are used in that step: mixture shares
+  are those of the draws, a resumed step packs as it did before, and there is nothing to save.
 - A sample is never cut. One that does not fit into a row by itself is an error with both numbers.
 - Best fit, longest first (at most 11/9 of the fewest rows; within a few per cent of them on samples of mixed length).
-- Rows have the length asked for, which compiled code likes best. Where a step is too small to fill them, or the images of a row
-  run out before its positions do, rows are evened out; if positions are still empty, rows of like width make a pass of their
-  own, as wide as its widest row. So at least `FULL` of the positions hold tokens, however small the step.
+- Rows have the length asked for, which compiled code likes best. Where a step is too small to fill them, or the images
+  of a row run out before its positions do, rows are evened out; if positions are still empty, rows of like width make
+  a pass of their own, as wide as its widest row. So at least `FULL` of the positions hold tokens, however small the
+  step.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ def _evened(rows: tuple[Row, ...], lengths: Sequence[int], images: Sequence[int]
 def _by_width(rows: tuple[Row, ...], lengths: Sequence[int], most_rows: int) -> tuple[Pass, ...]:
     """Make passes of rows that each fill at least `FULL` of their pass, widest first."""
     passes: list[tuple[int, list[Row]]] = []
-    for width, row in sorted(((sum(lengths[index] for index in row), row) for row in rows), key=lambda each: (-each[0], each[1])):
+    for width, row in sorted(
+        ((sum(lengths[index] for index in row), row) for row in rows), key=lambda each: (-each[0], each[1])
+    ):
         if not passes or width < FULL * passes[-1][0] or len(passes[-1][1]) == most_rows:
             passes.append((width, []))
         passes[-1][1].append(row)

@@ -1,9 +1,9 @@
 """From draws to samples: the one place where training meets its data. Torch-free.
 
-- The k-th sample of a category is a function of (data, seed, category, k): nothing is remembered, so stop and resume, and any
-  number of workers, see the same samples, none lost and none repeated.
-- The workbench generates without end. A catalogue has a finite number of samples: a pass is a permutation of all of them, every
-  pass another one, and passes are counted (`model.data.shuffle`).
+- The k-th sample of a category is a function of (data, seed, category, k): nothing is remembered, so stop and resume,
+  and any number of workers, see the same samples, none lost and none repeated.
+- The workbench generates without end. A catalogue has a finite number of samples: a pass is a permutation of all of
+  them, every pass another one, and passes are counted (`model.data.shuffle`).
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class Workbench:
 
     def sample(self, draw: Draw) -> Sample:
         """Generate the sample of a draw."""
-        return make_sample(draw.category, "train", sample_index(self._seed, draw.category, draw.k), seed=self._corpus_seed)
+        return make_sample(
+            draw.category, "train", sample_index(self._seed, draw.category, draw.k), seed=self._corpus_seed
+        )
 
     def used(self, draw: Draw, use: Callable[[Sample], T]) -> T:
         """Generate the sample of a draw and return what is made of it."""
@@ -94,7 +96,9 @@ class SampleLocation:
 class Catalogue:
     """The operator's data sets; those of a category are one set, drawn by size, or have equal shares where the taxonomy says so."""
 
-    def __init__(self, config: CatalogueConfig, categories: Iterable[str], *, seed: int, orientation: Orientation = "stored") -> None:
+    def __init__(
+        self, config: CatalogueConfig, categories: Iterable[str], *, seed: int, orientation: Orientation = "stored"
+    ) -> None:
         """Open the data sets of these categories.
 
         Raises:
@@ -107,7 +111,9 @@ class Catalogue:
             if not found:
                 raise ValueError(f"catalogue {config.name!r} has no data set of category {category!r}")
             self._sources[category] = [open_dataset(each, config, orientation) for each in found]
-        self._ends = {category: running_totals([len(each) for each in sources]) for category, sources in self._sources.items()}
+        self._ends = {
+            category: running_totals([len(each) for each in sources]) for category, sources in self._sources.items()
+        }
 
     def place(self, draw: Draw) -> SampleLocation:
         """Say which sample a draw takes, without opening it."""
@@ -143,7 +149,9 @@ class Catalogue:
                 broken.append(Replaced(error.place, error.reason))
                 if not place.source.config.broken or len(broken) > MOST_REPLACED:
                     raise
-                row = sample_index(self._seed, f"{place.source.config.title}/{place.row}/instead", len(broken)) % len(place.source)
+                row = sample_index(self._seed, f"{place.source.config.title}/{place.row}/instead", len(broken)) % len(
+                    place.source
+                )
 
     def sizes(self) -> dict[str, int]:
         """Return how many samples each data set has."""
@@ -172,7 +180,9 @@ def _used(source: Source, row: int, use: Callable[[Sample], T], broken: tuple[Re
         raise source.broken(row, str(error).removeprefix(f"{sample.sample_id}: ")) from error
 
 
-def sample_source(data: DataConfig, categories: Iterable[str], *, seed: int, orientation: Orientation = "stored") -> SampleSource:
+def sample_source(
+    data: DataConfig, categories: Iterable[str], *, seed: int, orientation: Orientation = "stored"
+) -> SampleSource:
     """Return the supply of a stage.
 
     Args:
@@ -187,5 +197,7 @@ def sample_source(data: DataConfig, categories: Iterable[str], *, seed: int, ori
     if data.source == "workbench":
         return Workbench(corpus_seed=data.seed, seed=seed)
     if data.catalogue is None:
-        raise ValueError("data.source is catalogue, and no catalogue is configured; allowed: a catalogue file (ABLATE_CATALOGUE)")
+        raise ValueError(
+            "data.source is catalogue, and no catalogue is configured; allowed: a catalogue file (ABLATE_CATALOGUE)"
+        )
     return Catalogue(data.catalogue, categories, seed=seed, orientation=orientation)

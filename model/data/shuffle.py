@@ -1,9 +1,9 @@
 """The order in which a finite data set is gone through: a permutation for each pass, computed, never stored. Torch-free.
 
 - Position k lies in pass k // size; within a pass every row comes exactly once, and each pass has another order.
-- A Feistel network over the next power of four is a permutation whatever its round function; walking on until the value is below
-  `size` makes it one of 0 to size - 1. So any position can be asked for by itself: nothing to save, no buffer to refill on resume,
-  and workers need not know of each other.
+- A Feistel network over the next power of four is a permutation whatever its round function; walking on until the
+  value is below `size` makes it one of 0 to size - 1. So any position can be asked for by itself: nothing to save, no
+  buffer to refill on resume, and workers need not know of each other.
 """
 
 from __future__ import annotations

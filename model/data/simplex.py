@@ -1,8 +1,9 @@
 """Mixtures as points of a simplex: coordinates without a redundant one, and samples around a prior within bounds. Torch-free.
 
-- n shares that sum to 1 are n - 1 sticks, each 0 to 1: what part of the rest a share takes. Uniform sticks are uniform shares.
-- Dirichlet samples around a prior say how much one trusts it (`concentration`); bounds keep them where a mixture makes sense, caps
-  where no data set is repeated too often.
+- n shares that sum to 1 are n - 1 sticks, each 0 to 1: what part of the rest a share takes. Uniform sticks are uniform
+  shares.
+- Dirichlet samples around a prior say how much one trusts it (`concentration`); bounds keep them where a mixture makes
+  sense, caps where no data set is repeated too often.
 - A sample is a function of (seed, index): samples can be made in any order, by anyone.
 """
 
@@ -107,7 +108,9 @@ def _limits(prior: Mapping[str, float], bounds: Bounds) -> tuple[NDArray[np.floa
         raise ValueError(f"bounds for {', '.join(sorted(unknown))}, which the prior does not have")
     low, high = (np.array([bounds.get(name, (0.0, 1.0))[side] for name in prior]) for side in (0, 1))
     if (low < 0).any() or (low > high).any() or low.sum() > 1 + TOLERANCE or high.sum() < 1 - TOLERANCE:
-        raise ValueError(f"bounds {dict(bounds)}; allowed: 0 <= least <= largest, least ones sum to at most 1, largest to at least 1")
+        raise ValueError(
+            f"bounds {dict(bounds)}; allowed: 0 <= least <= largest, least ones sum to at most 1, largest to at least 1"
+        )
     return low, high
 
 
@@ -115,7 +118,8 @@ def _within_tight_bounds(parameters: NDArray[np.float64], low: NDArray[np.float6
                          random: np.random.Generator) -> NDArray[np.float64]:
     """Draw from the cut-off Dirichlet by Gibbs sampling over pairs.
 
-    Of two shares with a fixed sum, the first's part of it is Beta distributed, so it can be drawn within its bounds exactly.
+    Of two shares with a fixed sum, the first's part of it is Beta distributed, so it can be drawn within its bounds
+    exactly.
     """
     shares = _feasible(parameters / parameters.sum(), low, high)
     for _ in range(SWEEPS * len(shares)):
@@ -124,7 +128,9 @@ def _within_tight_bounds(parameters: NDArray[np.float64], low: NDArray[np.float6
         least, most = max(low[a], together - high[b]), min(high[a], together - low[b])
         if together > TOLERANCE and most - least > TOLERANCE:
             law = float(parameters[a]), float(parameters[b])
-            part = float(betaincinv(*law, random.uniform(betainc(*law, least / together), betainc(*law, most / together))))
+            part = float(
+                betaincinv(*law, random.uniform(betainc(*law, least / together), betainc(*law, most / together)))
+            )
             shares[a] = min(max(part * together, least), most) if math.isfinite(part) else least
             shares[b] = together - shares[a]
     return shares

@@ -55,7 +55,10 @@ def to_batches(encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig
     Raises:
         ValueError: a sample does not fit into a packed row.
     """
-    seen = (TokensSeen(each.name, each.source, each.replaces, len(each.ids), each.num_supervised, each.num_tiles) for each in encoded)
+    seen = (
+        TokensSeen(each.name, each.source, each.replaces, len(each.ids), each.num_supervised, each.num_tiles)
+        for each in encoded
+    )
     return Step(tuple((_packed if config.pack else _apart)(encoder, encoded, config)), tuple(seen), encoder.images)
 
 

@@ -1,7 +1,7 @@
 """The byte-level BPE tokenizer: digits one by one, conversation and image tokens first.
 
-Trained on the workbench and frozen: every checkpoint depends on its ids. `python -m model.data.tokenizer OUT` makes one of the
-same kind; some ids differ, since generators were still changed after the packaged one was made.
+Trained on the workbench and frozen: every checkpoint depends on its ids. `python -m model.data.tokenizer OUT` makes
+one of the same kind; some ids differ, since generators were still changed after the packaged one was made.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 - A category is the plain mean of its benchmarks that are `in_average`; MMBase is the mean of General, Text-rich and
   Knowledge; overall is the mean of all categories of the suite (MM1.5, arXiv:2409.20566).
-- A benchmark that is missing or incomplete withholds every average it belongs to: fewer tasks are never averaged silently.
+- A benchmark that is missing or incomplete withholds every average it belongs to: fewer tasks are never averaged
+  silently.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """From judged items to the score of a benchmark, 0 to 100. Torch-free, so that stored answers are scored again without a model.
 
-- `mean` is the plain mean, or the mean over groups where the benchmark is defined so; the others are its references' own sums.
+- `mean` is the plain mean, or the mean over groups where the benchmark is defined so; the others are its references'
+  own sums.
 - A missing group, or fewer items than the benchmark is known to have, makes it incomplete: its averages are withheld.
 - What a judge failed on counts for nothing and makes it incomplete too; it is never a zero.
 """
@@ -63,8 +64,14 @@ def total(spec: Benchmark, items: Sequence[Item], scores: Sequence[ItemScore], s
     dropped = len(items) - len(pairs)
     details |= {"missing": missing} if missing else {}
     details |= {"num_judge_failures": dropped} if dropped else {}
-    return Total(score=lenient if swapped else strict, score_lenient=lenient, num_items=len(items), details=details,
-                 num_unparseable=sum(not score.is_parsed for _, score in pairs), is_complete=not missing and not dropped)
+    return Total(
+        score=lenient if swapped else strict,
+        score_lenient=lenient,
+        num_items=len(items),
+        details=details,
+        num_unparseable=sum(not score.is_parsed for _, score in pairs),
+        is_complete=not missing and not dropped,
+    )
 
 
 def limited(spec: Benchmark, metas: Sequence[dict[str, str]], count: int) -> list[int]:
@@ -181,13 +188,17 @@ def _mme(spec: Benchmark, pairs: Pairs, read: Read) -> yes_no.MmeSummary:
 
 def _bits(pairs: Pairs) -> tuple[float, int]:
     """Return bits and bytes of all texts: long ones weigh more than short ones, as in a corpus."""
-    return math.fsum(float(score.parsed or "nan") for _, score in pairs), sum(len(item.references[0].encode()) for item, _ in pairs)
+    return math.fsum(float(score.parsed or "nan") for _, score in pairs), sum(
+        len(item.references[0].encode()) for item, _ in pairs
+    )
 
 
 def _summary(pairs: Pairs, *, is_lenient: bool = False) -> yes_no.YesNoSummary:
     """Summarise yes and no; a lenient reading is known by whether it was right."""
     labels = [item.references[0] for item, _ in pairs]
-    said = [label if is_lenient and score.lenient else score.parsed for label, (_, score) in zip(labels, pairs, strict=True)]
+    said = [
+        label if is_lenient and score.lenient else score.parsed for label, (_, score) in zip(labels, pairs, strict=True)
+    ]
     return yes_no.summarise(said, labels)
 
 

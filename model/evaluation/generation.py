@@ -1,8 +1,9 @@
 """A model's answers to items, and its likelihood of texts, in windows that fit into memory.
 
-- Items are opened and encoded a window at a time: a public benchmark's pictures are larger than memory. A thread prepares the next
-  window while the model answers this one, and a picture is let go as soon as its tiles are cut.
-- Within a window, answers are made in batches of like length and kept in the items' order; an answer does not depend on its batch.
+- Items are opened and encoded a window at a time: a public benchmark's pictures are larger than memory. A thread
+  prepares the next window while the model answers this one, and a picture is let go as soon as its tiles are cut.
+- Within a window, answers are made in batches of like length and kept in the items' order; an answer does not depend
+  on its batch.
 """
 
 from __future__ import annotations
@@ -83,7 +84,9 @@ class Generator:
             while window := coming.result():
                 coming = ahead.submit(next, windows, [])
                 said = self._in_batches([each.encoded for each in window], len(found), count, say)
-                found += [Answered(each.item, text, self._cost(each.encoded)) for each, text in zip(window, said, strict=True)]
+                found += [
+                    Answered(each.item, text, self._cost(each.encoded)) for each, text in zip(window, said, strict=True)
+                ]
         return found
 
     def _windows(self, items: Iterator[Item], count: int, encode: Callable[[Item], Encoded]) -> Iterator[list[_Ready]]:
@@ -100,7 +103,9 @@ class Generator:
         if window:
             yield window
 
-    def _in_batches(self, encoded: list[Encoded], done: int, count: int, say: Callable[[list[Encoded]], list[str]]) -> list[str]:
+    def _in_batches(
+        self, encoded: list[Encoded], done: int, count: int, say: Callable[[list[Encoded]], list[str]]
+    ) -> list[str]:
         order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
         said: dict[int, str] = {}
         for start in range(0, len(order), self.config.batch):
@@ -124,7 +129,9 @@ class Generator:
         with self._precision():
             inputs = self.model.embed(batch, tokens=self.config.images.tokens)
             logits = self.model.decoder(inputs_embeds=inputs, attention_mask=batch.mask_BT.long()).logits
-        losses = functional.cross_entropy(logits.float().transpose(1, 2), batch.labels_BT, ignore_index=IGNORED, reduction="none")
+        losses = functional.cross_entropy(
+            logits.float().transpose(1, 2), batch.labels_BT, ignore_index=IGNORED, reduction="none"
+        )
         return [repr(nats / math.log(2)) for nats in losses.double().sum(1).tolist()]
 
     def _text(self, item: Item) -> Encoded:

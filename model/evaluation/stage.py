@@ -110,11 +110,18 @@ def evaluate_stage(*, benchmark: str, config: EvaluateConfig, data: DataConfig, 
     scores = [_score(spec, each, config, session) for each in answered]
     found = total(spec, [each.item for each in answered], scores, config.scoring, is_limited=work.is_limited)
     if found.score is None:
-        raise ValueError(f"{spec.name}: the judge {config.scoring.judge} gave no readable reply to any of {len(answered)} answers")
+        raise ValueError(
+            f"{spec.name}: the judge {config.scoring.judge} gave no readable reply to any of {len(answered)} answers"
+        )
     publish(out, lambda folder: _write(folder, work, answered, scores), meta={"benchmark": benchmark})
     details = found.details | told
-    return {"benchmark": benchmark, **{name: value for name, value in found.result().items() if name != "details"},
-            "tokens_per_image": mean_tokens(answered), "seconds": time.monotonic() - began, **({"details": details} if details else {})}
+    return {
+        "benchmark": benchmark,
+        **{name: value for name, value in found.result().items() if name != "details"},
+        "tokens_per_image": mean_tokens(answered),
+        "seconds": time.monotonic() - began,
+        **({"details": details} if details else {}),
+    }
 
 
 def _spec(name: str) -> Benchmark:
@@ -129,7 +136,9 @@ def _judge(spec: Benchmark, config: EvaluateConfig, resources: EvaluationInputs)
     if not config.scoring.judge:
         raise ValueError(f"{spec.name}: not run, it needs a judge and evaluate.scoring.judge names none")
     if resources.endpoint is None:
-        raise ValueError(f"{spec.name}: not run, judge {config.scoring.judge} has no endpoint\nhint: ABLATE_JUDGE_URL names it")
+        raise ValueError(
+            f"{spec.name}: not run, judge {config.scoring.judge} has no endpoint\nhint: ABLATE_JUDGE_URL names it"
+        )
     return Judge(resources.endpoint, config.scoring.judge)
 
 
@@ -140,7 +149,9 @@ def _work(spec: Benchmark, config: EvaluateConfig, data: DataConfig, resources: 
         return _Evaluation(items=_Made(spec, data.seed), chosen=list(range(count)), is_limited=count < spec.num_items,
                      materials=TOLD.get(spec.metric, {}))
     if resources.local is None:
-        raise ValueError(f"benchmark {spec.name!r} reads a local copy, and no catalogue names one; allowed: a folder with {spec.layout}")
+        raise ValueError(
+            f"benchmark {spec.name!r} reads a local copy, and no catalogue names one; allowed: a folder with {spec.layout}"
+        )
     items = LocalItems(spec, resources.local, config.images.orientation)
     chosen = limited(spec, [items.meta(index) for index in range(len(items))], config.num_items)
     return _Evaluation(items=items, chosen=chosen, is_limited=bool(config.num_items), materials=items.materials())
@@ -175,6 +186,9 @@ def _score(spec: Benchmark, answered: Answered, config: EvaluateConfig, session:
 
 
 def _write(folder: Path, work: _Evaluation, answered: list[Answered], scores: list[ItemScore]) -> None:
-    write(folder / ITEMS, [Answer(each.item, each.prediction, score) for each, score in zip(answered, scores, strict=True)])
+    write(
+        folder / ITEMS,
+        [Answer(each.item, each.prediction, score) for each, score in zip(answered, scores, strict=True)],
+    )
     if work.materials:
         (folder / MATERIALS).write_text(json.dumps(dict(work.materials), ensure_ascii=False), encoding="utf-8")

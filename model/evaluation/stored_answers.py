@@ -29,7 +29,9 @@ class Answer:
 
 def write(path: Path, answers: Sequence[Answer]) -> None:
     """Write answers as JSON lines."""
-    path.write_text("".join(json.dumps(_row(answer), ensure_ascii=False) + "\n" for answer in answers), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(_row(answer), ensure_ascii=False) + "\n" for answer in answers), encoding="utf-8"
+    )
 
 
 def read(path: Path, benchmark: str) -> list[Answer]:
@@ -57,8 +59,10 @@ def rescored(spec: Benchmark, answers: Sequence[Answer], scoring: ScoringConfig,
         ValueError: nothing is stored, or an item cannot be judged.
     """
     items = [answer.item for answer in answers]
-    scores = [answer.score if spec.metric in JUDGED else score_item(spec.metric, answer.prediction, answer.item, scoring)
-              for answer in answers]
+    scores = [
+        answer.score if spec.metric in JUDGED else score_item(spec.metric, answer.prediction, answer.item, scoring)
+        for answer in answers
+    ]
     return total(spec, items, scores, scoring, is_limited=is_limited)
 
 
@@ -67,8 +71,14 @@ def _row(answer: Answer) -> dict[str, Any]:
     row: dict[str, Any] = {
         "item_id": item.item_id, "question": item.question, "options": item.options, "references": item.references,
         "prediction": answer.prediction, "parsed": score.parsed, "score": score.strict, "score_lenient": score.lenient}
-    extra = {"meta": item.meta, "shots": [[shot.question, shot.answer] for shot in item.shots], "pair": score.pair, "judged": score.record,
-             "pictures": item.pictures, "is_dropped": score.is_dropped}
+    extra = {
+        "meta": item.meta,
+        "shots": [[shot.question, shot.answer] for shot in item.shots],
+        "pair": score.pair,
+        "judged": score.record,
+        "pictures": item.pictures,
+        "is_dropped": score.is_dropped,
+    }
     return row | {name: value for name, value in extra.items() if value}
 
 

@@ -9,7 +9,10 @@ from model.evaluation.benchmarks.benchmark import Benchmark
 from model.samples import Item
 from model.workbench import in_context, make_item, make_sample
 
-OWN: dict[str, Callable[..., Item]] = {"bound-words": in_context.bound_words_item, "operators": in_context.operators_item}
+OWN: dict[str, Callable[..., Item]] = {
+    "bound-words": in_context.bound_words_item,
+    "operators": in_context.operators_item,
+}
 
 
 def workbench_item(spec: Benchmark, index: int, *, seed: int) -> Item:
@@ -26,7 +29,9 @@ def workbench_item(spec: Benchmark, index: int, *, seed: int) -> Item:
         return make_item(spec.name, index, seed=seed)
     if spec.shots_of:
         plain = make_item(spec.shots_of, index, seed=seed)
-        item = in_context.with_examples(plain, index, seed=seed, shots=spec.shots, category=spec.examples, make_sample=make_sample)
+        item = in_context.with_examples(
+            plain, index, seed=seed, shots=spec.shots, category=spec.examples, make_sample=make_sample
+        )
     else:
         item = OWN[spec.made_of[0]](index, seed=seed, shots=spec.shots)
     return replace(item, item_id=f"{spec.name}/{seed}/{index}", benchmark=spec.name)

@@ -1,7 +1,7 @@
 """The workbench: a generated corpus and its benchmarks, each sample reproducible from what it is called.
 
-Train and test differ in assets and in wording; each module says what it holds out. A change to what a generator makes is a
-new number in `model.data.fingerprint.VERSIONS`.
+Train and test differ in assets and in wording; each module says what it holds out. A change to what a generator makes
+is a new number in `model.data.fingerprint.VERSIONS`.
 """
 
 from __future__ import annotations

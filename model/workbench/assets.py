@@ -1,7 +1,7 @@
 """Real assets, packaged: English paragraphs, handwritten digits, emoji names and pictures. `assets.json` says whose they are.
 
-Each text is split by asset: every tenth paragraph, digit and name belongs to test alone. Emoji pictures are in test alone;
-they are packaged since a machine's own font would draw other ones, or none.
+Each text is split by asset: every tenth paragraph, digit and name belongs to test alone. Emoji pictures are in test
+alone; they are packaged since a machine's own font would draw other ones, or none.
 """
 
 from __future__ import annotations
@@ -57,8 +57,12 @@ def emoji_pictures() -> dict[str, Image.Image]:
     names = (HERE / "emoji_pictures.txt").read_text(encoding="utf-8").splitlines()
     with Image.open(HERE / "emoji.png") as file:
         sheet = file.convert("RGB")
-    corners = [(number % EMOJI_COLUMNS * EMOJI_SIDE, number // EMOJI_COLUMNS * EMOJI_SIDE) for number in range(len(names))]
-    return {name: sheet.crop((x, y, x + EMOJI_SIDE, y + EMOJI_SIDE)) for name, (x, y) in zip(names, corners, strict=True)}
+    corners = [
+        (number % EMOJI_COLUMNS * EMOJI_SIDE, number // EMOJI_COLUMNS * EMOJI_SIDE) for number in range(len(names))
+    ]
+    return {
+        name: sheet.crop((x, y, x + EMOJI_SIDE, y + EMOJI_SIDE)) for name, (x, y) in zip(names, corners, strict=True)
+    }
 
 
 def _lines(name: str, split: str) -> tuple[str, ...]:

@@ -16,7 +16,10 @@ from model.workbench.documents import font
 from model.workbench.scenes import COLOURS
 
 CHART_COLOURS = ("red", "green", "blue", "orange", "purple", "black")
-BAR_FORMS = {"train": ("How high is the {} bar?", "What value has the {} bar?"), "test": ("What is the value of the {} bar?",)}
+BAR_FORMS = {
+    "train": ("How high is the {} bar?", "What value has the {} bar?"),
+    "test": ("What is the value of the {} bar?",),
+}
 LINE_FORMS = {"train": ("How high is the line at {}?", "What value has the line at {}?"),
               "test": ("What is the value of the line at {}?",)}
 TICKS = "1234"
@@ -83,10 +86,17 @@ def bar_turns(bars: dict[str, int], split: str, rng: random.Random) -> list[Turn
 
 def line_turns(values: tuple[int, ...], split: str, rng: random.Random) -> list[Turn]:
     """Ask for every point, then whether the line ends rising or falling."""
-    turns = [Turn(rng.choice(LINE_FORMS[split]).format(tick), str(value)) for tick, value in zip(TICKS, values, strict=False)]
+    turns = [
+        Turn(rng.choice(LINE_FORMS[split]).format(tick), str(value)) for tick, value in zip(TICKS, values, strict=False)
+    ]
     rng.shuffle(turns)
-    return [*turns, Turn("Does the line end up or down?" if split == "train" else "Does the line go up or down at its end?",
-                         "up" if values[-1] > values[-2] else "down")]
+    return [
+        *turns,
+        Turn(
+            "Does the line end up or down?" if split == "train" else "Does the line go up or down at its end?",
+            "up" if values[-1] > values[-2] else "down",
+        ),
+    ]
 
 
 def bars_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:

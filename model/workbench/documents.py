@@ -1,9 +1,10 @@
 """Documents: forms with two-digit fields, and small print.
 
-- Held out: for each label the values that end in one digit (`held_out`), which only test documents hold; the wording of the
-  questions. Every label and every digit is seen in training: no word of the test is new, what it is said of is.
-- Print is 10 to 14 px high. One tile of the `tiny` scale halves a form, so that its digits blur, and two tiles by two show it as it
-  is. Small print needs more: of a receipt, a wide form or a sheet, two by two tiles show a half to a quarter.
+- Held out: for each label the values that end in one digit (`held_out`), which only test documents hold; the wording
+  of the questions. Every label and every digit is seen in training: no word of the test is new, what it is said of is.
+- Print is 10 to 14 px high. One tile of the `tiny` scale halves a form, so that its digits blur, and two tiles by two
+  show it as it is. Small print needs more: of a receipt, a wide form or a sheet, two by two tiles show a half to a
+  quarter.
 - Wide forms and narrow receipts are pages of 4:1 and beyond, which a row of tiles holds better than a square of them.
 """
 
@@ -48,7 +49,9 @@ def draw_form(rng: random.Random, split: str, *, fields: int, wide: bool = False
     """Draw a form of `label number` lines; print is 12 to 14 px high on about 64 px, or on up to 160 px when `wide`."""
     values = fill(rng, split, rng.sample(LABELS, fields), range(10, 100))
     width, height = (rng.randint(116, 160) if wide else rng.randint(56, 68)), 8 + 18 * fields
-    image = Image.new("RGB", (width, height if wide else max(height, 40)), tuple(rng.randint(235, 255) for _ in range(3)))
+    image = Image.new(
+        "RGB", (width, height if wide else max(height, 40)), tuple(rng.randint(235, 255) for _ in range(3))
+    )
     pen = ImageDraw.Draw(image)
     for row, (name, value) in enumerate(values.items()):
         y = 4 + 18 * row

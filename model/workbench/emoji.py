@@ -21,6 +21,9 @@ def emoji_pictures_item(index: int, *, seed: int) -> Item:
     rng, pictures = stream("emoji-pictures", seed, "test", index), assets.emoji_pictures()
     right = rng.choice(sorted(pictures))
     image = Image.new("RGB", (rng.randint(48, 72), rng.randint(48, 72)), "white")
-    image.paste(pictures[right], (rng.randint(0, image.width - assets.EMOJI_SIDE), rng.randint(0, image.height - assets.EMOJI_SIDE)))
+    image.paste(
+        pictures[right],
+        (rng.randint(0, image.width - assets.EMOJI_SIDE), rng.randint(0, image.height - assets.EMOJI_SIDE)),
+    )
     turn, options = choice(rng, QUESTION, right, [name for name in pictures if name != right])
     return ask_item("emoji-pictures", index, seed, image, turn, options=options)

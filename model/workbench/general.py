@@ -54,7 +54,9 @@ def general_sample(split: str, index: int, *, seed: int) -> Sample:
     return scene_sample(f"general/{split}/{seed}/{index}", "general", split, rng, scene)
 
 
-def scene_sample(sample_id: str, category: str, split: str, rng: random.Random, scene: Scene, *, boxes: float = 0.0) -> Sample:
+def scene_sample(
+    sample_id: str, category: str, split: str, rng: random.Random, scene: Scene, *, boxes: float = 0.0
+) -> Sample:
     """Make the dense conversation about a scene, one of the questions with options; a share `boxes` also asks for boxes."""
     turns = [*scene_turns(scene, split, rng), scene_choice(scene, split, rng)[0]]
     if rng.random() < boxes:
@@ -67,8 +69,18 @@ def scene_choice(scene: Scene, split: str, rng: random.Random) -> tuple[Turn, tu
     """Ask for a colour or a shape with four options."""
     thing = rng.choice(scene.things)
     if rng.random() < 0.5:
-        return choice(rng, ask("colour", split, rng, shape=thing.shape), thing.colour, [each for each in COLOURS if each != thing.colour])
-    return choice(rng, ask("shape", split, rng, colour=thing.colour), thing.shape, [each for each in SHAPES if each != thing.shape])
+        return choice(
+            rng,
+            ask("colour", split, rng, shape=thing.shape),
+            thing.colour,
+            [each for each in COLOURS if each != thing.colour],
+        )
+    return choice(
+        rng,
+        ask("shape", split, rng, colour=thing.colour),
+        thing.shape,
+        [each for each in SHAPES if each != thing.shape],
+    )
 
 
 def labelled_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
@@ -105,9 +117,16 @@ def box_turns(scene: Scene, split: str) -> list[Turn]:
     """Ask for the name in each box and the box of each name."""
     width, height = scene.image.size
     boxes = [(thing, box_text(thing.box, width=width, height=height)) for thing in scene.things]
-    train, test = ("What shape is in {}?", "Give the box of the {}."), ("Which shape is in {}?", "Give me the box of the {}.")
+    train, test = (
+        ("What shape is in {}?", "Give the box of the {}."),
+        ("Which shape is in {}?", "Give me the box of the {}."),
+    )
     name, box = train if split == "train" else test
-    return [turn for thing, text in boxes for turn in (Turn(name.format(text), thing.shape), Turn(box.format(thing.shape), text))]
+    return [
+        turn
+        for thing, text in boxes
+        for turn in (Turn(name.format(text), thing.shape), Turn(box.format(thing.shape), text))
+    ]
 
 
 def scene_qa_item(index: int, *, seed: int) -> Item:
@@ -156,7 +175,9 @@ def scene_pairs_item(index: int, *, seed: int) -> Item:
     """Ask yes, then no, about the same scene: items 2 i and 2 i + 1 are MME's pair of one image."""
     rng, scene = _test_scene("scene-pairs", index // 2, seed, counts=(1, 2, 3))
     turn = [probe(scene, "test", rng, is_present) for is_present in (True, False)][index % 2]
-    return ask_item("scene-pairs", index, seed, scene.image, turn, meta={"category": "existence", "image": str(index // 2)})
+    return ask_item(
+        "scene-pairs", index, seed, scene.image, turn, meta={"category": "existence", "image": str(index // 2)}
+    )
 
 
 def _test_scene(benchmark: str, index: int, seed: int, counts: tuple[int, ...]) -> tuple[random.Random, Scene]:

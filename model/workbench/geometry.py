@@ -1,6 +1,7 @@
 """Geometry: corners of polygons, kinds of angles, parts of a strip; and the mathematics category.
 
-Held out: every sixth degree of rotation or opening, every fifth strip (parts, filled, colour), and the wording of the questions.
+Held out: every sixth degree of rotation or opening, every fifth strip (parts, filled, colour), and the wording of the
+questions.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ def draw_figure(rng: random.Random, split: str, kind: str) -> tuple[Image.Image,
     """Draw a figure of one of `KINDS` on about 60 px and return it with the answer to its question."""
     width, height = rng.randint(52, 68), rng.randint(52, 68)
     image = Image.new("RGB", (width, height), tuple(rng.randint(235, 255) for _ in range(3)))
-    return image, {"corners": _polygon, "angle": _angle, "part": _strip}[kind](ImageDraw.Draw(image), rng, split, width, height)
+    return image, {"corners": _polygon, "angle": _angle, "part": _strip}[kind](
+        ImageDraw.Draw(image), rng, split, width, height
+    )
 
 
 def _polygon(pen: ImageDraw.ImageDraw, rng: random.Random, split: str, width: int, height: int) -> str:
@@ -60,7 +63,11 @@ def _angle(pen: ImageDraw.ImageDraw, rng: random.Random, split: str, width: int,
     turn = degrees(rng, split, 0, 359)
     length, colour = 0.45 * min(width, height), COLOURS[rng.choice(INK)]
     for angle in (math.radians(turn), math.radians(turn + opening)):
-        pen.line((width / 2, height / 2, width / 2 + length * math.cos(angle), height / 2 + length * math.sin(angle)), fill=colour, width=3)
+        pen.line(
+            (width / 2, height / 2, width / 2 + length * math.cos(angle), height / 2 + length * math.sin(angle)),
+            fill=colour,
+            width=3,
+        )
     return kind
 
 

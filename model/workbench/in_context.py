@@ -2,7 +2,8 @@
 
 - `bound-words`: two made-up words are bound to two shapes by the examples (in the manner of open MiniImageNet).
 - `operators`: the examples show which of three operations a `?` between two digits stands for (operator induction).
-- Any other benchmark may be asked after examples of the train split of its category, which hold nothing of the test split.
+- Any other benchmark may be asked after examples of the train split of its category, which hold nothing of the test
+  split.
 - Fewer examples are the first ones of more, so that numbers of shots can be compared.
 """
 
@@ -69,7 +70,9 @@ def with_examples(item: Item, index: int, *, seed: int, shots: int, category: st
 def plain_text_item(index: int, *, seed: int, num_texts: int, make_sample: MakeSample) -> Item:
     """Make an item of real English that no training sample holds, to be weighed."""
     text = _plain_texts(seed, num_texts, make_sample)[index]
-    return Item(item_id=f"english-bits/{seed}/{index}", benchmark="english-bits", question="", images=(), references=(text,))
+    return Item(
+        item_id=f"english-bits/{seed}/{index}", benchmark="english-bits", question="", images=(), references=(text,)
+    )
 
 
 @lru_cache(maxsize=8)
@@ -109,5 +112,11 @@ def _drawn(rng: random.Random, a: int, b: int) -> Image.Image:
 
 
 def _item(name: str, index: int, seed: int, examples: list[Example], asked: Example) -> Item:
-    return Item(item_id=f"{name}/{seed}/{index}", benchmark=name, question=asked[1].question, references=(asked[1].answer,),
-                images=(*(image for image, _ in examples), asked[0]), shots=tuple(turn for _, turn in examples))
+    return Item(
+        item_id=f"{name}/{seed}/{index}",
+        benchmark=name,
+        question=asked[1].question,
+        references=(asked[1].answer,),
+        images=(*(image for image, _ in examples), asked[0]),
+        shots=tuple(turn for _, turn in examples),
+    )

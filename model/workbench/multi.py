@@ -1,6 +1,7 @@
 """Several images: pairs to compare, a change to spot, frames of a film, and documents that show a task by examples.
 
-- Each question needs the order of the images or all of them; the answer to a question about order flips when they are swapped.
+- Each question needs the order of the images or all of them; the answer to a question about order flips when they are
+  swapped.
 - Held out: the shape-colour pairs of the scenes and the wording of the questions.
 """
 
@@ -67,8 +68,11 @@ def pair_turns(pair: tuple[Scene, Scene], split: str, rng: random.Random) -> lis
     """Ask whether shapes and colours are the same, which image shows a shape, and state something of both."""
     one, other = (scene.things[0] for scene in pair)
     forms, is_same = FORMS[split], one.shape == other.shape
-    turns = [Turn(rng.choice(forms["same"]), _yes(is_same)), Turn(rng.choice(forms["colours"]), _yes(one.colour == other.colour)),
-             Turn(rng.choice(forms["both"]).format(one.shape), "true" if is_same else "false")]
+    turns = [
+        Turn(rng.choice(forms["same"]), _yes(is_same)),
+        Turn(rng.choice(forms["colours"]), _yes(one.colour == other.colour)),
+        Turn(rng.choice(forms["both"]).format(one.shape), "true" if is_same else "false"),
+    ]
     if not is_same:
         wanted = rng.randrange(2)
         turns.append(Turn(rng.choice(forms["which"]).format((one, other)[wanted].shape), ORDINALS[wanted]))
@@ -91,7 +95,9 @@ def draw_change(rng: random.Random, split: str) -> tuple[tuple[Image.Image, Imag
 
 def draw_film(rng: random.Random, split: str) -> Film:
     """Draw frames of one object that moves a quarter of the frame at a time, in one of four directions."""
-    pairs = [(shape, colour) for shape in SHAPES for colour in COLOURS if ((shape, colour) in HELD_OUT) == (split == "test")]
+    pairs = [
+        (shape, colour) for shape in SHAPES for colour in COLOURS if ((shape, colour) in HELD_OUT) == (split == "test")
+    ]
     (shape, colour), move = rng.choice(pairs), rng.choice(list(MOVES))
     side, ground = 56, tuple(rng.randint(225, 255) for _ in range(3))
     size, step, (dx, dy) = rng.uniform(16, 22), rng.uniform(11, 15), MOVES[move]
@@ -167,7 +173,9 @@ def shown_sample(sample_id: str, category: str, split: str, rng: random.Random) 
 
 def multi_image_sample(split: str, index: int, *, seed: int) -> Sample:
     """Make a conversation over two or three images."""
-    return comparison_sample(f"multi_image/{split}/{seed}/{index}", "multi_image", split, stream("multi_image", seed, split, index))
+    return comparison_sample(
+        f"multi_image/{split}/{seed}/{index}", "multi_image", split, stream("multi_image", seed, split, index)
+    )
 
 
 def same_or_not_item(index: int, *, seed: int) -> Item:
@@ -200,7 +208,9 @@ def spot_difference_item(index: int, *, seed: int) -> Item:
 def film_moves_item(index: int, *, seed: int) -> Item:
     """Ask where the object of a film moves, which the order of the frames tells alone: openly, as `spot-difference` is asked."""
     film = draw_film(stream("film-moves", seed, "test", index), "test")
-    return ask_item("film-moves", index, seed, film.frames, Turn(FORMS["test"]["move"][0].format(film.shape), film.move))
+    return ask_item(
+        "film-moves", index, seed, film.frames, Turn(FORMS["test"]["move"][0].format(film.shape), film.move)
+    )
 
 
 def spot_choice_item(index: int, *, seed: int) -> Item:
@@ -226,8 +236,14 @@ def picture_choice_item(index: int, *, seed: int) -> Item:
     wanted = rng.randrange(len(scenes))
     listed = " ".join(f"{letter}. {IMAGE}" for letter, _ in zip(LETTERS, scenes, strict=False))
     question = f"Which picture has the {scenes[wanted].things[0].shape}? {listed} Answer with the letter."
-    return Item(item_id=f"picture-choice/{seed}/{index}", benchmark="picture-choice", question=question, options=ORDINALS,
-                images=tuple(scene.image for scene in scenes), references=(LETTERS[wanted],))
+    return Item(
+        item_id=f"picture-choice/{seed}/{index}",
+        benchmark="picture-choice",
+        question=question,
+        options=ORDINALS,
+        images=tuple(scene.image for scene in scenes),
+        references=(LETTERS[wanted],),
+    )
 
 
 def picture_quality_item(index: int, *, seed: int) -> Item:

@@ -1,7 +1,8 @@
 """Pre-training sources: dense conversations in place of captions, interleaved documents, text, and OCR.
 
-- `caption` is what packaged checkpoints learn from: images of every kind but science, few of them small print; most scenes hold a
-  single object (those are learned first), and few are asked for boxes, so that fine-tuning on boxes has something to teach.
+- `caption` is what packaged checkpoints learn from: images of every kind but science, few of them small print; most
+  scenes hold a single object (those are learned first), and few are asked for boxes, so that fine-tuning on boxes has
+  something to teach.
 - `interleaved` documents describe one image after the other, compare images, or show a task by examples.
 - `ocr` is print that one tile cannot resolve; `recap` and `sharegpt4v` stand for the two synthetic caption sets.
 """

@@ -1,10 +1,12 @@
 """Scenes: coloured shapes on a light ground, and the questions one can ask about them.
 
-- Held out: the shape-colour pairs of `HELD_OUT` never occur in train scenes and always once in test scenes; each shape and
-  each colour still occurs in training. Test questions use the paraphrases of `TEST_FORMS`, one for each of `TRAIN_FORMS`.
-- Objects keep apart and inside the frame, and are a fifth to a half of the shorter side; those of thumbnails a third at least.
-- Half of the images are thumbnails, which a tile of the `tiny` scale holds whole: a grid of at least four tiles enlarges them, one of
-  at least one does not. The others are up to 160 px long.
+- Held out: the shape-colour pairs of `HELD_OUT` never occur in train scenes and always once in test scenes; each shape
+  and each colour still occurs in training. Test questions use the paraphrases of `TEST_FORMS`, one for each of
+  `TRAIN_FORMS`.
+- Objects keep apart and inside the frame, and are a fifth to a half of the shorter side; those of thumbnails a third
+  at least.
+- Half of the images are thumbnails, which a tile of the `tiny` scale holds whole: a grid of at least four tiles
+  enlarges them, one of at least one does not. The others are up to 160 px long.
 """
 
 from __future__ import annotations
@@ -25,12 +27,22 @@ HELD_OUT = frozenset({("circle", "purple"), ("square", "orange"), ("triangle", "
 PLACES = (("top left", "top", "top right"), ("left", "middle", "right"), ("bottom left", "bottom", "bottom right"))
 NUMBERS = ("zero", "one", "two", "three", "four")
 
-TRAIN_FORMS = {"what": ("What is shown?", "Which shape is it?"), "colour": ("What colour is the {shape}?",),
-               "shape": ("Which shape is {colour}?",), "where": ("Where is the {shape}?",), "count": ("How many shapes are there?",),
-               "probe": ("Is there a {colour} {shape}?",)}
-TEST_FORMS = {"what": ("What shape is shown?",), "colour": ("Which colour is the {shape}?",), "shape": ("What shape is {colour}?",),
-              "where": ("Where is the {shape} shown?",), "count": ("How many shapes are shown?",),
-              "probe": ("Is a {colour} {shape} there?",)}
+TRAIN_FORMS = {
+    "what": ("What is shown?", "Which shape is it?"),
+    "colour": ("What colour is the {shape}?",),
+    "shape": ("Which shape is {colour}?",),
+    "where": ("Where is the {shape}?",),
+    "count": ("How many shapes are there?",),
+    "probe": ("Is there a {colour} {shape}?",),
+}
+TEST_FORMS = {
+    "what": ("What shape is shown?",),
+    "colour": ("Which colour is the {shape}?",),
+    "shape": ("What shape is {colour}?",),
+    "where": ("Where is the {shape} shown?",),
+    "count": ("How many shapes are shown?",),
+    "probe": ("Is a {colour} {shape} there?",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +71,14 @@ THUMBNAIL = (26, 32)
 """Range of the longer side of a thumbnail, px."""
 
 
-def draw_scene(rng: random.Random, split: str, *, counts: tuple[int, ...] = (1, 2, 3), sides: tuple[int, int] | None = None,
-               sizes: tuple[float, float] | None = None) -> Scene:
+def draw_scene(
+    rng: random.Random,
+    split: str,
+    *,
+    counts: tuple[int, ...] = (1, 2, 3),
+    sides: tuple[int, int] | None = None,
+    sizes: tuple[float, float] | None = None,
+) -> Scene:
     """Draw a scene of distinct shapes in distinct colours.
 
     Args:
@@ -107,7 +125,9 @@ def _pairs(rng: random.Random, split: str, count: int) -> list[tuple[str, str]]:
             return pairs
 
 
-def _free_box(rng: random.Random, image: tuple[int, int], sizes: tuple[float, float], things: list[Thing]) -> Box | None:
+def _free_box(
+    rng: random.Random, image: tuple[int, int], sizes: tuple[float, float], things: list[Thing]
+) -> Box | None:
     width, height = image
     for _ in range(20):
         side = rng.uniform(*sizes) * min(image)
@@ -122,7 +142,9 @@ def _apart(a: Box, b: Box) -> bool:
     return a[2] + 2 < b[0] or b[2] + 2 < a[0] or a[3] + 2 < b[1] or b[3] + 2 < a[1]
 
 
-def draw_shape(pen: ImageDraw.ImageDraw, shape: str, colour: tuple[int, ...], box: Box, ground: tuple[int, ...]) -> None:
+def draw_shape(
+    pen: ImageDraw.ImageDraw, shape: str, colour: tuple[int, ...], box: Box, ground: tuple[int, ...]
+) -> None:
     """Fill a shape into its box; `ground` shows through a ring."""
     x1, y1, x2, y2 = box
     side = x2 - x1
@@ -143,7 +165,10 @@ def draw_shape(pen: ImageDraw.ImageDraw, shape: str, colour: tuple[int, ...], bo
 
 def _star() -> list[tuple[float, float]]:
     radii = (0.5, 0.2)
-    return [(0.5 + radii[i % 2] * math.sin(i * math.pi / 5), 0.5 - radii[i % 2] * math.cos(i * math.pi / 5)) for i in range(10)]
+    return [
+        (0.5 + radii[i % 2] * math.sin(i * math.pi / 5), 0.5 - radii[i % 2] * math.cos(i * math.pi / 5))
+        for i in range(10)
+    ]
 
 
 _OUTLINES = {

@@ -19,8 +19,13 @@ from model.workbench.scenes import COLOURS, SHAPES, Scene, Thing, draw_scene
 
 NAMES = dict(zip(SHAPES, ("zorvex", "quill", "bramid", "fenta", "lomar", "tigon", "veyra", "dusk"), strict=True))
 ELEMENTS = dict(zip(COLOURS, ("copper", "neon", "argon", "sulfur", "iodine", "helium", "carbon", "radon"), strict=True))
-TRAIN_FORMS = {"name": ("What is the scientific name of the {colour} figure?", "Which name does science give the {colour} figure?"),
-               "element": ("Which element shows this colour on the {shape}?", "Which element makes the {shape} look so?")}
+TRAIN_FORMS = {
+    "name": (
+        "What is the scientific name of the {colour} figure?",
+        "Which name does science give the {colour} figure?",
+    ),
+    "element": ("Which element shows this colour on the {shape}?", "Which element makes the {shape} look so?"),
+}
 TEST_FORMS = {"name": ("What is the scientific name of this {colour} figure?",),
               "element": ("Which element shows the colour of the {shape}?",)}
 LETTER_FORMS = {"train": "Which letter stands on the {}?", "test": "What letter stands on the {}?"}
@@ -46,7 +51,10 @@ def draw_diagram(rng: random.Random, split: str) -> tuple[Image.Image, list[Turn
     while len(scene.things) < 2:
         scene = draw_scene(rng, split, counts=(2, 3), sides=(60, 80), sizes=LABELLED)
     scene, letters = label_scene(scene, rng)
-    turns = [Turn(LETTER_FORMS[split].format(NAMES[thing.shape]), letter) for thing, letter in zip(scene.things, letters, strict=True)]
+    turns = [
+        Turn(LETTER_FORMS[split].format(NAMES[thing.shape]), letter)
+        for thing, letter in zip(scene.things, letters, strict=True)
+    ]
     rng.shuffle(turns)
     return scene.image, turns
 
@@ -54,7 +62,9 @@ def draw_diagram(rng: random.Random, split: str) -> tuple[Image.Image, list[Turn
 def science_names_item(index: int, *, seed: int) -> Item:
     """Ask for the scientific name of a figure, or for the element of its colour."""
     rng, scene = _test_scene("science-names", index, seed)
-    return ask_item("science-names", index, seed, scene.image, _fact(("name", "element")[index % 2], scene.things[0], "test", rng))
+    return ask_item(
+        "science-names", index, seed, scene.image, _fact(("name", "element")[index % 2], scene.things[0], "test", rng)
+    )
 
 
 def science_choice_item(index: int, *, seed: int) -> Item:

@@ -22,8 +22,14 @@ BUTTON_COLOURS = ("red", "green", "blue", "purple", "black", "orange")
 PEOPLE = 10
 """Answers to each question, as TextVQA has them; here all agree."""
 SWITCHES = ("mail", "lock", "sync")
-WORD_FORMS = {"train": ("What does the {} button say?", "What word is on the {} button?"), "test": ("Which word is on the {} button?",)}
-COLOUR_FORMS = {"train": ("What colour is {}?", "What is the colour of the button {}?"), "test": ("Which colour is the button {}?",)}
+WORD_FORMS = {
+    "train": ("What does the {} button say?", "What word is on the {} button?"),
+    "test": ("Which word is on the {} button?",),
+}
+COLOUR_FORMS = {
+    "train": ("What colour is {}?", "What is the colour of the button {}?"),
+    "test": ("Which colour is the button {}?",),
+}
 SWITCH_FORMS = {"train": ("Is {} on?", "Is {} switched on now?"), "test": ("Is {} switched on?",)}
 
 
@@ -78,8 +84,14 @@ def screen_turns(screen: Screen, split: str, rng: random.Random) -> list[Turn]:
     """Ask for the word and the colour of every button and the state of every switch."""
     turns = []
     for word, colour in screen.buttons.items():
-        turns += [Turn(rng.choice(WORD_FORMS[split]).format(colour), word), Turn(rng.choice(COLOUR_FORMS[split]).format(word), colour)]
-    turns += [Turn(rng.choice(SWITCH_FORMS[split]).format(word), "yes" if is_on else "no") for word, is_on in screen.switches.items()]
+        turns += [
+            Turn(rng.choice(WORD_FORMS[split]).format(colour), word),
+            Turn(rng.choice(COLOUR_FORMS[split]).format(word), colour),
+        ]
+    turns += [
+        Turn(rng.choice(SWITCH_FORMS[split]).format(word), "yes" if is_on else "no")
+        for word, is_on in screen.switches.items()
+    ]
     rng.shuffle(turns)
     return turns
 
@@ -95,5 +107,10 @@ def screen_words_item(index: int, *, seed: int) -> Item:
     rng = stream("screen-words", seed, "test", index)
     screen = draw_screen(rng, "test")
     turn = rng.choice(screen_turns(screen, "test", rng))
-    return Item(item_id=f"screen-words/{seed}/{index}", benchmark="screen-words", question=IMAGE + turn.question, images=(screen.image,),
-                references=(turn.answer,) * PEOPLE)
+    return Item(
+        item_id=f"screen-words/{seed}/{index}",
+        benchmark="screen-words",
+        question=IMAGE + turn.question,
+        images=(screen.image,),
+        references=(turn.answer,) * PEOPLE,
+    )

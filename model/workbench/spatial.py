@@ -1,6 +1,7 @@
 """Where things are: questions about the places of things in a scene, in a word or with options, as RealWorldQA asks them.
 
-Held out: the shape-colour pairs and the wordings of the scenes; which thing is furthest to a side is asked nowhere in training.
+Held out: the shape-colour pairs and the wordings of the scenes; which thing is furthest to a side is asked nowhere in
+training.
 """
 
 from __future__ import annotations

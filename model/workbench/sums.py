@@ -1,7 +1,8 @@
 """Sums: drawn, and in words. Torch-free.
 
-Held out: of sums in words every eleventh pair of operands (`held_out`); a + b is held out where b + a mostly is not. Of drawn sums every
-sixth sum and ink (`held_out_ink`), so that each sum is seen, in another ink. The wording of the questions.
+Held out: of sums in words every eleventh pair of operands (`held_out`); a + b is held out where b + a mostly is not.
+Of drawn sums every sixth sum and ink (`held_out_ink`), so that each sum is seen, in another ink. The wording of the
+questions.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from model.workbench.build import ask_item, dense
 from model.workbench.documents import font
 
 READ_FORMS = {"train": "What is written?", "test": "What does it say?"}
-RESULT_FORMS = {"train": ("What does it make?", "Which result does it make?"), "test": ("Which result does that make?",)}
+RESULT_FORMS = {
+    "train": ("What does it make?", "Which result does it make?"),
+    "test": ("Which result does that make?",),
+}
 INKS = {"black": (20, 20, 20), "blue": (20, 20, 150), "green": (10, 100, 30), "red": (160, 20, 20)}
 """Of drawn sums."""
 TEXT_FORMS = {"train": "What is {} + {}?", "test": "How much is {} + {}?"}

@@ -37,7 +37,9 @@ def draw_table(rng: random.Random, split: str) -> Table:
     cells = {("x", name): value for name, value in first.items()}
     cells |= {(column, name): rng.randint(1, 9) for column in columns[1:] for name in names}
     height, left, width = rng.randint(17, 19), 27, rng.randint(16, 19)
-    image = Image.new("RGB", (left + width * len(columns) + 1, 3 * height + 1), tuple(rng.randint(240, 255) for _ in range(3)))
+    image = Image.new(
+        "RGB", (left + width * len(columns) + 1, 3 * height + 1), tuple(rng.randint(240, 255) for _ in range(3))
+    )
     pen = ImageDraw.Draw(image)
     for row in range(4):
         pen.line((0, row * height, image.width, row * height), fill=(170, 170, 170))
@@ -93,5 +95,10 @@ def table_facts_item(index: int, *, seed: int) -> Item:
     rng = stream("table-facts", seed, "test", index)
     table = draw_table(rng, "test")
     turn = fact_turn(table, "test", rng, is_true=index % 2 == 0)
-    return Item(item_id=f"table-facts/{seed}/{index}", benchmark="table-facts", question=IMAGE + turn.question, images=(table.image,),
-                references=("1" if turn.answer == "true" else "0",))
+    return Item(
+        item_id=f"table-facts/{seed}/{index}",
+        benchmark="table-facts",
+        question=IMAGE + turn.question,
+        images=(table.image,),
+        references=("1" if turn.answer == "true" else "0",),
+    )

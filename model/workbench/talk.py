@@ -1,7 +1,8 @@
 """Questions with open answers, for a judge: about scenes, about regions of them, and sums and figures whose answer is to be read out.
 
 - In the manner of LLaVA-Bench, MM-Vet, Ferret-Bench and MathVista; `meta` holds what theirs hold.
-- A judge sees no picture: `context` says what is in it, boxes as fractions of the image, as Ferret-Bench's judge takes them.
+- A judge sees no picture: `context` says what is in it, boxes as fractions of the image, as Ferret-Bench's judge takes
+  them.
 - Held out: the shape-colour pairs of the scenes, the sums and figures of the test split, and the wordings.
 """
 
@@ -27,9 +28,15 @@ def scene_talk_item(index: int, *, seed: int) -> Item:
     rng, kind = stream("scene-talk", seed, "test", index), TALKS[index % len(TALKS)]
     scene, _, thing = draw_layout(rng, "test")
     rest = [phrase(each, scene) for each in scene.things if each is not thing]
-    turn = {"conv": Turn(ask("colour", "test", rng, shape=thing.shape), f"The {thing.shape} is {thing.colour}."),
-            "detail": Turn("What is in this image, in detail?", f"There are {NUMBERS[len(scene.things)]} shapes: {listed(scene)}."),
-            "complex": Turn(f"What would be left without the {thing.shape}?", f"Without it, {' and '.join(rest)} would be left.")}[kind]
+    turn = {
+        "conv": Turn(ask("colour", "test", rng, shape=thing.shape), f"The {thing.shape} is {thing.colour}."),
+        "detail": Turn(
+            "What is in this image, in detail?", f"There are {NUMBERS[len(scene.things)]} shapes: {listed(scene)}."
+        ),
+        "complex": Turn(
+            f"What would be left without the {thing.shape}?", f"Without it, {' and '.join(rest)} would be left."
+        ),
+    }[kind]
     return ask_item("scene-talk", index, seed, scene.image, turn, meta={"category": kind, "context": context(scene)})
 
 
@@ -41,9 +48,15 @@ def scene_skills_item(index: int, *, seed: int) -> Item:
         turn = Turn("What does it say, and what is the result?", f"{a} + {b}<AND>{a + b}")
         return ask_item("scene-skills", index, seed, image, turn, meta={"capability": "ocr,math"})
     scene, side, thing = draw_layout(rng, "test")
-    turn, needs = Turn(f"Which shape is furthest to the {side}, and which colour is it?", f"{thing.shape}<AND>{thing.colour}"), "rec,spat"
+    turn, needs = (
+        Turn(f"Which shape is furthest to the {side}, and which colour is it?", f"{thing.shape}<AND>{thing.colour}"),
+        "rec,spat",
+    )
     if index % 3 == 2:
-        turn, needs = Turn("What is in this image?", "<AND>".join(f"{each.colour} {each.shape}" for each in scene.things)), "rec,gen"
+        turn, needs = (
+            Turn("What is in this image?", "<AND>".join(f"{each.colour} {each.shape}" for each in scene.things)),
+            "rec,gen",
+        )
     return ask_item("scene-skills", index, seed, scene.image, turn, meta={"capability": needs})
 
 
@@ -77,8 +90,13 @@ def maths_read_item(index: int, *, seed: int) -> Item:
 def context(scene: Scene) -> str:
     """Say what a judge must know of a scene: its things with places and boxes, and how boxes are written."""
     lines = [f"{phrase(thing, scene)}: {fractions(thing, scene)}" for thing in scene.things]
-    return "\n".join((f"The image shows {NUMBERS[len(scene.things)]} shapes.", *lines,
-                      "Boxes are [left, top, right, bottom] as fractions of the image; in the question they are thousandths."))
+    return "\n".join(
+        (
+            f"The image shows {NUMBERS[len(scene.things)]} shapes.",
+            *lines,
+            "Boxes are [left, top, right, bottom] as fractions of the image; in the question they are thousandths.",
+        )
+    )
 
 
 def phrase(thing: Thing, scene: Scene) -> str:

@@ -17,8 +17,14 @@ Maker = Callable[[str, str, str, random.Random], Sample]
 """From identity, category, split and stream to a sample."""
 
 KINDS: tuple[tuple[Maker, int], ...] = (
-    (form_sample, 3), (small_print_sample, 3), (bars_sample, 2), (line_sample, 2), (table_sample, 2), (screen_sample, 2),
-    (handwriting_sample, 1))
+    (form_sample, 3),
+    (small_print_sample, 3),
+    (bars_sample, 2),
+    (line_sample, 2),
+    (table_sample, 2),
+    (screen_sample, 2),
+    (handwriting_sample, 1),
+)
 """Each kind and its parts of the category."""
 
 

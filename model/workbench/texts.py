@@ -21,7 +21,11 @@ FORMS = {"train": {"repeat": "Repeat: {}", "first": "First word: {}", "last": "L
 def word_turn(rng: random.Random, split: str) -> Turn:
     """Give an instruction about two or three words: shapes and colours, or the name of an emoji."""
     kind = rng.choice(list(FORMS[split]))
-    words = rng.sample([*SHAPES, *COLOURS], rng.randint(2, 3)) if rng.random() < 0.7 else rng.choice(assets.emoji_names(split)).split()
+    words = (
+        rng.sample([*SHAPES, *COLOURS], rng.randint(2, 3))
+        if rng.random() < 0.7
+        else rng.choice(assets.emoji_names(split)).split()
+    )
     answer = {"repeat": words, "first": words[:1], "last": words[-1:], "reverse": words[::-1]}[kind]
     return Turn(FORMS[split][kind].format(" ".join(words)), " ".join(answer))
 

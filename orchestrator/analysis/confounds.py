@@ -1,8 +1,9 @@
 """The confound check: what differed between arms beside what the study varies. Pure.
 
-- Arms that are compared must have seen as many samples in as many steps, by the same schedule, in the same order of data,
-  with the same threads, on the same class of device, with the same versions; unless that is the factor.
-- It compares what was resolved (the trials' configurations) and what was recorded (the accepted attempts), not what was meant.
+- Arms that are compared must have seen as many samples in as many steps, by the same schedule, in the same order of
+  data, with the same threads, on the same class of device, with the same versions; unless that is the factor.
+- It compares what was resolved (the trials' configurations) and what was recorded (the accepted attempts), not what
+  was meant.
 - Tokens follow from mixture and images, so they differ by design: they are reported side by side, not flagged.
 """
 
@@ -81,8 +82,11 @@ def seen(runs: Sequence[Run]) -> dict[str, SampleInfo]:
             by_arm.setdefault(run.arm, []).append(run)
     found = {}
     for arm, mine in by_arm.items():
-        totals = {name: sum(float(each.result.get(name) or 0) for run in mine for each in run.stages if each.kind in TRAINING) / len(mine)
-                  for name in ("samples", "tokens", "supervised")}
+        totals = {
+            name: sum(float(each.result.get(name) or 0) for run in mine for each in run.stages if each.kind in TRAINING)
+            / len(mine)
+            for name in ("samples", "tokens", "supervised")
+        }
         if totals["samples"]:
             found[arm] = SampleInfo(**totals)
     return found
@@ -94,9 +98,17 @@ Values = tuple[str, dict[str, str]]
 def _paths(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """Return the paths to compare, each with its name in words."""
     kinds = [kind for kind in TRAINING if any(run.config.get(kind) for run in runs)]
-    found = [(f"{kind}.{name}", f"{kind} {name.replace('_', ' ')}") for kind in kinds for name in ("steps", "batch", *_SCHEDULE)]
-    return [*found, *((f"data.{name}", f"data {name}") for name in ("source", "seed")), ("evaluate.num_items", "items of a benchmark"),
-            ("evaluate.threads", "evaluation threads")]
+    found = [
+        (f"{kind}.{name}", f"{kind} {name.replace('_', ' ')}")
+        for kind in kinds
+        for name in ("steps", "batch", *_SCHEDULE)
+    ]
+    return [
+        *found,
+        *((f"data.{name}", f"data {name}") for name in ("source", "seed")),
+        ("evaluate.num_items", "items of a benchmark"),
+        ("evaluate.threads", "evaluation threads"),
+    ]
 
 
 def _is_factor(path: str, factors: Sequence[str]) -> bool:
@@ -114,11 +126,15 @@ def _configured(path: str, what: str, runs: Sequence[Run]) -> Values:
 
 
 def _facts(runs: Sequence[Run], kind: str) -> list[str]:
-    return list(dict.fromkeys(name for run in runs for each in _of(run, kind) for name in each.result.get("environment", {})))
+    return list(
+        dict.fromkeys(name for run in runs for each in _of(run, kind) for name in each.result.get("environment", {}))
+    )
 
 
 def _of(run: Run, kind: str) -> list[Executed]:
-    return [each for each in run.stages if (each.kind == "evaluate") == (kind == "evaluation") and each.kind != "import"]
+    return [
+        each for each in run.stages if (each.kind == "evaluate") == (kind == "evaluation") and each.kind != "import"
+    ]
 
 
 def _recorded(name: str, kind: str, runs: Sequence[Run]) -> Values:
@@ -146,5 +162,8 @@ def _told(what: str, values: dict[str, str], names: Mapping[str, str]) -> Confou
     groups: dict[str, list[str]] = {}
     for arm, value in values.items():
         groups.setdefault(value, []).append(names.get(arm, arm))
-    parts = [f"{value} ({', '.join(arms[:3])}{f' and {len(arms) - 3} more' if len(arms) > 3 else ''})" for value, arms in groups.items()]
+    parts = [
+        f"{value} ({', '.join(arms[:3])}{f' and {len(arms) - 3} more' if len(arms) > 3 else ''})"
+        for value, arms in groups.items()
+    ]
     return Confound(what=what, values=values, sentence=f"{what} differs between arms: {'; '.join(parts)}")

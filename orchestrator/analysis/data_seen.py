@@ -51,7 +51,9 @@ def supplied(trials: Sequence[tuple[str, Sequence[str]]],
     return tuple(_mean(*key, *zip(*rows, strict=True)) for key, rows in found.items())
 
 
-def _mean(arm_key: str, kind: str, source: str, rows: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]]) -> DataSeen:
+def _mean(
+    arm_key: str, kind: str, source: str, rows: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]]
+) -> DataSeen:
     mean = {name: sum(row.get(name, 0) for row in rows) / len(rows) for name in _COUNTS}
     passes = sum(row["passes"] for row in rows) / len(rows) if "passes" in rows[0] else None
     return DataSeen(arm_key=arm_key, kind=kind, source=source, passes=passes, filled=_share(results, "filled"),

@@ -38,7 +38,9 @@ def layout_of(pattern: Pattern) -> Design:
     components = _components(pattern)
     design = _design(pattern, components)
     inverse = np.asarray(np.linalg.inv(design.T @ design), dtype=np.float64)
-    return Design(pattern=pattern, design=design, inverse=inverse, components=components, df=design.shape[0] - design.shape[1])
+    return Design(
+        pattern=pattern, design=design, inverse=inverse, components=components, df=design.shape[0] - design.shape[1]
+    )
 
 
 def _components(pattern: Pattern) -> dict[str, int]:
@@ -64,7 +66,9 @@ def _design(pattern: Pattern, components: Mapping[str, int]) -> Array:
     """
     group = {seed: components[arm] for arm, seeds in pattern for seed in seeds}
     first = {group[seed]: seed for seed in sorted(group, reverse=True)}
-    column = {seed: len(pattern) + j for j, seed in enumerate(seed for seed in sorted(group) if first[group[seed]] != seed)}
+    column = {
+        seed: len(pattern) + j for j, seed in enumerate(seed for seed in sorted(group) if first[group[seed]] != seed)
+    }
     others = {number: [column[seed] for seed in column if group[seed] == number] for number in first}
     design = np.zeros((sum(len(seeds) for _, seeds in pattern), len(pattern) + len(column)))
     cells = ((i, seed) for i, (_, seeds) in enumerate(pattern) for seed in seeds)

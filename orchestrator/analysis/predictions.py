@@ -34,8 +34,10 @@ class Predicted:
     @property
     def sentence(self) -> str:
         """Say both, and how far the prediction was trusted."""
-        basis = (f"{self.name}: {self.metric} {self.predicted:.1f} by {self.form} over {self.num_arms} arms of {self.source} "
-                 f"(leave-one-out rank correlation {self.correlation:+.2f})")
+        basis = (
+            f"{self.name}: {self.metric} {self.predicted:.1f} by {self.form} over {self.num_arms} arms of {self.source} "
+            f"(leave-one-out rank correlation {self.correlation:+.2f})"
+        )
         if self.measured is None:
             return f"{basis}; not measured yet"
         spread = "" if self.half_width is None else f" ± {self.half_width:.1f}"

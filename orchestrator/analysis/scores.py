@@ -88,10 +88,18 @@ def category_of(name: str) -> str | None:
 def _of_trial(trial: TrialRow, rows: Sequence[ScoreRow]) -> TrialScores:
     evaluate = trial.config.get("evaluate", {})
     is_diverged = trial.state == TrialState.DIVERGED
-    metrics, withheld = ({}, {}) if is_diverged else metrics_of(suite_of(evaluate), rows, has_judge=bool(judge_of(evaluate)))
-    return TrialScores(trial_key=trial.trial_key, arm_key=trial.arm_key, seed=trial.seed, state=trial.state,
-                       metrics=metrics, withheld=withheld,
-                       answers={row.benchmark: Answers(row.num_items, row.num_unparseable) for row in rows if not is_diverged})
+    metrics, withheld = (
+        ({}, {}) if is_diverged else metrics_of(suite_of(evaluate), rows, has_judge=bool(judge_of(evaluate)))
+    )
+    return TrialScores(
+        trial_key=trial.trial_key,
+        arm_key=trial.arm_key,
+        seed=trial.seed,
+        state=trial.state,
+        metrics=metrics,
+        withheld=withheld,
+        answers={row.benchmark: Answers(row.num_items, row.num_unparseable) for row in rows if not is_diverged},
+    )
 
 
 def suite_of(evaluate: Mapping[str, Any]) -> tuple[str, ...]:
@@ -105,7 +113,9 @@ def judge_of(evaluate: Mapping[str, Any]) -> str:
     return str(evaluate.get("scoring", {}).get("judge", ""))
 
 
-def metrics_of(suite: Sequence[str], rows: Sequence[ScoreRow], *, has_judge: bool = True) -> tuple[dict[str, float], dict[str, str]]:
+def metrics_of(
+    suite: Sequence[str], rows: Sequence[ScoreRow], *, has_judge: bool = True
+) -> tuple[dict[str, float], dict[str, str]]:
     """Return metric -> number, and metric -> why it has none.
 
     Args:

@@ -96,7 +96,9 @@ class Verdict:
     num_missing: int = 0
 
 
-def select(rule: Rule, arms: Sequence[ArmLevels], trials: Sequence[TrialMeasurement], *, widen: Widen | None = None) -> Verdict:
+def select(
+    rule: Rule, arms: Sequence[ArmLevels], trials: Sequence[TrialMeasurement], *, widen: Widen | None = None
+) -> Verdict:
     """Apply the rule.
 
     Args:
@@ -115,8 +117,13 @@ def select(rule: Rule, arms: Sequence[ArmLevels], trials: Sequence[TrialMeasurem
     return replace(verdict, num_diverged=len(trials) - len(counted), num_missing=len(missing))
 
 
-def _decide(rule: Rule, arms: Sequence[ArmLevels], counted: Sequence[TrialMeasurement], trials: Sequence[TrialMeasurement],
-            widen: Widen | None) -> Verdict:
+def _decide(
+    rule: Rule,
+    arms: Sequence[ArmLevels],
+    counted: Sequence[TrialMeasurement],
+    trials: Sequence[TrialMeasurement],
+    widen: Widen | None,
+) -> Verdict:
     fits = {metric: statistics.fit(values_of(counted, metric), looks=rule.looks) for metric in rule.metrics}
     known = [arm for arm in arms if arm.key in fits[rule.objective].means]
     num_diverged = len(trials) - len(counted)

@@ -99,7 +99,9 @@ def _arm(arm: ArmLevels, trials: Sequence[TrialScores], fits: Mapping[str, Fit],
 
 def _cell(metric: str, mean: statistics.Mean, trials: Sequence[TrialScores],
           difference: statistics.Difference | None) -> Cell:
-    by_seed = {trial.seed: trial.metrics[metric] for trial in trials if metric in trial.metrics and not trial.is_diverged}
+    by_seed = {
+        trial.seed: trial.metrics[metric] for trial in trials if metric in trial.metrics and not trial.is_diverged
+    }
     return Cell(mean=mean.value, half_width=mean.half_width, n=mean.n, by_seed=by_seed,
                 delta=None if difference is None else _delta(difference))
 

@@ -43,7 +43,9 @@ def campaign(ctx: click.Context, campaign: str, scale: str, update: bool, as_jso
         status = exit_code(row, ended)
         found.append(study_results(engine, row))
         if not as_json:
-            out().print(Text.assemble((f"{study.name}: ", "bold"), found[-1].verdict.kind, f"  {found[-1].verdict.sentence}"))
+            out().print(
+                Text.assemble((f"{study.name}: ", "bold"), found[-1].verdict.kind, f"  {found[-1].verdict.sentence}")
+            )
         if status != DONE:
             err().print(f"{loaded.name} stops here: {study.name} is {row.state.lower()}; "
                         f"`{pasteable('campaign', campaign, scale)}` goes on")
@@ -54,7 +56,10 @@ def campaign(ctx: click.Context, campaign: str, scale: str, update: bool, as_jso
 
 
 def _document(found: Results) -> dict[str, Any]:
-    took = {name: {"kind": each.kind, "levels": dict(each.levels)} for name, each in campaigns.chosen_in(found.study.spec).items()}
+    took = {
+        name: {"kind": each.kind, "levels": dict(each.levels)}
+        for name, each in campaigns.chosen_in(found.study.spec).items()
+    }
     chosen = found.verdict.chosen
     return {"name": found.study.name, "study_id": found.study.study_id, "state": found.study.state, "took": took,
             "chosen": found.arm(chosen).levels if chosen else None, "verdict": found.to_json()["verdict"]}

@@ -39,7 +39,11 @@ def err() -> Console:
 def _console(*, stderr: bool, is_quiet: bool = False) -> Console:
     # Without markup: names and questions are people's text, and may hold square brackets.
     console = Console(stderr=stderr, highlight=False, markup=False, quiet=is_quiet)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, markup=False, quiet=is_quiet, width=PLAIN_WIDTH)
+    return (
+        console
+        if console.is_terminal
+        else Console(stderr=stderr, highlight=False, markup=False, quiet=is_quiet, width=PLAIN_WIDTH)
+    )
 
 
 def print_json(document: object) -> None:

@@ -53,8 +53,8 @@ class Pair:
 def diff(first: str, second: str | None, scale: str | None, as_json: bool) -> None:
     """Compare two studies, two versions of one (quickstart@1 quickstart@2), or a file with the ledger's version (own.yaml alone).
 
-    Scores are compared arm by arm, by levels. The difference is of means: whether it is more than noise is a question for
-    one study that holds both arms, since only there seeds are paired.
+    Scores are compared arm by arm, by levels. The difference is of means: whether it is more than noise is a question
+    for one study that holds both arms, since only there seeds are paired.
     """
     settings, engine = readable_ledger()
     if second is None:
@@ -89,9 +89,13 @@ def _row(engine: Engine, text: str, scale: str | None) -> StudyRow:
     if not at:
         return read.study(engine, study_name(text), scale)
     newest = read.study(engine, study_name(name), scale)
-    known = {str(row.version): row for row in read.studies(engine) if (row.name, row.scale) == (newest.name, newest.scale)}
+    known = {
+        str(row.version): row for row in read.studies(engine) if (row.name, row.scale) == (newest.name, newest.scale)
+    }
     if version not in known:
-        raise StudyError(text, 0, f"no version {version} of {newest.name} at scale {newest.scale}; known: {', '.join(sorted(known))}")
+        raise StudyError(
+            text, 0, f"no version {version} of {newest.name} at scale {newest.scale}; known: {', '.join(sorted(known))}"
+        )
     return known[version]
 
 

@@ -114,7 +114,9 @@ def _home(settings: Settings) -> Finding:
         with tempfile.TemporaryFile(dir=settings.home):
             return Finding("home", True, str(settings.home))
     except OSError as error:
-        return Finding("home", False, f"{settings.home}: {error.strerror}", "set ABLATE_HOME to a folder you may write to")
+        return Finding(
+            "home", False, f"{settings.home}: {error.strerror}", "set ABLATE_HOME to a folder you may write to"
+        )
 
 
 def _disk(settings: Settings) -> Finding:
@@ -174,14 +176,18 @@ def _checkpoint() -> Finding:
         directory = packaged(TINY)
         verify(directory)
     except (CorruptDirectory, OrchestratorError) as error:
-        return Finding("checkpoint", False, str(error).splitlines()[0], "restore model/checkpoints/tiny from the repository")
+        return Finding(
+            "checkpoint", False, str(error).splitlines()[0], "restore model/checkpoints/tiny from the repository"
+        )
     return Finding("checkpoint", True, f"{TINY} is whole")
 
 
 def _ray(settings: Settings) -> Finding:
     is_there = importlib.util.find_spec("ray") is not None
     cluster = settings.ray_address or "a local cluster is started when needed"
-    return Finding("ray", is_there, f"{cluster}; {settings.slots} slots" if is_there else "cannot be imported", "make setup")
+    return Finding(
+        "ray", is_there, f"{cluster}; {settings.slots} slots" if is_there else "cannot be imported", "make setup"
+    )
 
 
 def _chromium() -> Finding:

@@ -25,12 +25,20 @@ from orchestrator.errors import StudyError
 from orchestrator.execution.ray.jobs import launch
 from orchestrator.ledger import actions, read
 
-_WORDS = {Exit.FINISHED: "the study is over", Exit.PAUSED: "the study is paused", Exit.STOPPED: "stopped; what ran has saved",
-          Exit.FENCED: "another driver took over"}
+_WORDS = {
+    Exit.FINISHED: "the study is over",
+    Exit.PAUSED: "the study is paused",
+    Exit.STOPPED: "stopped; what ran has saved",
+    Exit.FENCED: "another driver took over",
+}
 
 
-_shares = (click.option("--priority", type=int, default=None, help="Higher goes first; 0 at first."),
-           click.option("--max-slots", type=click.IntRange(0), default=None, help="Most slots that it may hold at once; 0 for no cap."))
+_shares = (
+    click.option("--priority", type=int, default=None, help="Higher goes first; 0 at first."),
+    click.option(
+        "--max-slots", type=click.IntRange(0), default=None, help="Most slots that it may hold at once; 0 for no cap."
+    ),
+)
 
 
 def share_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,8 +64,12 @@ def submit(study: str, scale: str, update: bool, priority: int | None, max_slots
     settings, engine = ledger()
     made = load_plan(study, scale, settings)[1]
     if max_slots and made.workers > max_slots:
-        raise StudyError(made.study.name, 0, f"--max-slots {max_slots}; its training stages take {made.workers} slots each",
-                         f"allowed: 0 (no cap), or at least {made.workers}")
+        raise StudyError(
+            made.study.name,
+            0,
+            f"--max-slots {max_slots}; its training stages take {made.workers} slots each",
+            f"allowed: 0 (no cap), or at least {made.workers}",
+        )
     row, _ = submitted(settings, engine, made, update=update)
     now = actions.share(engine, row.study_id, priority=priority, max_slots=max_slots)
     ray_job = launch(settings, row.study_id) if settings.ray_jobs else None
@@ -69,9 +81,13 @@ def submit(study: str, scale: str, update: bool, priority: int | None, max_slots
         return
     fate = pasteable("watch", row.name, row.scale) if is_driven or ray_job else (
         f"no driver is running: {pasteable('run', row.name, row.scale)}")
-    out().print(Text.assemble(f"{row.name} at scale {row.scale}, version {row.version}: ", state_text(row.state), f"; {fate}"))
+    out().print(
+        Text.assemble(f"{row.name} at scale {row.scale}, version {row.version}: ", state_text(row.state), f"; {fate}")
+    )
     if ray_job:
-        out().print(f"driver: Ray job {ray_job.ray_job_id} at {ray_job.address}{'' if ray_job.is_new else ', which was there already'}")
+        out().print(
+            f"driver: Ray job {ray_job.ray_job_id} at {ray_job.address}{'' if ray_job.is_new else ', which was there already'}"
+        )
 
 
 @click.command(epilog="Several of them are one driver and its stand-bys: the ledger's lease decides.")
@@ -103,7 +119,9 @@ def share(study: str, scale: str | None, priority: int | None, max_slots: int | 
     row = read.study(engine, study_name(study), scale)
     now = actions.share(engine, row.study_id, priority=priority, max_slots=max_slots)
     if as_json:
-        print_json({"study_id": row.study_id, "name": row.name, "scale": row.scale, "priority": now[0], "max_slots": now[1]})
+        print_json(
+            {"study_id": row.study_id, "name": row.name, "scale": row.scale, "priority": now[0], "max_slots": now[1]}
+        )
         return
     cap = f"at most {now[1]} slots" if now[1] else "no cap"
     out().print(Text.assemble((row.name, "bold"), f" at scale {row.scale}: priority {now[0]}, {cap}"))

@@ -19,7 +19,9 @@ HOUR_S = 3600.0
 @click.command(epilog=json_document("""
     {"is_removed", "folders": [{"where": "here" or the store's URI, "folder", "reason", "num_bytes"}]}"""))
 @click.option("--yes", is_flag=True, help="Remove; without it, only show what would go.")
-@click.option("--grace-hours", default=24.0, show_default=True, type=click.FloatRange(0), help="Leave what is younger than this.")
+@click.option(
+    "--grace-hours", default=24.0, show_default=True, type=click.FloatRange(0), help="Leave what is younger than this."
+)
 @json_option
 def gc(yes: bool, grace_hours: float, as_json: bool) -> None:
     """Remove artifacts that the ledger does not point to: here, and in the object store if there is one."""
@@ -48,4 +50,10 @@ def _print(found: list[tuple[str, Garbage]], *, is_removed: bool) -> None:
     if found:
         out().print(table)
     total = formatting.size(sum(each.num_bytes for _, each in found))
-    out().print(f"{total} removed" if is_removed else f"{total} would be removed; --yes removes it" if found else "nothing to remove")
+    out().print(
+        f"{total} removed"
+        if is_removed
+        else f"{total} would be removed; --yes removes it"
+        if found
+        else "nothing to remove"
+    )

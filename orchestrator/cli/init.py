@@ -20,19 +20,25 @@ _SHELLS = {"bash": "~/.bashrc", "zsh": "~/.zshrc", "fish": "~/.config/fish/compl
 @click.command(epilog=json_document("""
     {"study", "path"}"""))
 @click.argument("name")
-@click.option("--directory", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where; by default here.")
+@click.option(
+    "--directory", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where; by default here."
+)
 @json_option
 def init(name: str, directory: Path, as_json: bool) -> None:
     """Write a commented study file NAME.yaml to start from; it is valid as it stands."""
     if not _NAME.fullmatch(name):
-        raise StudyError("NAME", 0, f"{name!r}; allowed: small letters, digits and single hyphens", "such as alpha-science-2")
+        raise StudyError(
+            "NAME", 0, f"{name!r}; allowed: small letters, digits and single hyphens", "such as alpha-science-2"
+        )
     path = directory / f"{name}.yaml"
     directory.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(_TEMPLATE.read_text(encoding="utf-8").replace("@NAME@", name))
     except FileExistsError as error:
-        raise StudyError(str(path), 0, "there is a file of that name already; it was left as it is", "choose another name") from error
+        raise StudyError(
+            str(path), 0, "there is a file of that name already; it was left as it is", "choose another name"
+        ) from error
     if as_json:
         print_json({"study": name, "path": str(path)})
         return

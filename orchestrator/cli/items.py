@@ -27,7 +27,9 @@ from orchestrator.results.items import items as items_of
 @click.option("--seed", default=None, type=int, help="By default the first.")
 @click.option("--worse", is_flag=True, help="Only items that the arm answers worse than the one it is held against.")
 @click.option("--unread", is_flag=True, help="Only items whose answer could not be read.")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="Items to show at most; 0 shows all.")
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(0), help="Items to show at most; 0 shows all."
+)
 @json_option
 def items(study: str, scale: str | None, benchmark: str | None, arm: str | None, against: str | None, seed: int | None, worse: bool,
           unread: bool, limit: int, as_json: bool) -> None:
@@ -54,9 +56,14 @@ def _print(row: ItemRow) -> None:
     mark = "unread" if row.parsed is None else f"{row.score:g}"
     style = "green" if row.score else "red"
     out().print(Text.assemble((row.item_id, "bold"), f"  {row.arm} seed {row.seed}  ", (mark, style)), soft_wrap=True)
-    lines = [("question", row.question), ("options", "; ".join(row.options)), ("reference", " or ".join(row.references)),
-             ("prediction", row.prediction), ("against", "" if row.other is None else f"{row.other}  ({row.other_score:g})"),
-             ("picture", "; ".join(row.pictures))]
+    lines = [
+        ("question", row.question),
+        ("options", "; ".join(row.options)),
+        ("reference", " or ".join(row.references)),
+        ("prediction", row.prediction),
+        ("against", "" if row.other is None else f"{row.other}  ({row.other_score:g})"),
+        ("picture", "; ".join(row.pictures)),
+    ]
     for name, text in lines:
         if text:
             out().print(Text(f"  {name + ':':<12}{text}"), soft_wrap=True)

@@ -33,7 +33,9 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(module, self.prefix + cmd_name)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the subcommand; of a misspelt one name the nearest."""
         try:
             return super().resolve_command(ctx, args)

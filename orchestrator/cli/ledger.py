@@ -36,7 +36,9 @@ def verify(ctx: click.Context, as_json: bool) -> None:
         print_json({"ledger": where, "num_events": found.num_events, "num_rows": found.num_rows, "differences": found.differences})
     else:
         for each in found.differences:
-            out().print(Text.assemble((f"{each.entity} {each.entity_id}: ", "bold"), (each.what, "red")), soft_wrap=True)
+            out().print(
+                Text.assemble((f"{each.entity} {each.entity_id}: ", "bold"), (each.what, "red")), soft_wrap=True
+            )
         verdict = f"{len(found.differences)} differences" if found.differences else "they agree"
         out().print(f"{found.num_events} events against {found.num_rows} rows at {where}: {verdict}", soft_wrap=True)
     ctx.exit(FAILED if found.differences else DONE)

@@ -22,7 +22,9 @@ from orchestrator.results.results import Results, study_results
     with files, what `ablate results` prints, `outside` filled; without, {"name", "scale", "model", "checkpoints":
      [{"model_args", "trial_keys"}]}"""))
 @study_argument
-@click.argument("files", metavar="[RESULTS.json]...", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "files", metavar="[RESULTS.json]...", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 @known_scale_option
 @click.option("--share", "shares", multiple=True, metavar="TASK/METRIC",
               help="This metric is a share of 1: show it times 100, as our scores. May be repeated.")
@@ -74,4 +76,8 @@ def _sources(results: Results) -> None:
 
 
 def _small(file: LmmsEvalFile) -> list[str]:
-    return [name for name, value in file.values.items() if value is not None and name not in file.is_share and abs(value) <= 1]
+    return [
+        name
+        for name, value in file.values.items()
+        if value is not None and name not in file.is_share and abs(value) <= 1
+    ]

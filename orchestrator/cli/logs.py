@@ -84,8 +84,14 @@ def _last_report(path: Path) -> dict[str, object]:
 def _print(artifacts: Artifacts, each: AttemptRow, lines: int) -> None:
     folder, failure = artifacts.fetch_record(each.stage_id, each.attempt_no), each.failure or {}
     report = {name: value for name, value in _last_report(folder / PROGRESS).items() if name not in ("at", "started")}
-    head = Text.assemble((each.label, "bold"), f", attempt {each.attempt_no}: ", state_text(each.state), f"  {folder / LOG}")
-    last = f"last report: {', '.join(f'{name} {formatting.number(value)}' for name, value in report.items())}" if report else ""
+    head = Text.assemble(
+        (each.label, "bold"), f", attempt {each.attempt_no}: ", state_text(each.state), f"  {folder / LOG}"
+    )
+    last = (
+        f"last report: {', '.join(f'{name} {formatting.number(value)}' for name, value in report.items())}"
+        if report
+        else ""
+    )
     for text in (head, last, _tail(artifacts, each, lines), failure.get("traceback", ""), failure.get("message", "")):
         if text:
             out().print(text if isinstance(text, Text) else Text(str(text).rstrip()), soft_wrap=True)

@@ -40,7 +40,9 @@ def mixture() -> None:
 @study_argument
 @known_scale_option
 @json_option
-@click.option("--out", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to write to.")
+@click.option(
+    "--out", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to write to."
+)
 def export(study: str, scale: str | None, as_json: bool, folder: Path) -> None:
     """Write ratios.csv and metrics.csv, one row a finished arm, in Olmix's form."""
     found = _results(study, scale)
@@ -50,7 +52,9 @@ def export(study: str, scale: str | None, as_json: bool, folder: Path) -> None:
     (folder / RATIOS).write_text(to_csv(ratios, names, missing=0.0))
     (folder / METRICS).write_text(to_csv(metrics, names))
     if as_json:
-        print_json({"ratios": str(folder / RATIOS), "metrics": str(folder / METRICS), "num_runs": len(ratios), "stage": stage})
+        print_json(
+            {"ratios": str(folder / RATIOS), "metrics": str(folder / METRICS), "num_runs": len(ratios), "stage": stage}
+        )
         return
     out().print(f"{len(ratios)} arms of {found.study.name}, shares of {stage}: {folder / RATIOS}, {folder / METRICS}")
 
@@ -64,11 +68,17 @@ def export(study: str, scale: str | None, as_json: bool, folder: Path) -> None:
 @json_option
 @click.option("--metric", required=True, help="Metric to predict, such as mmbase.")
 @click.option("--minimize", is_flag=True, help="Less is better.")
-@click.option("--candidates", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
-              help="CSV of mixtures that may be run, in the form of ratios.csv; left out, draws around the mean of the arms.")
+@click.option(
+    "--candidates",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="CSV of mixtures that may be run, in the form of ratios.csv; left out, draws around the mean of the arms.",
+)
 @click.option("--study", "to", type=click.Path(dir_okay=False, path_type=Path), default=None,
               help="Write a study there that runs the proposal beside the baseline and the best arm so far.")
-def propose(source: str, scale: str | None, as_json: bool, metric: str, minimize: bool, candidates: Path | None, to: Path | None) -> None:
+def propose(
+    source: str, scale: str | None, as_json: bool, metric: str, minimize: bool, candidates: Path | None, to: Path | None
+) -> None:
     """Check three surrogates by leave-one-out, and propose a mixture if one of them is trusted.
 
     SOURCE is a study, or a folder that holds ratios.csv and metrics.csv. A proposal is an arm to run, never a result.
@@ -89,18 +99,24 @@ def propose(source: str, scale: str | None, as_json: bool, metric: str, minimize
                     "study": str(to) if to and proposal else None})
         return
     for each in checks:
-        out().print(f"{each.form:<11} leave-one-out rank correlation {each.correlation:+.2f}, error {each.error:.1f} points, "
-                    f"{len(each.predicted)} arms")
+        out().print(
+            f"{each.form:<11} leave-one-out rank correlation {each.correlation:+.2f}, error {each.error:.1f} points, "
+            f"{len(each.predicted)} arms"
+        )
     if proposal is None:
         out().print(f"No proposal: no form reaches {surrogate.TRUSTED:g}. Run more arms, or more seeds.")
         return
     parts = ", ".join(f"{name} {share:.3f}" for name, share in proposal.shares.items() if share)
-    out().print(f"Worth running by {proposal.form}: {parts}; predicted {metric} {proposal.predicted:.1f}. It is a guess until it has run.")
+    out().print(
+        f"Worth running by {proposal.form}: {parts}; predicted {metric} {proposal.predicted:.1f}. It is a guess until it has run."
+    )
     if to is not None and found is not None:
         out().print(f"Written to {to}: `{pasteable('run', str(to), found.study.scale)}` verifies it.")
 
 
-def _write_study(to: Path, source: str, found: Results | None, kind: str, proposal: surrogate.Proposal, metric: str, *, best: str) -> None:
+def _write_study(
+    to: Path, source: str, found: Results | None, kind: str, proposal: surrogate.Proposal, metric: str, *, best: str
+) -> None:
     """Write the study that verifies a proposal; what is there already is not touched."""
     if found is None:
         raise StudyError(source, 0, "--study needs a study as SOURCE: a folder of tables does not say what was run",
@@ -110,7 +126,9 @@ def _write_study(to: Path, source: str, found: Results | None, kind: str, propos
     arms = {BASELINE: found.arm(found.baseline).levels} if found.baseline else {}
     if best != found.baseline:
         arms[BEST] = found.arm(best).levels
-    values = verifying_study(found.study.spec["study"], proposal, kind=kind, metric=metric, num_arms=len(found.arms), arms=arms)
+    values = verifying_study(
+        found.study.spec["study"], proposal, kind=kind, metric=metric, num_arms=len(found.arms), arms=arms
+    )
     to.write_text(dump(values))
     load_study(to)
 

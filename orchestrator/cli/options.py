@@ -35,10 +35,22 @@ def _scale_name(_ctx: click.Context, _param: click.Parameter, value: str | None)
 study_argument: Decorator = click.argument("study", metavar="STUDY", shell_complete=_studies)
 json_option: Decorator = click.option("--json", "as_json", is_flag=True,
                                       help="Print one JSON document on standard output instead of tables.")
-scale_option: Decorator = click.option("--scale", default=DEFAULT_SCALE, show_default=True, metavar="NAME", shell_complete=_scales,
-                                       help="What the recipe runs on: tiny, small, mm1.5-3b, ..., or a file: ./lab.yaml")
-known_scale_option: Decorator = click.option("--scale", default=None, metavar="NAME", shell_complete=_scales, callback=_scale_name,
-                                             help="Which scale, if the ledger holds the study at several.")
+scale_option: Decorator = click.option(
+    "--scale",
+    default=DEFAULT_SCALE,
+    show_default=True,
+    metavar="NAME",
+    shell_complete=_scales,
+    help="What the recipe runs on: tiny, small, mm1.5-3b, ..., or a file: ./lab.yaml",
+)
+known_scale_option: Decorator = click.option(
+    "--scale",
+    default=None,
+    metavar="NAME",
+    shell_complete=_scales,
+    callback=_scale_name,
+    help="Which scale, if the ledger holds the study at several.",
+)
 
 
 def pasteable(command: str, study: str, scale: str | None = None) -> str:

@@ -35,8 +35,8 @@ from orchestrator.study.study import Budget
 def validate(ctx: click.Context, study: str, scale: str, as_json: bool) -> None:
     """Check a study file; print what it resolves to.
 
-    A study that cannot be used prints path, line, problem and hint of every mistake on standard error, exit code 2; one that is in order
-    and lacks data, checkpoints or a judge here, exit code 1.
+    A study that cannot be used prints path, line, problem and hint of every mistake on standard error, exit code 2;
+    one that is in order and lacks data, checkpoints or a judge here, exit code 1.
     """
     settings = Settings.load()
     loaded, made = load_plan(study, scale, settings)
@@ -143,7 +143,11 @@ def _print_data(made: Plan) -> None:
         out().print(Text.assemble((f"{each.kind} trains on ", "bold"), names), soft_wrap=True)
     skipped = not_run(made)
     if skipped:
-        out().print(Text.assemble(("note: ", "yellow"), f"not run, since evaluate.scoring.judge names no judge: {', '.join(skipped)}"))
+        out().print(
+            Text.assemble(
+                ("note: ", "yellow"), f"not run, since evaluate.scoring.judge names no judge: {', '.join(skipped)}"
+            )
+        )
 
 
 def _print_missing(lacking: Sequence[Missing]) -> None:
@@ -163,7 +167,9 @@ def print_plan(shown: Preview) -> None:
         console.print(_kind_table(shown))
         console.print()
     if shown.num_growing:
-        console.print(f"The search is expected to add {shown.num_growing:.0f} stages, as dear as those at the ends of its ranges.")
+        console.print(
+            f"The search is expected to add {shown.num_growing:.0f} stages, as dear as those at the ends of its ranges."
+        )
     _print_data(made)
     if made.seed_enters:
         console.print(f"The seed enters at {made.seed_enters}; what comes before is shared by all seeds.")
@@ -218,8 +224,10 @@ def _cost_sentence(shown: Preview) -> str:
     gpus = f", {found.gpu_hours:.3g} GPU-hours" if found.gpu_hours else ""
     all_arms = f", all {study.num_arms} arms included" if study.search else ""
     more = f"; at most {study.most_seeds / len(study.seed_list):.3g} times that with all seeds" if study.looks else ""
-    return (f"Expected cost: {formatting.flops(found.flops)}, {formatting.duration(found.hours * 3600)} in stages{gpus}, "
-            f"{formatting.size(found.checkpoint_gb * 1e9)} of checkpoints, {formatting.duration(found.wall_s)} here{all_arms}{more}.")
+    return (
+        f"Expected cost: {formatting.flops(found.flops)}, {formatting.duration(found.hours * 3600)} in stages{gpus}, "
+        f"{formatting.size(found.checkpoint_gb * 1e9)} of checkpoints, {formatting.duration(found.wall_s)} here{all_arms}{more}."
+    )
 
 
 def _budget_sentence(budget: Budget, shown: Preview) -> str:

@@ -25,7 +25,9 @@ class Reporter:
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console or err()
         self._clock = clock
-        self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
+        self._live = (
+            Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
+        )
         self._last_at, self._last_key = float("-inf"), ("", -1)
 
     def __enter__(self) -> Reporter:
@@ -34,7 +36,9 @@ class Reporter:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Give the terminal back, without the bar."""
         if self._live:
             self._live.stop()

@@ -25,10 +25,14 @@ STAGE_COLUMNS = ["metrics.loss", "metrics.result.score"]
 @click.argument("filter_text", metavar="[FILTER]", default="")
 @click.option("--study", default=None, metavar="NAME", help="Only trials of this study.")
 @click.option("--stages", is_flag=True, help="Search the attempts of stages, not trials.")
-@click.option("--order-by", multiple=True, metavar="FIELD [ASC|DESC]", help="As MLflow takes it; newest first by default.")
+@click.option(
+    "--order-by", multiple=True, metavar="FIELD [ASC|DESC]", help="As MLflow takes it; newest first by default."
+)
 @click.option("--limit", type=click.IntRange(1, 50_000), default=100, show_default=True, help="Most rows.")
 @json_option
-def query(filter_text: str, study: str | None, stages: bool, order_by: tuple[str, ...], limit: int, as_json: bool) -> None:
+def query(
+    filter_text: str, study: str | None, stages: bool, order_by: tuple[str, ...], limit: int, as_json: bool
+) -> None:
     """Find past trials in MLflow by its filter language: metrics, params and tags joined by AND."""
     found = search(Settings.load(), filter_text, study=study, stages=stages, order_by=order_by, limit=limit)
     if as_json:
@@ -64,12 +68,16 @@ def sync(as_json: bool) -> None:
     if as_json:
         print_json({"sent": counts[0] - flushed.num_refused, "refused": flushed.num_refused})
         return
-    out().print(f"MLflow has all of the ledger: {counts[0] - flushed.num_refused} messages sent, {flushed.num_refused} refused")
+    out().print(
+        f"MLflow has all of the ledger: {counts[0] - flushed.num_refused} messages sent, {flushed.num_refused} refused"
+    )
 
 
 def _table(found: list[Found], columns: list[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
-    is_versioned = len({(each.experiment, each.name) for each in found}) < len(found) and any("version" in each.tags for each in found)
+    is_versioned = len({(each.experiment, each.name) for each in found}) < len(found) and any(
+        "version" in each.tags for each in found
+    )
     for name in ("study", *(("version",) if is_versioned else ()), "name", "state", "started"):
         table.add_column(name)
     table.add_column("took", justify="right")

@@ -31,15 +31,26 @@ def rescore(study: str, scale: str | None, sets: tuple[str, ...], as_json: bool)
     settings, engine = readable_ledger()
     row = read.study(engine, study_name(study), scale)
     choices = _choices(sets)
-    found = score_again(read.trials(engine, row.study_id), read.stages(engine, row.study_id), read.scores(engine, row.study_id),
-                        artifacts_of(settings), choices)
+    found = score_again(
+        read.trials(engine, row.study_id),
+        read.stages(engine, row.study_id),
+        read.scores(engine, row.study_id),
+        artifacts_of(settings),
+        choices,
+    )
     is_same = all(each.is_same or each.has_new_version for each in found.benchmarks)
     if as_json:
-        print_json({"name": row.name, "scale": row.scale, "choices": choices, "is_same": is_same, **dataclasses.asdict(found)})
+        print_json(
+            {"name": row.name, "scale": row.scale, "choices": choices, "is_same": is_same, **dataclasses.asdict(found)}
+        )
     else:
         _print(found)
     if not is_same and not choices:
-        err().print(Text("stored answers no longer give the accepted scores: a metric changed without a new version", style="red"))
+        err().print(
+            Text(
+                "stored answers no longer give the accepted scores: a metric changed without a new version", style="red"
+            )
+        )
         raise SystemExit(1)
 
 
@@ -66,4 +77,6 @@ def _print(found: RescoredStudy) -> None:
         values = ", ".join(f"{name} {value:.2f}" for name, value in shown.items())
         out().print(f"{trial}: {values or 'averages withheld'}")
     changed = sum(not each.is_same for each in found.benchmarks)
-    out().print(f"{len(found.benchmarks)} evaluations scored again, {changed} with another number; the ledger is as it was")
+    out().print(
+        f"{len(found.benchmarks)} evaluations scored again, {changed} with another number; the ledger is as it was"
+    )

@@ -43,7 +43,9 @@ def print_results(console: Console, results: Results, *, with_benchmarks: bool =
     shown, left_out = _fitting(columns(results, with_benchmarks=with_benchmarks), console.width)
     parts: list[RenderableType] = [_table(results, shown)]
     if left_out:
-        parts.append(Text(f"not shown for want of width: {', '.join(column.title for column in left_out)}", style="dim"))
+        parts.append(
+            Text(f"not shown for want of width: {', '.join(column.title for column in left_out)}", style="dim")
+        )
     parts += [Text(_legend(results), style="dim"), Text(), _verdict(results)]
     parts += [_claim(claim.outcome, claim.sentence) for claim in results.claims]
     parts += [Text(line) for line in _search_lines(results)]
@@ -61,7 +63,9 @@ def title(metric: str) -> str:
 
 def columns(results: Results, *, with_benchmarks: bool) -> list[Column]:
     """Return all columns, the weightiest first; the first two are the arm and its trials."""
-    decisive = sorted((each for each in results.metrics if each.is_decisive), key=lambda each: each.name != _objective(results))
+    decisive = sorted(
+        (each for each in results.metrics if each.is_decisive), key=lambda each: each.name != _objective(results)
+    )
     others = [each for each in results.metrics if not each.is_decisive and each.kind in ("aggregate", "category")]
     others.sort(key=lambda each: (each.name != "mmbase", each.name == "overall"))
     found = [_column("arm", results, lambda arm: _name(results, arm)), _column("trials", results, _count)]
@@ -134,7 +138,9 @@ def _delta(arm: ArmResult, metric: str) -> str:
 
 
 def _count(arm: ArmResult) -> str:
-    lost = [f"{number} {word}" for number, word in ((arm.num_diverged, "diverged"), (arm.num_failed, "failed")) if number]
+    lost = [
+        f"{number} {word}" for number, word in ((arm.num_diverged, "diverged"), (arm.num_failed, "failed")) if number
+    ]
     return f"{arm.num_scored}/{arm.num_trials}" + (f", {', '.join(lost)}" if lost else "")
 
 
@@ -147,12 +153,16 @@ def _legend(results: Results) -> str:
 
 def _verdict(results: Results) -> Text:
     verdict = results.verdict
-    return Text.assemble(("verdict: ", "bold"), (verdict.kind, _STYLES.get(verdict.kind, "bold")), f"  {verdict.sentence}")
+    return Text.assemble(
+        ("verdict: ", "bold"), (verdict.kind, _STYLES.get(verdict.kind, "bold")), f"  {verdict.sentence}"
+    )
 
 
 def _claim(outcome: str, sentence: str) -> Text:
     style = {"supported": "green", "contradicted": "red"}.get(outcome, "yellow")
-    return Text.assemble(("claim:   ", "bold"), (outcome, style), f"  {sentence.removeprefix(f'{outcome.capitalize()}: ')}")
+    return Text.assemble(
+        ("claim:   ", "bold"), (outcome, style), f"  {sentence.removeprefix(f'{outcome.capitalize()}: ')}"
+    )
 
 
 def _search_lines(results: Results) -> list[str]:
@@ -164,8 +174,11 @@ def _search_lines(results: Results) -> list[str]:
         goals = ", ".join(f"{way} {title(metric)}" for metric, way in found.objectives)
         names = ", ".join(results.arm(key).name for key in found.pareto) or "none"
         lines.append(f"pareto:   no feasible arm beats these ({goals}): {names}")
-    return lines + [f"{word}  {why['name']}: {why['reason']}" for word, arms in (("stopped:", found.stopped), ("refused:", found.refused))
-                    for why in arms.values()]
+    return lines + [
+        f"{word}  {why['name']}: {why['reason']}"
+        for word, arms in (("stopped:", found.stopped), ("refused:", found.refused))
+        for why in arms.values()
+    ]
 
 
 def limit_name(name: str) -> str:
@@ -177,7 +190,9 @@ def _cost_lines(results: Results) -> list[str]:
     """Return what was expected beside what it took, and the limit."""
     guess, took = results.study.estimate, results.spent
     limit = results.study.spec["study"].get("budget")
-    lines = [f"budget:   {', '.join(f'{limit_name(name)} {value:g}' for name, value in limit.items())}"] if limit else []
+    lines = (
+        [f"budget:   {', '.join(f'{limit_name(name)} {value:g}' for name, value in limit.items())}"] if limit else []
+    )
     if guess:
         gpus = f", {took.gpu_hours:.3g} GPU-hours (expected {guess['gpu_hours']:.3g})" if guess["gpu_hours"] else ""
         disk, size = (formatting.size(each * 1e9) for each in (took.checkpoint_gb, guess["checkpoint_gb"]))
@@ -191,11 +206,19 @@ def _cost_lines(results: Results) -> list[str]:
 
 def _work(results: Results) -> str:
     counts, cost = results.counts, results.cost
-    elapsed = f"{formatting.duration(cost.elapsed_s)} from submission to the end, " if cost.elapsed_s is not None else ""
+    elapsed = (
+        f"{formatting.duration(cost.elapsed_s)} from submission to the end, " if cost.elapsed_s is not None else ""
+    )
     gpus = f", {cost.gpu_hours_saved:.3g} GPU-hours" if cost.gpu_hours_saved else ""
-    saved = f"; sharing saved {counts.stages_saved} stages, {formatting.duration(cost.seconds_saved)}{gpus}" if counts.stages_saved else ""
-    return (f"work:    {elapsed}{formatting.duration(cost.seconds)} in stages; {counts.stages_requested} stages asked for, "
-            f"{counts.stages_unique} unique, {counts.stages_reused} reused from earlier studies{saved}")
+    saved = (
+        f"; sharing saved {counts.stages_saved} stages, {formatting.duration(cost.seconds_saved)}{gpus}"
+        if counts.stages_saved
+        else ""
+    )
+    return (
+        f"work:    {elapsed}{formatting.duration(cost.seconds)} in stages; {counts.stages_requested} stages asked for, "
+        f"{counts.stages_unique} unique, {counts.stages_reused} reused from earlier studies{saved}"
+    )
 
 
 def data_table(results: Results) -> Table:

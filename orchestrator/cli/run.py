@@ -118,7 +118,9 @@ def watch(ctx: click.Context, study: str, scale: str | None, as_json: bool) -> N
         while look.now() not in (*TERMINAL_STUDIES, StudyState.PAUSED):
             time.sleep(LOOK_EVERY_S)
     state = read.study(engine, study_id).state
-    _conclude(ctx, settings, engine, study_id, Exit.PAUSED if state == StudyState.PAUSED else Exit.FINISHED, as_json=as_json)
+    _conclude(
+        ctx, settings, engine, study_id, Exit.PAUSED if state == StudyState.PAUSED else Exit.FINISHED, as_json=as_json
+    )
 
 
 @dataclass(slots=True)
@@ -163,8 +165,10 @@ def submitted(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -
         err().print(f"{row.name} was {found.replace('_', ' ').lower()}{reason}; it goes on, finished stages stay")
         actions.resume(engine, study_id)
     elif found == StudyState.QUEUED and plan.num_unique:
-        err().print(f"{row.name}: {row.num_trials} trials ask for {plan.num_requested} stages, {plan.num_unique} of them unique, "
-                    f"on {settings.slots} slots")
+        err().print(
+            f"{row.name}: {row.num_trials} trials ask for {plan.num_requested} stages, {plan.num_unique} of them unique, "
+            f"on {settings.slots} slots"
+        )
     return read.study(engine, study_id), found
 
 
@@ -194,12 +198,18 @@ def _refuse_what_never_fits(settings: Settings, plan: Plan) -> None:
         return
     problem = misfit(settings, nodes, plan.workers)
     if problem:
-        raise StudyError(plan.study.name, 0, f"its stages would wait for ever: {problem}",
-                         "ABLATE_GPUS_PER_SLOT and ABLATE_SLOT_LABELS say what a slot needs; ABLATE_RAY_AUTOSCALES=true if the cluster "
-                         "makes larger nodes when asked")
+        raise StudyError(
+            plan.study.name,
+            0,
+            f"its stages would wait for ever: {problem}",
+            "ABLATE_GPUS_PER_SLOT and ABLATE_SLOT_LABELS say what a slot needs; ABLATE_RAY_AUTOSCALES=true if the cluster "
+            "makes larger nodes when asked",
+        )
 
 
-def _conclude(ctx: click.Context, settings: Settings, engine: Engine, study_id: str, ended: Exit, *, as_json: bool) -> None:
+def _conclude(
+    ctx: click.Context, settings: Settings, engine: Engine, study_id: str, ended: Exit, *, as_json: bool
+) -> None:
     """Print the answer and leave with the exit code of how it ended."""
     row = read.study(engine, study_id)
     found = study_results(engine, row)
@@ -227,8 +237,10 @@ def _tell(row: StudyRow, ended: Exit) -> None:
     elif row.reason:
         err().print(f"{row.name}: {row.reason}", style="yellow")
     if ended is Exit.FINISHED and row.stages_failed:
-        err().print(f"{row.stages_failed} stages failed, diverged or were skipped: `{pasteable('status', row.name, row.scale)}` says why",
-                    style="yellow")
+        err().print(
+            f"{row.stages_failed} stages failed, diverged or were skipped: `{pasteable('status', row.name, row.scale)}` says why",
+            style="yellow",
+        )
 
 
 def _point(settings: Settings, row: StudyRow) -> None:

@@ -70,11 +70,21 @@ def status(study: str | None, scale: str | None, as_json: bool) -> None:
 @click.option("--benchmarks", is_flag=True, help="Show every benchmark, not only categories and averages.")
 @click.option("--csv", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
               help="Also write a row for each arm and metric.")
-@click.option("--parquet", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="The same as Parquet.")
+@click.option(
+    "--parquet",
+    default=None,
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The same as Parquet.",
+)
 @click.option("--markdown", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
               help="Also write a table of arms and metrics.")
-@click.option("--latex", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="The same as LaTeX.")
-@click.option("--data", "with_data", is_flag=True, help="Show what each arm was trained on: asked for against drawn, by source.")
+@click.option(
+    "--latex", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="The same as LaTeX."
+)
+@click.option(
+    "--data", "with_data", is_flag=True, help="Show what each arm was trained on: asked for against drawn, by source."
+)
 @click.option("--factors", "with_factors", is_flag=True,
               help="Show what each factor of a product does, or the smooth curve over one numeric factor.")
 @click.option("--items", "with_items", is_flag=True,
@@ -92,7 +102,9 @@ def results(study: str, scale: str | None, benchmarks: bool, with_data: bool, wi
         print_json(found.to_json() | ({"items": plain(about)} if about else {}))
         return
     console = out()
-    console.print(Text.assemble((row.name, "bold"), f" at scale {row.scale}, version {row.version}: ", state_text(row.state)))
+    console.print(
+        Text.assemble((row.name, "bold"), f" at scale {row.scale}, version {row.version}: ", state_text(row.state))
+    )
     console.print(Text(found.question, style="italic"))
     if row.reason:
         console.print(Text(f"note: {row.reason}", style="yellow"))

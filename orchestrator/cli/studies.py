@@ -50,7 +50,10 @@ def studies(contains: str, as_json: bool) -> None:
 
 def _known(rows: list[StudyRow]) -> list[Known]:
     """Return the library's studies in its order, then those that are only in the ledger."""
-    found = {name: Known(name=name, question=_question(path), path=str(path)) for name, path in library.names("study").items()}
+    found = {
+        name: Known(name=name, question=_question(path), path=str(path))
+        for name, path in library.names("study").items()
+    }
     newest = {(row.name, row.scale): row for row in sorted(rows, key=lambda each: each.version)}
     for row in newest.values():
         known = found.get(row.name) or Known(name=row.name, question=row.spec["study"]["question"], path=None)

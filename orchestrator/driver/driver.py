@@ -1,13 +1,15 @@
 """The holder of the ledger's lease: its picture of the ledger, its attempts in flight, and one round of driving them.
 
 - One fenced transaction a tick holds all its writes; orders go to the executor only after the commit.
-- The lease is kept by a thread of its own, so that nothing that this one waits for (Ray's start, a slow disk) makes it look dead.
+- The lease is kept by a thread of its own, so that nothing that this one waits for (Ray's start, a slow disk) makes it
+  look dead.
 - Its picture of the ledger stays in memory, since nobody else writes it; it is read again when a person rang the bell,
   or when a compare-and-set found something else than expected.
 - A commit whose reply was lost is settled by its token, read back before anything else is written.
 - Live attempts that the executor does not know (after a crash, its or ours) are harvested from `result.json`, or given
   up uncharged and queued again from their last checkpoint.
-- While the ledger does not answer, workers go on; after `ledger_patience_s` they are asked to save, and the driver leaves.
+- While the ledger does not answer, workers go on; after `ledger_patience_s` they are asked to save, and the driver
+  leaves.
 """
 
 from __future__ import annotations
@@ -99,7 +101,9 @@ class _Decided:
 class Driver:
     """Holds the lease, the picture of the ledger and the attempts in flight; `one_round` is one round of the loop."""
 
-    def __init__(self, engine: Engine, settings: Settings, make: MakeExecutor, *, in_flight: InFlight | None = None) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, make: MakeExecutor, *, in_flight: InFlight | None = None
+    ) -> None:
         """Decide nothing yet."""
         self._engine, self._settings = engine, settings
         self._in_flight = in_flight or InFlight(settings, make)
@@ -131,8 +135,14 @@ class Driver:
         dead = holder.driver_id if holder and is_surely_dead(holder.holder) else ""
         if holder and not dead and self._watched.is_kept(holder):
             return False
-        self._fence = lease.acquire(self._engine, self._driver_id, ttl_s=self._settings.lease_ttl_s, holder=process_identity(),
-                                    dead=dead, ran_out_at=holder.expires_at if holder else None)
+        self._fence = lease.acquire(
+            self._engine,
+            self._driver_id,
+            ttl_s=self._settings.lease_ttl_s,
+            holder=process_identity(),
+            dead=dead,
+            ran_out_at=holder.expires_at if holder else None,
+        )
         failpoint("lease.after_acquire")
         if self._fence is None:
             return False
@@ -173,7 +183,13 @@ class Driver:
         for action in decided.actions:
             self._perform(action, decided.orders, decided.now)
         paused = self._hold_to_budgets(decided)
-        self._propose([action.study_id for action in decided.actions if isinstance(action, Propose) and action.study_id not in paused])
+        self._propose(
+            [
+                action.study_id
+                for action in decided.actions
+                if isinstance(action, Propose) and action.study_id not in paused
+            ]
+        )
         return decided.actions
 
     def wait_for_ledger(self, error: LedgerAway) -> None:
@@ -210,7 +226,9 @@ class Driver:
         """Say whether a tick could change anything; looks into the ledger only if nothing else says so."""
         if self._snapshot is None or self._pending or self._is_draining:
             return True
-        beat_s = BEAT_S if self._in_flight.is_busy or self._adaptive.is_waiting else min(self._settings.lease_ttl_s / 3, 5.0)
+        beat_s = (
+            BEAT_S if self._in_flight.is_busy or self._adaptive.is_waiting else min(self._settings.lease_ttl_s / 3, 5.0)
+        )
         has_waiting = bool(self._snapshot.index.queued)
         if time.monotonic() - self._beat_at >= (min(beat_s, WAIT_S) if has_waiting and self._has_room() else beat_s):
             return True
@@ -339,9 +357,14 @@ class Driver:
 
     def view(self) -> DriverView:
         """Return what `on_tick` is told."""
-        return DriverView(is_driver=self._fence is not None, is_draining=self._is_draining,
-                          num_live=len(self._in_flight.known), slots=self._settings.slots, progress=self._in_flight.progress(),
-                          trouble=self._trouble or self._in_flight.waiting_note())
+        return DriverView(
+            is_driver=self._fence is not None,
+            is_draining=self._is_draining,
+            num_live=len(self._in_flight.known),
+            slots=self._settings.slots,
+            progress=self._in_flight.progress(),
+            trouble=self._trouble or self._in_flight.waiting_note(),
+        )
 
     def close(self) -> None:
         """End what runs and give the lease back; while the ledger is away, let it run out."""

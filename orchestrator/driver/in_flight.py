@@ -152,7 +152,9 @@ class InFlight:
         number, since = self._waits
         if number == 0 or self._clock() - since < WAITS_S:
             return ""
-        return f"{number} of {self._settings.slots} slots are not up: no machine has room, or their processes still start"
+        return (
+            f"{number} of {self._settings.slots} slots are not up: no machine has room, or their processes still start"
+        )
 
     def blocking_reason(self) -> str:
         """Say why nothing may be handed out now, "" if all is well: a stage that starts on a full disk is lost work."""
@@ -185,9 +187,17 @@ class InFlight:
     def _named(self, outcome: Outcome) -> Outcome:
         target = self._killed.get(outcome.attempt_id)
         if target is not None and outcome.state is AttemptState.LOST:
-            message = f"no step for {self._settings.no_progress_s:g} s" if target is AttemptState.STALLED else "ended by force"
+            message = (
+                f"no step for {self._settings.no_progress_s:g} s"
+                if target is AttemptState.STALLED
+                else "ended by force"
+            )
             log = Path(self._orders[outcome.attempt_id]["attempt_dir"], LOG)
-            failure = {**(outcome.failure or {}), "kind": str(target), "message": f"{message}; log with all stacks: {log}"}
+            failure = {
+                **(outcome.failure or {}),
+                "kind": str(target),
+                "message": f"{message}; log with all stacks: {log}",
+            }
             outcome = replace(outcome, state=target, failure=failure)
         return self._with_step(outcome, self._orders[outcome.attempt_id]["stage_id"])
 

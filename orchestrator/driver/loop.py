@@ -2,8 +2,8 @@
 
 - What a round is lies in `holder.py`; here it goes round, until a study is over or somebody asks to leave.
 - It waits on executor events, with a timeout: no busy loop. The executor is made when the first stage needs it.
-- SIGTERM, SIGINT and SIGHUP ask running attempts to save, then leave; what is lost by a harder end is one checkpoint interval.
-  After a hang-up there is no terminal to write to any more; whoever ignores it (nohup) goes on.
+- SIGTERM, SIGINT and SIGHUP ask running attempts to save, then leave; what is lost by a harder end is one checkpoint
+  interval. After a hang-up there is no terminal to write to any more; whoever ignores it (nohup) goes on.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ def _loop(driver: Driver, tracking: FlusherProcess, until: str | None, on_tick: 
             return ended
 
 
-def _round(driver: Driver, tracking: FlusherProcess, until: str | None, on_tick: Callable[[DriverView], None] | None) -> Exit | None:
+def _round(
+    driver: Driver, tracking: FlusherProcess, until: str | None, on_tick: Callable[[DriverView], None] | None
+) -> Exit | None:
     driver.acquire()
     if driver.was_driver:
         tracking.keep_alive()

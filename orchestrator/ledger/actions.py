@@ -94,14 +94,20 @@ def share(engine: Engine, study_id: str, *, priority: int | None = None, max_slo
     def attempt() -> tuple[int, int]:
         with transaction(engine) as connection:
             columns = (t.studies.c.priority, t.studies.c.max_slots)
-            row = connection.execute(select(*columns).where(t.studies.c.study_id == study_id).with_for_update()).one_or_none()
+            row = connection.execute(
+                select(*columns).where(t.studies.c.study_id == study_id).with_for_update()
+            ).one_or_none()
             if row is None:
                 raise StudyError(study_id, 0, "no study of that id in the ledger")
             now = (row.priority if priority is None else priority, row.max_slots if max_slots is None else max_slots)
             if now != (row.priority, row.max_slots):
-                connection.execute(t.studies.update().where(t.studies.c.study_id == study_id).values(priority=now[0], max_slots=now[1]))
+                connection.execute(
+                    t.studies.update().where(t.studies.c.study_id == study_id).values(priority=now[0], max_slots=now[1])
+                )
                 record = Journal(connection, now=database_now(connection), actor=actor)
-                record.event("share", study_id, "", "", study_id=study_id, detail={"priority": now[0], "max_slots": now[1]})
+                record.event(
+                    "share", study_id, "", "", study_id=study_id, detail={"priority": now[0], "max_slots": now[1]}
+                )
                 record.flush()
                 notify(connection)
             return now
@@ -142,11 +148,13 @@ def _cancel_trials(connection: Connection, record: Journal, study_id: str) -> No
 def _reopen_trials(connection: Connection, record: Journal, study_id: str) -> None:
     """Open trials that did not succeed, and their stages that were given up; a diverged stage stays a result.
 
-    A study that was paused as poisoned has failed stages in trials that have not ended yet: those open as well, or it would
-    be paused again at once.
+    A study that was paused as poisoned has failed stages in trials that have not ended yet: those open as well, or it
+    would be paused again at once.
     """
     trials, links = t.trials.c, t.trial_stages.c
-    mine = (trials.study_id == study_id) & trials.state.in_((TrialState.FAILED, TrialState.SKIPPED, TrialState.CANCELLED))
+    mine = (trials.study_id == study_id) & trials.state.in_(
+        (TrialState.FAILED, TrialState.SKIPPED, TrialState.CANCELLED)
+    )
     rows = connection.execute(select(trials.trial_key, trials.state).where(mine)).all()
     wanted = select(links.stage_id).distinct().join(
         t.trials, (trials.study_id == links.study_id) & (trials.trial_key == links.trial_key)).where(

@@ -4,8 +4,9 @@
   followed by a write is refused at once, whatever the timeout.
 - `fenced` is a transaction whose first statement proves and extends the driver's lease: that UPDATE holds the row, so a
   take-over waits until we are done, and finds nothing half written.
-- `retrying` repeats a whole transaction function after serialization failures, lock time-outs and lost connections. A COMMIT
-  whose reply is lost is ambiguous: functions are idempotent by client-made keys, or read back whether their token arrived.
+- `retrying` repeats a whole transaction function after serialization failures, lock time-outs and lost connections. A
+  COMMIT whose reply is lost is ambiguous: functions are idempotent by client-made keys, or read back whether their
+  token arrived.
 - `open_for_reading` makes and changes nothing, not even beside the file of a folder that may not be written to.
 - What may pass by itself (a server that restarts, a full disk) is `LedgerAway` for those above: nothing is lost, wait.
 """
@@ -106,7 +107,9 @@ def open_for_reading(url: str) -> Engine:
         if not has_ledger(url):
             return _empty()
         file = sqlite_file(url)
-        engine = _open_sqlite_for_reading(file) if file else _open_postgresql(url, "-c default_transaction_read_only=on")
+        engine = (
+            _open_sqlite_for_reading(file) if file else _open_postgresql(url, "-c default_transaction_read_only=on")
+        )
         with engine.connect() as connection:
             is_current = _revision(connection) == HEAD
     except (SQLAlchemyError, OSError) as error:
@@ -274,9 +277,12 @@ def _open_sqlite(url: str, database: str | None) -> Engine:
 
 def _open_sqlite_for_reading(file: Path) -> Engine:
     def connect() -> sqlite3.Connection:
-        # Without a log beside it nobody writes now, and reading must make none: where the folder is read-only it could not.
+        # Without a log beside it nobody writes now, and reading must make none: where the folder is read-only it could
+        # not.
         mode = "mode=ro" if Path(f"{file}-wal").exists() else "immutable=1"
-        connection = sqlite3.connect(f"file:{quote(str(file))}?{mode}", uri=True, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            f"file:{quote(str(file))}?{mode}", uri=True, isolation_level=None, check_same_thread=False
+        )
         connection.execute("PRAGMA busy_timeout=10000")
         return connection
 
@@ -309,7 +315,8 @@ def _refuse_below_a_driver(connection: Connection, found: str) -> None:
         where = connection.engine.url.render_as_string()
         raise OrchestratorError(
             f"ledger {where}: its schema {found} would become {HEAD} below a driver of an older release that works on it ({holder})\n"
-            f"hint: end that driver first (Ctrl-C saves); if it died, its lease runs out in {left_s:.0f} s")
+            f"hint: end that driver first (Ctrl-C saves); if it died, its lease runs out in {left_s:.0f} s"
+        )
 
 
 def _migrate(engine: Engine) -> None:

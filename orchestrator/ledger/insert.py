@@ -41,7 +41,9 @@ def make_newest(connection: Connection, study_id: str, version: int) -> None:
 def renew_prose(connection: Connection, plan: Plan, study_id: str) -> None:
     """Keep the newest wording and budget of a study whose meaning is the same."""
     spec = dump(plan.spec)
-    changed = connection.execute(t.studies.update().where(t.studies.c.study_id == study_id, t.studies.c.spec != spec).values(spec=spec))
+    changed = connection.execute(
+        t.studies.update().where(t.studies.c.study_id == study_id, t.studies.c.spec != spec).values(spec=spec)
+    )
     if changed.rowcount:
         notify(connection)
 
@@ -209,6 +211,12 @@ def _given_up() -> Select[Any]:
 @cache
 def _asking_for() -> Update:
     stages = t.stages.c
-    return (t.stages.update().values(workers=bindparam("new_workers"))
-            .where(stages.stage_id.in_(bindparam("stage_ids", expanding=True)), stages.workers != bindparam("new_workers"),
-                   stages.state.not_in(LIVE_STAGES)))
+    return (
+        t.stages.update()
+        .values(workers=bindparam("new_workers"))
+        .where(
+            stages.stage_id.in_(bindparam("stage_ids", expanding=True)),
+            stages.workers != bindparam("new_workers"),
+            stages.state.not_in(LIVE_STAGES),
+        )
+    )

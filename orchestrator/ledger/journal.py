@@ -72,8 +72,11 @@ class Journal:
 @cache
 def _highest() -> Select[Any]:
     outbox = t.tracking_outbox.c
-    return (select(outbox.subject, func.max(outbox.seq)).where(outbox.subject.in_(bindparam("subjects", expanding=True)))
-            .group_by(outbox.subject))
+    return (
+        select(outbox.subject, func.max(outbox.seq))
+        .where(outbox.subject.in_(bindparam("subjects", expanding=True)))
+        .group_by(outbox.subject)
+    )
 
 
 def dump(value: object) -> str:

@@ -101,8 +101,9 @@ class HolderWatch:
     def is_kept(self, holder: DriverRow) -> bool:
         """Say whether the holder is to be left alone.
 
-        A process that is seen to be at work here keeps its lease even when it ran out. One that is seen to be stopped or gone
-        loses it at once, and of one on another host the lease must go without renewal for the time that a renewal takes.
+        A process that is seen to be at work here keeps its lease even when it ran out. One that is seen to be stopped
+        or gone loses it at once, and of one on another host the lease must go without renewal for the time that a
+        renewal takes.
         """
         if holder.is_live or is_surely_alive(holder.holder):
             self._seen = None

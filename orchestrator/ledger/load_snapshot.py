@@ -63,7 +63,9 @@ def _stages(connection: Connection) -> dict[str, StageView]:
     past: dict[str, list[PastAttempt]] = defaultdict(list)
     hashes: dict[str, str] = {}
     for row in connection.execute(of_past):
-        past[row.stage_id].append(PastAttempt(row.attempt_no, AttemptState(row.state), row.is_charged, row.checkpoint_step))
+        past[row.stage_id].append(
+            PastAttempt(row.attempt_no, AttemptState(row.state), row.is_charged, row.checkpoint_step)
+        )
         hashes[row.stage_id] = row.failure_hash  # of the last that is over
     return {row.stage_id: StageView(row.stage_id, row.kind, StageState(row.state), row.position,
                                     tuple(parents[row.stage_id]), row.not_before, row.attempts_made, row.charged_from,

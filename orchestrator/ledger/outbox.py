@@ -65,7 +65,9 @@ def settle(engine: Engine, message_ids: Iterable[int], made: Mapping[str, str]) 
             subjects = t.tracking_subjects.c
             known = {row.subject: row.external_id for row in connection.execute(
                 select(t.tracking_subjects).where(subjects.subject.in_(made)))}
-            fresh = [{"subject": subject, "external_id": each} for subject, each in made.items() if subject not in known]
+            fresh = [
+                {"subject": subject, "external_id": each} for subject, each in made.items() if subject not in known
+            ]
             if fresh:
                 connection.execute(t.tracking_subjects.insert(), fresh)
             mine = t.tracking_outbox.c.id.in_(ids) & t.tracking_outbox.c.sent_at.is_(None)

@@ -90,7 +90,9 @@ def trials(engine: Engine, study_id: str, known: RowCache | None = None) -> list
     known = RowCache() if known is None else known
     with engine.connect() as connection:
         rows = connection.execute(query, {"study_id": study_id}).all()
-        known.links.update(_links(connection, links, study_id, [row.trial_key for row in rows if row.trial_key not in known.links]))
+        known.links.update(
+            _links(connection, links, study_id, [row.trial_key for row in rows if row.trial_key not in known.links])
+        )
     return [TrialRow(trial_key=row.trial_key, arm_key=row.arm_key, arm_name=row.arm_name, seed=row.seed,
                      levels=json.loads(row.levels), state=row.state, config=_config(row, known.configs),
                      rung=row.rung, stopped=_json(row.stopped), stage_ids=known.links[row.trial_key]) for row in rows]
@@ -106,7 +108,10 @@ def stages(engine: Engine, study_id: str, known: RowCache | None = None) -> list
     """
     known = RowCache() if known is None else known
     with engine.connect() as connection:
-        found = {row.stage_id: row for row in _stages(connection, study_id, _changed(connection, known) if known.stages else None)}
+        found = {
+            row.stage_id: row
+            for row in _stages(connection, study_id, _changed(connection, known) if known.stages else None)
+        }
     if found.keys() <= known.stages.keys():
         known.stages.update(found)
     else:
@@ -134,9 +139,15 @@ def stage_label(engine: Engine, stage_id: str) -> str | None:
 
 def scores(engine: Engine, study_id: str, trial_keys: Sequence[str] | None = None) -> list[ScoreRow]:
     """Return one row for each trial and benchmark that has a score; of these trials alone, if any are named."""
-    queries = [_scores()] if trial_keys is None else [_scores().where(t.trials.c.trial_key.in_(some)) for some in t.chunks(trial_keys)]
+    queries = (
+        [_scores()]
+        if trial_keys is None
+        else [_scores().where(t.trials.c.trial_key.in_(some)) for some in t.chunks(trial_keys)]
+    )
     with engine.connect() as connection:
-        return [ScoreRow(**row._mapping) for query in queries for row in connection.execute(query, {"study_id": study_id})]
+        return [
+            ScoreRow(**row._mapping) for query in queries for row in connection.execute(query, {"study_id": study_id})
+        ]
 
 
 def events(engine: Engine, study_id: str | None = None, limit: int = 100) -> list[EventRow]:
@@ -184,7 +195,9 @@ def bell(engine: Engine) -> int:
         return connection.execute(_bell()).scalar() or 0
 
 
-def _links(connection: Connection, query: Select[Any], study_id: str, trial_keys: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _links(
+    connection: Connection, query: Select[Any], study_id: str, trial_keys: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {key: [] for key in trial_keys}
     for some in t.chunks(trial_keys):
         mine = t.trial_stages.c.trial_key.in_(some)
@@ -199,7 +212,9 @@ def _changed(connection: Connection, known: RowCache) -> list[str]:
     changed = list(needed - known.stages.keys())
     without_result = [each for each, row in known.stages.items() if row.state not in RESULTS]
     for some in t.chunks(without_result):
-        query = select(t.stages.c.stage_id, t.stages.c.state, t.stages.c.attempts_made).where(t.stages.c.stage_id.in_(some))
+        query = select(t.stages.c.stage_id, t.stages.c.state, t.stages.c.attempts_made).where(
+            t.stages.c.stage_id.in_(some)
+        )
         for stage_id, state, attempts_made in connection.execute(query):
             row = known.stages[stage_id]
             if state in LIVE_STAGES or (state, attempts_made) != (row.state, row.attempts_made):
@@ -240,7 +255,9 @@ def _json(text: str | None) -> Plain | None:
 def _studies(connection: Connection) -> list[StudyRow]:
     rows = {row.study_id: _study(row) for row in connection.execute(
         select(t.studies).order_by(t.studies.c.created_at.desc(), t.studies.c.version.desc()))}
-    trained = select(t.trials.c.study_id, func.count(distinct(t.trials.c.arm_key)).label("n")).group_by(t.trials.c.study_id)
+    trained = select(t.trials.c.study_id, func.count(distinct(t.trials.c.arm_key)).label("n")).group_by(
+        t.trials.c.study_id
+    )
     for count in connection.execute(trained):
         rows[count.study_id] = replace(rows[count.study_id], num_arms=count.n)
     done = func.sum(case((t.trials.c.state.in_(TERMINAL_TRIALS), 1), else_=0)).label("done")
@@ -294,9 +311,15 @@ def _trials() -> tuple[Select[Any], Select[Any]]:
     """Return the statements for the stages of a study's trials, and for the trials."""
     links = t.trial_stages.c
     study_id: BindParameter[str] = bindparam("study_id")
-    return (select(links.trial_key, links.stage_id).where(links.study_id == study_id).order_by(links.trial_key, links.position),
-            select(t.trials, t.arms.c.name.label("arm_name"), t.arms.c.levels, t.arms.c.stopped)
-            .join(t.arms, _of_arm()).where(t.trials.c.study_id == study_id).order_by(t.trials.c.number))
+    return (
+        select(links.trial_key, links.stage_id)
+        .where(links.study_id == study_id)
+        .order_by(links.trial_key, links.position),
+        select(t.trials, t.arms.c.name.label("arm_name"), t.arms.c.levels, t.arms.c.stopped)
+        .join(t.arms, _of_arm())
+        .where(t.trials.c.study_id == study_id)
+        .order_by(t.trials.c.number),
+    )
 
 
 @cache

@@ -71,12 +71,21 @@ def refuse_incomplete(plan: Plan, *, slots: int | None) -> None:
         StudyError: a checkpoint or a data set is missing, or a stage needs more slots than there are.
     """
     if plan.missing_checkpoints:
-        raise StudyError(plan.study.name, 0, f"start checkpoint missing: {', '.join(plan.missing_checkpoints)}",
-                         "the plan can be looked at; to run it, put the checkpoint where the message of `ablate plan` says")
+        raise StudyError(
+            plan.study.name,
+            0,
+            f"start checkpoint missing: {', '.join(plan.missing_checkpoints)}",
+            "the plan can be looked at; to run it, put the checkpoint where the message of `ablate plan` says",
+        )
     if slots is not None and plan.workers > slots:
-        raise StudyError(plan.study.name, 0, f"its training stages take {plan.workers} slots each at scale {plan.scale}, one for each "
-                         f"worker; there are {slots} slots", "ABLATE_SLOTS says how many slots there are, `resources.workers` of the "
-                         "scale how many workers train a stage; the result does not depend on it")
+        raise StudyError(
+            plan.study.name,
+            0,
+            f"its training stages take {plan.workers} slots each at scale {plan.scale}, one for each "
+            f"worker; there are {slots} slots",
+            "ABLATE_SLOTS says how many slots there are, `resources.workers` of the "
+            "scale how many workers train a stage; the result does not depend on it",
+        )
     if plan.missing_data:
         raise StudyError(plan.study.name, 0, f"no data set is configured for {', '.join(plan.missing_data)}",
                          "name their files in the catalogue (ABLATE_CATALOGUE); `ablate data list` shows what is there")

@@ -115,9 +115,12 @@ def _submitted() -> Select[Any]:
 def earlier_versions(engine: Engine, study_id: str) -> list[StudyHead]:
     """Return the versions of the same study at the same scale that were submitted before this one, oldest first."""
     c, this = t.studies.c, t.studies.alias("this").c
-    query = (select(c.study_id, c.name, c.scale, c.state, c.spec_hash, c.spec)
-             .join(this.study_id.table, (this.name == c.name) & (this.scale == c.scale) & (this.created_at > c.created_at))
-             .where(this.study_id == study_id).order_by(c.created_at))
+    query = (
+        select(c.study_id, c.name, c.scale, c.state, c.spec_hash, c.spec)
+        .join(this.study_id.table, (this.name == c.name) & (this.scale == c.scale) & (this.created_at > c.created_at))
+        .where(this.study_id == study_id)
+        .order_by(c.created_at)
+    )
     with engine.connect() as connection:
         return [StudyHead(**{**row._mapping, "spec": json.loads(row.spec)}) for row in connection.execute(query)]
 
@@ -128,8 +131,10 @@ def stage_files(engine: Engine) -> dict[str, StageFiles]:
         attempts: dict[str, dict[int, str]] = {}
         for row in connection.execute(select(t.attempts.c.stage_id, t.attempts.c.attempt_no, t.attempts.c.state)):
             attempts.setdefault(row.stage_id, {})[row.attempt_no] = row.state
-        return {row.stage_id: StageFiles(state=row.state, artifact=row.artifact, attempts=attempts.get(row.stage_id, {}))
-                for row in connection.execute(select(t.stages.c.stage_id, t.stages.c.state, t.stages.c.artifact))}
+        return {
+            row.stage_id: StageFiles(state=row.state, artifact=row.artifact, attempts=attempts.get(row.stage_id, {}))
+            for row in connection.execute(select(t.stages.c.stage_id, t.stages.c.state, t.stages.c.artifact))
+        }
 
 
 def stage_sums(engine: Engine, study_id: str) -> list[StageSum]:
@@ -147,11 +152,17 @@ def live_stages(engine: Engine, study_id: str) -> list[LiveStage]:
     """Return the stages of a study that are being executed, in the order of the plan."""
     c, a = t.stages.c, t.attempts.c
     mine = select(t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
-    query = (select(c.stage_id, c.kind, c.label, c.flops, c.workers, c.samples, a.attempt_no, a.progress)
-             .join(t.attempts, (a.stage_id == c.stage_id) & (a.attempt_no == c.attempts_made))
-             .where(c.state.in_(LIVE_STAGES), a.state.in_(LIVE_ATTEMPTS), c.stage_id.in_(mine)).order_by(c.position, c.label))
+    query = (
+        select(c.stage_id, c.kind, c.label, c.flops, c.workers, c.samples, a.attempt_no, a.progress)
+        .join(t.attempts, (a.stage_id == c.stage_id) & (a.attempt_no == c.attempts_made))
+        .where(c.state.in_(LIVE_STAGES), a.state.in_(LIVE_ATTEMPTS), c.stage_id.in_(mine))
+        .order_by(c.position, c.label)
+    )
     with engine.connect() as connection:
-        return [LiveStage(**{**row._mapping, "progress": json.loads(row.progress or "{}")}) for row in connection.execute(query)]
+        return [
+            LiveStage(**{**row._mapping, "progress": json.loads(row.progress or "{}")})
+            for row in connection.execute(query)
+        ]
 
 
 def failed_stages(engine: Engine, study_id: str) -> list[FailedStage]:
@@ -162,7 +173,9 @@ def failed_stages(engine: Engine, study_id: str) -> list[FailedStage]:
              .join(t.attempts, (a.stage_id == c.stage_id) & (a.attempt_no == c.attempts_made))
              .where(a.failure.is_not(None), c.stage_id.in_(mine)).order_by(c.position, c.label))
     with engine.connect() as connection:
-        return [FailedStage(**{**row._mapping, "failure": json.loads(row.failure)}) for row in connection.execute(query)]
+        return [
+            FailedStage(**{**row._mapping, "failure": json.loads(row.failure)}) for row in connection.execute(query)
+        ]
 
 
 def stage_states(engine: Engine, stage_ids: Sequence[str]) -> dict[str, str]:
@@ -186,9 +199,12 @@ def spent_sums(engine: Engine, study_id: str) -> AttemptTotals:
     wall = select(func.coalesce(s.ended_at, t.now_s()) - s.created_at).where(s.study_id == study_id)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
-        return AttemptTotals(seconds={row.kind: float(row.seconds) for row in rows}, bytes={row.kind: int(row.bytes) for row in rows},
-                         wall_s=float(connection.execute(wall).scalar_one()),
-                         flops=math.fsum(row.flops for row in rows) + _flops_of_parts(connection, study_id))
+        return AttemptTotals(
+            seconds={row.kind: float(row.seconds) for row in rows},
+            bytes={row.kind: int(row.bytes) for row in rows},
+            wall_s=float(connection.execute(wall).scalar_one()),
+            flops=math.fsum(row.flops for row in rows) + _flops_of_parts(connection, study_id),
+        )
 
 
 def _is_whole() -> ColumnElement[bool]:
@@ -200,9 +216,17 @@ def _flops_of_parts(connection: Connection, study_id: str) -> float:
     """Count the steps that each of the other attempts made."""
     a, before, flops = t.attempts.c, t.attempts.alias("before").c, t.stages.c.flops
     of_stage = t.attempts.join(t.stages, t.stages.c.stage_id == a.stage_id)
-    earlier = of_stage.outerjoin(before.stage_id.table, (before.stage_id == a.stage_id) & (before.attempt_no == a.attempt_no - 1))
-    query = select(flops, a.state, a.progress, before.checkpoint_step).select_from(earlier).where(a.study_id == study_id, ~_is_whole())
-    return math.fsum(row.flops * _part(row.state, row.progress, row.checkpoint_step) for row in connection.execute(query))
+    earlier = of_stage.outerjoin(
+        before.stage_id.table, (before.stage_id == a.stage_id) & (before.attempt_no == a.attempt_no - 1)
+    )
+    query = (
+        select(flops, a.state, a.progress, before.checkpoint_step)
+        .select_from(earlier)
+        .where(a.study_id == study_id, ~_is_whole())
+    )
+    return math.fsum(
+        row.flops * _part(row.state, row.progress, row.checkpoint_step) for row in connection.execute(query)
+    )
 
 
 def _part(state: str, progress: str | None, began_at: int | None) -> float:

@@ -31,7 +31,12 @@ from orchestrator.states import (
     TrialState,
 )
 
-_STATES: dict[str, type[StrEnum]] = {"study": StudyState, "trial": TrialState, "stage": StageState, "attempt": AttemptState}
+_STATES: dict[str, type[StrEnum]] = {
+    "study": StudyState,
+    "trial": TrialState,
+    "stage": StageState,
+    "attempt": AttemptState,
+}
 _KNOWN = {entity: frozenset(map(str, states)) for entity, states in _STATES.items()}
 _BORN = {"study": "", "trial": str(TrialState.PLANNED), "stage": str(StageState.PLANNED), "attempt": ""}
 """State before the first event: stages and trials are entered as planned, without an event of their own."""
@@ -139,7 +144,9 @@ def _attempts(connection: Connection) -> Iterator[LedgerDifference]:
         yield from (_at(("stage", stage.stage_id), what) for what in _of_stage(stage, mine))
         for row in mine:
             if row.epoch > epoch or (row.state in LIVE_ATTEMPTS and row.lease_expires_at <= 0):
-                yield _at(("attempt", row.attempt_id), f"epoch {row.epoch} of {epoch}, lease until {row.lease_expires_at}")
+                yield _at(
+                    ("attempt", row.attempt_id), f"epoch {row.epoch} of {epoch}, lease until {row.lease_expires_at}"
+                )
 
 
 def _of_stage(stage: Any, attempts: list[Any]) -> Iterator[str]:
@@ -165,7 +172,9 @@ def _trials(connection: Connection) -> Iterator[LedgerDifference]:
              .join(t.stages, t.stages.c.stage_id == links.stage_id)
              .where(trials.state == TrialState.SUCCEEDED, t.stages.c.state != StageState.SUCCEEDED))
     for row in connection.execute(query):
-        yield _at(("trial", f"{row.study_id}/{row.trial_key}"), f"succeeded, but its stage {row.stage_id[:12]} is {row.state}")
+        yield _at(
+            ("trial", f"{row.study_id}/{row.trial_key}"), f"succeeded, but its stage {row.stage_id[:12]} is {row.state}"
+        )
 
 
 def _scores(connection: Connection) -> Iterator[LedgerDifference]:
@@ -173,7 +182,9 @@ def _scores(connection: Connection) -> Iterator[LedgerDifference]:
     query = select(t.stages.c.stage_id).where(t.stages.c.kind == "evaluate", t.stages.c.state == StageState.SUCCEEDED)
     done = set(connection.execute(query).scalars())
     for stage_id in sorted(scored ^ done):
-        yield _at(("stage", stage_id), "has a score without success" if stage_id in scored else "succeeded without a score")
+        yield _at(
+            ("stage", stage_id), "has a score without success" if stage_id in scored else "succeeded without a score"
+        )
 
 
 def _outbox(connection: Connection) -> Iterator[LedgerDifference]:
@@ -188,8 +199,11 @@ def _outbox(connection: Connection) -> Iterator[LedgerDifference]:
     for row in connection.execute(select(t.attempts.c.attempt_id, t.attempts.c.state)):
         expected = 1 if row.state in LIVE_ATTEMPTS else 2
         if told.get(f"attempt:{row.attempt_id}", 0) != expected:
-            yield _at(("attempt", row.attempt_id), f"is {row.state} with {told.get(f'attempt:{row.attempt_id}', 0)} messages "
-                                                   f"for tracking; expected {expected}")
+            yield _at(
+                ("attempt", row.attempt_id),
+                f"is {row.state} with {told.get(f'attempt:{row.attempt_id}', 0)} messages "
+                f"for tracking; expected {expected}",
+            )
 
 
 def _at(key: Key, what: str) -> LedgerDifference:

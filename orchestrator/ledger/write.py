@@ -58,8 +58,14 @@ def apply(tx: FencedTransaction, fence: Fence, writes: Sequence[Write], *, attem
 def record_progress(tx: FencedTransaction, progress: Mapping[str, dict[str, Any]], alive: Iterable[str], *,
                   attempt_ttl_s: float) -> None:
     """Extend the leases of the attempts that are alive, and keep their last report for those who watch."""
-    bound = [{"key_attempt_id": attempt_id, "new_lease_expires_at": tx.now + attempt_ttl_s,
-              "new_progress": dump(progress[attempt_id]) if attempt_id in progress else None} for attempt_id in sorted(alive)]
+    bound = [
+        {
+            "key_attempt_id": attempt_id,
+            "new_lease_expires_at": tx.now + attempt_ttl_s,
+            "new_progress": dump(progress[attempt_id]) if attempt_id in progress else None,
+        }
+        for attempt_id in sorted(alive)
+    ]
     if bound:
         tx.connection.execute(_noting(), bound)
 
@@ -67,8 +73,14 @@ def record_progress(tx: FencedTransaction, progress: Mapping[str, dict[str, Any]
 class _Writer:
     """One transaction's writes and their record."""
 
-    def __init__(self, tx: FencedTransaction, fence: Fence, attempt_ttl_s: float, artifact_of: Callable[[str, int], str],
-                 described: Mapping[str, dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        tx: FencedTransaction,
+        fence: Fence,
+        attempt_ttl_s: float,
+        artifact_of: Callable[[str, int], str],
+        described: Mapping[str, dict[str, Any]],
+    ) -> None:
         self._tx, self._fence, self._ttl_s, self._artifact_of = tx, fence, attempt_ttl_s, artifact_of
         self._described = described
         self.record = Journal(tx.connection, now=tx.now, actor=f"driver {fence.driver_id}")
@@ -103,7 +115,9 @@ class _Writer:
         outcome = write.outcome
         attempt_from = AttemptState.RUNNING if write.stage_from is StageState.RUNNING else AttemptState.LEASED
         self._end_attempt(write)
-        self.record.event("attempt", outcome.attempt_id, attempt_from, outcome.state, detail={"is_charged": outcome.is_charged})
+        self.record.event(
+            "attempt", outcome.attempt_id, attempt_from, outcome.state, detail={"is_charged": outcome.is_charged}
+        )
         is_accepted = outcome.state is AttemptState.SUCCEEDED
         artifact = self._artifact_of(write.stage_id, write.attempt_no) if is_accepted else None
         values: dict[str, Any] = {"not_before": write.not_before}
@@ -169,8 +183,13 @@ class _Writer:
             "lease_expires_at": self._tx.now + self._ttl_s, "started_at": write.at, "is_charged": False, "checkpoint_step": 0,
             "failure_hash": ""})
         stage = self._described[write.stage_id]
-        self.record.event("attempt", write.attempt_id, "", AttemptState.LEASED,
-                          detail={"stage_id": write.stage_id, "attempt_no": write.attempt_no, "epoch": self._fence.epoch})
+        self.record.event(
+            "attempt",
+            write.attempt_id,
+            "",
+            AttemptState.LEASED,
+            detail={"stage_id": write.stage_id, "attempt_no": write.attempt_no, "epoch": self._fence.epoch},
+        )
         self.record.event("stage", write.stage_id, StageState.QUEUED, StageState.LEASED,
                           detail={"attempt_no": write.attempt_no, "attempt_id": write.attempt_id})
         self.record.message(f"attempt:{write.attempt_id}", "attempt_started", {

@@ -1,10 +1,11 @@
 """How long stages will take: from what their like took before at the same scale, else from the scale's own rate. Pure.
 
-- A stage costs FLOPs by formula; finished stages say how many FLOPs a second the workers reach, by scale, kind, class of device
-  and numeric type: the rate of a small model on a CPU says nothing of a large one on a GPU.
-- What runs now says it itself. Where nothing of a kind ever ran at the scale, the rate that the scale declares stands in.
-- Stages run side by side in slots, one of several workers in several: the time left is the work left divided by the slots,
-  never below the longest stage.
+- A stage costs FLOPs by formula; finished stages say how many FLOPs a second the workers reach, by scale, kind, class
+  of device and numeric type: the rate of a small model on a CPU says nothing of a large one on a GPU.
+- What runs now says it itself. Where nothing of a kind ever ran at the scale, the rate that the scale declares stands
+  in.
+- Stages run side by side in slots, one of several workers in several: the time left is the work left divided by the
+  slots, never below the longest stage.
 """
 
 from __future__ import annotations
@@ -88,8 +89,13 @@ def time_left(works: Sequence[TimedStage], *, slots: int, rates: Rates) -> Estim
     known = [(work.rate or own.get(work.kind), *rates.of(work.key or work.kind)) for work in left]
     speeds = [mine or other for mine, other, _ in known]
     total = sum(work.flops * _left(work) / speed * work.workers for work, speed in zip(left, speeds, strict=True))
-    longest = max(((work.largest_flops or work.flops) * _left(work) / speed for work, speed in zip(left, speeds, strict=True)), default=0.0)
-    declared = dict.fromkeys(work.kind for work, (mine, _, is_measured) in zip(left, known, strict=True) if not (mine or is_measured))
+    longest = max(
+        ((work.largest_flops or work.flops) * _left(work) / speed for work, speed in zip(left, speeds, strict=True)),
+        default=0.0,
+    )
+    declared = dict.fromkeys(
+        work.kind for work, (mine, _, is_measured) in zip(left, known, strict=True) if not (mine or is_measured)
+    )
     return Estimate(seconds=max(total / max(slots, 1), longest), declared_kinds=tuple(declared))
 
 

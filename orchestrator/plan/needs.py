@@ -75,7 +75,10 @@ def _categories(kind: str, spec: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     if data["source"] == WORKBENCH:
         return dict.fromkeys(shares(mixture), (WORKBENCH,))
     sources = (data.get("catalogue") or {}).get("sources", ())
-    return {category: tuple(sorted(each["name"] for each in sources if each["category"] == category)) for category in shares(mixture)}
+    return {
+        category: tuple(sorted(each["name"] for each in sources if each["category"] == category))
+        for category in shares(mixture)
+    }
 
 
 def _needs_judge(spec: dict[str, Any]) -> bool:

@@ -92,7 +92,8 @@ class Plan:
     notes: tuple[str, ...]
     """What the user should know before launching."""
     growth: Mapping[str, Growth] = field(default_factory=dict)
-    """What a search is expected to add, by `rate_key`, from arms at the ends of its ranges; seeds that may be added are not in it."""
+    """What a search is expected to add, by `rate_key`, from arms at the ends of its ranges; seeds that may be added
+    are not in it."""
 
     @property
     def growth_flops(self) -> float:
@@ -157,7 +158,9 @@ class Planner:
         self._study, self._scale = study, load_scale(scale) if isinstance(scale, str) else scale
         self._rates = Rates(declared=self._scale.resources.flops_per_s, measured=measured or {})
         self._taken = {"selections": dict(selections), "verdicts": dict(verdicts or {})} if selections else {}
-        self._resolver = Resolver(study, self._scale, recipe_named(study.recipe, study.document, ("recipe",)), selections, checkpoints)
+        self._resolver = Resolver(
+            study, self._scale, recipe_named(study.recipe, study.document, ("recipe",)), selections, checkpoints
+        )
         self._checkpoints = checkpoints
         designed = designed_arms(study)
         configs = for_each(self._resolve, (*designed, *probes(study)))
@@ -237,12 +240,22 @@ class Planner:
         return Trial(key, arm.key, config.seed, builder.chain(config, arm.name), plain, rung)
 
     def _check_budget(self, plan: Plan) -> None:
-        works = [(stage.kind, rate_key(stage.kind, stage.spec), stage.flops) for stage in plan.stages.values() if stage.kind != "import"]
+        works = [
+            (stage.kind, rate_key(stage.kind, stage.spec), stage.flops)
+            for stage in plan.stages.values()
+            if stage.kind != "import"
+        ]
         works += [(each.kind, key, each.flops) for key, each in plan.growth.items()]
         hours = [(kind, flops / self._rates.of(key)[0] / 3600) for kind, key, flops in works]
-        size = sum(published_bytes(stage.spec) for stage in plan.stages.values()) + sum(each.bytes for each in plan.growth.values())
-        expected = {"hours": sum(each for _, each in hours), "flops": plan.flops + plan.growth_flops, "checkpoint_gb": size / 1e9,
-                    "gpu_hours": sum(each * gpus_of(kind, self._scale.resources) for kind, each in hours)}
+        size = sum(published_bytes(stage.spec) for stage in plan.stages.values()) + sum(
+            each.bytes for each in plan.growth.values()
+        )
+        expected = {
+            "hours": sum(each for _, each in hours),
+            "flops": plan.flops + plan.growth_flops,
+            "checkpoint_gb": size / 1e9,
+            "gpu_hours": sum(each * gpus_of(kind, self._scale.resources) for kind, each in hours),
+        }
         for name, value in expected.items():
             limit = getattr(self._study.budget, name, None)
             if limit is not None and value > limit:
@@ -255,7 +268,10 @@ class Planner:
         if search is None or not self._probed:
             return {}
         builder = self._stage_builder()
-        chains = [[each for seed in seeds for each in builder.chain(replace(config, seed=seed), "probe")] for config in self._probed]
+        chains = [
+            [each for seed in seeds for each in builder.chain(replace(config, seed=seed), "probe")]
+            for config in self._probed
+        ]
         num_new = sum(any(stage_id not in known for stage_id in chain) for chain in chains)  # an end that is the baseline says nothing
         rungs, keep = _rungs(self._study), search.prune.keep if search.prune else 1.0
         short = sum(fraction * keep ** i for i, fraction in enumerate(rungs)) / len(seeds)
@@ -265,9 +281,13 @@ class Planner:
             if stage.stage_id not in known and stage.kind != "import":
                 key = rate_key(stage.kind, stage.spec)
                 before = found.get(key, Growth(kind=stage.kind, workers=stage.workers))
-                found[key] = replace(before, number=before.number + per_probe, flops=before.flops + per_probe * stage.flops,
-                                     largest_flops=max(before.largest_flops, stage.flops),
-                                     bytes=before.bytes + per_probe * published_bytes(stage.spec))
+                found[key] = replace(
+                    before,
+                    number=before.number + per_probe,
+                    flops=before.flops + per_probe * stage.flops,
+                    largest_flops=max(before.largest_flops, stage.flops),
+                    bytes=before.bytes + per_probe * published_bytes(stage.spec),
+                )
         return found
 
 

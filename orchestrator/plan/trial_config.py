@@ -173,7 +173,10 @@ class Resolver:
 
     def _study_layer(self) -> Layer:
         layer = Layer()
-        for_each(lambda change: self._paths.add(layer, self._study, change[0], change[1], ("set", change[0])), self._study.set.items())
+        for_each(
+            lambda change: self._paths.add(layer, self._study, change[0], change[1], ("set", change[0])),
+            self._study.set.items(),
+        )
         return layer
 
     # ---- parts ----
@@ -235,7 +238,9 @@ class Resolver:
         if isinstance(entry.value, str) and re.fullmatch(START, entry.value):
             return None if entry.value == "noise" else entry.value
         if entry.value != "pretrained":
-            raise entry.file.error(entry.location, f"{entry.value!r}; allowed: pretrained, noise, packaged:NAME, operator:NAME")
+            raise entry.file.error(
+                entry.location, f"{entry.value!r}; allowed: pretrained, noise, packaged:NAME, operator:NAME"
+            )
         start = self._model_row(groups["model"]["model"]).start
         return None if start == "noise" else start
 

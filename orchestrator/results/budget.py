@@ -2,7 +2,8 @@
 
 - Expected: from the plan, at the rates that finished stages of this ledger reached, else at the scale's own.
 - Spent: time of all attempts that were made for the study, failed ones too, those that run now up to now.
-- A study over its budget is paused by the driver: what runs is asked to save a checkpoint. It goes on once the file allows more.
+- A study over its budget is paused by the driver: what runs is asked to save a checkpoint. It goes on once the file
+  allows more.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class Spent:
     """Published by training stages, as it lies on disk."""
 
 
-def expected(plan: Plan, resources: Resources, *, done: Collection[str], rates: Rates, slots: int, may_grow: bool = True) -> Expected:
+def expected(
+    plan: Plan, resources: Resources, *, done: Collection[str], rates: Rates, slots: int, may_grow: bool = True
+) -> Expected:
     """Price what of a plan is not done, and what it is expected to add, none of which is done.
 
     Args:
@@ -66,7 +69,11 @@ def expected(plan: Plan, resources: Resources, *, done: Collection[str], rates: 
     growth = plan.growth if may_grow else {}
     works = [work for work in timed(plan, done, growth) if not work.is_done]
     seconds = [(work.kind, work.flops / rates.of(work.key)[0]) for work in works]
-    size = sum(published_bytes(stage.spec) for stage in plan.stages.values() if stage.kind != "import" and stage.stage_id not in done)
+    size = sum(
+        published_bytes(stage.spec)
+        for stage in plan.stages.values()
+        if stage.kind != "import" and stage.stage_id not in done
+    )
     wall = time_left(works, slots=slots, rates=rates)
     return Expected(
         flops=sum(work.flops for work in works), hours=sum(each for _, each in seconds) / 3600,
@@ -79,8 +86,10 @@ def timed(plan: Plan, done: Collection[str], growth: Mapping[str, Growth]) -> li
     """Return all stages of a plan, and what it grows by, as far as their time goes."""
     planned = [TimedStage(kind=stage.kind, key=rate_key(stage.kind, stage.spec), flops=stage.flops, workers=stage.workers,
                           is_done=stage.stage_id in done) for stage in plan.stages.values() if stage.kind != "import"]
-    return planned + [TimedStage(kind=each.kind, key=key, flops=each.flops, largest_flops=each.largest_flops, workers=each.workers)
-                      for key, each in growth.items()]
+    return planned + [
+        TimedStage(kind=each.kind, key=key, flops=each.flops, largest_flops=each.largest_flops, workers=each.workers)
+        for key, each in growth.items()
+    ]
 
 
 def spent(engine: Engine, study_id: str, resources: Resources) -> Spent:
@@ -96,8 +105,10 @@ def over(budget: Budget, now: Spent) -> str:
     used = asdict(now)
     for name, limit in budget.model_dump(exclude_none=True).items():
         if used[name] >= limit:
-            return (f"budget: {used[name]:.3g} of {limit:g} {name.replace('_', ' ')} are spent; raise `budget` in the study's file and "
-                    "run it again")
+            return (
+                f"budget: {used[name]:.3g} of {limit:g} {name.replace('_', ' ')} are spent; raise `budget` in the study's file and "
+                "run it again"
+            )
     return ""
 
 

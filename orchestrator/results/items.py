@@ -52,7 +52,9 @@ class Wanted:
     """None: the first."""
 
 
-def items(study: str, trials: Sequence[TrialRow], stages: Sequence[StageRow], artifacts: Artifacts, wanted: Wanted) -> Iterator[ItemRow]:
+def items(
+    study: str, trials: Sequence[TrialRow], stages: Sequence[StageRow], artifacts: Artifacts, wanted: Wanted
+) -> Iterator[ItemRow]:
     """List the answers of an arm.
 
     Args:
@@ -67,9 +69,17 @@ def items(study: str, trials: Sequence[TrialRow], stages: Sequence[StageRow], ar
     """
     trial = _trial(study, trials, wanted.arm, wanted.seed)
     mine = _answers(study, trial, stages, wanted.benchmark)
-    others = _answers(study, _trial(study, trials, wanted.against, trial.seed), stages, wanted.benchmark) if wanted.against else {}
+    others = (
+        _answers(study, _trial(study, trials, wanted.against, trial.seed), stages, wanted.benchmark)
+        if wanted.against
+        else {}
+    )
     for benchmark, stage in mine.items():
-        theirs = {each.item.item_id: each for each in _read(others[benchmark], benchmark, artifacts)} if benchmark in others else {}
+        theirs = (
+            {each.item.item_id: each for each in _read(others[benchmark], benchmark, artifacts)}
+            if benchmark in others
+            else {}
+        )
         for answer in _read(stage, benchmark, artifacts):
             yield _row(benchmark, trial, answer, theirs.get(answer.item.item_id))
 
@@ -87,11 +97,21 @@ def _trial(study: str, trials: Sequence[TrialRow], arm: str | None, seed: int | 
 def _answers(study: str, trial: TrialRow, stages: Sequence[StageRow], benchmark: str | None) -> dict[str, StageRow]:
     known = {each.stage_id: each for each in stages}
     own = [known[each] for each in trial.stage_ids if each in known and known[each].kind == "evaluate"]
-    found = {stage.spec["benchmark"]: stage for stage in own if stage.artifact and benchmark in (None, stage.spec["benchmark"])}
+    found = {
+        stage.spec["benchmark"]: stage
+        for stage in own
+        if stage.artifact and benchmark in (None, stage.spec["benchmark"])
+    }
     if not found:
         names = [stage.spec["benchmark"] for stage in own]
-        hint = did_you_mean(benchmark, names) if benchmark and benchmark not in names else "it has no finished evaluation yet"
-        raise StudyError(study, 0, f"no answers of {trial.arm_name} seed {trial.seed} to {benchmark or 'any benchmark'}", hint)
+        hint = (
+            did_you_mean(benchmark, names)
+            if benchmark and benchmark not in names
+            else "it has no finished evaluation yet"
+        )
+        raise StudyError(
+            study, 0, f"no answers of {trial.arm_name} seed {trial.seed} to {benchmark or 'any benchmark'}", hint
+        )
     return found
 
 

@@ -100,11 +100,17 @@ def preview(plan: Plan, engine: Engine | None, *, slots: int) -> Preview:
     growth = plan.growth if may_grow else {}
     done = {each for each, state in states.items() if state == StageState.SUCCEEDED}
     return Preview(
-        plan=plan, arms=_arms(plan, states), kinds=_kinds(plan, states), states=states, slots=slots,
+        plan=plan,
+        arms=_arms(plan, states),
+        kinds=_kinds(plan, states),
+        states=states,
+        slots=slots,
         resources=resources,
         expected=expected(plan, resources, done=done, rates=rates, slots=slots, may_grow=may_grow),
-        estimate=time_left(timed(plan, done, growth), slots=slots, rates=rates), num_growing=sum(each.number for each in growth.values()),
-        saving=_saving(plan, states, rates, resources))
+        estimate=time_left(timed(plan, done, growth), slots=slots, rates=rates),
+        num_growing=sum(each.number for each in growth.values()),
+        saving=_saving(plan, states, rates, resources),
+    )
 
 
 def rates_of(engine: Engine | None, scale: str, resources: Resources) -> Rates:

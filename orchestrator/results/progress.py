@@ -93,10 +93,15 @@ def counted(study: StudyRow, sums: Sequence[StageSum], live: Sequence[LiveStage]
                           rate=_rate(stage, shown))
                for stage, shown in zip(live, running, strict=True))]
     return Progress(
-        study=study, total=sum(each.number for each in sums), running=running,
+        study=study,
+        total=sum(each.number for each in sums),
+        running=running,
         done=sum(each.number for each in sums if each.state == StageState.SUCCEEDED),
-        failed=sum(each.number for each in sums if each.state in TERMINAL_STAGES and each.state != StageState.SUCCEEDED),
-        left=time_left(works, slots=slots, rates=Rates(declared=declared, measured=measured or {})))
+        failed=sum(
+            each.number for each in sums if each.state in TERMINAL_STAGES and each.state != StageState.SUCCEEDED
+        ),
+        left=time_left(works, slots=slots, rates=Rates(declared=declared, measured=measured or {})),
+    )
 
 
 def _rate(stage: LiveStage, shown: RunningStage) -> float | None:

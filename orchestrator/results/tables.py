@@ -1,8 +1,9 @@
 """A study's results as tables: CSV and Parquet with a row for each arm and metric, Markdown and LaTeX with a row for each arm.
 
-- One module makes them all, and says what was unreadable for the terminal, the report and the dashboard too: the same number everywhere.
-- Beside every score of a benchmark stands how many answers could not be read: 0.0 because a model is wrong, and 0.0 because it answers
-  in another form than the benchmark's rule reads, are two findings.
+- One module makes them all, and says what was unreadable for the terminal, the report and the dashboard too: the same
+  number everywhere.
+- Beside every score of a benchmark stands how many answers could not be read: 0.0 because a model is wrong, and 0.0
+  because it answers in another form than the benchmark's rule reads, are two findings.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ _LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{"
 
 def answers_of(results: Results, arm_key: str, benchmark: str) -> Answers | None:
     """Return how many answers of an arm to a benchmark there are, over all seeds, and how many could not be read."""
-    found = [trial.answers[benchmark] for trial in results.trials if trial.arm_key == arm_key and benchmark in trial.answers]
+    found = [
+        trial.answers[benchmark] for trial in results.trials if trial.arm_key == arm_key and benchmark in trial.answers
+    ]
     if not found:
         return None
     return Answers(sum(each.num_items for each in found), sum(each.num_unparseable for each in found))
@@ -49,13 +52,19 @@ def unread(results: Results, *, least: float = MUCH) -> list[str]:
         for arm in results.arms if metric.kind == "benchmark" else ():
             found = answers_of(results, arm.key, metric.name)
             if found and found.num_unparseable and found.num_unparseable >= least * found.num_items:
-                sentences.append(f"{metric.name}: {found.num_unparseable} of {found.num_items} answers of {arm.name} could not be read")
+                sentences.append(
+                    f"{metric.name}: {found.num_unparseable} of {found.num_items} answers of {arm.name} could not be read"
+                )
     return sentences
 
 
 def long_rows(results: Results) -> list[dict[str, Any]]:
     """Return a row for each arm and metric, with the columns of `COLUMNS`."""
-    return [_row(results, arm, metric.name, metric.kind, metric.category) for arm in results.arms for metric in results.metrics]
+    return [
+        _row(results, arm, metric.name, metric.kind, metric.category)
+        for arm in results.arms
+        for metric in results.metrics
+    ]
 
 
 def to_csv(results: Results) -> str:

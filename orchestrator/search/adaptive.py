@@ -1,8 +1,9 @@
 """What a study grows by while it runs: arms of a search, rungs that stop the worst, seeds where they matter.
 
 - One step at a time, from the ledger's record alone: the same record gives the same step.
-- First the arms that wait at a rung are judged: among the best `keep` of those measured there they go on, else they are
-  stopped, and why is written down. All are judged on the same seed and the same part of the steps; the baseline never stops.
+- First the arms that wait at a rung are judged: among the best `keep` of those measured there they go on, else they
+  are stopped, and why is written down. All are judged on the same seed and the same part of the steps; the baseline
+  never stops.
 - Then a search takes up what an earlier version of it tried, and proposes arms, while it has any left to try; one that
   finds nothing new before it has tried them all says so. One that misses a constraint on what is known before training
   (image tokens) is written down as infeasible, told to the sampler, and neither trained nor counted.
@@ -98,19 +99,29 @@ class AdaptiveStudies:
         more = seeds_to_add(record)
         return NextTrials(plan=self._planned(record, more)) if more else NextTrials(is_over=True, reason=ended)
 
-    def _proposal(self, record: StudyHistory, search: Search, stopped: Mapping[str, dict[str, Any]]) -> NextTrials | None:
+    def _proposal(
+        self, record: StudyHistory, search: Search, stopped: Mapping[str, dict[str, Any]]
+    ) -> NextTrials | None:
         """Return the next arm, an empty step while it is being proposed elsewhere, None if there is nothing new to try."""
         levels = self._levels(record, search, record.history(stopped))
         if levels is None:
             return NextTrials(stopped=stopped)
         if levels[0] is None:
             return None
-        first = TrialRequest(levels[0], record.study.seed_list[:1], 1) if search.prune else TrialRequest(levels[0], record.study.seed_list)
+        first = (
+            TrialRequest(levels[0], record.study.seed_list[:1], 1)
+            if search.prune
+            else TrialRequest(levels[0], record.study.seed_list)
+        )
         plan = self._planned(record, [first])
         why = record.infeasible_by(plan)
-        return NextTrials(refused=(plan.arms[0], why), stopped=stopped) if why else NextTrials(plan=plan, stopped=stopped)
+        return (
+            NextTrials(refused=(plan.arms[0], why), stopped=stopped) if why else NextTrials(plan=plan, stopped=stopped)
+        )
 
-    def _levels(self, record: StudyHistory, search: Search, history: list[ObservedTrial]) -> list[dict[str, Any] | None] | None:
+    def _levels(
+        self, record: StudyHistory, search: Search, history: list[ObservedTrial]
+    ) -> list[dict[str, Any] | None] | None:
         """Return the next arm's levels in a list, None while they are proposed elsewhere."""
         known = record.to_take_up()
         if known is not None:
@@ -119,7 +130,9 @@ class AdaptiveStudies:
             return self._elsewhere(record, search, history)
         return [propose(search, history, seed=search.seed)]
 
-    def _elsewhere(self, record: StudyHistory, search: Search, history: list[ObservedTrial]) -> list[dict[str, Any] | None] | None:
+    def _elsewhere(
+        self, record: StudyHistory, search: Search, history: list[ObservedTrial]
+    ) -> list[dict[str, Any] | None] | None:
         """Return the proposal in a list once it is there; one made from an older record is thrown away."""
         state, study_id = repr(history), record.row.study_id
         asked = self._asked.get(study_id)
@@ -138,8 +151,12 @@ class AdaptiveStudies:
     def _planned(self, record: StudyHistory, wanted: Sequence[TrialRequest]) -> Plan:
         row, plan = record.row, self._records.planner(record).plan(wanted)
         if plan.spec_hash != row.spec_hash:
-            raise StudyError(row.name, 0, f"recipe {record.study.recipe} or scale {row.scale} changed since the study was "
-                             "submitted", "submit it again with --update; finished stages are found again")
+            raise StudyError(
+                row.name,
+                0,
+                f"recipe {record.study.recipe} or scale {row.scale} changed since the study was submitted",
+                "submit it again with --update; finished stages are found again",
+            )
         return plan
 
 
@@ -192,13 +209,20 @@ def _why_stopped(record: StudyHistory, prune: Pruning, arm_key: str, rung: int) 
     if own.values is None:
         return {**detail, "values": None, "reason": "it has no scores there: it failed or diverged"}
     at_rung = {row.arm_key for row in record.rows if row.rung == rung and row.arm_key != record.baseline}
-    measured = {key: each for key in sorted(at_rung) for each in [record.observed(key, rung)] if each.values is not None}
+    measured = {
+        key: each for key in sorted(at_rung) for each in [record.observed(key, rung)] if each.values is not None
+    }
     better = sum(_is_better(each, own, signs) for key, each in measured.items() if key != arm_key)
     rank, allowed = better + 1, math.ceil(prune.keep * len(measured))
     if len(measured) <= prune.warmup or rank <= allowed:
         return None
-    return {**detail, "values": list(own.values), "rank": rank, "among": len(measured),
-            "reason": f"rank {rank} of {len(measured)} arms after {prune.rungs[rung - 1]:g} of the steps; the first {allowed} go on"}
+    return {
+        **detail,
+        "values": list(own.values),
+        "rank": rank,
+        "among": len(measured),
+        "reason": f"rank {rank} of {len(measured)} arms after {prune.rungs[rung - 1]:g} of the steps; the first {allowed} go on",
+    }
 
 
 def _is_better(a: ObservedTrial, b: ObservedTrial, signs: Sequence[float]) -> bool:

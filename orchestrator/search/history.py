@@ -1,9 +1,9 @@
 """A study's arms, trials and scores as the ledger has them now: what its growth is decided from.
 
-- A search asks for them before each proposal. What no later proposal can change is kept between two of them: the study as it
-  was written, its planner, and the trials' configurations.
-- Arms of an earlier version of the study with the same base and ranges are part of its record: a search that gets more trials,
-  or another sampler, takes them up one after the other before anything new is proposed.
+- A search asks for them before each proposal. What no later proposal can change is kept between two of them: the study
+  as it was written, its planner, and the trials' configurations.
+- Arms of an earlier version of the study with the same base and ranges are part of its record: a search that gets more
+  trials, or another sampler, takes them up one after the other before anything new is proposed.
 - A planner that read files of the operator is made anew each time, so that a file that changed is noticed.
 """
 
@@ -70,7 +70,9 @@ class Histories:
         for version in earlier_versions(self._engine, row.study_id):
             if "search" in version.spec["study"] and search_base(version.spec) == base:
                 arms = read.arms(self._engine, version.study_id)
-                own = baseline_key(read_document(Study, ParsedYaml(version.name, version.spec["study"], {})), candidates(arms))
+                own = baseline_key(
+                    read_document(Study, ParsedYaml(version.name, version.spec["study"], {})), candidates(arms)
+                )
                 found |= {arm.key: arm for arm in arms if arm.key != own and arm.key not in found}
         return tuple(found.values())
 
@@ -82,8 +84,13 @@ class Histories:
         # A scale that was given as a file is in no library: the ledger has what it said.
         is_known = row.scale in library.names("scale")
         scale = row.scale if is_known else read_document(Scale, ParsedYaml(row.scale, row.spec["scale"], {}))
-        planner = Planner(record.study, scale, selections=row.spec.get("selections"),
-                          checkpoints=self._settings.home / "checkpoints", catalogue=partial(catalogue_of, self._settings))
+        planner = Planner(
+            record.study,
+            scale,
+            selections=row.spec.get("selections"),
+            checkpoints=self._settings.home / "checkpoints",
+            catalogue=partial(catalogue_of, self._settings),
+        )
         kept.planner = None if planner.reads_files else planner
         return planner
 
@@ -95,7 +102,9 @@ class Histories:
 class StudyHistory:
     """A study's arms, trials and scores, as the ledger has them now."""
 
-    def __init__(self, engine: Engine, row: StudyHead, study: Study, known: RowCache, tried: Sequence[ArmRow] = ()) -> None:
+    def __init__(
+        self, engine: Engine, row: StudyHead, study: Study, known: RowCache, tried: Sequence[ArmRow] = ()
+    ) -> None:
         """Read it, but for what is known from before."""
         self.row, self.study, self._tried = row, study, tried
         self.rows: list[TrialRow] = read.trials(engine, row.study_id, known)

@@ -46,7 +46,9 @@ def from_csv(text: str, path: str, *, are_shares: bool) -> Rows:
     reader = csv.DictReader(io.StringIO(text))
     id_column = next((column for column in _IDS if column in (reader.fieldnames or ())), None)
     if id_column is None:
-        raise ValueError(f"{path}:1: no column {ID!r} or 'run_id'; found: {', '.join(reader.fieldnames or ()) or 'nothing'}")
+        raise ValueError(
+            f"{path}:1: no column {ID!r} or 'run_id'; found: {', '.join(reader.fieldnames or ()) or 'nothing'}"
+        )
     rows: Rows = {}
     for row in reader:
         where = f"{path}:{reader.line_num}"

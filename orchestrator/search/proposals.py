@@ -5,8 +5,9 @@
   made anew for each arm would otherwise repeat its first draw.
 - Arms in flight are part of the record without values: samplers keep away from them.
 - An arm that a rung stopped is a pruned trial with its score at that rung: TPE learns from it, others only avoid it.
-- An arm that misses a constraint before any training is one that was measured and is infeasible: every sampler that knows
-  constraints keeps away from its like. It has no scores, so the worst that others have stand in; feasible arms beat it anyway.
+- An arm that misses a constraint before any training is one that was measured and is infeasible: every sampler that
+  knows constraints keeps away from its like. It has no scores, so the worst that others have stand in; feasible arms
+  beat it anyway.
 - Known samplers but GP import no torch; `needs_torch` says where a proposal must be made.
 """
 
@@ -69,7 +70,8 @@ def observe(study: Study, levels: Levels, means: Mapping[str, float], baseline: 
 def violations(study: Study, means: Mapping[str, float], baseline: Mapping[str, float]) -> tuple[float, ...]:
     """Return by how much each constraint is missed, 0 or less if it is met.
 
-    One that cannot be judged yet counts as met (0): it keeps its place, since samplers want as many numbers of every arm.
+    One that cannot be judged yet counts as met (0): it keeps its place, since samplers want as many numbers of every
+    arm.
     """
     return tuple(each.missed_by(means[each.metric], baseline) if each.is_known(means, baseline) else 0.0
                  for each in constraints(study))
@@ -142,7 +144,9 @@ def _check(history: Iterable[ObservedTrial], num_objectives: int) -> None:
                 raise ValueError(f"arm {dict(each.levels)} has the score {value}; allowed: a finite number")
 
 
-def _record(search: Search, history: Iterable[ObservedTrial], space: Mapping[str, BaseDistribution]) -> Iterable[FrozenTrial]:
+def _record(
+    search: Search, history: Iterable[ObservedTrial], space: Mapping[str, BaseDistribution]
+) -> Iterable[FrozenTrial]:
     generation_of, worst = _Generations(), _worst(search, history)
     for each in history:
         params = params_of(search.parameters, flat(each.levels))
@@ -170,7 +174,9 @@ def _worst(search: Search, history: Iterable[ObservedTrial]) -> tuple[float, ...
     """Return the worst value of each objective so far, 0 if there is none."""
     ways = _directions(search.objectives)
     known = [each.values for each in history if each.values is not None] or [(0.0,) * len(ways)]
-    return tuple((min if way == "maximize" else max)(column) for way, column in zip(ways, zip(*known, strict=True), strict=True))
+    return tuple(
+        (min if way == "maximize" else max)(column) for way, column in zip(ways, zip(*known, strict=True), strict=True)
+    )
 
 
 def _constraints_of(each: ObservedTrial) -> dict[str, float]:

@@ -2,8 +2,8 @@
 
 - A simplex of n shares is the n - 1 sticks of `model.data.simplex`: uniform, and no redundant
   dimension. A grid range draws n_max, then n_min among those at most n_max. Both can be read back from levels.
-- Levels are rounded to three digits, so that they can be written and read by people; in a range that is narrow beside its
-  ends to as many more as it takes to tell a hundred of them apart.
+- Levels are rounded to three digits, so that they can be written and read by people; in a range that is narrow beside
+  its ends to as many more as it takes to tell a hundred of them apart.
 """
 
 from __future__ import annotations
@@ -101,7 +101,11 @@ def _read(parameter: Parameter, path: str, levels: Levels) -> dict[str, Any] | N
     value = levels.get(path)
     if parameter.grid_range:
         low, high = parameter.grid_range.n_min, parameter.grid_range.n_max
-        if not isinstance(value, list | tuple) or not low[0] <= value[0] <= low[1] or not high[0] <= value[1] <= high[1]:
+        if (
+            not isinstance(value, list | tuple)
+            or not low[0] <= value[0] <= low[1]
+            or not high[0] <= value[1] <= high[1]
+        ):
             return None
         width = min(low[1], value[1]) - low[0] + 1
         return {"n_max": value[1], "place": (value[0] - low[0] + 0.5) / width}

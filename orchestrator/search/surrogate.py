@@ -1,10 +1,10 @@
 """A mixture surrogate: from the shares of finished arms to a metric, fitted, checked, and only then asked. Pure.
 
-- Three forms: `log_linear` (m = c + k exp(sum t_j r_j), as data mixing laws have it), `quadratic` in the logarithm of the
-  ratio to the first category (ridge), and `gp`, a Gaussian process with a squared exponential kernel over square roots of
-  shares.
-- Trusted by leave-one-out: each arm is predicted by a fit on the others; the rank correlation between these predictions and
-  what was measured is shown with every proposal, and below `TRUSTED` there is no proposal.
+- Three forms: `log_linear` (m = c + k exp(sum t_j r_j), as data mixing laws have it), `quadratic` in the logarithm of
+  the ratio to the first category (ridge), and `gp`, a Gaussian process with a squared exponential kernel over square
+  roots of shares.
+- Trusted by leave-one-out: each arm is predicted by a fit on the others; the rank correlation between these
+  predictions and what was measured is shown with every proposal, and below `TRUSTED` there is no proposal.
 - It proposes, the platform verifies: a proposal is an arm to be run, never a result.
 """
 
@@ -71,11 +71,17 @@ def check(form: Form, ratios: Mapping[str, Mapping[str, float]], values: Mapping
         ValueError: fewer than `FEWEST` arms have both.
     """
     arms, _, shares, measured = _table(ratios, values)
-    predicted = np.array([_fit(form, np.delete(shares, i, 0), np.delete(measured, i))(shares[i:i + 1])[0] for i in range(len(arms))])
+    predicted = np.array(
+        [_fit(form, np.delete(shares, i, 0), np.delete(measured, i))(shares[i : i + 1])[0] for i in range(len(arms))]
+    )
     is_flat = np.ptp(predicted) < 1e-12 or np.ptp(measured) < 1e-12
     correlation = 0.0 if is_flat else float(stats.spearmanr(predicted, measured).statistic)
-    return SurrogateCheck(form=form, correlation=correlation, error=float(np.sqrt(np.mean((predicted - measured) ** 2))),
-                 predicted=dict(zip(arms, map(float, predicted), strict=True)))
+    return SurrogateCheck(
+        form=form,
+        correlation=correlation,
+        error=float(np.sqrt(np.mean((predicted - measured) ** 2))),
+        predicted=dict(zip(arms, map(float, predicted), strict=True)),
+    )
 
 
 def best_check(ratios: Mapping[str, Mapping[str, float]], values: Mapping[str, float]) -> list[SurrogateCheck]:
@@ -99,13 +105,24 @@ def propose(checked: SurrogateCheck, ratios: Mapping[str, Mapping[str, float]], 
     _, names, shares, measured = _table(ratios, values)
     unknown = sorted({name for each in candidates for name in each} - set(names))
     if unknown:
-        raise ValueError(f"candidates hold {', '.join(unknown)}, of which no finished arm has any; allowed: {', '.join(names)}")
-    found = _fit(checked.form, shares, measured)(np.array([[float(each.get(name, 0.0)) for name in names] for each in candidates]))
+        raise ValueError(
+            f"candidates hold {', '.join(unknown)}, of which no finished arm has any; allowed: {', '.join(names)}"
+        )
+    found = _fit(checked.form, shares, measured)(
+        np.array([[float(each.get(name, 0.0)) for name in names] for each in candidates])
+    )
     chosen = int(np.argmax(found) if is_maximized else np.argmin(found))
-    return Proposal(shares=dict(candidates[chosen]), predicted=float(found[chosen]), form=checked.form, correlation=checked.correlation)
+    return Proposal(
+        shares=dict(candidates[chosen]),
+        predicted=float(found[chosen]),
+        form=checked.form,
+        correlation=checked.correlation,
+    )
 
 
-def _table(ratios: Mapping[str, Mapping[str, float]], values: Mapping[str, float]) -> tuple[list[str], list[str], Array, Array]:
+def _table(
+    ratios: Mapping[str, Mapping[str, float]], values: Mapping[str, float]
+) -> tuple[list[str], list[str], Array, Array]:
     arms = [arm for arm in ratios if arm in values]
     if len(arms) < FEWEST:
         raise ValueError(f"{len(arms)} arms have both a mixture and a score; allowed: {FEWEST} or more")

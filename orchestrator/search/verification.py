@@ -1,6 +1,7 @@
 """From a surrogate's proposal to a study that verifies it: the baseline, the best arm so far, and the proposal. Pure.
 
-- Recipe, settings, seeds and evaluation are the source's, so its finished stages are found again: only the proposal is trained.
+- Recipe, settings, seeds and evaluation are the source's, so its finished stages are found again: only the proposal is
+  trained.
 - What was predicted, and how far the form was trusted, is written into the study and shown beside what comes out.
 """
 
@@ -32,7 +33,10 @@ def verifying_study(source: Mapping[str, Any], proposal: Proposal, *, kind: str,
     """
     name, rule = source["name"], source.get("select", {})
     changes = {f"{kind}.mixture": mixture_levels(proposal.shares, kind)}
-    select: dict[str, Any] = {"maximize": rule.get("maximize", metric), **({"baseline": BASELINE} if BASELINE in arms else {})}
+    select: dict[str, Any] = {
+        "maximize": rule.get("maximize", metric),
+        **({"baseline": BASELINE} if BASELINE in arms else {}),
+    }
     if rule.get("subject_to") and BASELINE in arms:
         select["subject_to"] = rule["subject_to"]
     return {
@@ -57,7 +61,10 @@ def mixture_levels(shares: Mapping[str, float], kind: str) -> dict[str, Any]:
     whole = {name: share / total for name, share in shares.items() if share > 0}
     if kind == "sft":
         found = to_plain(mixture_of(whole))
-        return {part: {name: value for name, value in found[part].items() if value is not None} for part in ("alpha", "weights")}
+        return {
+            part: {name: value for name, value in found[part].items() if value is not None}
+            for part in ("alpha", "weights")
+        }
     largest = max(whole, key=lambda name: whole[name])
     rounded = {name: round(share, _DIGITS) for name, share in whole.items()}
     rounded[largest] = round(1 - sum(share for name, share in rounded.items() if name != largest), _DIGITS)

@@ -33,8 +33,12 @@ def names(kind: str) -> dict[str, Path]:
     for root in _roots():
         for path in _documents(root, kind):
             if path.stem in found:
-                raise StudyError(str(path), 0, f"{path.stem!r} is also the {kind} {found[path.stem]}; allowed: each name once",
-                                 "rename the file and its `name`")
+                raise StudyError(
+                    str(path),
+                    0,
+                    f"{path.stem!r} is also the {kind} {found[path.stem]}; allowed: each name once",
+                    "rename the file and its `name`",
+                )
             found[path.stem] = path
     return found
 

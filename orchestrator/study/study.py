@@ -345,8 +345,11 @@ def _check_design(study: Study) -> None:
         raise study.error(where, f"{' and '.join(designs) or 'none'} given; allowed: exactly one of vary, arms, search")
     _check_paths(study, designs[0])
     if study.grows and library.is_path(study.recipe):
-        raise study.error(("recipe",), f"{study.recipe!r} is a file, and this study is planned again while it runs; allowed: a name",
-                          "put the recipe into the folder of ABLATE_LIBRARY")
+        raise study.error(
+            ("recipe",),
+            f"{study.recipe!r} is a file, and this study is planned again while it runs; allowed: a name",
+            "put the recipe into the folder of ABLATE_LIBRARY",
+        )
     num_trials = study.num_arms * study.most_seeds
     if num_trials > MAX_TRIALS:
         size = f"{study.num_arms:,} arms x {study.most_seeds} seeds = {num_trials:,} trials"

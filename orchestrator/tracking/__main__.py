@@ -1,6 +1,7 @@
 """The flusher's process: `python -m orchestrator.tracking.__main__`, started and asked by `beside.py`.
 
-- It reads lines: the settings, then on each line the seconds to wait for an empty outbox, and answers each with a `Flushed`.
+- It reads lines: the settings, then on each line the seconds to wait for an empty outbox, and answers each with a
+  `Flushed`.
 - When its input ends, because the driver leaves or is gone, it ends after the message that it is sending.
 """
 

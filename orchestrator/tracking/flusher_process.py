@@ -1,7 +1,7 @@
 """The flusher in a process of its own, beside the driver: MLflow takes nothing of the driver's processor time.
 
-- It begins when the outbox first holds something, and again after a pause if it died; nothing is lost by a death, since a
-  message leaves the outbox only after it arrived.
+- It begins when the outbox first holds something, and again after a pause if it died; nothing is lost by a death,
+  since a message leaves the outbox only after it arrived.
 - What that process does is `serve.py`. This module loads no MLflow.
 """
 
@@ -25,7 +25,8 @@ TURN_S = 1.0
 STOP_S = 10.0
 """Seconds that it has for the message that it is sending when it is asked to end; what is cut off is said again."""
 LONGEST_PAUSE_S = 60.0
-"""Longest pause before one that keeps dying is started again; the first takes a second, each further one twice as long."""
+"""Longest pause before one that keeps dying is started again; the first takes a second, each further one twice as
+long."""
 SERVE = "orchestrator.tracking.__main__"
 log = logging.getLogger(__name__)
 
@@ -88,8 +89,11 @@ class FlusherProcess:
         pause_s = min(LONGEST_PAUSE_S, 2.0 ** self._num_deaths)
         self._num_deaths += 1
         self._not_before = time.monotonic() + pause_s
-        log.warning("the process that writes to MLflow ended with code %s; what it had to send waits, another begins in %.0f s",
-                    process.returncode, pause_s)
+        log.warning(
+            "the process that writes to MLflow ended with code %s; what it had to send waits, another begins in %.0f s",
+            process.returncode,
+            pause_s,
+        )
         return False
 
     def _ask(self, timeout_s: float, deadline: float) -> Flushed:
@@ -116,7 +120,9 @@ class FlusherProcess:
 def to_json_line(settings: Settings) -> str:
     """Write settings as one line, the ledger's password with them; `Settings(**json.loads(line))` reads it."""
     values = settings.model_dump(mode="json") | {"ledger": settings.ledger.get_secret_value()}
-    return json.dumps({str(Settings.model_fields[name].validation_alias or name): value for name, value in values.items()})
+    return json.dumps(
+        {str(Settings.model_fields[name].validation_alias or name): value for name, value in values.items()}
+    )
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:

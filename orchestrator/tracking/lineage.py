@@ -1,7 +1,7 @@
 """What went into an attempt and what came out of it, as MLflow draws it: data, and checkpoints as LoggedModels.
 
-- The checkpoint of a stage is one LoggedModel, found again by the tag `stage_id`. It is made by the attempt that trained
-  it, or, for an imported checkpoint, by the first attempt that starts from it.
+- The checkpoint of a stage is one LoggedModel, found again by the tag `stage_id`. It is made by the attempt that
+  trained it, or, for an imported checkpoint, by the first attempt that starts from it.
 - pre-training -> continual -> sft -> evaluation is then a chain of outputs and inputs in MLflow's own pages.
 """
 
@@ -39,11 +39,15 @@ class Lineage:
         """
         if content.data or content.parents:
             models = [self._model(stage_id, is_doubtful=is_doubtful) for stage_id in content.parents]
-            self._client.log_inputs(mlflow_run_id, datasets=[_dataset_input(each) for each in content.data],
-                                    models=[LoggedModelInput(each) for each in self._new_inputs(mlflow_run_id, models, is_doubtful)])
+            self._client.log_inputs(
+                mlflow_run_id,
+                datasets=[_dataset_input(each) for each in content.data],
+                models=[LoggedModelInput(each) for each in self._new_inputs(mlflow_run_id, models, is_doubtful)],
+            )
         if content.made:
             model_id = self._model(content.made, mlflow_run_id, content.name, is_doubtful=is_doubtful)
-            # Unlike inputs of data, a second output of the same name is an error of MLflow's, so it is looked for first.
+            # Unlike inputs of data, a second output of the same name is an error of MLflow's, so it is looked for
+            # first.
             if not is_doubtful or model_id not in {
                     each.model_id for each in self._client.get_run(mlflow_run_id).outputs.model_outputs}:
                 self._client.log_outputs(mlflow_run_id, [LoggedModelOutput(model_id, content.last_step)])
@@ -61,7 +65,9 @@ class Lineage:
         if known:
             return known
         if is_doubtful:
-            found = self._client.search_logged_models([self._experiment_id], f"tags.stage_id = '{stage_id}'", max_results=1)
+            found = self._client.search_logged_models(
+                [self._experiment_id], f"tags.stage_id = '{stage_id}'", max_results=1
+            )
             if found:
                 return self._known.note(subject, found[0].model_id)
         label = label or read.stage_label(self._engine, stage_id) or f"checkpoint {stage_id[:12]}"
@@ -73,5 +79,7 @@ class Lineage:
 
 
 def _dataset_input(data: Data) -> DatasetInput:
-    dataset = Dataset(name=data.name, digest=data.fingerprint[:_DIGEST], source_type=data.source, source=data.description)
+    dataset = Dataset(
+        name=data.name, digest=data.fingerprint[:_DIGEST], source_type=data.source, source=data.description
+    )
     return DatasetInput(dataset, [InputTag("mlflow.data.context", data.context)])

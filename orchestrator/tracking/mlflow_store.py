@@ -1,9 +1,9 @@
 """One MLflow store, written so that sending anything twice does no harm.
 
-- Creating an mlflow_run is not idempotent, so: known to the ledger? else, if an earlier process or a lost reply may have
-  made it, search by the tag `subject`; else create. The same for LoggedModels, by the tag `stage_id`.
-- What the store refuses of a subject is left out one by one (a param, a tag): the rest arrives. What it fails at while it
-  answers otherwise holds up that subject alone, never those behind it.
+- Creating an mlflow_run is not idempotent, so: known to the ledger? else, if an earlier process or a lost reply may
+  have made it, search by the tag `subject`; else create. The same for LoggedModels, by the tag `stage_id`.
+- What the store refuses of a subject is left out one by one (a param, a tag): the rest arrives. What it fails at while
+  it answers otherwise holds up that subject alone, never those behind it.
 """
 
 from __future__ import annotations
@@ -137,7 +137,13 @@ class MlflowStore:
         except MlflowException as error:
             if error.error_code not in _REFUSED_VALUES:
                 raise
-            log.warning("MLflow refused of run %s the %s %s: %s", mlflow_run_id, kind.removesuffix("s"), entity.key, first_line(error))
+            log.warning(
+                "MLflow refused of run %s the %s %s: %s",
+                mlflow_run_id,
+                kind.removesuffix("s"),
+                entity.key,
+                first_line(error),
+            )
 
     def _answers(self) -> bool:
         """Say whether the store can be reached at all."""
@@ -182,7 +188,9 @@ class MlflowStore:
 
     def _made(self, experiment_id: str, subject: str, tags: Mapping[str, str], content: RunContent) -> str:
         """Make an mlflow_run with its tags; if one of them is refused without any but its subject, and they follow one by one."""
-        create = partial(self._client.create_run, experiment_id, start_time=content.started_at_ms, run_name=content.name)
+        create = partial(
+            self._client.create_run, experiment_id, start_time=content.started_at_ms, run_name=content.name
+        )
         try:
             created: str = create(tags=dict(tags)).info.run_id
         except MlflowException as error:

@@ -2,10 +2,10 @@
 
 - A trial carries its resolved configuration as parameters and its scores, averages among them, as metrics.
 - An attempt carries its stage's spec, the curve from its progress file, and the totals of its result.
-- Tags are for searching: `tags.study = 'alpha-science' and tags.arm = 'science=0.1' and tags.seed = '0'`. `identity` is the
-  stage's id, or for a trial the hash of its stages' ids: equal identities are equal computations.
-- What an attempt read and made (data by fingerprint, checkpoints by stage) is lineage; what its machine did meanwhile are
-  metrics below `system/`, as MLflow's own monitor names them.
+- Tags are for searching: `tags.study = 'alpha-science' and tags.arm = 'science=0.1' and tags.seed = '0'`. `identity`
+  is the stage's id, or for a trial the hash of its stages' ids: equal identities are equal computations.
+- What an attempt read and made (data by fingerprint, checkpoints by stage) is lineage; what its machine did meanwhile
+  are metrics below `system/`, as MLflow's own monitor names them.
 """
 
 from __future__ import annotations
@@ -159,10 +159,18 @@ def _data(kind: str, spec: Mapping[str, Any]) -> list[Data]:
     if "data_fingerprint" not in spec:
         return []
     is_evaluation = kind == "evaluate"
-    names = (spec["benchmark"],) if is_evaluation else tuple(shares(build(CONFIGS[kind], spec["config"], "config").mixture))
-    return [Data(name=_cut(", ".join(names), LONGEST_NAME), source=spec["data"]["source"], fingerprint=spec["data_fingerprint"],
-                 description=_cut(json.dumps(spec["data"], sort_keys=True), LONGEST_SOURCE),
-                 context="evaluation" if is_evaluation else "training")]
+    names = (
+        (spec["benchmark"],) if is_evaluation else tuple(shares(build(CONFIGS[kind], spec["config"], "config").mixture))
+    )
+    return [
+        Data(
+            name=_cut(", ".join(names), LONGEST_NAME),
+            source=spec["data"]["source"],
+            fingerprint=spec["data_fingerprint"],
+            description=_cut(json.dumps(spec["data"], sort_keys=True), LONGEST_SOURCE),
+            context="evaluation" if is_evaluation else "training",
+        )
+    ]
 
 
 def _attempt_finished(content: RunContent, payload: Payload, artifacts: Artifacts) -> None:

@@ -45,11 +45,17 @@ class Found:
     def value(self, column: str) -> str | float | None:
         """Return what a column named as in the filter language holds, e.g. `metrics.mmbase`."""
         kind, _, name = column.partition(".")
-        values: dict[str, dict[str, str] | dict[str, float]] = {"metrics": self.metrics, "params": self.params, "tags": self.tags}
+        values: dict[str, dict[str, str] | dict[str, float]] = {
+            "metrics": self.metrics,
+            "params": self.params,
+            "tags": self.tags,
+        }
         return values[kind].get(name)
 
 
-def search(settings: Settings, text: str, *, study: str | None, stages: bool, order_by: Sequence[str], limit: int) -> list[Found]:
+def search(
+    settings: Settings, text: str, *, study: str | None, stages: bool, order_by: Sequence[str], limit: int
+) -> list[Found]:
     """Return the mlflow_runs that match, newest first unless `order_by` says otherwise.
 
     Args:
@@ -72,13 +78,17 @@ def search(settings: Settings, text: str, *, study: str | None, stages: bool, or
         wanted = [each for each, name in names.items() if _is_wanted(name, study=study, stages=stages)]
         if not wanted:
             return []
-        runs = client.search_runs(wanted, text, max_results=limit, order_by=list(order_by) or ["attributes.start_time DESC"])
+        runs = client.search_runs(
+            wanted, text, max_results=limit, order_by=list(order_by) or ["attributes.start_time DESC"]
+        )
     return [_found(run, names[run.info.experiment_id]) for run in runs]
 
 
 def columns_of(*texts: str) -> list[str]:
     """Return the metrics, params and tags that filters speak of, each once: what the reader wants to see."""
-    named = (f"{kind}.{quoted or double or plain}" for text in texts for kind, quoted, double, plain in _NAMED.findall(text))
+    named = (
+        f"{kind}.{quoted or double or plain}" for text in texts for kind, quoted, double, plain in _NAMED.findall(text)
+    )
     return list(dict.fromkeys(named))
 
 

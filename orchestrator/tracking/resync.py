@@ -55,15 +55,22 @@ def resync(settings: Settings, engine: Engine, *, on_progress: Callable[[int, in
         flusher.stop()
     on_progress(total - flushed.num_left, total)
     if flushed.error:
-        raise OrchestratorError(redact(f"MLflow at {settings.mlflow_uri}: {flushed.error}; {flushed.num_left} of {total} messages wait\n"
-                                       "hint: they are kept; run it again when the store answers"))
+        raise OrchestratorError(
+            redact(
+                f"MLflow at {settings.mlflow_uri}: {flushed.error}; {flushed.num_left} of {total} messages wait\n"
+                "hint: they are kept; run it again when the store answers"
+            )
+        )
     return flushed
 
 
 def _found(client: MlflowClient) -> dict[str, str]:
     """Return which mlflow_run stands for each subject, and which LoggedModel for each stage; deleted runs come back."""
     found: dict[str, str] = {}
-    experiments = [each.experiment_id for each in _pages(lambda token: client.search_experiments(max_results=PAGE, page_token=token))]
+    experiments = [
+        each.experiment_id
+        for each in _pages(lambda token: client.search_experiments(max_results=PAGE, page_token=token))
+    ]
     for run in _pages(lambda token: client.search_runs(experiments, "tags.subject != ''", ViewType.ALL, PAGE,
                                                        ["attributes.start_time ASC"], token)):
         if "duplicate_of" not in run.data.tags and run.data.tags["subject"] not in found:

@@ -1,8 +1,8 @@
 """MLflow's store in a SQLite file, made quick by the settings of its connections.
 
 - MLflow commits six times for each run: with a write-ahead log and `synchronous=NORMAL` only `sync` waits for the disk.
-- Three settings of its own it makes anew in each session, nine times for each run, which takes a fifth of its time. They are
-  made once for each connection here, and its sessions are those that it gives other databases.
+- Three settings of its own it makes anew in each session, nine times for each run, which takes a fifth of its time.
+  They are made once for each connection here, and its sessions are those that it gives other databases.
 """
 
 from __future__ import annotations

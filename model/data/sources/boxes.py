@@ -1,12 +1,13 @@
 """Boxes as other data sets write them, to ours: `[x1, y1, x2, y2]`, thousandths of the whole image. Torch-free.
 
-- `fractions` are 0 to 1 of width and height; `fractions_of_square` of the image padded to a square around its middle, as LLaVA 1.5
-  sees it; `pixels` are corners, `pixels_xywh` corner and size as in COCO; `qwen` and `thousandths` are thousandths.
-- Which unit it is, the catalogue declares. How a box is spelt is read from the text, whatever the unit: brackets, parentheses, two
-  corners in parentheses, the tags of Qwen-VL, Qwen2-VL, InternVL and Ferret, JSON with `bbox_2d`. Half of a data set in one unit and
-  half in another would be learned as noise.
-- A box that leaves the image by more than rounding may put it there is broken data, not something to cut in silence. So is a
-  unit that cannot be right.
+- `fractions` are 0 to 1 of width and height; `fractions_of_square` of the image padded to a square around its middle,
+  as LLaVA 1.5 sees it; `pixels` are corners, `pixels_xywh` corner and size as in COCO; `qwen` and `thousandths` are
+  thousandths.
+- Which unit it is, the catalogue declares. How a box is spelt is read from the text, whatever the unit: brackets,
+  parentheses, two corners in parentheses, the tags of Qwen-VL, Qwen2-VL, InternVL and Ferret, JSON with `bbox_2d`.
+  Half of a data set in one unit and half in another would be learned as noise.
+- A box that leaves the image by more than rounding may put it there is broken data, not something to cut in silence.
+  So is a unit that cannot be right.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ def convert(text: str, form: BoxForm, size: Size | None) -> str:
     converted = _ENCLOSED.sub(r"\1", _BOX.sub(lambda match: _written(match, form, size), _REFERENCE.sub("", text)))
     tag = _LEFT_OVER.search(converted)
     if tag:
-        raise ValueError(f"{tag[0]} encloses no box that is known, in {text[:60]!r}; allowed: four numbers, or two corners")
+        raise ValueError(
+            f"{tag[0]} encloses no box that is known, in {text[:60]!r}; allowed: four numbers, or two corners"
+        )
     return converted
 
 

@@ -68,7 +68,9 @@ class Source:
             raise ValueError(f"{config.title}: take is {config.take}, but it has {len(self._rows)} samples")
         if not self._size:
             raise ValueError(f"{config.title}: {', '.join(config.files) or config.hub}: holds no sample")
-        self._reading = RecordFormat(config.layout, config.category, config.boxes, _ImageOpener(config, catalogue.remote, orientation))
+        self._reading = RecordFormat(
+            config.layout, config.category, config.boxes, _ImageOpener(config, catalogue.remote, orientation)
+        )
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -96,7 +98,9 @@ class Source:
 
 
 @lru_cache(maxsize=256)
-def open_once(config: SourceConfig, catalogue: CatalogueConfig, versions: tuple[FileVersion, ...], orientation: Orientation) -> Source:
+def open_once(
+    config: SourceConfig, catalogue: CatalogueConfig, versions: tuple[FileVersion, ...], orientation: Orientation
+) -> Source:
     """Return the open data set; a process keeps it while its files stay as they are."""
     return Source(config, catalogue, orientation)
 
@@ -121,7 +125,10 @@ def _rows(config: SourceConfig, catalogue: CatalogueConfig) -> Rows:
     return _KINDS.get(kind, JsonRows)(config, files, catalogue.remote, catalogue.cache)
 
 
-_KINDS: dict[str, Callable[[SourceConfig, list[FileVersion], RemoteConfig, str], Rows]] = {".parquet": ParquetRows, ".tar": TarRows}
+_KINDS: dict[str, Callable[[SourceConfig, list[FileVersion], RemoteConfig, str], Rows]] = {
+    ".parquet": ParquetRows,
+    ".tar": TarRows,
+}
 
 
 class _ImageOpener:

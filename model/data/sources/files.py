@@ -1,7 +1,8 @@
 """Files on disk, in object stores and behind https, by one set of verbs. The door of fsspec in `model`.
 
 - A file has a version (size and time of change, or the store's own tag), so that indices and hashes are made once.
-- The operator's own paths may be links; a name that comes out of a data set never leads out of the folder it belongs to.
+- The operator's own paths may be links; a name that comes out of a data set never leads out of the folder it belongs
+  to.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def read(file: FileVersion, remote: RemoteConfig, *, offset: int = 0, size: int 
     except OSError as error:
         raise ValueError(f"{file.name}: cannot be read ({error})") from error
     if len(content) != wanted:
-        raise ValueError(f"{file.name}: {len(content)} bytes at {offset}; expected {wanted}: the file changed or was cut")
+        raise ValueError(
+            f"{file.name}: {len(content)} bytes at {offset}; expected {wanted}: the file changed or was cut"
+        )
     return content
 
 
@@ -162,7 +165,9 @@ def _stored(scheme: str, info: dict[str, Any]) -> FileVersion:
     tag = info.get("ETag") or info.get("etag") or info.get("LastModified") or info.get("updated")
     if tag is None:
         raise ValueError(f"{info['name']}: the store tells no version of it")
-    return FileVersion(f"{scheme}://{info['name'].removeprefix(f'{scheme}://')}", int(info["size"]), str(tag).strip('"'))
+    return FileVersion(
+        f"{scheme}://{info['name'].removeprefix(f'{scheme}://')}", int(info["size"]), str(tag).strip('"')
+    )
 
 
 def _read(file: FileVersion, remote: RemoteConfig, offset: int, size: int) -> bytes:

@@ -1,8 +1,10 @@
 """What names the content of a catalogue's data sets: hashes of files, never their paths. Torch-free, Pillow-free.
 
-- Annotations, shards and parquet count by the SHA-256 of their content, kept in the cache under the file's version (size, time of
-  change, inode), so that a terabyte is read once. Objects of a store count by size and the store's own tag.
-- Pictures in a folder count by name and size: there may be millions. Pictures behind https count by their address alone.
+- Annotations, shards and parquet count by the SHA-256 of their content, kept in the cache under the file's version
+  (size, time of change, inode), so that a terabyte is read once. Objects of a store count by size and the store's own
+  tag.
+- Pictures in a folder count by name and size: there may be millions. Pictures behind https count by their address
+  alone.
 - A hub data set counts by its commit.
 """
 
@@ -16,8 +18,8 @@ from model.data.sources.files import FileVersion, content_hash, expand, listing
 from model.data.sources.text_cache import cached_text
 
 READING = {"tar": 2, "boxes": 2}
-"""Version of a reader; bumped by hand when it makes other samples of the same files (pictures in the order of their numbers, boxes in
-spellings that were left alone)."""
+"""Version of a reader; bumped by hand when it makes other samples of the same files (pictures in the order of their
+numbers, boxes in spellings that were left alone)."""
 
 
 def category_content(catalogue: CatalogueConfig, category: str) -> list[Any]:
@@ -40,8 +42,15 @@ def _source_content(source: SourceConfig, catalogue: CatalogueConfig) -> list[An
 
 def _reading(source: SourceConfig) -> list[Any]:
     """Return the version of what reads the source, where that has changed what its records say."""
-    changed = {"tar": any(ending(name) == ".tar" for name in source.files), "boxes": source.boxes not in ("none", "thousandths")}
-    return [sorted(f"{name} {READING[name]}" for name, is_read in changed.items() if is_read)] if any(changed.values()) else []
+    changed = {
+        "tar": any(ending(name) == ".tar" for name in source.files),
+        "boxes": source.boxes not in ("none", "thousandths"),
+    }
+    return (
+        [sorted(f"{name} {READING[name]}" for name, is_read in changed.items() if is_read)]
+        if any(changed.values())
+        else []
+    )
 
 
 def _pictures(root: str, remote: RemoteConfig) -> str:

@@ -1,7 +1,8 @@
 """The parquet files of a hub data set, in the operator's cache: which ones a subset and split have, and where they lie.
 
-- Which ones is what the data set's card says, else what the files are called. A card is somebody's text: its patterns choose among
-  the files of the repository at that commit. One that names an address or a path of this machine is refused, and no script is run.
+- Which ones is what the data set's card says, else what the files are called. A card is somebody's text: its patterns
+  choose among the files of the repository at that commit. One that names an address or a path of this machine is
+  refused, and no script is run.
 - What was chosen is kept, so that any number of processes with one cache ask the hub once, and later ones not at all.
 - The scheme and host of the hub must be allowed by the catalogue.
 """
@@ -37,9 +38,14 @@ def hub_files(config: SourceConfig, remote: RemoteConfig, cache: str) -> list[Fi
     scheme, host = end_point()
     if host not in remote.hosts or scheme not in remote.schemes:
         raise ValueError(f"hub data set {config.hub}: the catalogue does not allow {scheme} to {host}")
-    chosen: list[str] = json.loads(cached_text(
-        lambda: json.dumps(chosen_files(config, list_dataset(config.hub, config.revision))), cache=cache, kind="hub-files",
-        key=(config.hub, config.subset, config.split, config.revision)))
+    chosen: list[str] = json.loads(
+        cached_text(
+            lambda: json.dumps(chosen_files(config, list_dataset(config.hub, config.revision))),
+            cache=cache,
+            kind="hub-files",
+            key=(config.hub, config.subset, config.split, config.revision),
+        )
+    )
     fetched = [fetch_from_dataset(config.hub, config.revision, name, cache=Path(cache) / "hub") for name in chosen]
     return [file for path in fetched for file in expand(str(path), remote)]
 
@@ -60,7 +66,9 @@ def chosen_files(config: SourceConfig, listing: Listing) -> list[str]:
         raise ValueError(f"{_title(config)}: no file matches {', '.join(patterns)}; it has {_some(listing.names)}")
     others = [name for name in chosen if not name.lower().endswith(".parquet")]
     if others:
-        raise ValueError(f"{_title(config)}: {_some(others)}; allowed: .parquet\nhint: fetch other kinds of files and name them by `files`")
+        raise ValueError(
+            f"{_title(config)}: {_some(others)}; allowed: .parquet\nhint: fetch other kinds of files and name them by `files`"
+        )
     return chosen
 
 
@@ -84,7 +92,9 @@ def _splits(data_files: Any) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     entries = data_files if isinstance(data_files, list) else [] if data_files is None else [data_files]
     for entry in entries:
-        split, paths = (entry.get("split", "train"), entry.get("path")) if isinstance(entry, Mapping) else ("train", entry)
+        split, paths = (
+            (entry.get("split", "train"), entry.get("path")) if isinstance(entry, Mapping) else ("train", entry)
+        )
         found.setdefault(str(split), []).extend(map(str, paths if isinstance(paths, list) else [paths]))
     return found
 

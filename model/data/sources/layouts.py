@@ -1,9 +1,13 @@
 """What a record says, as a sample. Torch-free.
 
-- `llava`: `{"image": name or names, "conversations": [{"from": "human", "value": ...}, {"from": "gpt", ...}]}`, also `messages`.
-- `cauldron`: `{"images": [...], "texts": [{"user": ..., "assistant": ...}]}`; the images stand before the first question.
-- `caption`: an image and its text. `interleaved`: `texts` and `images` of one length, None where the other has the item.
-- `text`: an instruction and its answer, under any of the field names that public sets use; or a conversation without images.
+- `llava`: `{"image": name or names, "conversations": [{"from": "human", "value": ...}, {"from": "gpt", ...}]}`, also
+  `messages`.
+- `cauldron`: `{"images": [...], "texts": [{"user": ..., "assistant": ...}]}`; the images stand before the first
+  question.
+- `caption`: an image and its text. `interleaved`: `texts` and `images` of one length, None where the other has the
+  item.
+- `text`: an instruction and its answer, under any of the field names that public sets use; or a conversation without
+  images.
 - A record that does not fit is a `ValueError`; whoever knows the file and the index adds them.
 """
 
@@ -74,14 +78,18 @@ def sample_of(record: Mapping[str, Any], sample_id: str, reading: RecordFormat, 
     if num_pixels > MAX_SAMPLE_PIXELS:
         raise ValueError(f"its images have {num_pixels} pixels together; allowed: {MAX_SAMPLE_PIXELS}")
     size = images[0].size if len(images) == 1 else None
-    turns = tuple(Turn(convert(turn.question, reading.boxes, size), convert(turn.answer, reading.boxes, size)) for turn in turns)
+    turns = tuple(
+        Turn(convert(turn.question, reading.boxes, size), convert(turn.answer, reading.boxes, size)) for turn in turns
+    )
     return Sample(sample_id=sample_id, category=reading.category, turns=turns, images=images, source=source)
 
 
 def _check_media(record: Mapping[str, Any]) -> None:
     for name in _OTHER_MEDIA:
         if record.get(name) not in (None, "", [], {}):
-            raise ValueError(f"holds {name}: {str(record[name])[:40]!r}; allowed: pictures and text (a film as a list of its frames)")
+            raise ValueError(
+                f"holds {name}: {str(record[name])[:40]!r}; allowed: pictures and text (a film as a list of its frames)"
+            )
     images = record.get("image", record.get("images"))
     for image in images if isinstance(images, list | tuple) else [images]:
         if isinstance(image, str) and image.rpartition(".")[2].lower() in FILMS:
@@ -93,7 +101,9 @@ def _check_markers(turns: tuple[Turn, ...]) -> None:
     for turn in turns:
         for marker in _OTHER_MARKERS:
             if turn.question.strip().startswith(marker) or turn.question.strip().endswith(marker):
-                raise ValueError(f"a question holds {marker}, {turn.question[:40]!r}; allowed: {IMAGE}, one for each picture")
+                raise ValueError(
+                    f"a question holds {marker}, {turn.question[:40]!r}; allowed: {IMAGE}, one for each picture"
+                )
 
 
 Parts = tuple[tuple[Turn, ...], list[Any]]
@@ -172,7 +182,9 @@ def _interleaved(record: Mapping[str, Any]) -> Parts:
     references, waiting = [], 0
     for place, (text, image) in enumerate(zip(texts, images, strict=True)):
         if (text is None) == (image is None):
-            raise ValueError(f"item {place} has {'neither text nor image' if text is None else 'both text and image'}; allowed: one")
+            raise ValueError(
+                f"item {place} has {'neither text nor image' if text is None else 'both text and image'}; allowed: one"
+            )
         if image is not None:
             references.append(image)
             waiting += 1

@@ -1,9 +1,10 @@
 """Rows of parquet, local or of the hub, by number. The door of `pyarrow` in `model.data`.
 
-- Each file is turned into an Arrow file once, in the operator's cache, and mapped into memory: any row at once, no copy.
-- Cells are what the file's columns hold, and nothing that the file says of them: what `datasets` keeps in the metadata (this column
-  is a picture, decode it from that address) is text of whoever made the file. Pictures stay bytes or names, which the one opener
-  of the source turns into pictures, within the rules of the catalogue.
+- Each file is turned into an Arrow file once, in the operator's cache, and mapped into memory: any row at once, no
+  copy.
+- Cells are what the file's columns hold, and nothing that the file says of them: what `datasets` keeps in the metadata
+  (this column is a picture, decode it from that address) is text of whoever made the file. Pictures stay bytes or
+  names, which the one opener of the source turns into pictures, within the rules of the catalogue.
 - Files of one data set have the same columns: a shard of another kind is named, not read as if it had empty cells.
 """
 
@@ -58,7 +59,9 @@ class ParquetRows:
         self._files, self._config = files, config
         self._converted = [_converted(file, remote, cache) for file in files]
         tables = [_opened(path) for path in self._converted]
-        _check_columns([(file.name, table.columns) for file, table in zip(files, tables, strict=True) if table.num_rows])
+        _check_columns(
+            [(file.name, table.columns) for file, table in zip(files, tables, strict=True) if table.num_rows]
+        )
         self._ends = running_totals([table.num_rows for table in tables])
 
     def __len__(self) -> int:
@@ -110,7 +113,9 @@ class _Table:
 @lru_cache(maxsize=OPEN_FILES)
 def _opened(path: Path) -> _Table:
     reader = pa.ipc.open_file(pa.memory_map(str(path)))
-    return _Table(reader, running_totals([reader.get_batch(number).num_rows for number in range(reader.num_record_batches)]))
+    return _Table(
+        reader, running_totals([reader.get_batch(number).num_rows for number in range(reader.num_record_batches)])
+    )
 
 
 def _converted(file: FileVersion, remote: RemoteConfig, cache: str) -> Path:
@@ -126,7 +131,9 @@ def _converted(file: FileVersion, remote: RemoteConfig, cache: str) -> Path:
             _convert(opened, temporary)
         except (*UNREACHED, ValueError, pa.ArrowException) as error:
             temporary.unlink(missing_ok=True)
-            raise ValueError(f"{file.name}: not readable as parquet ({type(error).__name__}: {str(error)[:200]})") from error
+            raise ValueError(
+                f"{file.name}: not readable as parquet ({type(error).__name__}: {str(error)[:200]})"
+            ) from error
     os.replace(temporary, path)
     return path
 
@@ -148,7 +155,9 @@ def _check_columns(files: Sequence[tuple[str, dict[str, str]]]) -> None:
         for column in sorted(usual.keys() | columns.keys()):
             found, expected = columns.get(column, "not there"), usual.get(column, "not there")
             if found != expected and "null" not in (found, expected):
-                raise ValueError(f"{name}: column {column!r} is {found}; in the other files of the data set it is {expected}")
+                raise ValueError(
+                    f"{name}: column {column!r} is {found}; in the other files of the data set it is {expected}"
+                )
 
 
 def _kind(kind: pa.DataType) -> str:

@@ -1,7 +1,9 @@
 """Where each record of a data set lies: file, place and length of its parts, as arrays. Made once for each version of the files.
 
-- A record of JSON has one part, a sample of a tar has one for each of its members. Reading a row is one read for each part.
-- An index is kept in the operator's cache folder under a name that holds the versions of all files, written whole or not at all.
+- A record of JSON has one part, a sample of a tar has one for each of its members. Reading a row is one read for each
+  part.
+- An index is kept in the operator's cache folder under a name that holds the versions of all files, written whole or
+  not at all.
 """
 
 from __future__ import annotations
@@ -70,8 +72,10 @@ class RecordIndex:
     def parts(self, row: int, remote: RemoteConfig) -> list[tuple[str, bytes]]:
         """Read the parts of a record, each with its kind."""
         file = self.files[self.file[row]]
-        return [(self.kinds[self.kind[part]], read(file, remote, offset=int(self.offset[part]), size=int(self.size[part])))
-                for part in range(self.first[row], self.first[row + 1])]
+        return [
+            (self.kinds[self.kind[part]], read(file, remote, offset=int(self.offset[part]), size=int(self.size[part])))
+            for part in range(self.first[row], self.first[row + 1])
+        ]
 
 
 class IndexedRows:

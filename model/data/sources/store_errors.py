@@ -1,7 +1,8 @@
 """What an object store's failures mean, in words for whoever named it. Torch-free.
 
 s3fs turns what a store answers into errors of the operating system (403 is PermissionError, a missing key or bucket
-FileNotFoundError); what botocore finds before there is an answer (no credentials, nobody there, a time-out) comes as it is.
+FileNotFoundError); what botocore finds before there is an answer (no credentials, nobody there, a time-out) comes as
+it is.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ UNREACHED = (OSError, BotoCoreError)
 """What a store that cannot be read raises."""
 REFUSED = (PermissionError, NoCredentialsError, PartialCredentialsError)
 """Asking again with the same credentials would not help."""
-CREDENTIALS = "the environment's credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or a profile) must be allowed to open it"
+CREDENTIALS = (
+    "the environment's credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or a profile) must be allowed to open it"
+)
 MISSING = "check the names of bucket and file; a bucket must exist before it is used"
 AWAY = "AWS_ENDPOINT_URL names the store's end point; without it, it is Amazon's. `ablate doctor` looks at the artifacts' store"
 REASON_CHARACTERS = 300

@@ -1,11 +1,13 @@
 """Samples of WebDataset shards by number: members of one name stand together, read from their place, never extracted.
 
-- A sample is what members share up to the first dot of their file's name; what follows is the kind (`jpg`, `txt`, `json`).
-- Nothing is written to disk, so a member's name cannot lead anywhere. Links, devices, absolute and climbing names are refused all
-  the same: a shard that holds them was made by someone who hoped for more.
+- A sample is what members share up to the first dot of their file's name; what follows is the kind (`jpg`, `txt`,
+  `json`).
+- Nothing is written to disk, so a member's name cannot lead anywhere. Links, devices, absolute and climbing names are
+  refused all the same: a shard that holds them was made by someone who hoped for more.
 - Only plain .tar: the place of a member in a compressed archive cannot be read without everything before it.
-- An archive is whole or refused: a reader that stops at the first header it does not understand loses the samples behind it
-  without a word. So what follows the last member must be the end that every writer of tars puts there, and nothing else.
+- An archive is whole or refused: a reader that stops at the first header it does not understand loses the samples
+  behind it without a word. So what follows the last member must be the end that every writer of tars puts there, and
+  nothing else.
 """
 
 from __future__ import annotations
@@ -149,12 +151,16 @@ def _problem_of_end(rest: bytes, offset: int, size: int) -> str:
     if len(rest) < END_BYTES:
         return "it breaks off without the two empty blocks that close an archive\nhint: fetch or write it again"
     if rest.strip(b"\0"):
-        return (f"something follows its end at byte {offset}\n"
-                "hint: joined archives are read up to the end of the first; name each by itself, or join them by `tar --concatenate`")
+        return (
+            f"something follows its end at byte {offset}\n"
+            "hint: joined archives are read up to the end of the first; name each by itself, or join them by `tar --concatenate`"
+        )
     filled = -(-(offset + END_BYTES) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
     if size not in (offset + END_BYTES, filled):
-        return (f"its last member ends at byte {offset}, and all that follows is empty; allowed: {END_BYTES} empty bytes, or up to "
-                f"the next multiple of {tarfile.RECORDSIZE}\nhint: a part of it is lost; fetch or write it again")
+        return (
+            f"its last member ends at byte {offset}, and all that follows is empty; allowed: {END_BYTES} empty bytes, or up to "
+            f"the next multiple of {tarfile.RECORDSIZE}\nhint: a part of it is lost; fetch or write it again"
+        )
     return ""
 
 
@@ -164,7 +170,9 @@ def _check(member: tarfile.TarInfo, name: str) -> None:
     if member.name.startswith("/") or ".." in member.name.split("/") or "\\" in member.name or "\0" in member.name:
         raise ValueError(f"{name}: member {member.name!r} leads out of the archive")
     if member.name.rpartition(".")[2].lower() in PICKLED:
-        raise ValueError(f"{name}: member {member.name!r} is a pickle, which may run code; allowed: images, JSON and text")
+        raise ValueError(
+            f"{name}: member {member.name!r} is a pickle, which may run code; allowed: images, JSON and text"
+        )
     if member.size > MAX_BYTES:
         raise ValueError(f"{name}: member {member.name!r} has {member.size} bytes; allowed: {MAX_BYTES}")
 

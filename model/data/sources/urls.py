@@ -1,8 +1,10 @@
 """Which addresses may be opened, and https without a way into the private network.
 
-- Remote is off by default. A catalogue allows schemes and hosts by name; fsspec's chaining (`::`) and all other schemes are refused.
-- A host is resolved once, every address must be a public one, and the connection goes to that address: a name that resolves to
-  another address a moment later reaches nothing. Each redirect is checked in the same way; credentials in addresses are refused.
+- Remote is off by default. A catalogue allows schemes and hosts by name; fsspec's chaining (`::`) and all other
+  schemes are refused.
+- A host is resolved once, every address must be a public one, and the connection goes to that address: a name that
+  resolves to another address a moment later reaches nothing. Each redirect is checked in the same way; credentials in
+  addresses are refused.
 - Sizes are counted while reading, not believed.
 """
 

@@ -44,7 +44,8 @@ class Benchmark:
     groups: tuple[str, ...] = ()
     """The groups that a whole copy has."""
     average: str = ""
-    """Field of `ScoringConfig` that says whether groups are averaged or pooled; empty: averaged where there is a `group`."""
+    """Field of `ScoringConfig` that says whether groups are averaged or pooled; empty: averaged where there is a
+    `group`."""
     shots: int = 0
     """Worked examples before the question, from the train split, images interleaved."""
     shots_of: str = ""
@@ -67,5 +68,8 @@ class Benchmark:
     @property
     def scale(self) -> str:
         """What 100 means."""
-        return {"relative": "judged as well as the reference answer, or better above 100",
-                "mme": "all points", "bits": "no bits at all to write the text; 0 is 8 bits a byte"}.get(self.total, "all items right")
+        return {
+            "relative": "judged as well as the reference answer, or better above 100",
+            "mme": "all points",
+            "bits": "no bits at all to write the text; 0 is 8 bits a byte",
+        }.get(self.total, "all items right")

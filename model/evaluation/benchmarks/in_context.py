@@ -1,7 +1,7 @@
 """Benchmarks of the workbench that are asked after worked examples, and held-out text. Torch-free.
 
-The deck's claims on interleaved data and on text-only data are about these abilities, so a study can name them: `scene-qa-4shot`.
-They stand outside the deck's averages, in categories of their own.
+The deck's claims on interleaved data and on text-only data are about these abilities, so a study can name them:
+`scene-qa-4shot`. They stand outside the deck's averages, in categories of their own.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ class _Task(NamedTuple):
 
 
 _TASKS = (
-    _Task("bound-words", "VL-ICL open MiniImageNet"), _Task("operators", "VL-ICL operator induction"),
-    _Task("scene-qa", "GQA", "general"), _Task("science-names", "ScienceQA", "science"), _Task("drawn-sums", "MathVista", "math"),
+    _Task("bound-words", "VL-ICL open MiniImageNet"),
+    _Task("operators", "VL-ICL operator induction"),
+    _Task("scene-qa", "GQA", "general"),
+    _Task("science-names", "ScienceQA", "science"),
+    _Task("drawn-sums", "MathVista", "math"),
 )
 
 IN_CONTEXT: tuple[Benchmark, ...] = tuple(

@@ -27,8 +27,13 @@ OUTSIDE_AVERAGES = frozenset({"ferret-bench", "muirbench"})
 """Marked with a dagger in the deck; that they stay out of the ablation averages is probable, not verified."""
 BOXES = ("iou_threshold", "box_scale")
 REFCOCO: dict[str, Any] = {
-    "metric": "refcoco", "prompt": BOX, "choices": (*BOXES, "refcoco_average"), "group": "split", "average": "refcoco_average",
-    "layout": "files named by split; image, bbox [x, y, width, height] in px, answer (list of expressions)"}
+    "metric": "refcoco",
+    "prompt": BOX,
+    "choices": (*BOXES, "refcoco_average"),
+    "group": "split",
+    "average": "refcoco_average",
+    "layout": "files named by split; image, bbox [x, y, width, height] in px, answer (list of expressions)",
+}
 
 
 def _benchmark(name: str, category: Category, title: str, **fields: Any) -> Benchmark:
@@ -122,8 +127,14 @@ TEXT_ONLY = (
 )
 
 SHOTS = (0, 4, 8)
-_VL_ICL = {"open-mi": "open MiniImageNet", "matching-mi": "matching MiniImageNet", "clevr-count": "CLEVR count", "operator-induction":
-           "operator induction", "operator-induction-interleaved": "interleaved operator induction", "textocr": "TextOCR"}
+_VL_ICL = {
+    "open-mi": "open MiniImageNet",
+    "matching-mi": "matching MiniImageNet",
+    "clevr-count": "CLEVR count",
+    "operator-induction": "operator induction",
+    "operator-induction-interleaved": "interleaved operator induction",
+    "textocr": "TextOCR",
+}
 VL_ICL = tuple(
     _benchmark(f"{name}-{shots}shot", "in_context", f"VL-ICL {title}, {shots} shots", metric="exact", shots=shots, max_new_tokens=16,
                layout="query* and support*: image (one or several), question, answer; a query may name its own rows of support")

@@ -7,7 +7,9 @@ from model.evaluation.benchmarks.in_context import IN_CONTEXT, IN_CONTEXT_SUITES
 from model.evaluation.benchmarks.public import PUBLIC, PUBLIC_SUITES
 from model.evaluation.benchmarks.workbench import JUDGED, UNTRAINED, WORKBENCH, WORKBENCH_SUITES
 
-BENCHMARKS: dict[str, Benchmark] = {each.name: each for each in (*WORKBENCH, *JUDGED, *UNTRAINED, *TEXT_ONLY, *IN_CONTEXT, *PUBLIC)}
+BENCHMARKS: dict[str, Benchmark] = {
+    each.name: each for each in (*WORKBENCH, *JUDGED, *UNTRAINED, *TEXT_ONLY, *IN_CONTEXT, *PUBLIC)
+}
 
 SUITES: dict[str, tuple[str, ...]] = WORKBENCH_SUITES | IN_CONTEXT_SUITES | PUBLIC_SUITES
 """Named sets of benchmarks; a scale names one."""

@@ -12,7 +12,9 @@ from model.evaluation.benchmarks.benchmark import JUDGES, Benchmark, Category
 OPEN: dict[str, Any] = {"choices": JUDGES, "max_new_tokens": 48}
 
 
-def _benchmark(name: str, category: Category, metric: str, manner_of: str, *, num_items: int = 100, **fields: Any) -> Benchmark:
+def _benchmark(
+    name: str, category: Category, metric: str, manner_of: str, *, num_items: int = 100, **fields: Any
+) -> Benchmark:
     return Benchmark(name=name, category=category, metric=metric, manner_of=manner_of, num_items=num_items, **fields)
 
 
@@ -63,7 +65,8 @@ JUDGED: tuple[Benchmark, ...] = (
 """Open answers for a judge's model: without one they are not run."""
 
 UNTRAINED: tuple[Benchmark, ...] = (_benchmark("emoji-pictures", "general", "choice", "SEED-IMG", in_average=False),)
-"""What no training data of the workbench shows: a suite of its own, so that a study runs it only when it asks for it."""
+"""What no training data of the workbench shows: a suite of its own, so that a study runs it only when it asks for
+it."""
 
 WORKBENCH_SUITES: dict[str, tuple[str, ...]] = {
     "workbench": tuple(each.name for each in WORKBENCH),

@@ -1,7 +1,7 @@
 """A judge behind an OpenAI-compatible endpoint: one question, one reply, cached on disk, asked again where the server is busy.
 
-- The key is read from its file for each request and appears in no message, log or record; redirects are refused, so that it
-  goes nowhere else.
+- The key is read from its file for each request and appears in no message, log or record; redirects are refused, so
+  that it goes nowhere else.
 - A reply is cached under the hash of all that was asked, and written whole or not at all; a cached reply costs nothing.
 """
 
@@ -73,8 +73,12 @@ class Judge:
             JudgeFailed: refused, unreachable or unreadable after all attempts; the message holds no key.
         """
         messages = [{"role": "system", "content": system}] if system else []
-        asked = {"model": self.model, "messages": [*messages, {"role": "user", "content": prompt}], "temperature": temperature,
-                 "max_tokens": MAX_TOKENS}
+        asked = {
+            "model": self.model,
+            "messages": [*messages, {"role": "user", "content": prompt}],
+            "temperature": temperature,
+            "max_tokens": MAX_TOKENS,
+        }
         path = self._path(asked)
         if path is not None and (known := _known(path, asked)) is not None:
             return Reply(known, is_cached=True)
@@ -100,14 +104,22 @@ class Judge:
             if attempt + 1 < self.endpoint.attempts:
                 log.warning("judge %s: %s; asked again", self.model, problem)
                 self._sleep(min(wait_s or 2.0**attempt, MAX_WAIT_S))
-        raise JudgeFailed(f"judge {self.model} at {self.endpoint.url}: {problem}; allowed: an OpenAI-compatible endpoint that answers\n"
-                          "hint: ABLATE_JUDGE_URL names the endpoint, ABLATE_JUDGE_KEY_FILE its key")
+        raise JudgeFailed(
+            f"judge {self.model} at {self.endpoint.url}: {problem}; allowed: an OpenAI-compatible endpoint that answers\n"
+            "hint: ABLATE_JUDGE_URL names the endpoint, ABLATE_JUDGE_KEY_FILE its key"
+        )
 
     def _once(self, asked: dict[str, Any]) -> tuple[str, str | None, float | None]:
         """Return (problem, text, seconds to wait); no text and no wait: asking again would not help."""
         try:
-            response = requests.post(f"{self.endpoint.url.rstrip('/')}/chat/completions", json=asked, headers=self._headers(),
-                                     timeout=self.endpoint.timeout_s, allow_redirects=False, stream=True)
+            response = requests.post(
+                f"{self.endpoint.url.rstrip('/')}/chat/completions",
+                json=asked,
+                headers=self._headers(),
+                timeout=self.endpoint.timeout_s,
+                allow_redirects=False,
+                stream=True,
+            )
             with response:
                 body = response.raw.read(MAX_REPLY_BYTES + 1, decode_content=True)
         except (requests.RequestException, OSError) as error:

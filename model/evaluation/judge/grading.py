@@ -1,7 +1,9 @@
 """Benchmarks that a judge grades, or reads: what it is asked, and what is made of its reply. Torch-free.
 
-- The words that a judge is given are other people's: they come with the local copy (`judge/`), and their hash is in the result.
-- A reply that cannot be read is asked for again with more temperature; then the item is dropped and counted, never scored 0.
+- The words that a judge is given are other people's: they come with the local copy (`judge/`), and their hash is in
+  the result.
+- A reply that cannot be read is asked for again with more temperature; then the item is dropped and counted, never
+  scored 0.
 - Prompt, reply and temperature of every item are recorded beside its answer.
 """
 
@@ -42,7 +44,12 @@ class JudgeSession:
             reply = self.judge.ask(prompt, system=system, temperature=temperature)
             found = read(reply.text)
             if found is not None or temperature + WARMER > MOST_TEMPERATURE:
-                return found, {"judge": self.judge.model, "temperature": temperature, "prompt": prompt, "reply": reply.text}
+                return found, {
+                    "judge": self.judge.model,
+                    "temperature": temperature,
+                    "prompt": prompt,
+                    "reply": reply.text,
+                }
             temperature += WARMER
 
 
@@ -79,7 +86,9 @@ def _pair(item: Item, prediction: str, session: JudgeSession) -> ItemScore:
     rules = _rules(session.materials)
     rule = rules.get(category) or rules.get(f"llava_bench_{category}")
     if rule is None:
-        raise ValueError(f"{item.item_id}: no rule for category {category!r} in judge/{RULES}; allowed: {', '.join(rules)}")
+        raise ValueError(
+            f"{item.item_id}: no rule for category {category!r} in judge/{RULES}; allowed: {', '.join(rules)}"
+        )
     role = rule["role"]
     answers = "".join(f"[{role} {place}]\n{answer}\n\n[End of {role} {place}]\n\n"
                       for place, answer in ((1, item.references[0]), (2, shown)))
@@ -103,7 +112,9 @@ def _grade(item: Item, prediction: str, session: JudgeSession) -> ItemScore:
 
 def _extract(item: Item, prediction: str, session: JudgeSession) -> ItemScore:
     """MathVista: the judge reads the answer out of the text; comparing is ours. An empty answer is wrong, whatever is nearest to it."""
-    kind = mathvista.AnswerKind(item.meta["question_type"], item.meta["answer_type"], int(item.meta["precision"]), item.options)
+    kind = mathvista.AnswerKind(
+        item.meta["question_type"], item.meta["answer_type"], int(item.meta["precision"]), item.options
+    )
     record: dict[str, Any] = {}
     said = prediction.strip()
     if not said:
@@ -127,4 +138,8 @@ def _rules(materials: Mapping[str, str]) -> dict[str, dict[str, str]]:
         raise ValueError(f"judge/{RULES}: {error}; allowed: a mapping of category to role and prompt") from error
 
 
-JUDGED: dict[str, Callable[[Item, str, JudgeSession], ItemScore]] = {"judge_pair": _pair, "judge_grade": _grade, "judge_extract": _extract}
+JUDGED: dict[str, Callable[[Item, str, JudgeSession], ItemScore]] = {
+    "judge_pair": _pair,
+    "judge_grade": _grade,
+    "judge_extract": _extract,
+}

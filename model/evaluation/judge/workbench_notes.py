@@ -1,7 +1,7 @@
 """What a judge is told about the workbench's open answers, in the form that the public benchmarks' own files have. Torch-free.
 
-The words are ours: a public copy brings its authors' in `judge/`, the workbench has none. What is changed here changes scores: raise
-the `version` of the benchmarks that use it.
+The words are ours: a public copy brings its authors' in `judge/`, the workbench has none. What is changed here changes
+scores: raise the `version` of the benchmarks that use it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ _RATE = (
     "Both assistants were asked the question above about an image that you cannot see; the context says what it shows. Rate each "
     "answer from 1 to 10 for being true of the image, complete, and to the point; neither length nor the order of the two matters. "
     "On the first line write two numbers alone, with one space between them: the mark of Assistant 1, then that of Assistant 2. "
-    "Give your reasons from the second line on.")
+    "Give your reasons from the second line on."
+)
 _BOXES = " A box is right if it covers the shape that is named beside it; a missing box makes an answer incomplete."
 _ASKED = {"conv": _RATE, "detail": _RATE, "complex": _RATE, "refer_desc": _RATE, "refer_reason": _RATE, "ground_conv": _RATE + _BOXES}
 
@@ -43,7 +44,9 @@ The angle is less than a right one, so (A).
 Extracted answer: acute"""
 
 TOLD: dict[str, dict[str, str]] = {
-    "judge_pair": {RULES: json.dumps({kind: {"role": "Assistant", "prompt": prompt} for kind, prompt in _ASKED.items()})},
+    "judge_pair": {
+        RULES: json.dumps({kind: {"role": "Assistant", "prompt": prompt} for kind, prompt in _ASKED.items()})
+    },
     "judge_grade": {PROMPT: _GRADE},
     "judge_extract": {PROMPT: _EXTRACT},
 }

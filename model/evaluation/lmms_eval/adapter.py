@@ -1,8 +1,8 @@
 """The model as lmms-eval calls it, in its simple form: texts and images apart, answers in the order of the requests.
 
 - Answers are made by the `Generator` of our own evaluations: the same prompt, images, windows and batches.
-- A continuation is weighed as an answer, which begins without the blank that lmms-eval puts before it; the mark of the end is
-  no part of it, as in lmms-eval's other models.
+- A continuation is weighed as an answer, which begins without the blank that lmms-eval puts before it; the mark of the
+  end is no part of it, as in lmms-eval's other models.
 - One process, one device.
 """
 
@@ -37,8 +37,14 @@ class MM15ForLmmsEval(lmms):  # type: ignore[misc]  # lmms-eval is no dependency
 
     is_simple = True
 
-    def __init__(self, checkpoint: str, batch_size: int | str = 1, device: str | None = None, max_batch_size: int | None = None,
-                 **settings: Any) -> None:
+    def __init__(
+        self,
+        checkpoint: str,
+        batch_size: int | str = 1,
+        device: str | None = None,
+        max_batch_size: int | None = None,
+        **settings: Any,
+    ) -> None:
         """Load a checkpoint; `settings` are the fields of `ImageConfig`, `dtype` and `threads`.
 
         Raises:
@@ -47,10 +53,14 @@ class MM15ForLmmsEval(lmms):  # type: ignore[misc]  # lmms-eval is no dependency
         """
         super().__init__()
         if max_batch_size is not None:
-            raise ValueError(f"--max_batch_size {max_batch_size}; allowed: --batch_size alone, the size is not searched for")
+            raise ValueError(
+                f"--max_batch_size {max_batch_size}; allowed: --batch_size alone, the size is not searched for"
+            )
         processes = PartialState().num_processes
         if processes > 1:
-            raise ValueError(f"{processes} processes; allowed: 1\nhint: split the tasks over processes, each with a device of its own")
+            raise ValueError(
+                f"{processes} processes; allowed: 1\nhint: split the tasks over processes, each with a device of its own"
+            )
         config = evaluate_config(settings, batch=read_batch_size(batch_size))
         torch.set_num_threads(config.threads)
         folder = Path(checkpoint)
@@ -80,11 +90,15 @@ class MM15ForLmmsEval(lmms):  # type: ignore[misc]  # lmms-eval is no dependency
     def loglikelihood(self, requests: list[Instance]) -> list[GenerationResult]:
         """Return the mean loss (nats a token) of each continuation, and whether it is what greedy decoding says.
 
-        lmms-eval's documentation says log probability, but it takes the choice with the smallest value, and its other models return
-        the mean loss. A bare pair is turned into text by its evaluator (0.7.3); a pair within a `GenerationResult` is not.
+        lmms-eval's documentation says log probability, but it takes the choice with the smallest value, and its other
+        models return the mean loss. A bare pair is turned into text by its evaluator (0.7.3); a pair within a
+        `GenerationResult` is not.
         """
         found = losses(self.model, self._encoder, self._config, self._continued(requests))
-        return [GenerationResult(self._kept("loglikelihood", each, pair)) for each, pair in zip(requests, found, strict=True)]
+        return [
+            GenerationResult(self._kept("loglikelihood", each, pair))
+            for each, pair in zip(requests, found, strict=True)
+        ]
 
     def generate_until_multi_round(self, requests: list[Instance]) -> list[str]:
         """Refuse.
@@ -92,8 +106,10 @@ class MM15ForLmmsEval(lmms):  # type: ignore[misc]  # lmms-eval is no dependency
         Raises:
             ValueError: always; such tasks ask again with what was answered.
         """
-        raise ValueError(f"{_name(requests[0])}: a task of several rounds; allowed: tasks of output type generate_until, "
-                         "loglikelihood and multiple_choice")
+        raise ValueError(
+            f"{_name(requests[0])}: a task of several rounds; allowed: tasks of output type generate_until, "
+            "loglikelihood and multiple_choice"
+        )
 
     def _items(self, requests: Sequence[Instance]) -> Iterator[Item]:
         for each in requests:
@@ -109,8 +125,13 @@ class MM15ForLmmsEval(lmms):  # type: ignore[misc]  # lmms-eval is no dependency
 
     def _item(self, request: Instance, text: str, visual: Any, where: Sequence[Any], answer: str = "") -> Item:
         images = pictures(visual(self._document(where)) if visual else (), _name(request))
-        return Item(item_id=_name(request), benchmark=str(request.task_name), question=question(text, len(images), _name(request)),
-                    images=images, references=(answer,))
+        return Item(
+            item_id=_name(request),
+            benchmark=str(request.task_name),
+            question=question(text, len(images), _name(request)),
+            images=images,
+            references=(answer,),
+        )
 
     def _document(self, where: Sequence[Any]) -> Any:
         index, task, split = where

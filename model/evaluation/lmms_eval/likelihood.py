@@ -16,7 +16,9 @@ from model.samples import Item, Sample, Turn
 
 
 @torch.inference_mode()
-def losses(model: MM15, encoder: Encoder, config: EvaluateConfig, items: Iterator[Item]) -> Iterator[tuple[float, bool]]:
+def losses(
+    model: MM15, encoder: Encoder, config: EvaluateConfig, items: Iterator[Item]
+) -> Iterator[tuple[float, bool]]:
     """Weigh each item's reference as the answer to its question, without the mark of its end.
 
     Yields:
@@ -32,7 +34,9 @@ def losses(model: MM15, encoder: Encoder, config: EvaluateConfig, items: Iterato
             logits_BTV = model.decoder(inputs_embeds=model.embed(batch, tokens=config.images.tokens),
                                        attention_mask=batch.mask_BT.long()).logits
         wanted_BT = batch.labels_BT != IGNORED
-        nats_BT = functional.cross_entropy(logits_BTV.float().transpose(1, 2), batch.labels_BT, ignore_index=IGNORED, reduction="none")
+        nats_BT = functional.cross_entropy(
+            logits_BTV.float().transpose(1, 2), batch.labels_BT, ignore_index=IGNORED, reduction="none"
+        )
         mean_B = nats_BT.double().sum(1) / wanted_BT.sum(1)
         greedy_B = ((logits_BTV.argmax(-1) == batch.labels_BT) | ~wanted_BT).all(1)
         yield from zip(mean_B.tolist(), greedy_B.tolist(), strict=True)
@@ -42,6 +46,8 @@ def _answered(encoder: Encoder, item: Item) -> Encoded:
     answer = item.references[0]
     if not answer:
         raise ValueError(f"{item.item_id}: an empty continuation; allowed: at least one character besides blanks")
-    sample = Sample(sample_id=item.item_id, category="general", turns=(Turn(item.question, answer),), images=item.images)
+    sample = Sample(
+        sample_id=item.item_id, category="general", turns=(Turn(item.question, answer),), images=item.images
+    )
     encoded = encoder.sample(sample)
     return replace(encoded, ids=encoded.ids[:-1], labels=[*encoded.labels[:-2], IGNORED])

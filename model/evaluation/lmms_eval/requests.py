@@ -1,7 +1,9 @@
 """What lmms-eval asks, in our words: images in their places, and how an answer ends. Knows nothing of lmms-eval, nor of torch.
 
-- Answers are greedy. A task that asks for sampling or beams is refused: its score would be of something else than it says.
-- lmms-eval hands texts and images over apart. Where the text has an `<image>` for each, they stand there, else before it.
+- Answers are greedy. A task that asks for sampling or beams is refused: its score would be of something else than it
+  says.
+- lmms-eval hands texts and images over apart. Where the text has an `<image>` for each, they stand there, else before
+  it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,11 @@ from PIL import Image
 from model.images.decode import to_rgb
 from model.samples import IMAGE
 
-GREEDY: dict[str, tuple[object, ...]] = {"do_sample": (False, None), "num_beams": (1, None), "repetition_penalty": (1, None)}
+GREEDY: dict[str, tuple[object, ...]] = {
+    "do_sample": (False, None),
+    "num_beams": (1, None),
+    "repetition_penalty": (1, None),
+}
 """Settings of generation that must have one of these values, because that is what greedy decoding does."""
 WITHOUT_EFFECT = ("top_p", "top_k", "image_aspect_ratio")
 """Settings that change nothing here: they shape sampling, or the input of another model."""
@@ -49,13 +55,16 @@ def decoding(asked: Mapping[str, Any], *, longest: int, name: str) -> Decoding:
     unknown = sorted(set(asked) - set(KNOWN))
     if unknown:
         raise ValueError(f"{name}: generation_kwargs {', '.join(unknown)}; allowed: {', '.join(KNOWN)}")
-    # Like transformers: without do_sample a temperature has no effect, so `do_sample: false, temperature: 0.7` is greedy.
+    # Like transformers: without do_sample a temperature has no effect, so `do_sample: false, temperature: 0.7` is
+    # greedy.
     wrong = [f"{key}: {asked[key]!r}" for key, allowed in GREEDY.items() if asked.get(key) not in allowed]
     if "do_sample" not in asked and asked.get("temperature"):
         wrong.append(f"temperature: {asked['temperature']!r}")
     if wrong:
-        raise ValueError(f"{name}: {', '.join(wrong)}; allowed: greedy decoding\n"
-                         "hint: --gen_kwargs do_sample=False,temperature=0 overrides the task, and its score is then of greedy answers")
+        raise ValueError(
+            f"{name}: {', '.join(wrong)}; allowed: greedy decoding\n"
+            "hint: --gen_kwargs do_sample=False,temperature=0 overrides the task, and its score is then of greedy answers"
+        )
     stops = asked.get("until") or ()
     until = (stops,) if isinstance(stops, str) else tuple(stops)
     tokens = int(asked.get("max_new_tokens") or longest)
@@ -73,7 +82,9 @@ def pictures(visuals: Sequence[Any] | None, name: str) -> tuple[Image.Image, ...
     found = list(visuals or ())
     for each in found:
         if not isinstance(each, Image.Image):
-            raise ValueError(f"{name}: a {type(each).__name__} among the images; allowed: images only, no video and no sound")
+            raise ValueError(
+                f"{name}: a {type(each).__name__} among the images; allowed: images only, no video and no sound"
+            )
     return tuple(to_rgb(each) for each in found)
 
 

@@ -63,7 +63,9 @@ def ask(spec: Benchmark, question: str, *, options: Sequence[str] = (), hint: st
     """
     quoting = [text for text in (question, hint, *options) if IMAGE in text]
     if quoting and not spec.places_images:
-        raise ValueError(f"a text holds {IMAGE}, {quoting[0][:60]!r}; allowed: none, the picture stands before the question")
+        raise ValueError(
+            f"a text holds {IMAGE}, {quoting[0][:60]!r}; allowed: none, the picture stands before the question"
+        )
     listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
     text = spec.prompt.replace("{options}", listed).replace("{hint}", hint).replace("{question}", question)
     return text if IMAGE in text else IMAGE * images + text
@@ -126,7 +128,11 @@ def _written_list(text: str, where: str) -> object:
     """
     try:
         found = ast.literal_eval(text)
-        written = [token for token in tokenize.generate_tokens(io.StringIO(text.strip()).readline) if token.type == tokenize.STRING]
+        written = [
+            token
+            for token in tokenize.generate_tokens(io.StringIO(text.strip()).readline)
+            if token.type == tokenize.STRING
+        ]
     except (ValueError, SyntaxError, tokenize.TokenError, MemoryError, RecursionError) as error:
         raise ValueError(f"{where} is {text[:60]!r}; allowed: a list") from error
     if isinstance(found, list | tuple) and len(written) > len(found):

@@ -24,8 +24,14 @@ def copy_fingerprint(catalogue: CatalogueConfig, benchmark: str) -> str:
     """
     folder = catalogue.copy_of(benchmark)
     if folder is None or not folder.is_dir():
-        raise ValueError(f"benchmark {benchmark!r}: {folder or 'no copy'} is not there; allowed: a folder that the catalogue names")
-    content = [[str(path.relative_to(folder)), _content(path, catalogue)] for path in sorted(folder.rglob("*")) if path.is_file()]
+        raise ValueError(
+            f"benchmark {benchmark!r}: {folder or 'no copy'} is not there; allowed: a folder that the catalogue names"
+        )
+    content = [
+        [str(path.relative_to(folder)), _content(path, catalogue)]
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]
     return hashlib.sha256(json.dumps(["copy", benchmark, content]).encode()).hexdigest()
 
 

@@ -8,7 +8,13 @@ from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.local_copies.draft import LETTERS, ItemDraft, Maker, draft, letter_of, list_of
 from model.evaluation.local_copies.rows import Row, plain_text
 
-POPE_SUBSETS = {"adv": "adversarial", "adversarial": "adversarial", "pop": "popular", "popular": "popular", "random": "random"}
+POPE_SUBSETS = {
+    "adv": "adversarial",
+    "adversarial": "adversarial",
+    "pop": "popular",
+    "popular": "popular",
+    "random": "random",
+}
 
 
 def mme(row: Row, spec: Benchmark) -> list[ItemDraft]:
@@ -55,15 +61,21 @@ def judged(row: Row, spec: Benchmark) -> list[ItemDraft]:
 def mmvet(row: Row, spec: Benchmark) -> list[ItemDraft]:
     """The gold answer joins its parts by <AND> and <OR>; capability says what is needed."""
     needs = row.get("capability")
-    meta = {"capability": ",".join(list_of(row, "capability")) if isinstance(needs, list) else row.text("capability", "")}
-    return draft(row, spec, row.text("question"), name=row.text("question_id"), references=[row.text("answer")], meta=meta)
+    meta = {
+        "capability": ",".join(list_of(row, "capability")) if isinstance(needs, list) else row.text("capability", "")
+    }
+    return draft(
+        row, spec, row.text("question"), name=row.text("question_id"), references=[row.text("answer")], meta=meta
+    )
 
 
 def one_answer(row: Row, spec: Benchmark) -> list[ItemDraft]:
     """ChartQA: one answer; `type` is human_test or augmented_test."""
     half = row.text("type", row.series)
     meta = {"half": "human" if "human" in half else "augmented"}
-    return draft(row, spec, row.text("question"), name=f"{meta['half']}/{row.place}", references=[row.text("answer")], meta=meta)
+    return draft(
+        row, spec, row.text("question"), name=f"{meta['half']}/{row.place}", references=[row.text("answer")], meta=meta
+    )
 
 
 def answers(row: Row, spec: Benchmark) -> list[ItemDraft]:

@@ -1,7 +1,7 @@
 """VL-ICL (arXiv:2403.13164): a query after worked examples, whose pictures and answers define the task.
 
-A copy holds `query*` and `support*`, rows of {image, question, answer}; a query may name the rows of its own support by `support`
-(numbers from 0). Else its examples are drawn from all of them, by a stream that the query's place names.
+A copy holds `query*` and `support*`, rows of {image, question, answer}; a query may name the rows of its own support
+by `support` (numbers from 0). Else its examples are drawn from all of them, by a stream that the query's place names.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def _draft(spec: Benchmark, query: Row, support: Sequence[Row]) -> ItemDraft:
     own = query.get("support", None)
     pool = [support[int(number)] for number in own] if own and support else list(support)
     if len(pool) < spec.shots:
-        raise ValueError(f"{query.where}: {len(pool)} examples of support for {spec.shots} shots; allowed: as many or more")
+        raise ValueError(
+            f"{query.where}: {len(pool)} examples of support for {spec.shots} shots; allowed: as many or more"
+        )
     chosen = pool[: spec.shots] if own else _drawn(pool, spec.shots, stream(spec.name.rsplit("-", 1)[0], query.number))
     pictures = tuple(picture for row in (*chosen, query) for picture in row.pictures("image"))
     found = ItemDraft(item_id=f"{spec.name}/{query.key}", where=query.where, question=_question(query),

@@ -46,7 +46,9 @@ class LocalItems:
         seen: set[str] = set()
         for draft in self._drafts:
             if draft.item_id in seen:
-                raise ValueError(f"{draft.where or folder}: two items are called {draft.item_id}; allowed: each name once")
+                raise ValueError(
+                    f"{draft.where or folder}: two items are called {draft.item_id}; allowed: each name once"
+                )
             seen.add(draft.item_id)
 
     def __len__(self) -> int:
@@ -72,7 +74,9 @@ class LocalItems:
     def materials(self) -> dict[str, str]:
         """Return what the copy brings for its judge: file name -> text."""
         folder = self.folder / JUDGE
-        return {path.name: _text(path) for path in sorted(folder.iterdir()) if path.is_file()} if folder.is_dir() else {}
+        return (
+            {path.name: _text(path) for path in sorted(folder.iterdir()) if path.is_file()} if folder.is_dir() else {}
+        )
 
 
 def _made(row: Row, spec: Benchmark) -> list[ItemDraft]:

@@ -159,7 +159,9 @@ class RowTable:
             return decode_image(cell["bytes"], name, orientation=orientation)
         path = cell.get("path") if isinstance(cell, dict) else cell
         if not isinstance(path, str):
-            raise ValueError(f"{name}: {type(cell).__name__} is no picture; allowed: a path below {self.root}, or bytes in parquet")
+            raise ValueError(
+                f"{name}: {type(cell).__name__} is no picture; allowed: a path below {self.root}, or bytes in parquet"
+            )
         full = (self.root / path).resolve()
         if not full.is_relative_to(self.root.resolve()):
             raise ValueError(f"{name}: {path!r} leaves {self.root}; allowed: a path below it")
@@ -180,7 +182,9 @@ class RowTable:
                     if line.strip():
                         yield json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{where}: not JSON ({error}); allowed: {self.path.suffix.removeprefix('.')} in UTF-8") from error
+            raise ValueError(
+                f"{where}: not JSON ({error}); allowed: {self.path.suffix.removeprefix('.')} in UTF-8"
+            ) from error
 
     def _parquet_cells(self) -> Iterator[Any]:
         assert self._parquet is not None
@@ -191,7 +195,8 @@ class RowTable:
     def _bytes_of(self, picture: Picture) -> Any:
         """Return a cell with its bytes.
 
-        Of the row group that was read last each column is kept: neighbours follow each other, and an item has pictures in several.
+        Of the row group that was read last each column is kept: neighbours follow each other, and an item has pictures
+        in several.
         """
         assert self._parquet is not None
         start = 0
@@ -203,7 +208,9 @@ class RowTable:
         if self._group != group:
             self._group, self._columns = group, {}
         if picture.column not in self._columns:
-            self._columns[picture.column] = self._parquet.read_row_group(group, columns=[picture.column]).column(0).to_pylist()
+            self._columns[picture.column] = (
+                self._parquet.read_row_group(group, columns=[picture.column]).column(0).to_pylist()
+            )
         return self._columns[picture.column][picture.row.number - start]
 
 

@@ -26,7 +26,9 @@ def mmmu(row: Row, spec: Benchmark) -> list[ItemDraft]:
     """Images stand in question and options as `<image 1>`; an open question's gold may be a list."""
     options, kind = list_of(row, "options"), row.text("question_type")
     meta = {"subject": re.sub(r"^(?:validation|dev|test)_|_\d+$", "", row.text("id")), "question_type": kind}
-    template = spec.prompt if kind == "multiple-choice" else "{question}\nAnswer the question using a single word or phrase."
+    template = (
+        spec.prompt if kind == "multiple-choice" else "{question}\nAnswer the question using a single word or phrase."
+    )
     text = ask(_with_prompt(spec, template), row.text("question"), options=options, images=0)
     wanted = re.findall(r"<image (\d)>", text)
     pictures = row.pictures(*(f"image_{number}" for number in wanted)) if wanted else ()

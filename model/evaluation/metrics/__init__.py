@@ -51,14 +51,18 @@ def score_item(metric: str, prediction: str, item: Item, scoring: ScoringConfig 
         ValueError: the item cannot be judged: no reference, an empty one, or options that no letters name.
     """
     if not item.references or not all(reference.strip() for reference in item.references):
-        raise ValueError(f"{item.item_id}: references are {list(item.references)}; allowed: one or more that are not empty")
+        raise ValueError(
+            f"{item.item_id}: references are {list(item.references)}; allowed: one or more that are not empty"
+        )
     found = METRICS[metric](prediction, item, scoring)
     strict = found.strict if found.is_parsed else 0.0
     return ItemScore(strict, max(strict, found.lenient), found.parsed)
 
 
 def _exact(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
-    return ItemScore(text.exact(prediction, item.references), text.contains(prediction, item.references), _words(prediction))
+    return ItemScore(
+        text.exact(prediction, item.references), text.contains(prediction, item.references), _words(prediction)
+    )
 
 
 def _anls(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScore:
@@ -138,7 +142,9 @@ def _vqa(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScore:
     said = vqa.cut_generation(prediction)
     strict = vqa.accuracy(said, item.references, scoring.textvqa_form)
     others = (form for form in vqa.FORMS if form != scoring.textvqa_form and strict < 1)
-    return ItemScore(strict, max(strict, *(vqa.accuracy(said, item.references, form) for form in others), 0.0), _words(said))
+    return ItemScore(
+        strict, max(strict, *(vqa.accuracy(said, item.references, form) for form in others), 0.0), _words(said)
+    )
 
 
 def _denotation(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScore:
@@ -151,7 +157,9 @@ def _denotation(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScor
 def _box(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScore:
     truths = [box for box in map(boxes.strict_box, item.references) if box is not None]
     if len(truths) < len(item.references):
-        raise ValueError(f"{item.item_id}: references are {list(item.references)}; allowed: [x1, y1, x2, y2] in thousandths")
+        raise ValueError(
+            f"{item.item_id}: references are {list(item.references)}; allowed: [x1, y1, x2, y2] in thousandths"
+        )
     return _overlap(boxes.strict_box(prediction), boxes.lenient_box(prediction), truths, scoring)
 
 
@@ -173,7 +181,9 @@ def _phrase(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScore:
 
 
 def _px(item: Item) -> tuple[tuple[float, float], list[Box]]:
-    return (float(item.meta["width"]), float(item.meta["height"])), [tuple(box) for box in json.loads(item.meta["boxes"])]
+    return (float(item.meta["width"]), float(item.meta["height"])), [
+        tuple(box) for box in json.loads(item.meta["boxes"])
+    ]
 
 
 def _overlap(strict: Box | None, lenient: Box | None, truths: list[Box], scoring: ScoringConfig) -> ItemScore:

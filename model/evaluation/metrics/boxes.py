@@ -70,7 +70,9 @@ def px_box_loose(prediction: str, *, scale: str, size: tuple[float, float]) -> B
     numbers = _four_numbers(prediction)
     if numbers is None:
         return None
-    return _ordered(tuple(min(max(0.0, each), side) for each, side in zip(_scaled(numbers, scale, size), size * 2, strict=True)))
+    return _ordered(
+        tuple(min(max(0.0, each), side) for each, side in zip(_scaled(numbers, scale, size), size * 2, strict=True))
+    )
 
 
 def _scaled(box: Box, scale: str, size: tuple[float, float]) -> Box:
@@ -93,7 +95,9 @@ def vlmevalkit_box(prediction: str, *, width: float, height: float) -> Box | Non
     largest = max(map(abs, numbers))
     sides = (width, height) * 2
     scales = [side if largest <= 1.5 else side / THOUSANDTHS if largest <= THOUSANDTHS else 1.0 for side in sides]
-    return _ordered(tuple(min(max(0.0, each * scale), side) for each, scale, side in zip(numbers, scales, sides, strict=True)))
+    return _ordered(
+        tuple(min(max(0.0, each * scale), side) for each, scale, side in zip(numbers, scales, sides, strict=True))
+    )
 
 
 def _four_numbers(prediction: str) -> Box | None:

@@ -139,7 +139,9 @@ def mantis(prediction: str, options: Sequence[str]) -> str | None:
     if letter := _mantis_letter(prediction, options):
         return letter
     said = prediction.strip()
-    equal = [name for name, option in zip(_letters(options), options, strict=True) if _without_letter(option, name) == said]
+    equal = [
+        name for name, option in zip(_letters(options), options, strict=True) if _without_letter(option, name) == said
+    ]
     return equal[0] if equal else None
 
 
@@ -171,7 +173,11 @@ def gold_letter(gold: str) -> str:
 def nlvr2(prediction: str, options: Sequence[str]) -> str | None:
     """Read a letter as Mantis does, else the option of the one word of true and false that is contained."""
     words = [word for word in ("true", "false") if word in prediction.lower()]
-    named = [name for name, option in zip(_letters(options), options, strict=True) if len(words) == 1 and words[0] in option.lower()]
+    named = [
+        name
+        for name, option in zip(_letters(options), options, strict=True)
+        if len(words) == 1 and words[0] in option.lower()
+    ]
     return _mantis_letter(prediction, options) or (named[0] if named else None)
 
 
@@ -202,7 +208,9 @@ def lenient_letter(prediction: str, options: Sequence[str]) -> str | None:
     if len(alone) == 1:
         return str(alone.pop())
     bare = normalised(text)
-    equal = [letter for letter, option in zip(_letters(options), options, strict=True) if _normalised_option(option) == bare]
+    equal = [
+        letter for letter, option in zip(_letters(options), options, strict=True) if _normalised_option(option) == bare
+    ]
     return equal[0] if len(equal) == 1 else None
 
 

@@ -2,7 +2,8 @@
 
 - Values stand between bars and are numbers, dates (y-m-d, `xx` for what is unknown) or texts.
 - Two values agree if their normal forms are equal, or as numbers within a millionth, or as dates.
-- Rules of the official script. A number that is not finite makes that script fail; here it agrees with nothing, not even itself.
+- Rules of the official script. A number that is not finite makes that script fail; here it agrees with nothing, not
+  even itself.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Value:
     """One typed value: what it denotes, and the normal form of its text."""
 
     key: Key
-    """("number", amount), ("date", (year, month, day)), ("text", normal form) or (NOTHING, text): what makes two values one."""
+    """("number", amount), ("date", (year, month, day)), ("text", normal form) or (NOTHING, text): what makes two
+    values one."""
     text: str
 
     def matches(self, other: Value) -> bool:
@@ -68,7 +70,9 @@ def values(text: str) -> tuple[Value, ...]:
 @lru_cache(maxsize=8192)
 def normal_form(text: str) -> str:
     """Drop accents, trailing citations and details in brackets, outer quotes and a final dot; lower-case; one space between words."""
-    text = "".join(mark for mark in unicodedata.normalize("NFKD", text) if unicodedata.category(mark) != "Mn").translate(_FOLDED)
+    text = "".join(
+        mark for mark in unicodedata.normalize("NFKD", text) if unicodedata.category(mark) != "Mn"
+    ).translate(_FOLDED)
     before = None
     while before != text:
         before = text

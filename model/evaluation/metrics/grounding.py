@@ -51,7 +51,9 @@ def _whole_box(text: str, *, width: float, height: float) -> Box | None:
         return None
     if len(numbers) < 4:
         return None
-    x1, y1, x2, y2 = (float(int(number * (side / THOUSANDTHS))) for number, side in zip(numbers[:4], (width, height) * 2, strict=True))
+    x1, y1, x2, y2 = (
+        float(int(number * (side / THOUSANDTHS))) for number, side in zip(numbers[:4], (width, height) * 2, strict=True)
+    )
     return x1, y1, x2, y2
 
 
@@ -100,8 +102,11 @@ def all_boxes(text: str) -> list[Box]:
 def oracle_box(text: str, truth: Box, *, width: float, height: float) -> Box:
     """Return the box, read as px or as thousandths, that overlaps the truth most: an upper bound, never a score."""
     sides = (width, height) * 2
-    readings = [reading for box in all_boxes(text)
-                for reading in (box, _four([number / THOUSANDTHS * side for number, side in zip(box, sides, strict=True)]))]
+    readings = [
+        reading
+        for box in all_boxes(text)
+        for reading in (box, _four([number / THOUSANDTHS * side for number, side in zip(box, sides, strict=True)]))
+    ]
     return max(readings, key=lambda box: iou(box, truth), default=NO_BOX)
 
 

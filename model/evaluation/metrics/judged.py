@@ -1,7 +1,7 @@
 """What judges say, and what is made of it: LLaVA-Bench, Ferret-Bench, MM-Vet. Torch-free.
 
-A reply that cannot be read, or whose marks are outside of the scale, is None: it is asked again, then dropped and counted. The
-references average it in as -1.
+A reply that cannot be read, or whose marks are outside of the scale, is None: it is asked again, then dropped and
+counted. The references average it in as -1.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from model.images.placement import THOUSANDTHS
 
 MARKS = (0.0, 10.0)
-"""Smallest and largest mark of a pair. Judges are asked for 1 to 10; a 0 for an empty answer is still what they mean."""
+"""Smallest and largest mark of a pair. Judges are asked for 1 to 10; a 0 for an empty answer is still what they
+mean."""
 GRADES = (0.0, 1.0)
 
 

@@ -1,7 +1,7 @@
 """Held-out text by likelihood: how many bits the model needs for a byte of it. Torch-free.
 
-Bits per byte does not depend on the tokenizer, as a loss per token would. The score turns it round, so that more is better:
-a model that knows nothing needs 8 bits, which is 0.
+Bits per byte does not depend on the tokenizer, as a loss per token would. The score turns it round, so that more is
+better: a model that knows nothing needs 8 bits, which is 0.
 """
 
 from __future__ import annotations

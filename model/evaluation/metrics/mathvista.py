@@ -38,7 +38,8 @@ def plain(response: str, kind: AnswerKind) -> str | None:
 def normalise(extraction: str, kind: AnswerKind) -> str | None:
     """Return the extraction in the form of the answer, None where it has none.
 
-    A choice that is no letter becomes the nearest one by edit distance, so a multiple-choice answer is never unreadable.
+    A choice that is no letter becomes the nearest one by edit distance, so a multiple-choice answer is never
+    unreadable.
     """
     if kind.question_type == "multi_choice":
         return _choice(extraction.strip(), kind.choices)

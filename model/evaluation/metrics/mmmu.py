@@ -31,7 +31,12 @@ def is_right(prediction: str, golds: Sequence[str]) -> float:
     """Return 1 if a gold text stands in a candidate text, or a candidate number is a gold number, else 0."""
     wanted = [candidate for gold in golds for candidate in candidates(gold)]
     texts = [gold for gold in wanted if isinstance(gold, str)]
-    return float(any(any(gold in said for gold in texts) if isinstance(said, str) else said in wanted for said in read(prediction)))
+    return float(
+        any(
+            any(gold in said for gold in texts) if isinstance(said, str) else said in wanted
+            for said in read(prediction)
+        )
+    )
 
 
 @lru_cache(maxsize=8192)

@@ -137,7 +137,8 @@ def same_without_dots(prediction: str, reference: str) -> bool:
 
 
 MAX_DOTS = 32
-"""Dots that the VQA challenge's script deletes: it hands a flag over as the number of replacements, and all have kept that."""
+"""Dots that the VQA challenge's script deletes: it hands a flag over as the number of replacements, and all have kept
+that."""
 MARKS = ';/[]"{}()=+\\_-><@`,?!'
 
 

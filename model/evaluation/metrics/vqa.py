@@ -1,7 +1,9 @@
 """TextVQA's accuracy against ten annotators, in the three forms that are in use (arXiv:1904.08920). Torch-free.
 
-- `open_flamingo`, which the deck names, normalises only where the ten answers are not all alike: else case and marks count.
-- `m4c` first splits `'s` and drops commas; `vlmevalkit` keeps the dot of `3.`; the others drop it by a slip in their pattern.
+- `open_flamingo`, which the deck names, normalises only where the ten answers are not all alike: else case and marks
+  count.
+- `m4c` first splits `'s` and drops commas; `vlmevalkit` keeps the dot of `3.`; the others drop it by a slip in their
+  pattern.
 - An answer is worth a third for each annotator who gave it, one at most, averaged over leaving each annotator out.
 """
 
@@ -26,7 +28,9 @@ something'd've something'll that's there'd there'd've there're there's they'd th
 weren't what'll what're what's what've when's where'd where's where've who'd who'd've who'll who's who've why'll why're why's won't
 would've wouldn't wouldn't've y'all y'all'll y'all'd've you'd you'd've you'll you're you've
 """
-CONTRACTIONS = {word[:at] + word[at + 1 :]: word for word in _CONTRACTED.split() for at, mark in enumerate(word) if mark == "'"}
+CONTRACTIONS = {
+    word[:at] + word[at + 1 :]: word for word in _CONTRACTED.split() for at, mark in enumerate(word) if mark == "'"
+}
 CONTRACTIONS["somebody'd"] = "somebodyd"  # the VQA challenge's own slip; every implementation has kept it
 """A form that lacks one of its apostrophes -> the form with it."""
 

@@ -94,7 +94,9 @@ def summarise(predictions: Sequence[str | None], labels: Sequence[str], *, is_ra
         are_yes = sum(label == "yes" and said in ("yes", "no") for said, label in pairs)
     precision, recall = hits / said_yes if said_yes else 0.0, hits / are_yes if are_yes else 0.0
     f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
-    return YesNoSummary(sum(said == label for said, label in pairs) / len(pairs), precision, recall, f1, said_yes / len(pairs))
+    return YesNoSummary(
+        sum(said == label for said, label in pairs) / len(pairs), precision, recall, f1, said_yes / len(pairs)
+    )
 
 
 @dataclass(frozen=True, slots=True)

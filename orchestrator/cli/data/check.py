@@ -26,7 +26,9 @@ SHOWN = 10
                    "is_ok", "error", "num_boxes",
                    "boxes": the declared unit,
                    "broken": [{"where": file and index, "reason"}], "seconds"}]}"""))
-@click.option("--samples", default=16, show_default=True, type=click.IntRange(1), help="Samples to open of each data set.")
+@click.option(
+    "--samples", default=16, show_default=True, type=click.IntRange(1), help="Samples to open of each data set."
+)
 @click.option("--all", "check_all", is_flag=True, help="Open every sample of the catalogue's data sets.")
 @json_option
 @click.pass_context
@@ -88,6 +90,8 @@ def _print_broken(each: Checked) -> None:
     if each.error:
         console.print(Text(f"{each.category}/{each.name}: {each.error}", style="red"), soft_wrap=True)
     for broken in each.broken[:SHOWN]:
-        console.print(Text(f"{each.category}/{each.name}: {broken.where}: {broken.reason}", style="red"), soft_wrap=True)
+        console.print(
+            Text(f"{each.category}/{each.name}: {broken.where}: {broken.reason}", style="red"), soft_wrap=True
+        )
     if len(each.broken) > SHOWN:
         console.print(Text(f"and {len(each.broken) - SHOWN} more; --json names all", style="red"))

@@ -34,8 +34,10 @@ def data_list(as_json: bool) -> None:
     out().print(_table(rows))
     where = settings.catalogue_file or "none; a catalogue says where the files lie (ABLATE_CATALOGUE)"
     out().print(f"catalogue: {where}")
-    out().print("thousands: samples, as the paper's slides print them; ? is not printed. Copies (by name) fit by their name only: "
-                "whether they hold the same samples is not known, the others have as many as are printed.")
+    out().print(
+        "thousands: samples, as the paper's slides print them; ? is not printed. Copies (by name) fit by their name only: "
+        "whether they hold the same samples is not known, the others have as many as are printed."
+    )
 
 
 def _own(source: SourceConfig) -> dict[str, Any]:
@@ -46,7 +48,13 @@ def _own(source: SourceConfig) -> dict[str, Any]:
 def _configured(source: SourceConfig | None) -> dict[str, Any] | None:
     if source is None:
         return None
-    return {"layout": source.layout, "files": list(source.files), "hub": source.hub, "images": source.images, "broken": source.broken}
+    return {
+        "layout": source.layout,
+        "files": list(source.files),
+        "hub": source.hub,
+        "images": source.images,
+        "broken": source.broken,
+    }
 
 
 def _row(entry: DatasetEntry, source: SourceConfig | None) -> dict[str, Any]:

@@ -31,13 +31,21 @@ CATEGORIES = (*SAMPLE_MAKERS, "knowledge")
 def data_show(category: str, num: int, seed: int, output: Path | None, as_json: bool) -> None:
     """Write a page of a category's training samples and test items, with boxes drawn, and print its path.
 
-    CATEGORY is one of the workbench's: general, text_rich, refer_ground, science, ..., or knowledge for the three of it.
+    CATEGORY is one of the workbench's: general, text_rich, refer_ground, science, ..., or knowledge for the three of
+    it.
     """
     names = KNOWLEDGE if category == "knowledge" else (category,)
-    sections = [(f"{name}, training", [make_sample(name, "train", index, seed=seed) for index in range(num)]) for name in names]
+    sections = [
+        (f"{name}, training", [make_sample(name, "train", index, seed=seed) for index in range(num)]) for name in names
+    ]
     benchmarks = [each for each in BENCHMARKS.values() if each.source == "workbench" and each.category == category]
-    tests = [(f"{each.name}, test (in the manner of {each.manner_of}; metric {each.metric})",
-              [workbench_item(each, index, seed=seed) for index in range(min(num, each.num_items))]) for each in benchmarks]
+    tests = [
+        (
+            f"{each.name}, test (in the manner of {each.manner_of}; metric {each.metric})",
+            [workbench_item(each, index, seed=seed) for index in range(min(num, each.num_items))],
+        )
+        for each in benchmarks
+    ]
     path = output or Settings.load().home / "galleries" / f"{category}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     shown: list[tuple[str, Sequence[Sample | Item]]] = [*sections, *tests]

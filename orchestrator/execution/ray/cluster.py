@@ -1,10 +1,11 @@
 """Ray as a place: join it, see which nodes are about to go, and clear away what groups of workers left. Part of Ray's door.
 
 - The token of a local cluster lives in the environment of this process and its children, never in a file.
-- A local cluster keeps its sockets and logs in a folder of its own with a short path, since a socket's path has 107 characters
-  at most, and TMPDIR may be deep or not there; the folder goes with the cluster.
+- A local cluster keeps its sockets and logs in a folder of its own with a short path, since a socket's path has 107
+  characters at most, and TMPDIR may be deep or not there; the folder goes with the cluster.
 - A hang-up of the terminal is for the driver alone: Ray's processes live until it has saved and ends them.
-- Ray shows neither nodes that drain nor who made a placement group in a public call: what it keeps of both is read here alone.
+- Ray shows neither nodes that drain nor who made a placement group in a public call: what it keeps of both is read
+  here alone.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ REPORTS = "reports"
 """Concurrency group of a group's reports: one after the other."""
 _OBJECT_STORE_BYTES = 100 * 2**20
 _LONGEST_BASE = 27
-"""Bytes of the path below which a cluster's folder is made: Ray adds some 80 for its session and sockets, of 107 that there are."""
+"""Bytes of the path below which a cluster's folder is made: Ray adds some 80 for its session and sockets, of 107 that
+there are."""
 _REMOVALS = 3
 _logger = logging.getLogger(__name__)
 
@@ -55,12 +57,17 @@ def connect(settings: Settings) -> Path | None:
     if settings.ray_address:
         options["address"] = settings.ray_address
     else:
-        # Without a token of our own Ray would write one to the user's home. The mode is left to Ray, which asks for tokens by
-        # default: set here it would be ignored, since Ray's core read the environment when it was imported.
+        # Without a token of our own Ray would write one to the user's home. The mode is left to Ray, which asks for
+        # tokens by default: set here it would be ignored, since Ray's core read the environment when it was imported.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         # "local": with no address Ray would join whatever cluster another program left running on this machine.
-        options |= {"address": "local", "num_cpus": settings.slots, "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES,
-                    "_temp_dir": str(folder)}
+        options |= {
+            "address": "local",
+            "num_cpus": settings.slots,
+            "include_dashboard": False,
+            "object_store_memory": _OBJECT_STORE_BYTES,
+            "_temp_dir": str(folder),
+        }
     try:
         with _TimedStart(), _deaf_to_hang_ups():
             ray.init(**options)
@@ -113,11 +120,15 @@ class _TimedStart:
     def __enter__(self) -> None:
         """Watch the start."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
         """Raise for a bare Exception, and for that alone."""
         if kind is Exception:
-            raise OrchestratorError(f"Ray: a local cluster did not start: {error}\n"
-                                    "hint: the machine may be too busy; nothing is lost, run the same command again") from error
+            raise OrchestratorError(
+                f"Ray: a local cluster did not start: {error}\n"
+                "hint: the machine may be too busy; nothing is lost, run the same command again"
+            ) from error
 
 
 def leaving_nodes() -> frozenset[str]:
@@ -131,14 +142,19 @@ def leaving_nodes() -> frozenset[str]:
 def remove_orphans() -> int:
     """Give back what dead groups of workers of this driver still reserve; return of how many. To be asked again while some may die.
 
-    Ray ends the workers with the controller that owns them, but keeps its placement group, and thus their cores and GPUs,
-    for as long as the driver lives. Ray Train leaves the removal to a detached actor, which needs Ray's dashboard to see
-    whether the controller is dead: on a local cluster, which has none, it would wait for ever.
+    Ray ends the workers with the controller that owns them, but keeps its placement group, and thus their cores and
+    GPUs, for as long as the driver lives. Ray Train leaves the removal to a detached actor, which needs Ray's
+    dashboard to see whether the controller is dead: on a local cluster, which has none, it would wait for ever.
     """
     ours = ray.get_runtime_context().get_job_id()
     table = ray._private.state.state._connect_and_get_accessor().get_placement_group_table()
-    orphans = [each for each in map(PlacementGroupTableData.FromString, table)
-               if each.creator_job_id.hex() == ours and each.creator_actor_dead and each.state != PlacementGroupTableData.REMOVED]
+    orphans = [
+        each
+        for each in map(PlacementGroupTableData.FromString, table)
+        if each.creator_job_id.hex() == ours
+        and each.creator_actor_dead
+        and each.state != PlacementGroupTableData.REMOVED
+    ]
     for each in orphans:
         remove_placement_group(PlacementGroup(ray.PlacementGroupID(each.placement_group_id)))
     return len(orphans)

@@ -322,7 +322,9 @@ class RayExecutor:
         gone = busy.nodes - self._lost_nodes if _NODE_IS_GONE.search(error) else frozenset()
         if gone:
             self._lost_nodes |= gone
-            _logger.warning("node %s is gone: what ran on it goes on elsewhere from its last checkpoint", ", ".join(sorted(gone)))
+            _logger.warning(
+                "node %s is gone: what ran on it goes on elsewhere from its last checkpoint", ", ".join(sorted(gone))
+            )
 
     def _free(self, busy: _Assignment) -> None:
         """Return the slot to the idle ones; a group of workers is killed and replaced by new slots."""

@@ -1,8 +1,8 @@
 """The driver's lease says which transaction was its last, and for how long it is meant.
 
-Revision: 0002. The token settles whether a COMMIT whose reply was lost took effect; the time-to-live tells a lease that
-reaches too far ahead, because the database's clock was set back. Attempts get events of their own from here on: those that
-are there enter history with the state that they have.
+Revision: 0002. The token settles whether a COMMIT whose reply was lost took effect; the time-to-live tells a lease
+that reaches too far ahead, because the database's clock was set back. Attempts get events of their own from here on:
+those that are there enter history with the state that they have.
 """
 
 from __future__ import annotations
