@@ -68,14 +68,16 @@ def connect(settings: Settings) -> Path | None:
             "object_store_memory": _OBJECT_STORE_BYTES,
             "_temp_dir": str(folder),
         }
+    # A cluster that this process already uses is not ours to end because another one did not start.
+    clear_away = _remove if ray.is_initialized() else disconnect
     try:
         with _TimedStart(), _deaf_to_hang_ups():
             ray.init(**options)
     except OrchestratorError:
-        disconnect(folder)
+        clear_away(folder)
         raise
     except (ConnectionError, RuntimeError, ValueError) as error:
-        disconnect(folder)
+        clear_away(folder)
         where = settings.ray_address or "a local cluster"
         raise OrchestratorError(f"Ray: {where} does not answer: {error}\n"
                                 "hint: ABLATE_RAY_ADDRESS names a standing cluster, empty starts one here") from error
@@ -86,6 +88,10 @@ def connect(settings: Settings) -> Path | None:
 def disconnect(folder: Path | None) -> None:
     """Leave the cluster; a local one ends, and its folder goes."""
     ray.shutdown()
+    _remove(folder)
+
+
+def _remove(folder: Path | None) -> None:
     for _ in range(_REMOVALS if folder else 0):
         shutil.rmtree(str(folder), ignore_errors=True)  # a process that is ending may write a last line of its log meanwhile
 
