@@ -19,7 +19,7 @@ STAGE = RunningStage(stage_id="a", kind="sft", label="sft science=0", attempt_no
 
 @pytest.fixture
 def shown() -> Progress:
-    return Progress(study=ROW, total=99, done=12, failed=0, running=(STAGE,), left=Estimate(seconds=75, is_measured=True))
+    return Progress(study=ROW, total=99, done=12, failed=0, running=(STAGE,), left=Estimate(seconds=75))
 
 
 def console(stream: io.StringIO, *, is_terminal: bool) -> Console:

@@ -99,7 +99,7 @@ class World(RuleBasedStateMachine):
         self.replayed: dict[str, StageState] = {}
         self.tracker = Tracker()
         self.flusher = flusher.Flusher(toy_settings(Path("nowhere"), mlflow="simulated"), None)
-        self.flusher._sink = self.tracker
+        self.flusher._store = self.tracker
 
     def decide(self, *outcomes, fault=""):
         """Decide, write and perform; with a fault the transaction fails, or its driver dies right after COMMIT."""

@@ -19,11 +19,11 @@ DRIVER = """
 import sys
 from orchestrator.ledger.engine import open_ledger
 from orchestrator.settings import Settings
-from orchestrator.tracking.flusher_process import Tracking
+from orchestrator.tracking.flusher_process import FlusherProcess
 
 settings = Settings.load()
-tracking = Tracking(settings, open_ledger(settings.ledger_url))
-tracking.tend()
+tracking = FlusherProcess(settings, open_ledger(settings.ledger_url))
+tracking.keep_alive()
 print(tracking._process.pid, flush=True)
 sys.stdin.read()
 """
