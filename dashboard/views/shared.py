@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard import charts, queries
 from orchestrator.ledger import read
-from orchestrator.ledger.engine import Engine, has_ledger, open_for_reading
+from orchestrator.ledger.engine import Engine, is_ledger, open_for_reading
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.results.results import Results
 from orchestrator.settings import OFF, Settings
@@ -34,19 +34,14 @@ def settings() -> Settings:
     return Settings.load()
 
 
+@st.cache_resource(show_spinner=False, validate=is_ledger)
 def engine() -> Engine:
     """Return the ledger's connection pool for reading, which all sessions share.
 
-    There is another one once a ledger exists, if there was none at first.
+    While there is no ledger, it is looked for again each time.
     """
-    url = settings().ledger_url
-    return _engine(url, has_ledger(url))
-
-
-@st.cache_resource(show_spinner=False)
-def _engine(url: str, is_there: bool) -> Engine:  # noqa: ARG001 (part of the cache's key)
     gc.set_threshold(COLLECT_AFTER)
-    return open_for_reading(url)
+    return open_for_reading(settings().ledger_url)
 
 
 def studies() -> list[StudyRow]:

@@ -11,7 +11,7 @@ from dashboard import charts, queries, rows, text
 from dashboard.views import shared
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import actions, read
-from orchestrator.ledger.engine import Engine, open_ledger
+from orchestrator.ledger.engine import Engine, open_existing
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.results.progress import progress
 from orchestrator.results.results import Results
@@ -55,7 +55,7 @@ def perform_action(row: StudyRow, act: queries.OperatorAction) -> None:
 @contextmanager
 def closing_ledger() -> Iterator[Engine]:
     """Open the ledger for one action, and close it afterwards; the pages' own connection only reads."""
-    ledger = open_ledger(shared.settings().ledger_url)
+    ledger = open_existing(shared.settings().ledger_url)
     try:
         yield ledger
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from orchestrator.ledger import read
-from orchestrator.ledger.engine import Engine, has_ledger, open_for_reading, open_ledger
+from orchestrator.ledger.engine import Engine, has_ledger, open_existing, open_for_reading, open_ledger
 from orchestrator.ledger.summaries import measured_rates
 from orchestrator.plan.plan import Plan, Planner
 from orchestrator.results.campaign import plan_arguments, required_studies, selections
@@ -22,6 +22,12 @@ def ledger() -> tuple[Settings, Engine]:
     """Open the ledger that the settings name; an empty one is made if there is none."""
     settings = Settings.load()
     return settings, open_ledger(settings.ledger_url)
+
+
+def writable_ledger() -> tuple[Settings, Engine]:
+    """Open the ledger that the settings name, which must be there."""
+    settings = Settings.load()
+    return settings, open_existing(settings.ledger_url)
 
 
 def readable_ledger() -> tuple[Settings, Engine]:

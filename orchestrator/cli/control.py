@@ -8,7 +8,7 @@ import click
 from rich.text import Text
 
 from orchestrator.cli.console import out, print_json, state_text
-from orchestrator.cli.context import ledger, study_name
+from orchestrator.cli.context import study_name, writable_ledger
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.ledger import actions, read
 from orchestrator.ledger.engine import Engine
@@ -48,7 +48,7 @@ def cancel(study: str, scale: str | None, yes: bool, as_json: bool) -> None:
 
 
 def _act(act: Callable[[Engine, str], object], study: str, scale: str | None, *, as_json: bool) -> None:
-    _, engine = ledger()
+    _, engine = writable_ledger()
     study_id = read.study(engine, study_name(study), scale).study_id
     was = act(engine, study_id)
     row = read.study(engine, study_id)

@@ -9,7 +9,7 @@ import click
 from rich.text import Text
 
 from orchestrator.cli.console import DONE, TRY_AGAIN, err, out, print_json, state_text
-from orchestrator.cli.context import ledger, load_plan, study_name
+from orchestrator.cli.context import ledger, load_plan, study_name, writable_ledger
 from orchestrator.cli.options import (
     json_document,
     json_option,
@@ -115,7 +115,7 @@ def share(study: str, scale: str | None, priority: int | None, max_slots: int | 
 
     Among studies of one priority, the one that holds the fewest slots gets the next.
     """
-    _, engine = ledger()
+    _, engine = writable_ledger()
     row = read.study(engine, study_name(study), scale)
     now = actions.share(engine, row.study_id, priority=priority, max_slots=max_slots)
     if as_json:

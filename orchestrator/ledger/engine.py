@@ -1,4 +1,4 @@
-"""Open a ledger: SQLite in WAL mode or PostgreSQL, migrated, and the one way to write to it.
+"""Open a ledger, in SQLite (WAL mode) or PostgreSQL, and the one way to write to it.
 
 - `transaction` owns begin, commit and rollback of writes; SQLite takes its write lock at BEGIN, since in WAL a SELECT
   followed by a write is refused at once, whatever the timeout.
@@ -8,6 +8,7 @@
   COMMIT whose reply is lost is ambiguous: functions are idempotent by client-made keys, or read back whether their
   token arrived.
 - `open_for_reading` makes and changes nothing, not even beside the file of a folder that may not be written to.
+- Only `open_ledger` makes a ledger where there is none, and only `upgrade` changes the schema of one that is there.
 - What may pass by itself (a server that restarts, a full disk) is `LedgerAway` for those above: nothing is lost, wait.
 """
 
@@ -24,8 +25,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import (
     URL,
     ColumnElement,
@@ -34,10 +33,8 @@ from sqlalchemy import (
     bindparam,
     create_engine,
     event,
-    inspect,
     make_url,
     select,
-    text,
 )
 from sqlalchemy import Engine as Engine
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
@@ -45,11 +42,10 @@ from sqlalchemy.pool import NullPool, StaticPool
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from orchestrator.errors import LedgerAway, LostLease, OrchestratorError
+from orchestrator.ledger import schema
 from orchestrator.ledger.tables import driver_lease, metadata, now_s
 from orchestrator.settings import sqlite_file
 
-HEAD = "0006"
-"""Newest migration; a ledger beyond it was written by a newer release."""
 RETRY_FOR_S = 30.0
 _PASSING = frozenset({
     "40001", "40P01", "55P03",  # serialization, deadlock, lock not available
@@ -57,7 +53,6 @@ _PASSING = frozenset({
     "53100", "53200", "53300",  # disk full, memory, connections
 })
 _PASSING_SQLITE = ("database is locked", "database or disk is full", "disk I/O error", "unable to open database file")
-_MIGRATION_LOCK = 7345
 T = TypeVar("T")
 
 
@@ -82,39 +77,84 @@ class Fence:
 
 
 def open_ledger(url: str) -> Engine:
-    """Open a ledger, bringing an older schema up to date; an empty one is made if there is none.
+    """Open a ledger for reading and writing; an empty one is made if there is none.
 
     Raises:
-        OrchestratorError: it cannot be opened: where (without password), and the database's own reason.
+        OrchestratorError: it cannot be opened: where (without password), and the database's own reason; or its schema is
+            not the one of this release.
     """
-    try:
-        return _open(url)
-    except (SQLAlchemyError, OSError) as error:
-        raise _not_opened(url, error) from error
+    return _opened(url, lambda: _created(_open_writable(url)))
+
+
+def open_existing(url: str) -> Engine:
+    """Open a ledger for reading and writing, and make none.
+
+    Raises:
+        OrchestratorError: as for `open_ledger`; or there is no ledger.
+    """
+    return _opened(url, lambda: _checked(_open_writable(url), url), must_exist=True)
 
 
 def open_for_reading(url: str) -> Engine:
     """Open a ledger that nothing will be written to; where there is none, an empty one in memory.
 
-    One of an older release is brought up to date first, as every other command does it.
+    Raises:
+        OrchestratorError: it cannot be opened: where (without password), and the database's own reason; or its schema is
+            not the one of this release, as `ablate ledger upgrade` makes it.
+    """
+    return _opened(url, lambda: _open_for_reading(url))
+
+
+def open_any_schema(url: str) -> Engine:
+    """Open a ledger for reading whatever its schema is: for a backup.
 
     Raises:
-        OrchestratorError: it cannot be opened: where (without password), and the database's own reason.
+        OrchestratorError: it cannot be opened, or there is none.
     """
+    return _opened(url, lambda: _open_read_only(url), must_exist=True)
+
+
+def upgrade(url: str) -> tuple[str, str]:
+    """Bring the schema of a ledger up to date; one that is stays as it is.
+
+    Returns:
+        the revision that it had, and the one that it has.
+
+    Raises:
+        OrchestratorError: there is no ledger, it is of a newer release, or a driver works on it.
+    """
+    return _opened(url, lambda: _upgraded(_open_writable(url), url), must_exist=True)
+
+
+def _opened(url: str, opening: Callable[[], T], *, must_exist: bool = False) -> T:
     try:
-        if make_url(url).get_backend_name() not in ("sqlite", "postgresql"):
-            return open_ledger(url)  # which refuses it
-        if not has_ledger(url):
-            return _empty()
-        file = sqlite_file(url)
-        engine = (
-            _open_sqlite_for_reading(file) if file else _open_postgresql(url, "-c default_transaction_read_only=on")
-        )
-        with engine.connect() as connection:
-            is_current = _revision(connection) == HEAD
+        _refuse_engine(url)
+        if must_exist and not has_ledger(url):
+            raise _no_ledger(url)
+        return opening()
     except (SQLAlchemyError, OSError) as error:
         raise _not_opened(url, error) from error
-    return engine if is_current else open_ledger(url)
+
+
+def _open_for_reading(url: str) -> Engine:
+    if not has_ledger(url):
+        return _empty()
+    engine = _open_read_only(url)
+    with engine.connect() as connection:
+        found = schema.revision(connection)
+        if found is not None:
+            schema.refuse_other(connection, found)
+    return engine if found else _empty()
+
+
+def _open_read_only(url: str) -> Engine:
+    file = sqlite_file(url)
+    return _open_sqlite_for_reading(file) if file else _open_postgresql(url, "-c default_transaction_read_only=on")
+
+
+def _no_ledger(url: str) -> OrchestratorError:
+    return OrchestratorError(f"no ledger at {_shown(url)}\n"
+                             "hint: `ablate run` makes one; ABLATE_HOME and ABLATE_LEDGER_URL say where")
 
 
 def _not_opened(url: str, error: Exception) -> OrchestratorError:
@@ -135,6 +175,11 @@ def has_ledger(url: str) -> bool:
     return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").is_file()
 
 
+def is_ledger(engine: Engine) -> bool:
+    """Say whether an engine from `open_for_reading` reads a ledger, not the empty one that stands for none."""
+    return engine.url.database is not None
+
+
 def _shown(url: str) -> str:
     try:
         return make_url(url).render_as_string(hide_password=True)
@@ -142,23 +187,55 @@ def _shown(url: str) -> str:
         return "(unreadable URL)"
 
 
-def _open(url: str) -> Engine:
-    """Open the ledger at a SQLAlchemy URL, creating or migrating it when needed.
-
-    Raises:
-        OrchestratorError: the ledger was written by a newer release, it is of an older one whose driver is at work, or the
-            engine is neither of the two.
-    """
+def _refuse_engine(url: str) -> None:
     parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        engine = _open_sqlite(url, parsed.database)
-    elif parsed.get_backend_name() == "postgresql":
-        engine = _open_postgresql(url)
-    else:
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
         raise OrchestratorError(f"ledger {parsed.render_as_string()}: engine {parsed.get_backend_name()!r}; allowed: "
                                 "sqlite, postgresql\nhint: ABLATE_LEDGER_URL=postgresql://user@host/database")
-    _migrate(engine)
+
+
+def _open_writable(url: str) -> Engine:
+    parsed = make_url(url)
+    return _open_sqlite(url, parsed.database) if parsed.get_backend_name() == "sqlite" else _open_postgresql(url)
+
+
+def _created(engine: Engine) -> Engine:
+    """Make the tables if there are none, and return the engine."""
+    with engine.connect() as connection:
+        found = schema.revision(connection)
+        if found is not None:
+            schema.refuse_other(connection, found)
+            return engine
+    with transaction(engine) as connection:
+        schema.lock(connection)  # two processes that open an empty ledger at once
+        if schema.revision(connection) is None:
+            schema.bring_to(connection)
     return engine
+
+
+def _checked(engine: Engine, url: str) -> Engine:
+    """Return the engine of a ledger that is there and up to date."""
+    with engine.connect() as connection:
+        found = schema.revision(connection)
+        if found is None:
+            raise _no_ledger(url)
+        schema.refuse_other(connection, found)
+    return engine
+
+
+def _upgraded(engine: Engine, url: str) -> tuple[str, str]:
+    with transaction(engine) as connection:
+        schema.lock(connection)
+        found = schema.revision(connection)
+        if found is None:
+            raise _no_ledger(url)
+        if found > schema.HEAD:
+            schema.refuse_other(connection, found)
+        if found < schema.HEAD:
+            schema.refuse_below_a_driver(connection, found)
+            schema.bring_to(connection)
+    engine.dispose()
+    return found, schema.HEAD
 
 
 @contextmanager
@@ -300,41 +377,3 @@ def _open_postgresql(url: str, more: str = "") -> Engine:
     options = f"-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000 {more}"
     connect = {"application_name": "ablate", "options": options, "connect_timeout": 10, "keepalives_idle": 30}
     return create_engine(url, pool_pre_ping=True, connect_args=connect)
-
-
-def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-
-
-def _refuse_below_a_driver(connection: Connection, found: str) -> None:
-    """Raise if a driver of the older release that wrote this ledger is at work: its next look at new tables would end it."""
-    left_s, holder = connection.execute(select(driver_lease.c.lease_expires_at - now_s(), driver_lease.c.holder)).one()
-    if left_s > 0:
-        where = connection.engine.url.render_as_string()
-        raise OrchestratorError(
-            f"ledger {where}: its schema {found} would become {HEAD} below a driver of an older release that works on it ({holder})\n"
-            f"hint: end that driver first (Ctrl-C saves); if it died, its lease runs out in {left_s:.0f} s"
-        )
-
-
-def _migrate(engine: Engine) -> None:
-    with engine.connect() as connection:
-        found = _revision(connection)
-    if found == HEAD:
-        return
-    with transaction(engine) as connection:
-        if engine.dialect.name == "postgresql":  # two processes that open an empty ledger at once
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        found = _revision(connection)
-        if found is not None and found > HEAD:
-            where = engine.url.render_as_string()
-            raise OrchestratorError(f"ledger {where}: schema {found} is newer than this release knows ({HEAD})\n"
-                                    "hint: upgrade ablate, or point ABLATE_LEDGER_URL elsewhere")
-        if found is not None:
-            _refuse_below_a_driver(connection, found)
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, HEAD)

@@ -14,7 +14,7 @@ import sys
 from dataclasses import asdict
 
 from orchestrator.failpoints import arm
-from orchestrator.ledger.engine import open_ledger
+from orchestrator.ledger.engine import open_existing
 from orchestrator.settings import Settings
 from orchestrator.tracking.flusher import Flusher
 
@@ -30,7 +30,7 @@ def main() -> None:
     arm(settings.failpoint)
     gc.freeze()  # MLflow's modules are here to stay
     gc.set_threshold(COLLECT_AFTER)
-    engine = open_ledger(settings.ledger_url)
+    engine = open_existing(settings.ledger_url)
     flusher = Flusher(settings, engine)
     flusher.start()
     for line in sys.stdin:
