@@ -12,8 +12,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +47,42 @@ class Artifacts:
             store: the object store that the folder is a cache of; None without an object store.
         """
         self.root, self.store = Path(root).absolute(), store
+
+    @property
+    def where(self) -> str:
+        """The folder, or the URI of the object store: for messages."""
+        return self.store.uri if self.store else str(self.root)
+
+    def part(self, name: str) -> Artifacts:
+        """Return the artifacts below a folder of these."""
+        return Artifacts(self.root / name, self.store.part(name) if self.store else None)
+
+    def stage_ids(self) -> Iterator[str]:
+        """Yield the ids of the stages that have files here."""
+        if self.store is not None:
+            yield from {name.split("/")[2] for name in self.store.names("stages") if name.count("/") > 2}
+        else:
+            yield from (path.name for path in self.root.glob("stages/*/*"))
+
+    def read_text(self, name: str) -> str | None:
+        """Return the text of a small file at the root of the store; None if it is not there."""
+        if self.store is not None:
+            return self.store.read_text(name)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return (self.root / name).read_text(encoding="utf-8")
+        return None
+
+    def write_new(self, name: str, text: str) -> None:
+        """Write a small file at the root of the store, unless it is there: an existing one stays."""
+        if self.store is not None:
+            self.store.write_new(name, text)
+            return
+        self.root.mkdir(parents=True, exist_ok=True)
+        temporary = self.root / f".{name}.tmp-{uuid.uuid4().hex}"
+        temporary.write_text(text, encoding="utf-8")
+        with suppress(FileExistsError):  # a link, unlike a rename, does not replace what another process wrote
+            os.link(temporary, self.root / name)
+        temporary.unlink()
 
     def stage_dir(self, stage_id: str) -> Path:
         """Return the folder of a stage."""

@@ -25,6 +25,9 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
+from orchestrator.artifacts.opening import whole_store
+from orchestrator.artifacts.owner import claim
+from orchestrator.artifacts.store import Artifacts
 from orchestrator.driver.in_flight import InFlight, MakeExecutor
 from orchestrator.errors import LedgerAway, LostLease, StaleWrite, StudyError
 from orchestrator.failpoints import failpoint
@@ -33,7 +36,8 @@ from orchestrator.ledger.actions import move_study
 from orchestrator.ledger.engine import Engine, Fence, fenced, retrying, was_committed
 from orchestrator.ledger.insert import close_growth, insert_plan, refuse_arm, stop_arm
 from orchestrator.ledger.liveness import is_surely_dead, process_identity
-from orchestrator.ledger.summaries import submitted
+from orchestrator.ledger.naming import name_ledger
+from orchestrator.ledger.summaries import stage_ids, submitted
 from orchestrator.ledger.write import apply, record_progress, take_over
 from orchestrator.results import budget
 from orchestrator.scheduler.actions import Action, Assign, Finish, MoveStudy, Propose, Stop
@@ -41,7 +45,7 @@ from orchestrator.scheduler.decide import decide
 from orchestrator.scheduler.snapshot import Observed, Snapshot
 from orchestrator.scheduler.views import Outcome
 from orchestrator.search.adaptive import AdaptiveStudies, NextTrials
-from orchestrator.settings import Settings
+from orchestrator.settings import Settings, redact
 from orchestrator.states import LIVE_STUDIES, TERMINAL_STUDIES, AttemptState, StudyState
 
 WAIT_S = 0.5
@@ -101,12 +105,14 @@ class _Decided:
 class Driver:
     """Holds the lease, the picture of the ledger and the attempts in flight; `one_round` is one round of the loop."""
 
-    def __init__(
-        self, engine: Engine, settings: Settings, make: MakeExecutor, *, in_flight: InFlight | None = None
-    ) -> None:
-        """Decide nothing yet."""
+    def __init__(self, engine: Engine, settings: Settings, make: MakeExecutor) -> None:
+        """Claim the artifact store for the ledger, or a part of it; decide nothing yet.
+
+        Raises:
+            OrchestratorError: the store cannot be used, or its owner cannot be read.
+        """
         self._engine, self._settings = engine, settings
-        self._in_flight = in_flight or InFlight(settings, make)
+        self._in_flight = InFlight(settings, make, claimed_artifacts(engine, settings))
         self._adaptive = AdaptiveStudies(engine, settings, self._in_flight.call)
         self._budgets = budget.BudgetWatch(engine)
         self._driver_id = uuid.uuid4().hex
@@ -377,6 +383,12 @@ class Driver:
             with suppress(LedgerAway):
                 lease.release(self._engine, self._fence)
             self._fence = None
+
+
+def claimed_artifacts(engine: Engine, settings: Settings) -> Artifacts:
+    """Return the part of the artifact store in which this ledger may write."""
+    where = redact(settings.ledger_url)
+    return claim(whole_store(settings), name_ledger(engine), ledger=where, known=stage_ids(engine))
 
 
 def _reason_of(error: ValueError | StudyError) -> str:

@@ -127,14 +127,26 @@ def earlier_versions(engine: Engine, study_id: str) -> list[StudyHead]:
 
 def stage_files(engine: Engine) -> dict[str, StageFiles]:
     """Return every stage of the ledger by its id."""
+    attempts: dict[str, dict[int, str]] = defaultdict(dict)
+    names: dict[str, set[str]] = defaultdict(set)
+    links, study = t.trial_stages.c, t.studies.c
     with engine.connect() as connection:
-        attempts: dict[str, dict[int, str]] = {}
         for row in connection.execute(select(t.attempts.c.stage_id, t.attempts.c.attempt_no, t.attempts.c.state)):
-            attempts.setdefault(row.stage_id, {})[row.attempt_no] = row.state
+            attempts[row.stage_id][row.attempt_no] = row.state
+        named = select(links.stage_id, study.name).join(t.studies, study.study_id == links.study_id).distinct()
+        for stage_id, name in connection.execute(named):
+            names[stage_id].add(name)
         return {
-            row.stage_id: StageFiles(state=row.state, artifact=row.artifact, attempts=attempts.get(row.stage_id, {}))
+            row.stage_id: StageFiles(state=row.state, artifact=row.artifact, attempts=attempts[row.stage_id],
+                                     studies=tuple(sorted(names[row.stage_id])))
             for row in connection.execute(select(t.stages.c.stage_id, t.stages.c.state, t.stages.c.artifact))
         }
+
+
+def stage_ids(engine: Engine) -> frozenset[str]:
+    """Return the ids of all stages of the ledger."""
+    with engine.connect() as connection:
+        return frozenset(connection.execute(select(t.stages.c.stage_id)).scalars())
 
 
 def stage_sums(engine: Engine, study_id: str) -> list[StageSum]:

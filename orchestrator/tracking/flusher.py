@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.ledger import outbox, read
 from orchestrator.ledger.engine import Engine
+from orchestrator.ledger.naming import ledger_id
 from orchestrator.ledger.outbox import Flushed, Message
 from orchestrator.settings import OFF, Settings, redact
 from orchestrator.tracking.mlflow_store import Held, MlflowStore, first_line
@@ -36,7 +37,7 @@ class Flusher:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         """Remember where to send; nothing is opened before `start` or `flush_all`."""
         self._uri, self._engine = settings.mlflow_uri, engine
-        self._artifacts = artifacts_of(settings)
+        self._artifacts = artifacts_of(settings, ledger_id(engine))
         self._store: MlflowStore | None = None
         self._thread: threading.Thread | None = None
         self._stop, self._wake, self._turned = threading.Event(), threading.Event(), threading.Event()
