@@ -28,7 +28,7 @@ def dashboard(ctx: click.Context, port: int) -> None:
         err().print(f"error: {APP} is missing; the dashboard runs from the repository", style="red")
         ctx.exit(FAILED)
     err().print(f"dashboard: http://127.0.0.1:{port}  (Ctrl+C stops it)", soft_wrap=True)
-    command = [sys.executable, "-m", "streamlit", "run", str(APP), *flags(CONFIG), f"--server.port={port}"]
+    command = [sys.executable, "-P", "-m", "streamlit", "run", str(APP), *flags(CONFIG), f"--server.port={port}"]
     # It takes this process's place: whoever ends the command ends the server, and no orphan keeps listening.
     os.execv(sys.executable, command)
 

@@ -75,7 +75,8 @@ class FlusherProcess:
 
     def _start(self) -> None:
         # A session of its own: Ctrl-C at the terminal is for the driver, which then has this one end in order.
-        self._process = subprocess.Popen([sys.executable, "-m", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        # -P: a file beside the study is never imported in place of a package of that name.
+        self._process = subprocess.Popen([sys.executable, "-P", "-m", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                          start_new_session=True)
         self._write(to_json_line(self._settings))  # by pipe: no list of processes shows the ledger's password
 
