@@ -46,8 +46,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("control", "Stop a study for good; what is finished stays."),
     "data": ("data.group", "List the training data, and check what is configured."),
     "gc": ("gc", "Remove artifacts that the ledger does not point to."),
+    "backup": ("backup", "Write the ledger into a file, also while studies run."),
+    "restore": ("backup", "Make the ledger again from such a file."),
     "mlflow": ("query", "Rebuild the MLflow store from the ledger (`ablate mlflow sync`)."),
-    "ledger": ("ledger", "Verify the ledger: replay its events against its rows."),
+    "ledger": ("ledger", "Verify the ledger, or upgrade one of an older release."),
     "doctor": ("doctor", "Say what is wrong with the set-up and how to mend it."),
     "statistics": ("statistics", "Check by simulation that intervals and verdicts hold."),
     "dashboard": ("dashboard", "Open the dashboard in the browser."),
@@ -59,7 +61,7 @@ GROUPS = {
     "Run": ("run", "campaign", "submit", "drive", "watch", "pause", "resume", "cancel", "share"),
     "What came out": ("status", "results", "items", "report", "diff", "logs", "dashboard", "query"),
     "More from results": ("rescore", "lmms", "mixture"),
-    "Set-up and upkeep": ("doctor", "data", "gc", "ledger", "mlflow", "statistics", "completion"),
+    "Set-up and upkeep": ("doctor", "data", "gc", "backup", "restore", "ledger", "mlflow", "statistics", "completion"),
 }
 """Headings of the help, in the order in which a user needs them."""
 

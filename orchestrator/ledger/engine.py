@@ -111,7 +111,7 @@ def open_any_schema(url: str) -> Engine:
     Raises:
         OrchestratorError: it cannot be opened, or there is none.
     """
-    return _opened(url, lambda: _open_read_only(url), must_exist=True)
+    return _opened(url, lambda: _open_quietly(url), must_exist=True)
 
 
 def upgrade(url: str) -> tuple[str, str]:
@@ -150,6 +150,11 @@ def _open_for_reading(url: str) -> Engine:
 def _open_read_only(url: str) -> Engine:
     file = sqlite_file(url)
     return _open_sqlite_for_reading(file) if file else _open_postgresql(url, "-c default_transaction_read_only=on")
+
+
+def _open_quietly(url: str) -> Engine:
+    """Open a ledger that is read for a while: a file as its writers do, since one may begin meanwhile."""
+    return _open_read_only(url) if sqlite_file(url) is None else _open_writable(url)
 
 
 def _no_ledger(url: str) -> OrchestratorError:

@@ -34,10 +34,19 @@ def lock(connection: Connection) -> None:
 
 def bring_to(connection: Connection, target: str = HEAD) -> None:
     """Create the tables, or change those that are there, up to a revision."""
+    command.upgrade(_config(connection), target)
+
+
+def take_back(connection: Connection) -> None:
+    """Drop all tables of a ledger, with what they hold."""
+    command.downgrade(_config(connection), "base")
+
+
+def _config(connection: Connection) -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
-    command.upgrade(config, target)
+    return config
 
 
 def refuse_other(connection: Connection, found: str) -> None:
@@ -65,6 +74,6 @@ def refuse_below_a_driver(connection: Connection, found: str) -> None:
     if left_s > 0:
         where = connection.engine.url.render_as_string()
         raise OrchestratorError(
-            f"ledger {where}: its schema {found} would become {HEAD} below a driver of an older release that works on it ({holder})\n"
+            f"ledger {where}: its schema {found} would become {HEAD} below a driver that works on it ({holder})\n"
             f"hint: end that driver first (Ctrl-C saves); if it died, its lease runs out in {left_s:.0f} s"
         )

@@ -149,6 +149,14 @@ def stage_ids(engine: Engine) -> frozenset[str]:
         return frozenset(connection.execute(select(t.stages.c.stage_id)).scalars())
 
 
+def published(engine: Engine) -> dict[str, str]:
+    """Return the artifact of every finished stage that made one, by the stage's id."""
+    c = t.stages.c
+    query = select(c.stage_id, c.artifact).where(c.state == StageState.SUCCEEDED, c.artifact.is_not(None), c.kind != _IMPORT)
+    with engine.connect() as connection:
+        return {row.stage_id: row.artifact for row in connection.execute(query)}
+
+
 def stage_sums(engine: Engine, study_id: str) -> list[StageSum]:
     """Return the stages of a study added up by kind and state."""
     c, mine = t.stages.c, select(t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
@@ -204,7 +212,9 @@ def stage_states(engine: Engine, stage_ids: Sequence[str]) -> dict[str, str]:
 def spent_sums(engine: Engine, study_id: str) -> AttemptTotals:
     """Add up all attempts made for a study, running ones up to now."""
     a, s = t.attempts.c, t.studies.c
-    took = func.sum(func.coalesce(a.ended_at, t.now_s()) - a.started_at).label("seconds")
+    # What runs is alive until its lease: while nobody drives, no time is spent.
+    now = case((a.lease_expires_at < t.now_s(), a.lease_expires_at), else_=t.now_s())
+    took = func.sum(func.coalesce(a.ended_at, now) - a.started_at).label("seconds")
     whole = func.sum(case((_is_whole(), t.stages.c.flops), else_=0.0)).label("flops")
     query = (select(t.stages.c.kind, took, func.sum(a.bytes).label("bytes"), whole)
              .join(t.stages, t.stages.c.stage_id == a.stage_id).where(a.study_id == study_id).group_by(t.stages.c.kind))

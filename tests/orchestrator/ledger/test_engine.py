@@ -90,7 +90,7 @@ def revision(engine):
 def test_an_older_ledger_is_upgraded_once_its_driver_is_gone(engine, ledger_url):
     fence = lease.acquire(engine, "older", ttl_s=60.0, holder={"host": "here", "pid": 7})
     taken_back(engine, "-1")
-    with pytest.raises(OrchestratorError, match=r'below a driver of an older release(.|\n)*"pid": 7(.|\n)*runs out in \d+ s'):
+    with pytest.raises(OrchestratorError, match=r'below a driver that works on it(.|\n)*"pid": 7(.|\n)*runs out in \d+ s'):
         upgrade(ledger_url)
     assert revision(engine) == "0005"
     lease.release(engine, fence)
