@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # importing fsspec takes a tenth of a second, which `ablate p
     from orchestrator.artifacts.object_store import ObjectStore
 
 PACKAGED = "packaged:"
+_NAME = re.compile(r"[\w-][\w.-]*")
 OPERATOR = "operator:"
 RESULT = "result.json"
 PROGRESS = "progress.jsonl"
@@ -165,7 +167,7 @@ def packaged(name: str) -> Path:
     """
     folder = Path(model.__file__).parent / "checkpoints"
     path = folder / name.removeprefix(PACKAGED)
-    if path.parent != folder or not path.is_dir():
+    if _NAME.fullmatch(name.removeprefix(PACKAGED)) is None or not path.is_dir():
         known = ", ".join(sorted(PACKAGED + each.name for each in folder.glob("*/"))) or "none"
         raise StudyError(name, 0, f"no packaged checkpoint of that name; allowed: {known}")
     return path
@@ -179,10 +181,13 @@ def start_folder(start: str, checkpoints: Path | None) -> Path | None:
         checkpoints: the operator's folder of published checkpoints; None if there is none.
 
     Raises:
-        StudyError: there is no packaged checkpoint of that name.
+        StudyError: there is no packaged checkpoint of that name, or the name is a path.
     """
     if start.startswith(PACKAGED):
         return packaged(start)
+    name = start.removeprefix(OPERATOR)
+    if _NAME.fullmatch(name) is None:
+        raise StudyError(start, 0, f"{name!r} is no name of a checkpoint; allowed: letters, digits, `.`, `_`, `-`, not at first a `.`")
     folder = checkpoints / start.removeprefix(OPERATOR) if checkpoints else None
     return folder if folder is not None and folder.is_dir() else None
 

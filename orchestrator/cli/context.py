@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 from functools import partial
 
 from orchestrator.ledger import read
+from orchestrator.ledger.actions import OPERATOR
 from orchestrator.ledger.engine import Engine, has_ledger, open_existing, open_for_reading, open_ledger
 from orchestrator.ledger.summaries import measured_rates
 from orchestrator.plan.plan import Plan, Planner
@@ -39,6 +41,16 @@ def readable_ledger() -> tuple[Settings, Engine]:
 def existing_ledger(settings: Settings) -> Engine | None:
     """Open the ledger for reading if there is one."""
     return open_for_reading(settings.ledger_url) if has_ledger(settings.ledger_url) else None
+
+
+def whoami(engine: Engine) -> str:
+    """Return who acts, for the record: the role of a database server, else the user of this machine."""
+    if engine.url.username:
+        return engine.url.username
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return OPERATOR
 
 
 def num_unsent(settings: Settings, engine: Engine) -> int:

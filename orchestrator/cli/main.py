@@ -18,6 +18,7 @@ import click
 from orchestrator.cli.console import reported
 from orchestrator.cli.lazy import LazyGroup
 from orchestrator.errors import OrchestratorError
+from orchestrator.settings import RedactingFormatter
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("init", "Write a commented study file to start from."),
@@ -50,7 +51,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("backup", "Make the ledger again from such a file."),
     "mlflow": ("query", "Rebuild the MLflow store from the ledger (`ablate mlflow sync`)."),
     "ledger": ("ledger", "Verify the ledger, or upgrade one of an older release."),
-    "doctor": ("doctor", "Say what is wrong with the set-up and how to mend it."),
+    "doctor": ("doctor.command", "Say what is wrong with the set-up and how to mend it."),
+    "settings": ("settings", "List every setting: value, where it comes from, what it means."),
     "statistics": ("statistics", "Check by simulation that intervals and verdicts hold."),
     "dashboard": ("dashboard", "Open the dashboard in the browser."),
     "completion": ("init", "Print what makes a shell complete subcommands and names of studies."),
@@ -61,7 +63,7 @@ GROUPS = {
     "Run": ("run", "campaign", "submit", "drive", "watch", "pause", "resume", "cancel", "share"),
     "What came out": ("status", "results", "items", "report", "diff", "logs", "dashboard", "query"),
     "More from results": ("rescore", "lmms", "mixture"),
-    "Set-up and upkeep": ("doctor", "data", "gc", "backup", "restore", "ledger", "mlflow", "statistics", "completion"),
+    "Set-up and upkeep": ("doctor", "settings", "data", "gc", "backup", "restore", "ledger", "mlflow", "statistics", "completion"),
 }
 """Headings of the help, in the order in which a user needs them."""
 
@@ -100,7 +102,9 @@ def main(verbose: bool, quiet: bool) -> None:
     Exit codes: 0 done, 1 failed, 2 bad input, 75 try again.
     """
     level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=level, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(RedactingFormatter("%(message)s"))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from orchestrator.artifacts.opening import whole_store
 from orchestrator.artifacts.owner import claim
 from orchestrator.artifacts.store import Artifacts
 from orchestrator.driver.in_flight import InFlight, MakeExecutor
-from orchestrator.errors import LedgerAway, LostLease, StaleWrite, StudyError
+from orchestrator.errors import IllegalTransition, LedgerAway, LostLease, StaleWrite, StudyError
 from orchestrator.failpoints import failpoint
 from orchestrator.ledger import lease, load_snapshot, read
 from orchestrator.ledger.actions import move_study
@@ -257,9 +257,9 @@ class Driver:
             actions, then = decide(snapshot, self._observe(snapshot), tx.now, retry_base_s=settings.retry_base_s,
                                     stop_grace_s=settings.stop_grace_s)
             writes = [action for action in actions if not isinstance(action, Stop | Propose)]
-            apply(tx, fence, writes, attempt_ttl_s=settings.attempt_ttl_s,
+            apply(tx, fence, writes,
                   artifact_of=lambda stage_id, no: in_flight.artifacts.name(in_flight.artifacts.out_dir(stage_id, no)))
-            record_progress(tx, in_flight.progress(), in_flight.known, attempt_ttl_s=settings.attempt_ttl_s)
+            record_progress(tx, fence, in_flight.progress(), in_flight.known)
             orders = load_snapshot.orders(tx.connection, [each.stage_id for each in writes if isinstance(each, Assign)])
             failpoint("tick.before_commit")
             self._unsure = _Decided(token=token, actions=actions, orders=orders, now=tx.now, bell=tx.bell,
@@ -299,8 +299,7 @@ class Driver:
             try:
                 step = self._adaptive.step(study_id)
             except (StudyError, ValueError) as error:
-                self._snapshot = None
-                move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=_reason_of(error))
+                self._pause(study_id, _reason_of(error))
                 continue
             if step.plan or step.stopped or step.refused or step.is_over:
                 self._snapshot = None
@@ -312,9 +311,15 @@ class Driver:
         live -= {each.study_id for each in decided.actions if isinstance(each, MoveStudy)}
         spent = self._budgets.over(live)
         for study_id, reason in spent.items():
-            self._snapshot = None
-            move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=reason)
+            self._pause(study_id, reason)
         return set(spent)
+
+    def _pause(self, study_id: str, reason: str) -> None:
+        self._snapshot = None
+        try:
+            move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=reason)
+        except IllegalTransition as error:  # a person has ended it meanwhile, and that is what stays
+            _logger.info("%s", error)
 
     def _enter(self, study_id: str, step: NextTrials) -> None:
         with fenced(self._engine, self._held()) as tx:
@@ -393,4 +398,4 @@ def claimed_artifacts(engine: Engine, settings: Settings) -> Artifacts:
 
 def _reason_of(error: ValueError | StudyError) -> str:
     """Return why a study is paused: an error of ours says where and what, of others the name says what they are."""
-    return str(error) if isinstance(error, StudyError) else f"{type(error).__name__}: {error}"
+    return redact(str(error) if isinstance(error, StudyError) else f"{type(error).__name__}: {error}")

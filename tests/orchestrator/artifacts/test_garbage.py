@@ -122,3 +122,6 @@ def test_command_shows_first_and_removes_when_told(finished, tmp_path):
 def test_doctor_asks_the_store(finished, monkeypatch):
     checks = {each["name"]: each for each in json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)["checks"]}
     assert checks["artifact store"]["is_ok"]
+    assert checks["artifact store"]["found"].endswith(" can be written and listed")
+    settings, _, _ = finished
+    assert [name for name in ObjectStore(settings.artifact_store).names("") if "doctor" in name] == []
