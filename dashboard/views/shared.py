@@ -9,6 +9,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from dashboard import charts, queries
+from orchestrator import exposure
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine, is_ledger, open_for_reading
 from orchestrator.ledger.rows import StudyRow
@@ -32,6 +33,26 @@ FAST_S, SLOW_S = 2.0, 6.0
 def settings() -> Settings:
     """Return the operator's settings, read once."""
     return Settings.load()
+
+
+def refuse_open_door() -> None:
+    """Show nothing where anybody could reach the pages, or to somebody whom the proxy does not name."""
+    problem = exposure.refusal(settings(), st.get_option("server.address") or "")
+    if not problem and not who():
+        problem = f"the header {settings().dashboard_user_header} names nobody"
+    if problem:
+        st.error(problem.replace("\n", "\n\n"), icon=":material/lock:")
+        st.stop()
+
+
+def who() -> str:
+    """Return who looks at the page: the person that the proxy names; "" if it should, and does not."""
+    return exposure.person(settings(), st.context.headers)
+
+
+def may_act() -> bool:
+    """Return whether the person may pause, resume and cancel studies."""
+    return exposure.may_act(settings(), who())
 
 
 @st.cache_resource(show_spinner=False, validate=is_ledger)

@@ -29,7 +29,7 @@ def head(row: StudyRow) -> None:
     version = f" · version {row.version}" if row.version > 1 else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"{text.badge(row.state)} &nbsp; scale {row.scale}{version}", width="content")
-        for act in queries.allowed_actions(row):
+        for act in queries.allowed_actions(row) if shared.may_act() else ():
             if st.button(act.label, icon=act.icon, key=f"act-{act.name}", type="tertiary"):
                 confirm(row, act)
 
@@ -45,9 +45,12 @@ def confirm(row: StudyRow, act: queries.OperatorAction) -> None:
 
 def perform_action(row: StudyRow, act: queries.OperatorAction) -> None:
     """Perform an action; if the ledger refuses it, show the reason on the page."""
+    if not shared.may_act():  # asked here too: a button that is not shown is no lock
+        st.toast(f"{text.plain_markdown(shared.who())} may look, but not {act.label.lower()}", icon=":material/lock:")
+        return
     try:
         with closing_ledger() as ledger:
-            _ACTS[act.name](ledger, row.study_id, actor="dashboard")
+            _ACTS[act.name](ledger, row.study_id, actor=shared.who())
     except OrchestratorError as error:
         st.toast(text.plain_markdown(str(error)), icon=":material/error:")
 
