@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from keyword import iskeyword
 
 import click
 
 from model.config.fields import did_you_mean
 
 Table = Mapping[str, tuple[str, str]]
-"""Subcommand -> module in `orchestrator.cli` that holds it, and its line in the help."""
+"""Subcommand -> module in `orchestrator.cli` that holds it, and its line in the help. Of a name that is a word of Python,
+such as `import`, the module calls its function `import_`."""
 
 
 class LazyGroup(click.Group):
@@ -30,7 +32,7 @@ class LazyGroup(click.Group):
         if cmd_name not in self.table:
             return None
         module = importlib.import_module(f"orchestrator.cli.{self.table[cmd_name][0]}")
-        command: click.Command = getattr(module, self.prefix + cmd_name)
+        command: click.Command = getattr(module, self.prefix + cmd_name + "_" * iskeyword(cmd_name))
         return command
 
     def resolve_command(

@@ -37,6 +37,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rescore": ("rescore", "Score stored answers again, with other choices; trains and writes nothing."),
     "diff": ("diff", "Compare two studies, or two versions of one."),
     "logs": ("logs", "Print the logs of attempts that run or failed."),
+    "export": ("export", "Write a study's results as a record that can be committed: scores of every item, no weights."),
+    "import": ("export", "Enter records of results into the ledger; no weights come with them."),
     "report": ("report", "Write a self-contained HTML report."),
     "mixture": ("mixture", "Export arms as mixtures, or ask a checked surrogate what to try next."),
     "share": ("drive", "Change how a study shares the slots: its priority, and a cap."),
@@ -58,7 +60,7 @@ GROUPS = {
     "Before a study runs": ("init", "studies", "validate", "plan", "factors"),
     "Run": ("run", "campaign", "submit", "drive", "watch", "pause", "resume", "cancel", "share"),
     "What came out": ("status", "results", "items", "report", "diff", "logs", "dashboard", "query"),
-    "More from results": ("rescore", "lmms", "mixture"),
+    "More from results": ("export", "import", "rescore", "lmms", "mixture"),
     "Set-up and upkeep": ("doctor", "data", "gc", "ledger", "mlflow", "statistics", "completion"),
 }
 """Headings of the help, in the order in which a user needs them."""

@@ -209,7 +209,8 @@ def spent_sums(engine: Engine, study_id: str) -> AttemptTotals:
 
 def _is_whole() -> ColumnElement[bool]:
     """Say of an attempt that it did its stage from beginning to end: its FLOPs are the stage's."""
-    return (t.attempts.c.attempt_no == 1) & (t.attempts.c.state == AttemptState.SUCCEEDED)
+    a = t.attempts.c
+    return ((a.attempt_no == 1) & (a.state == AttemptState.SUCCEEDED)) | (a.state == AttemptState.IMPORTED)
 
 
 def _flops_of_parts(connection: Connection, study_id: str) -> float:
@@ -256,7 +257,8 @@ def measured_rates(engine: Engine, scale: str) -> dict[str, float]:
                 .where(t.studies.c.scale == scale))
     query = (select(c.kind, c.spec, c.flops, c.seconds, c.result)
              .join(t.attempts, (a.stage_id == c.stage_id) & (a.attempt_no == c.attempts_made))
-             .where(c.state == StageState.SUCCEEDED, c.seconds > 0, c.flops > 0, c.stage_id.in_(at_scale))
+             .where(c.state == StageState.SUCCEEDED, c.seconds > 0, c.flops > 0, c.stage_id.in_(at_scale),
+                    a.state == AttemptState.SUCCEEDED)  # an imported stage tells how fast another machine was
              .order_by(a.ended_at.desc()).limit(NEWEST))
     with engine.connect() as connection:
         rows = connection.execute(query).all()

@@ -24,6 +24,7 @@ from orchestrator.states import (
     LIVE_ATTEMPTS,
     LIVE_STAGES,
     REOPENED,
+    RESULTS,
     TERMINAL_TRIALS,
     AttemptState,
     StageState,
@@ -100,10 +101,17 @@ def _may(entity: str, source: str, target: str) -> bool:
     kind = _STATES[entity]
     if source == "":
         return True
+    if kind is StageState and _is_import(source, target):
+        return True
     if kind is TrialState:  # derived from its stages; final, unless a person opens it again
         return TrialState(source) not in TERMINAL_TRIALS or target == TrialState.PLANNED
     reopened = REOPENED.get(kind, {}).get(kind(source))
     return kind(target) in ALLOWED[kind].get(kind(source), frozenset()) or target == reopened
+
+
+def _is_import(source: str, target: str) -> bool:
+    """Say whether a stage may have taken a result from a record, or was opened again since a record has no weights."""
+    return (source not in LIVE_STAGES and target in RESULTS) or (source, target) == (StageState.SUCCEEDED, StageState.PLANNED)
 
 
 def _rows(connection: Connection) -> Iterator[tuple[Key, str]]:
@@ -154,8 +162,9 @@ def _of_stage(stage: Any, attempts: list[Any]) -> Iterator[str]:
     num_live = sum(states[state] for state in LIVE_ATTEMPTS)
     if num_live != (stage.state in LIVE_STAGES):
         yield f"is {stage.state} with {num_live} live attempts"
-    if states[AttemptState.SUCCEEDED] != (stage.state == StageState.SUCCEEDED):
-        yield f"is {stage.state} with {states[AttemptState.SUCCEEDED]} accepted attempts"
+    num_accepted = states[AttemptState.SUCCEEDED] or (stage.state == StageState.SUCCEEDED and states[AttemptState.IMPORTED])
+    if num_accepted != (stage.state == StageState.SUCCEEDED):
+        yield f"is {stage.state} with {num_accepted} accepted attempts"
     if [row.attempt_no for row in attempts] != list(range(1, stage.attempts_made + 1)):
         yield f"has made {stage.attempts_made} attempts, its rows are numbered {[row.attempt_no for row in attempts]}"
     charged = Counter(row.state for row in attempts if row.is_charged and row.attempt_no > stage.charged_from)
@@ -167,10 +176,12 @@ def _of_stage(stage: Any, attempts: list[Any]) -> Iterator[str]:
 
 def _trials(connection: Connection) -> Iterator[LedgerDifference]:
     links, trials = t.trial_stages.c, t.trials.c
+    imported = select(t.attempts.c.stage_id).where(t.attempts.c.state == AttemptState.IMPORTED)
     query = (select(trials.study_id, trials.trial_key, links.stage_id, t.stages.c.state)
              .join(t.trial_stages, (links.study_id == trials.study_id) & (links.trial_key == trials.trial_key))
              .join(t.stages, t.stages.c.stage_id == links.stage_id)
-             .where(trials.state == TrialState.SUCCEEDED, t.stages.c.state != StageState.SUCCEEDED))
+             .where(trials.state == TrialState.SUCCEEDED, t.stages.c.state != StageState.SUCCEEDED,
+                    t.stages.c.stage_id.not_in(imported)))
     for row in connection.execute(query):
         yield _at(
             ("trial", f"{row.study_id}/{row.trial_key}"), f"succeeded, but its stage {row.stage_id[:12]} is {row.state}"
@@ -196,7 +207,8 @@ def _outbox(connection: Connection) -> Iterator[LedgerDifference]:
         told[row.subject] = row.n
         if (row.low, row.high) != (1, row.n):
             yield _at(("message", row.subject), f"{row.n} messages are numbered {row.low} to {row.high}")
-    for row in connection.execute(select(t.attempts.c.attempt_id, t.attempts.c.state)):
+    ran_here = t.attempts.c.state != AttemptState.IMPORTED
+    for row in connection.execute(select(t.attempts.c.attempt_id, t.attempts.c.state).where(ran_here)):
         expected = 1 if row.state in LIVE_ATTEMPTS else 2
         if told.get(f"attempt:{row.attempt_id}", 0) != expected:
             yield _at(
