@@ -112,8 +112,8 @@ class Scale(Document):
     kind: Literal["scale"]
     about: Text
     models: dict[Literal["base", "larger"], ScaleModel]
-    levels: dict[Literal["tile", "tokens"], dict[str, int]]
-    """Image setting -> symbolic level -> its value."""
+    levels: dict[Literal["tile", "tokens", "pretrain.steps", "continual.steps"], dict[str, int]]
+    """Image setting or number of steps -> symbolic level -> its value."""
     suite: Name
     """The suite of benchmarks, unless the study names its own."""
     data: Changes
