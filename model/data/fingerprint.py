@@ -18,13 +18,13 @@ VERSIONS = {
         "refer_ground", "recap", "sharegpt4v", "scene-qa", "scene-probe", "box-name", "name-box", "science-names",
         "scene-pairs", "scene-choice", "small-print", "line-values", "handwriting", "phrase-box", "science-diagram",
         "which-image", "spot-difference", "bound-words", "scene-layout", "picture-choice", "picture-quality",
-        "film-moves", "scene-talk", "scene-skills", "region-talk", "maths-read", "code", "text_only", "text_mm1", "text_hq", "form-fields",
+        "film-moves", "scene-talk", "scene-skills", "region-talk", "maths-read", "code", "text_only", "form-fields",
         "sums-text", "table-facts")},
     **{name: 3 for name in (
-        "general", "math", "ocr", "chart-values", "drawn-sums", "screen-words", "science-choice", "same-or-not")},
+        "general", "math", "ocr", "text_mm1", "text_hq", "chart-values", "drawn-sums", "screen-words", "science-choice", "same-or-not")},
     **{name: 4 for name in (
-        "text_rich", "multi_image", "caption", "interleaved")},
-    "science": 5,
+        "text_rich", "multi_image", "interleaved")},
+    **{name: 5 for name in ("caption", "science")},
 }
 """Version of each workbench generator; bumped by hand when what it makes changes."""
 
