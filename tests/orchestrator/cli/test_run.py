@@ -118,7 +118,7 @@ def test_changed_file_under_a_known_name_is_bad_input(ablate: Ablate, study_file
     Path(study_file).write_text(Path(study_file).read_text().replace("0.5", "0.7"))
     result = ablate("run", study_file)
     assert result.exit_code == 2
-    assert "--update makes a new version" in result.stderr
+    assert "`--update` submits it as a new version" in result.stderr
 
 
 def test_lost_lease_says_try_again(ablate: Ablate, study_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
