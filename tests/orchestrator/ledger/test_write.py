@@ -86,7 +86,7 @@ def test_a_success_is_accepted_with_result_and_artifact(engine, fence, claimed, 
 
 def test_a_finished_attempt_cannot_be_finished_again(engine, fence, claimed):
     do(engine, fence, finish(claimed, AttemptState.LOST, StageState.QUEUED, failure={"message": "gone", "hash": ""}))
-    with pytest.raises(StaleWrite, match="its SUCCEEDED is not accepted"):
+    with pytest.raises(StaleWrite, match="its outcome SUCCEEDED is not accepted"):
         do(engine, fence, finish(claimed, AttemptState.SUCCEEDED, StageState.SUCCEEDED, source=StageState.QUEUED, result={}))
 
 
