@@ -129,7 +129,7 @@ def _projections(replayed: dict[Key, str], rows: dict[Key, str]) -> Iterator[Led
     for key, state in rows.items():
         told = replayed.get(key, _BORN[key[0]])
         if told != state:
-            yield _at(key, f"the row is in state {state}, but its events end in {told or 'nothing'}")
+            yield _at(key, f"the row says {state}, the events say {told or 'nothing'}")
     for key in replayed.keys() - rows.keys():
         yield _at(key, "has events, but no row")
 

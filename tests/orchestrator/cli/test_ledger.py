@@ -34,7 +34,7 @@ def test_a_difference_is_named_and_exits_with_1(engine):
     with transaction(engine) as connection:
         connection.execute(text("UPDATE studies SET state = 'FAILED'"))
     result, document = verify(), json.loads(verify("--json").stdout)
-    assert (result.exit_code, "the row is in state FAILED, but its events end in COMPLETED" in result.stdout) == (1, True)
+    assert (result.exit_code, "the row says FAILED, the events say COMPLETED" in result.stdout) == (1, True)
     assert [each["entity"] for each in document["differences"]] == ["study"]
 
 

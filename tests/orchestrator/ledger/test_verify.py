@@ -33,11 +33,11 @@ def test_a_ledger_that_only_drivers_wrote_agrees(engine):
 
 
 @pytest.mark.parametrize(("statement", "named"), [
-    ("UPDATE stages SET state = 'QUEUED' WHERE kind = 'pretrain'", "stage: the row is in state QUEUED, but its events end in SUCCEEDED"),
+    ("UPDATE stages SET state = 'QUEUED' WHERE kind = 'pretrain'", "stage: the row says QUEUED, the events say SUCCEEDED"),
     ("UPDATE stages SET state = 'FAILED' WHERE kind = 'pretrain'", "stage: is FAILED with 1 accepted attempts"),
-    ("UPDATE trials SET state = 'CANCELLED' WHERE state = 'FAILED'", "trial: the row is in state CANCELLED, but its events end in FAILED"),
-    ("UPDATE studies SET state = 'COMPLETED'", "study: the row is in state COMPLETED, but its events end in COMPLETED_WITH_FAILURES"),
-    ("UPDATE attempts SET state = 'LOST' WHERE state = 'USER_ERROR'", "attempt: the row is in state LOST, but its events end in USER_ERROR"),
+    ("UPDATE trials SET state = 'CANCELLED' WHERE state = 'FAILED'", "trial: the row says CANCELLED, the events say FAILED"),
+    ("UPDATE studies SET state = 'COMPLETED'", "study: the row says COMPLETED, the events say COMPLETED_WITH_FAILURES"),
+    ("UPDATE attempts SET state = 'LOST' WHERE state = 'USER_ERROR'", "attempt: the row says LOST, the events say USER_ERROR"),
     ("UPDATE attempts SET state = 'RUNNING' WHERE state = 'USER_ERROR'", "stage: is FAILED with 1 live attempts"),
     ("UPDATE attempts SET epoch = 9", "attempt: epoch 9 of 1"),
     ("UPDATE attempts SET attempt_no = 3 WHERE state = 'DIVERGED'", "stage: has made 1 attempts, but its rows are numbered [3]"),
@@ -45,7 +45,7 @@ def test_a_ledger_that_only_drivers_wrote_agrees(engine):
     ("UPDATE events SET from_state = 'PLANNED' WHERE entity = 'stage' AND to_state = 'FAILED'",
      "starts from PLANNED, but the event before it ended in"),
     ("UPDATE events SET to_state = 'SKIPPED' WHERE entity = 'stage' AND to_state = 'SUCCEEDED'", "cannot become SKIPPED"),
-    ("DELETE FROM events WHERE entity = 'trial' AND to_state = 'DIVERGED'", "trial: the row is in state DIVERGED, but its events end in RUNNING"),
+    ("DELETE FROM events WHERE entity = 'trial' AND to_state = 'DIVERGED'", "trial: the row says DIVERGED, the events say RUNNING"),
     ("DELETE FROM tracking_outbox WHERE kind = 'attempt_finished'", "with 1 messages for tracking; expected 2"),
     ("UPDATE tracking_outbox SET seq = 5 WHERE kind = 'trial_finished'", "message: 2 messages are numbered 1 to 5"),
 ])
