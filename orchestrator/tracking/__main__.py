@@ -1,8 +1,8 @@
-"""The flusher's process: `python -m orchestrator.tracking.__main__`, started and asked by `beside.py`.
+"""The flusher's process: `python -m orchestrator.tracking.__main__`, started by `flusher_process.py`.
 
-- It reads lines: the settings, then on each line the seconds to wait for an empty outbox, and answers each with a
-  `Flushed`.
-- When its input ends, because the driver leaves or is gone, it ends after the message that it is sending.
+- Standard input has the settings on its first line. Each further line is a number of seconds to wait until the outbox
+  is empty; the answer is a `Flushed` as JSON.
+- When standard input ends, because the driver exits or is gone, the process ends after the message that it is sending.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from orchestrator.settings import Settings
 from orchestrator.tracking.flusher import Flusher
 
 COLLECT_AFTER = 20_000
-"""Objects after which the collector looks for cycles: at its usual 700 it takes 6 % of what MLflow's store takes."""
+"""Allocations after which the garbage collector runs. At the default of 700 it takes 6 % of the time of MLflow's store.
+"""
 
 
 def main() -> None:
-    """Send what waits until standard input ends."""
+    """Send the outbox until standard input ends."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever else is printed is no answer
+    os.dup2(2, 1)  # keep other prints out of the answers
     settings = Settings(**json.loads(sys.stdin.readline()))
     arm(settings.failpoint)
-    gc.freeze()  # MLflow's modules are here to stay
+    gc.freeze()  # MLflow's modules are never collected: do not scan them
     gc.set_threshold(COLLECT_AFTER)
     engine = open_ledger(settings.ledger_url)
     flusher = Flusher(settings, engine)

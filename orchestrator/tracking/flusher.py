@@ -1,9 +1,9 @@
-"""Sends the outbox to MLflow from a thread of its own.
+"""Send the outbox to MLflow from a thread.
 
-- A dead server delays nothing and loses nothing, since a message leaves the outbox only after it arrived.
-- A subject at which the store fails although it answers waits by itself: what is behind it is sent.
-- All that waits for one subject goes out together; messages of a subject keep their order and their times.
-- MLflow's own retries are nearly off: waiting is ours, with a growing pause.
+- A server that is down delays nothing and loses nothing, because a message leaves the outbox only after it was sent.
+- If MLflow fails for one subject although it answers otherwise, only that subject waits; the others are sent.
+- All messages of a subject are sent together, in their order and with their own times.
+- MLflow's own retries are nearly off. This module waits instead, longer after each failure.
 """
 
 from __future__ import annotations
@@ -22,19 +22,18 @@ from orchestrator.settings import OFF, Settings, redact
 from orchestrator.tracking.mlflow_store import Held, MlflowStore, first_line
 
 POLL_S = 0.25
-"""Seconds between two looks into the outbox, unless sending what the first one found takes longer."""
+"""Seconds between two reads of the outbox, unless sending takes longer."""
 LONGEST_PAUSE_S = 60.0
 CHUNK = 50
-"""Subjects after which what was sent is noted; a crash sends at most these again."""
+"""Subjects after which the ledger records what was sent. A crash sends at most this many again."""
 BACKLOG = 1_000_000
 log = logging.getLogger(__name__)
 
 
 class Flusher:
-    """Sends the outbox to MLflow from a thread of its own; never raises into the driver."""
+    """Sends the outbox to MLflow from a thread, and never raises into its caller."""
 
     def __init__(self, settings: Settings, engine: Engine) -> None:
-        """Remember where to send; nothing is opened before `start` or `flush_all`."""
         self._uri, self._engine = settings.mlflow_uri, engine
         self._artifacts = artifacts_of(settings)
         self._store: MlflowStore | None = None
@@ -43,13 +42,13 @@ class Flusher:
         self._num_failures, self._num_refused, self._error = 0, 0, ""
 
     def start(self) -> None:
-        """Begin to send; a second call does nothing."""
+        """Start the thread, unless it runs already or tracking is off."""
         if self._thread is None and self._uri != OFF:
             self._thread = threading.Thread(target=self._loop, name="tracking", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread after the message that it is sending; what is left waits in the outbox."""
+        """End the thread after the message that it is sending. What is not sent stays in the outbox."""
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
@@ -58,7 +57,7 @@ class Flusher:
         self._stop.clear()
 
     def flush_all(self, timeout_s: float) -> Flushed:
-        """Wait until the outbox is empty, a try fails, or the time is over."""
+        """Wait until the outbox is empty, sending fails, or the time is over."""
         deadline = time.monotonic() + timeout_s
         while self._uri != OFF and read.outbox_lag(self._engine):
             left = deadline - time.monotonic()
@@ -67,7 +66,7 @@ class Flusher:
         return Flushed(read.outbox_lag(self._engine), self._num_refused, self._error)
 
     def _turn_now(self, timeout_s: float) -> bool:
-        """Make one turn here, or have the thread make one; whether it ended in time."""
+        """Send the outbox once, here or in the thread. Return whether that ended in time."""
         if self._thread is None:
             self._turn()
             return True
@@ -84,14 +83,15 @@ class Flusher:
             self._wake.clear()
 
     def _turn(self) -> float:
-        """Send what waits; return the seconds until the next turn begins, counted from the beginning of this one."""
+        """Send the outbox once. Return the seconds from the start of this turn to the start of the next."""
         try:
             self._send()
-        except Exception as error:  # noqa: BLE001 (the flusher outlives whatever MLflow raises; nothing is lost by it)
+        except Exception as error:  # noqa: BLE001 (it must survive whatever MLflow raises; nothing is lost)
             self._num_failures += 1
             self._error = redact(f"{type(error).__name__}: {first_line(error)}")
             log.debug("tracking failed %s times", self._num_failures, exc_info=True)
-            # Jitter keeps several ledgers from knocking at one server together; it orders nothing that is stored.
+            # A random pause keeps several ledgers from retrying at the same moment. Nothing that is stored depends on
+            # it.
             return min(LONGEST_PAUSE_S, 2.0 ** min(self._num_failures - 1, 6)) * (0.5 + random.random() / 2)  # noqa: S311
         self._num_failures, self._error = 0, ""
         return POLL_S
@@ -101,7 +101,7 @@ class Flusher:
         if not messages:
             return
         if self._store is None:
-            # What waits before our first message may have been half sent by a process that died.
+            # An earlier flusher may have died while it sent these messages, so MLflow may have part of them already.
             self._store = MlflowStore(self._uri, self._engine, self._artifacts, doubtful_until=messages[-1].message_id)
         by_subject: dict[str, list[Message]] = {}
         for message in messages:
@@ -111,11 +111,11 @@ class Flusher:
             held += self._send_chunk(self._store, subjects[start:start + CHUNK])
             if self._stop.is_set():
                 return
-        if len(held) == len(subjects):  # nothing got through: the next turn waits longer
+        if len(held) == len(subjects):  # nothing was sent: the next turn waits longer
             raise held[0]
 
     def _send_chunk(self, store: MlflowStore, subjects: Sequence[Sequence[Message]]) -> list[Held]:
-        """Send some subjects; return what held up single ones."""
+        """Send the messages of some subjects. Return the errors of the subjects that must wait."""
         sent: list[int] = []
         held: list[Held] = []
         try:

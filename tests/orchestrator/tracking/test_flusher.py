@@ -247,7 +247,7 @@ def test_what_is_refused_of_a_subject_is_left_out_alone(flusher, engine, client,
     assert odd.data.params["fine"] == "3"
     assert not {"a\nb", "x" * 300} & odd.data.params.keys()
     assert odd.data.params["sft.mixture.alpha.science"]
-    assert len([each for each in caplog.records if "refused of run" in each.message]) == 2
+    assert len([each for each in caplog.records if "refused for run" in each.message]) == 2
 
 
 def test_a_tag_that_is_refused_costs_no_run(flusher, engine, client, monkeypatch):
