@@ -1,4 +1,4 @@
-"""Progress while a study runs: a live bar on a terminal, sparse plain lines in a log."""
+"""Progress while a study runs: a live bar on a terminal, occasional lines in a log."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from orchestrator.cli.console import err, state_text
 from orchestrator.results.progress import Progress, RunningStage
 
 LINE_EVERY_S = 10.0
-"""Seconds between two lines in a log, unless the study's state or its failures change."""
+"""Seconds between two lines in a log; a change of the study's state or failures is printed at once."""
 
 
 class Reporter:
-    """Shows progress on standard error: redrawn in place on a terminal, else a line now and then."""
+    """Shows progress on standard error: redrawn in place on a terminal, otherwise as occasional lines."""
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console or err()
@@ -31,7 +31,7 @@ class Reporter:
         self._last_at, self._last_key = float("-inf"), ("", -1)
 
     def __enter__(self) -> Reporter:
-        """Take over the lower end of the terminal."""
+        """Start the live display."""
         if self._live:
             self._live.start()
         return self
@@ -39,7 +39,7 @@ class Reporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the terminal back, without the bar."""
+        """Remove the live display."""
         if self._live:
             self._live.stop()
 
