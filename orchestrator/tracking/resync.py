@@ -45,14 +45,10 @@ def resync(settings: Settings, engine: Engine, *, on_progress: Callable[[int, in
     with open_store(settings) as client:
         total = outbox.requeue(engine, _found(client))
     flusher = Flusher(settings, engine)
-    flusher.start()
-    try:
+    flushed = flusher.flush_all(TURN_S)
+    while flushed.num_left and not flushed.error:
+        on_progress(total - flushed.num_left, total)
         flushed = flusher.flush_all(TURN_S)
-        while flushed.num_left and not flushed.error:
-            on_progress(total - flushed.num_left, total)
-            flushed = flusher.flush_all(TURN_S)
-    finally:
-        flusher.stop()
     on_progress(total - flushed.num_left, total)
     if flushed.error:
         raise OrchestratorError(
