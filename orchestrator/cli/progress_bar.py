@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.console import err, state_text
-from orchestrator.results.progress import Progress, RunningStage
+from orchestrator.ledger.summaries import LiveStage
+from orchestrator.results.progress import Progress
 
 LINE_EVERY_S = 10.0
 """Seconds between two lines in a log; a change of the study's state or failures is printed at once."""
@@ -79,12 +80,12 @@ def screen(shown: Progress) -> Group:
     return Group(head, rows)
 
 
-def _numbers(stage: RunningStage) -> tuple[str, str, str]:
+def _numbers(stage: LiveStage) -> tuple[str, str, str]:
     step = "starting" if stage.step is None else f"step {stage.step}" + (f"/{stage.steps}" if stage.steps else "")
     loss = "" if stage.loss is None else f"loss {stage.loss:.3f}"
     rate = "" if stage.samples_per_s is None else f"{stage.samples_per_s:.1f} samples/s"
     return step, loss, rate
 
 
-def _stage_line(stage: RunningStage) -> str:
+def _stage_line(stage: LiveStage) -> str:
     return f"{stage.label} {', '.join(text for text in _numbers(stage) if text)}"

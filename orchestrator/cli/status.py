@@ -32,6 +32,9 @@ from orchestrator.results.results import Results, study_results
 from orchestrator.results.tables import WRITERS, to_parquet
 from orchestrator.settings import Settings
 
+_RUNNING = ("stage_id", "kind", "label", "attempt_no", "step", "steps", "loss", "samples_per_s")
+"""What `--json` prints of a running stage."""
+
 
 @click.command(epilog=json_document("""
     {"as_of", "driver": {"driver_id", "is_live", "expires_in_s", "holder"} or null,
@@ -142,7 +145,7 @@ def _document(shown: Progress, failed: list[FailedStage]) -> dict[str, Any]:
         "stages_running": len(shown.running), "stages_failed": shown.failed,
         "left_s": None if shown.is_terminal else shown.left.seconds, "is_measured": shown.left.is_measured,
         "priority": row.priority, "max_slots": row.max_slots,
-        "running": [plain(stage) for stage in shown.running],
+        "running": [{name: plain(getattr(stage, name)) for name in _RUNNING} for stage in shown.running],
         "failures": [{"stage_id": stage.stage_id, "label": stage.label, "state": stage.state,
                       "attempts": stage.attempts_made, **_reason(stage)} for stage in failed],
     }

@@ -65,8 +65,39 @@ class LiveStage:
     flops: float
     attempt_no: int
     progress: dict[str, Any]
+    """The last report; empty before the first."""
     workers: int = 1
     samples: int = 0
+
+    @property
+    def step(self) -> int | None:
+        """The newest step, None before the first report."""
+        return self.progress.get("step")
+
+    @property
+    def steps(self) -> int | None:
+        """The number of steps that the stage will make."""
+        return self.progress.get("steps")
+
+    @property
+    def loss(self) -> float | None:
+        """The newest loss, None if the stage reports none."""
+        return self.progress.get("loss")
+
+    @property
+    def samples_per_s(self) -> float | None:
+        """The newest speed in samples per second, None if the stage reports none."""
+        return self.progress.get("samples_per_s")
+
+    @property
+    def rate(self) -> float | None:
+        """FLOPs per second by the last report, None if it has no speed."""
+        return self.flops / self.samples * self.samples_per_s if self.samples_per_s and self.samples else None
+
+    @property
+    def fraction(self) -> float:
+        """The fraction of the steps that is done, 0 to 1; 0 before the first report."""
+        return min(self.step / self.steps, 1.0) if self.step is not None and self.steps else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
