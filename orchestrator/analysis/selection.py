@@ -20,11 +20,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from orchestrator.analysis import noise, power, statistics
 from orchestrator.analysis.statistics import ERROR, Difference, Fit
+from orchestrator.plan.arms import Arm
 from orchestrator.study.constraint import Constraint
 
 Kind = Literal["selected", "tied", "underpowered", "infeasible", "incomplete", "none"]
@@ -59,15 +60,6 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArmLevels:
-    """One arm, as the rule sees it."""
-
-    key: str
-    name: str
-    levels: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialMeasurement:
     """One trial, as the rule sees it."""
 
@@ -97,7 +89,7 @@ class Verdict:
 
 
 def select(
-    rule: Rule, arms: Sequence[ArmLevels], trials: Sequence[TrialMeasurement], *, widen: Widen | None = None
+    rule: Rule, arms: Sequence[Arm], trials: Sequence[TrialMeasurement], *, widen: Widen | None = None
 ) -> Verdict:
     """Apply the rule.
 
@@ -119,7 +111,7 @@ def select(
 
 def _decide(
     rule: Rule,
-    arms: Sequence[ArmLevels],
+    arms: Sequence[Arm],
     counted: Sequence[TrialMeasurement],
     trials: Sequence[TrialMeasurement],
     widen: Widen | None,
@@ -146,7 +138,7 @@ def values_of(trials: Sequence[TrialMeasurement], metric: str) -> dict[str, dict
     return values
 
 
-def _choose(rule: Rule, fitted: Fit, feasible: Sequence[ArmLevels], widen: Widen | None) -> Verdict:
+def _choose(rule: Rule, fitted: Fit, feasible: Sequence[Arm], widen: Widen | None) -> Verdict:
     sign = 1 if rule.is_maximized else -1
     best = max(feasible, key=lambda arm: sign * fitted.means[arm.key].value)
     against = statistics.against_all(fitted, best.key)
@@ -169,7 +161,7 @@ def _choose(rule: Rule, fitted: Fit, feasible: Sequence[ArmLevels], widen: Widen
                    feasible=tuple(arm.key for arm in feasible))
 
 
-def preferred(prefer: Prefer, arms: Sequence[ArmLevels]) -> ArmLevels:
+def preferred(prefer: Prefer, arms: Sequence[Arm]) -> Arm:
     """Choose an arm by the size of its levels, factor by factor; by position if some level is not a number."""
     numbers = [[value for value in arm.levels.values() if _is_number(value)] for arm in arms]
     is_numeric = all(own and len(own) == len(arm.levels) for arm, own in zip(arms, numbers, strict=True))
@@ -211,7 +203,7 @@ def _num_seeds(rule: Rule, fitted: Fit, rivals: Sequence[Difference]) -> int | N
 # ---- the sentence --------------------------------------------------------------------------------------------------
 
 
-def _selected(rule: Rule, best: ArmLevels, others: Sequence[Difference], feasible: Sequence[ArmLevels]) -> str:
+def _selected(rule: Rule, best: Arm, others: Sequence[Difference], feasible: Sequence[Arm]) -> str:
     if not others:
         return f"{best.name} is selected: it is the only feasible arm."
     nearest = min(others, key=lambda each: abs(each.value))
@@ -231,7 +223,7 @@ def _luck(fitted: Fit, others: Sequence[Difference]) -> str:
     return f" Shrunk, since the best of {len(fitted.arms)} was partly lucky: {lead:+.1f}."
 
 
-def _undecided(rule: Rule, kind: Kind, tied: Sequence[ArmLevels], chosen: ArmLevels, rivals: Sequence[Difference],
+def _undecided(rule: Rule, kind: Kind, tied: Sequence[Arm], chosen: Arm, rivals: Sequence[Difference],
                num_seeds: int | None) -> str:
     names = ", ".join(arm.name for arm in tied[:NAMED])
     names += f" and {len(tied) - NAMED} other arms" if len(tied) > NAMED else ""
@@ -250,7 +242,7 @@ def _undecided(rule: Rule, kind: Kind, tied: Sequence[ArmLevels], chosen: ArmLev
     return opening if seen is None else f"{opening} To settle a difference of {seen:.1f}, {seeds} would be needed."
 
 
-def _infeasible(rule: Rule, fits: Mapping[str, Fit], nearest: ArmLevels) -> str:
+def _infeasible(rule: Rule, fits: Mapping[str, Fit], nearest: Arm) -> str:
     rules = " and ".join(each.text for each in rule.subject_to)
     missed = _worst_violation(rule, fits, nearest.key)
     return f"No arm meets {rules}; the nearest, {nearest.name}, misses it by {missed:.1f} points."

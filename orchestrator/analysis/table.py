@@ -9,8 +9,9 @@ from typing import Any
 
 from orchestrator.analysis import statistics
 from orchestrator.analysis.scores import TOKENS, TrialScores
-from orchestrator.analysis.selection import ArmLevels, TrialMeasurement, values_of
+from orchestrator.analysis.selection import TrialMeasurement, values_of
 from orchestrator.analysis.statistics import Fit
+from orchestrator.plan.arms import Arm
 from orchestrator.states import TrialState
 
 
@@ -72,7 +73,7 @@ def measured(trials: Iterable[TrialScores]) -> list[TrialMeasurement]:
             for each in trials]
 
 
-def arm_results(arms: Sequence[ArmLevels], trials: Sequence[TrialScores], fits: Mapping[str, Fit],
+def arm_results(arms: Sequence[Arm], trials: Sequence[TrialScores], fits: Mapping[str, Fit],
                 baseline: str | None) -> list[ArmResult]:
     """Return one row for each arm, in the order of the study."""
     deltas = {metric: statistics.to_baseline(fitted, baseline or "") for metric, fitted in fits.items()}
@@ -83,7 +84,7 @@ def arm_results(arms: Sequence[ArmLevels], trials: Sequence[TrialScores], fits: 
             for arm in arms]
 
 
-def _arm(arm: ArmLevels, trials: Sequence[TrialScores], fits: Mapping[str, Fit],
+def _arm(arm: Arm, trials: Sequence[TrialScores], fits: Mapping[str, Fit],
          deltas: Mapping[str, statistics.Difference | None], baseline: str | None) -> ArmResult:
     cells = {metric: _cell(metric, fitted.means[arm.key], trials, deltas[metric])
              for metric, fitted in fits.items() if arm.key in fitted.means}

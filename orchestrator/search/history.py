@@ -15,12 +15,12 @@ from functools import partial
 from itertools import takewhile
 from typing import Any
 
-from orchestrator.analysis import selection
 from orchestrator.analysis.scores import TrialScores, trial_scores
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import ArmRow, RowCache, TrialRow
 from orchestrator.ledger.summaries import StudyHead, earlier_versions, submitted
+from orchestrator.plan.arms import Arm
 from orchestrator.plan.cost import metrics_of_config
 from orchestrator.plan.plan import Plan, Planner, search_base
 from orchestrator.results.results import baseline_key
@@ -174,9 +174,9 @@ class StudyHistory:
         return found
 
 
-def candidates(arms: Iterable[ArmRow]) -> list[selection.ArmLevels]:
-    """Return the arms in the form that a selection rule takes."""
-    return [selection.ArmLevels(key=arm.key, name=arm.name, levels=arm.levels) for arm in arms]
+def candidates(arms: Iterable[ArmRow]) -> list[Arm]:
+    """Return the arms of these rows."""
+    return [Arm(arm.key, arm.name, arm.levels) for arm in arms]
 
 
 def _means(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
