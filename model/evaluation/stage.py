@@ -43,10 +43,10 @@ class Items(Protocol):
     """Items that are opened one by one."""
 
     def __len__(self) -> int:
-        """Return the number of items."""
+        ...
 
     def __getitem__(self, index: int) -> Item:
-        """Open one item."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +61,6 @@ class EvaluationInputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Evaluation:
-    """The items to answer."""
-
     items: Items
     chosen: list[int]
     is_limited: bool

@@ -202,7 +202,6 @@ class _Tested:
     """The part of the 5 % that each Holm interval uses."""
 
     def told(self, fitted: Fit, k: int, a: str, b: str, weights: Mapping[str, float]) -> Difference:
-        """Return the k-th contrast as a difference."""
         n, error, value = int(self.counts[k]), float(self.errors[k]), float(self.values[k])
         if n == 0:
             value = math.fsum(factor * fitted.means[arm].value for arm, factor in weights.items())

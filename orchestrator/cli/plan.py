@@ -139,7 +139,6 @@ def _print_notes(made: Plan) -> None:
 
 
 def _print_data(made: Plan) -> None:
-    """Print which data each kind of training stage draws from."""
     for each in training_data(made):
         names = "; ".join(f"{category}: {', '.join(sets) or 'nothing'}" for category, sets in each.categories.items())
         out().print(Text.assemble((f"{each.kind} trains on ", "bold"), names), soft_wrap=True)

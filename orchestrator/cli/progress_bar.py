@@ -32,7 +32,6 @@ class Reporter:
         self._last_at, self._last_key = float("-inf"), ("", -1)
 
     def __enter__(self) -> Reporter:
-        """Start the live display."""
         if self._live:
             self._live.start()
         return self
@@ -40,7 +39,6 @@ class Reporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove the live display."""
         if self._live:
             self._live.stop()
 

@@ -38,7 +38,7 @@ class Rows(Protocol):
     """Records by number, in whatever format."""
 
     def __len__(self) -> int:
-        """Return the number of records."""
+        ...
 
     def where(self, row: int) -> str:
         """Return file and number of a record."""
@@ -73,7 +73,6 @@ class Source:
         )
 
     def __len__(self) -> int:
-        """Return the number of samples."""
         return self._size
 
     def sample(self, index: int) -> Sample:

@@ -66,7 +66,6 @@ class ParquetRows:
         self._ends = running_totals([table.num_rows for table in tables])
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return self._ends[-1] if self._ends else 0
 
     def where(self, row: int) -> str:

@@ -61,7 +61,6 @@ class RecordIndex:
     size: NDArray[np.int64]
 
     def __len__(self) -> int:
-        """Return the number of records."""
         return len(self.file)
 
     def where(self, row: int) -> str:
@@ -84,7 +83,6 @@ class IndexedRows:
         self._index, self._remote = index, remote
 
     def __len__(self) -> int:
-        """Return the number of records."""
         return len(self._index)
 
     def where(self, row: int) -> str:

@@ -52,7 +52,6 @@ class LocalItems:
             seen.add(draft.item_id)
 
     def __len__(self) -> int:
-        """Return the number of items."""
         return len(self._drafts)
 
     def __getitem__(self, index: int) -> Item:

@@ -169,8 +169,6 @@ def _right_answers(cell: Cell, rng: Generator, shape: tuple[int, ...]) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class _Tally:
-    """The counts of one batch of studies."""
-
     covered: Array
     """Studies x pairs: 1 where the intervals of all looks contain the truth, NaN where the pair has none."""
     today: Array
