@@ -157,7 +157,7 @@ def test_a_judged_benchmark_without_a_judge_is_not_run_rather_than_zero(tmp_path
     with pytest.raises(ValueError, match="mm-vet: not run: it needs a judge"):
         evaluate(tmp_path / "no checkpoint", tmp_path / "out", benchmark="mm-vet")
     config = replace(CONFIG, scoring=ScoringConfig(judge="judge-1"))
-    with pytest.raises(ValueError, match=r"no endpoint\nhint: ABLATE_JUDGE_URL"):
+    with pytest.raises(ValueError, match=r"no endpoint\nhint: set ABLATE_JUDGE_URL"):
         evaluate(tmp_path / "no checkpoint", tmp_path / "out", benchmark="mm-vet", config=config)
 
 
