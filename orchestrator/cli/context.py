@@ -1,4 +1,4 @@
-"""What subcommands begin with: the settings, the ledger, a study's name, a study's plan."""
+"""What subcommands need first: the settings, the ledger, a study's name, a study's plan."""
 
 from __future__ import annotations
 
@@ -19,43 +19,46 @@ from orchestrator.study.study import Study, load_study
 
 
 def ledger() -> tuple[Settings, Engine]:
-    """Open the ledger that the settings name; an empty one is made if there is none."""
+    """Open the ledger of the settings; create an empty one if there is none."""
     settings = Settings.load()
     return settings, open_ledger(settings.ledger_url)
 
 
 def readable_ledger() -> tuple[Settings, Engine]:
-    """Open the ledger that the settings name for reading, which leaves no trace on the disk; there may be none."""
+    """Open the ledger of the settings for reading, which writes nothing to disk. If there is none, it is empty."""
     settings = Settings.load()
     return settings, open_for_reading(settings.ledger_url)
 
 
 def existing_ledger(settings: Settings) -> Engine | None:
-    """Open the ledger for reading if there is one."""
+    """Open the ledger for reading, or return None if there is none."""
     return open_for_reading(settings.ledger_url) if has_ledger(settings.ledger_url) else None
 
 
 def num_unsent(settings: Settings, engine: Engine) -> int:
-    """Return how many events wait for MLflow; none does where nothing is sent."""
+    """Return how many messages wait for MLflow; 0 if tracking is off."""
     return 0 if settings.mlflow_uri == OFF else read.outbox_lag(engine)
 
 
 def study_name(name_or_path: str) -> str:
-    """Return the name under which the ledger keeps a study: of a file its `name`, else what was given."""
+    """Return the name of a study in the ledger, given that name or the path of its file."""
     return load_study(name_or_path).name if library.is_path(name_or_path) else name_or_path
 
 
 def load_plan(name_or_path: str, scale: str, settings: Settings) -> tuple[Study, Plan]:
-    """Load a study and plan it; `operator:NAME` checkpoints lie in the home's folder `checkpoints`, data where its catalogue says."""
+    """Load a study and plan it.
+
+    `operator:NAME` checkpoints are in the folder `checkpoints` of ABLATE_HOME; data sets are where the catalogue says.
+    """
     study = find_study(name_or_path, scale, settings)
     return study, plan_study(study, scale, settings)
 
 
 def find_study(name_or_path: str, scale: str, settings: Settings) -> Study:
-    """Load a study by its file or its name; a name that the library does not have is that of one in the ledger.
+    """Load a study by path or by name. A name that the library does not have is looked up in the ledger.
 
     Raises:
-        StudyError: what is wrong, with file and line; nothing has that name.
+        StudyError: the study is invalid (with file and line), or nothing has that name.
     """
     if library.is_path(name_or_path) or name_or_path in library.names("study"):
         return load_study(name_or_path)
@@ -68,7 +71,7 @@ def find_study(name_or_path: str, scale: str, settings: Settings) -> Study:
 
 
 def plan_study(study: Study, scale: str, settings: Settings) -> Plan:
-    """Plan a study; values `from_selection` come from the verdicts in the ledger."""
+    """Plan a study. Values with `from_selection` come from verdicts in the ledger."""
     known = load_scale(scale)
     engine = existing_ledger(settings) if required_studies(study) or study.budget else None
     chosen = selections(engine, study, known.name) if required_studies(study) else {}

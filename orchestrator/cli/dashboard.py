@@ -1,4 +1,4 @@
-"""`ablate dashboard`: the Streamlit pages."""
+"""`ablate dashboard`: start the Streamlit dashboard."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from orchestrator.cli.console import FAILED, err
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "dashboard" / "app.py"
 CONFIG = ROOT / ".streamlit" / "config.toml"
-"""Streamlit looks for it where it is started; from elsewhere its settings are handed over as flags."""
+"""Streamlit reads it only from the current directory, so its settings are passed as flags."""
 
 
 @click.command()
 @click.option("--port", default=8501, show_default=True, help="Port on 127.0.0.1.")
 @click.pass_context
 def dashboard(ctx: click.Context, port: int) -> None:
-    """Open the dashboard in the browser; it listens on 127.0.0.1 only."""
+    """Start the dashboard and open it in the browser; it listens on 127.0.0.1 only."""
     if not APP.is_file():
         err().print(f"error: {APP} is missing; the dashboard runs from the repository", style="red")
         ctx.exit(FAILED)
     err().print(f"dashboard: http://127.0.0.1:{port}  (Ctrl+C stops it)", soft_wrap=True)
     command = [sys.executable, "-m", "streamlit", "run", str(APP), *flags(CONFIG), f"--server.port={port}"]
-    # It takes this process's place: whoever ends the command ends the server, and no orphan keeps listening.
+    # The server replaces this process, so whoever ends the command ends the server, and no orphan keeps listening.
     os.execv(sys.executable, command)
 
 
 def flags(config: Path) -> list[str]:
-    """Return a configuration file as Streamlit's flags; a list repeats its flag."""
+    """Return the settings of a configuration file as Streamlit's flags; a list repeats its flag."""
     settings = tomllib.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
     return [f"--{name}={value}" for name, value in _flat(settings, "")]
 

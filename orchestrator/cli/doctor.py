@@ -1,4 +1,4 @@
-"""`ablate doctor`: what is wrong with the set-up, and how to mend it."""
+"""`ablate doctor`: check the set-up, and say how to fix what is wrong."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from orchestrator.ledger.engine import open_for_reading
 from orchestrator.settings import Settings, mlflow_repair, redact, sqlite_file
 
 LEAST_FREE_GIB = 2.0
-"""A sweep of tiny checkpoints needs less, a real one more: below this nothing is worth starting."""
+"""A sweep of tiny checkpoints needs less and a real one more, but with less than this nothing should be started."""
 TINY = "packaged:tiny"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     is_ok: bool
     found: str
     fix: str = ""
-    """What to do; only with a problem, or with something optional that is missing."""
+    """What to do; only for a problem, or for something optional that is missing."""
 
 
 @click.command(epilog=json_document("""
@@ -51,7 +51,7 @@ class Finding:
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Say what is wrong with the set-up and how to mend it; exit code 1 when there is a problem."""
+    """Check the set-up and say how to fix what is wrong. The exit code is 1 if there is a problem."""
     checks = list(examine(Settings.load()))
     is_ok = all(check.is_ok for check in checks)
     if as_json:
@@ -62,7 +62,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Look at everything a study needs, cheapest first."""
+    """Check everything that a study needs, the fastest checks first."""
     yield _python()
     yield from _packages()
     yield _home(settings)
@@ -131,7 +131,7 @@ def _store(settings: Settings) -> Finding:
         ObjectStore(settings.artifact_store).has("doctor")
     except OrchestratorError as error:
         return Finding("artifact store", False, redact(str(error).splitlines()[0]),
-                       "see ABLATE_ARTIFACTS, and the credentials that it needs")
+                       "check ABLATE_ARTIFACTS and its credentials")
     return Finding("artifact store", True, f"{settings.artifact_store} answers")
 
 
@@ -140,7 +140,7 @@ def _ledger(settings: Settings) -> Finding:
         engine = open_for_reading(settings.ledger_url)
         driver, num_studies = read.driver(engine), len(read.studies(engine))
     except OrchestratorError as error:
-        return Finding("ledger", False, redact(str(error).splitlines()[0]), "see ABLATE_HOME and ABLATE_LEDGER_URL")
+        return Finding("ledger", False, redact(str(error).splitlines()[0]), "check ABLATE_HOME and ABLATE_LEDGER_URL")
     lead = "a driver is running" if driver and driver.is_live else "no driver is running"
     return Finding("ledger", True, f"{num_studies} studies, {lead}")
 
@@ -158,7 +158,7 @@ def _mlflow(settings: Settings) -> Finding:
         socket.create_connection(address, timeout=3).close()
     except OSError as error:
         return Finding("mlflow", False, f"{redact(uri)} does not answer: {error}",
-                     "start the server or set ABLATE_MLFLOW_URI; nothing is lost meanwhile, the outbox waits")
+                     "start the server or set ABLATE_MLFLOW_URI; nothing is lost, the messages are kept")
     return Finding("mlflow", True, f"{redact(uri)} answers")
 
 
@@ -179,7 +179,7 @@ def _checkpoint() -> Finding:
         return Finding(
             "checkpoint", False, str(error).splitlines()[0], "restore model/checkpoints/tiny from the repository"
         )
-    return Finding("checkpoint", True, f"{TINY} is whole")
+    return Finding("checkpoint", True, f"{TINY} is complete")
 
 
 def _ray(settings: Settings) -> Finding:

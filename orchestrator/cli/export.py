@@ -1,4 +1,4 @@
-"""`ablate export` and `ablate import`: results as records that can be committed, sent, and opened by any other ledger."""
+"""`ablate export` and `ablate import`: records of results that can be committed, sent, and read into another ledger."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ACTOR = "import"
 def export(study: str, scale: str | None, folder: Path | None, as_json: bool) -> None:
     """Write a study's results as a record: configurations, identities, the score of every item, and no weights or texts.
 
-    An unfinished study is exported too: `ablate import` and `ablate resume` go on with it elsewhere.
+    An unfinished study can be exported too: `ablate import` and `ablate resume` continue it elsewhere.
     """
     settings, engine = readable_ledger()
     row = read.study(engine, study_name(study), scale)
@@ -55,10 +55,11 @@ def export(study: str, scale: str | None, folder: Path | None, as_json: bool) ->
 @click.option("--all", "every", is_flag=True, help="Import all records of the project, studies/results.")
 @json_option
 def import_(records: tuple[str, ...], every: bool, as_json: bool) -> None:
-    """Enter records into the ledger; results, report and dashboard then show their studies as any other.
+    """Read records into the ledger; results, report and dashboard then show their studies like any other.
 
     A RECORD is a directory that `ablate export` wrote, or the name of a study whose record is in studies/results.
-    Results that the ledger has computed itself stay. A stage that needs the weights of an imported training trains it.
+    Results that the ledger has computed itself are kept. If a stage needs the weights of an imported training stage,
+    that stage is trained here.
     """
     if not records and not every:
         raise click.UsageError("name a record, or say --all")
@@ -86,7 +87,7 @@ def _folder(name: str) -> Path:
 
 
 def _keep(artifacts: Artifacts, folder: Path) -> str:
-    """Copy a record among the artifacts, under the name of its content, and return that name."""
+    """Copy a record into the artifacts, under the name of its content, and return that name."""
     name = f"{RECORDS}{manifest.identity(folder)[:32]}"
     here = artifacts.root / name
     if not (here / manifest.MANIFEST).is_file():

@@ -1,4 +1,4 @@
-"""`ablate gc`: disk and store back from what the ledger does not point to."""
+"""`ablate gc`: free disk and store by removing artifacts to which the ledger does not point."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ HOUR_S = 3600.0
 
 @click.command(epilog=json_document("""
     {"is_removed", "folders": [{"where": "here" or the store's URI, "folder", "reason", "num_bytes"}]}"""))
-@click.option("--yes", is_flag=True, help="Remove; without it, only show what would go.")
+@click.option("--yes", is_flag=True, help="Remove; without this flag, only show what would be removed.")
 @click.option(
-    "--grace-hours", default=24.0, show_default=True, type=click.FloatRange(0), help="Leave what is younger than this."
+    "--grace-hours", default=24.0, show_default=True, type=click.FloatRange(0), help="Keep artifacts younger than this."
 )
 @json_option
 def gc(yes: bool, grace_hours: float, as_json: bool) -> None:
-    """Remove artifacts that the ledger does not point to: here, and in the object store if there is one."""
+    """Remove artifacts to which the ledger does not point, here and in the object store if there is one."""
     settings, engine = ledger()
     artifacts, known = artifacts_of(settings), stage_files(engine)
     here = garbage(files_here(artifacts.root), known, grace_s=grace_hours * HOUR_S)

@@ -1,4 +1,4 @@
-"""`ablate validate`, `plan` and `factors`: everything that can be known before anything runs."""
+"""`ablate validate`, `plan` and `factors`: what can be known before anything runs."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from orchestrator.study.study import Budget
 @json_option
 @click.pass_context
 def validate(ctx: click.Context, study: str, scale: str, as_json: bool) -> None:
-    """Check a study file; print what it resolves to.
+    """Check a study file, and print its size and its data.
 
-    A study that cannot be used prints path, line, problem and hint of every mistake on standard error, exit code 2;
-    one that is in order and lacks data, checkpoints or a judge here, exit code 1.
+    Every mistake in the file is printed on standard error with path, line, problem and hint; the exit code is then 2.
+    If the file is valid but data, checkpoints or a judge are missing here, the exit code is 1.
     """
     settings = Settings.load()
     loaded, made = load_plan(study, scale, settings)
@@ -71,11 +71,13 @@ def validate(ctx: click.Context, study: str, scale: str, as_json: bool) -> None:
 @scale_option
 @json_option
 @click.pass_context
-@click.option("--arm", default=None, metavar="NAME", help="Print the whole resolved configuration of one arm as YAML.")
+@click.option("--arm", default=None, metavar="NAME",
+              help="Print the complete resolved configuration of one arm as YAML.")
 def plan(ctx: click.Context, study: str, scale: str, as_json: bool, arm: str | None) -> None:
     """Show arms, trials, stages, data, cost and time before anything runs.
 
-    Exit code 1 where a run could not finish here, since data, benchmark copies, checkpoints or a judge are missing.
+    The exit code is 1 if a run could not finish here because data, benchmark copies, checkpoints or a judge are
+    missing.
     """
     settings = Settings.load()
     _, made = load_plan(study, scale, settings)
@@ -97,9 +99,9 @@ def plan(ctx: click.Context, study: str, scale: str, as_json: bool, arm: str | N
 @click.argument("contains", default="")
 @json_option
 def factors(contains: str, as_json: bool) -> None:
-    """List every path that a study may vary, with type, unit and default.
+    """List every path that a study may vary, with type, default and meaning.
 
-    CONTAINS keeps the paths that contain it, such as `mixture`.
+    CONTAINS lists only the paths that contain it, such as `mixture`.
     """
     found = [factor for factor in all_factors() if contains in factor.path]
     if as_json:
@@ -137,7 +139,6 @@ def _print_notes(made: Plan) -> None:
 
 
 def _print_data(made: Plan) -> None:
-    """Say which data each kind of training stage draws from."""
     for each in training_data(made):
         names = "; ".join(f"{category}: {', '.join(sets) or 'nothing'}" for category, sets in each.categories.items())
         out().print(Text.assemble((f"{each.kind} trains on ", "bold"), names), soft_wrap=True)
@@ -168,7 +169,8 @@ def print_plan(shown: Preview) -> None:
         console.print()
     if shown.num_growing:
         console.print(
-            f"The search is expected to add {shown.num_growing:.0f} stages, as dear as those at the ends of its ranges."
+            f"The search is expected to add {shown.num_growing:.0f} stages, priced like those at the ends of "
+            "its ranges."
         )
     _print_data(made)
     if made.seed_enters:
@@ -212,9 +214,9 @@ def _kind_table(shown: Preview) -> Table:
 def _saving_sentence(shown: Preview) -> str:
     saved = shown.saving
     if not shown.arms:
-        return "What its arms share is known once they are proposed."
+        return "How many stages its arms share is not known before they are proposed."
     if not saved.stages:
-        return "Sharing saves nothing here: every stage is asked for once."
+        return "Sharing saves nothing here: no two trials need the same stage."
     gpus = f", {saved.gpu_hours:.3g} GPU-hours" if shown.resources.gpus else ""
     return f"Sharing saves {saved.stages} of {shown.plan.num_requested} stages: {formatting.duration(saved.seconds)} of work{gpus}."
 
@@ -234,12 +236,12 @@ def _budget_sentence(budget: Budget, shown: Preview) -> str:
     found = asdict(shown.expected) | {"wall_hours": shown.expected.wall_s / 3600}
     limits = ", ".join(f"{limit:g} {limit_name(name)} (expected {found[name]:.3g})"
                        for name, limit in budget.model_dump(exclude_none=True).items())
-    return f"Budget: {limits}; the study is paused when that much is spent."
+    return f"Budget: {limits}; the study is paused when a limit is reached."
 
 
 def _time_sentence(shown: Preview) -> str:
     if not shown.num_to_run and not shown.num_growing:
-        return "Everything is in the ledger already: running it takes no time."
+        return "All stages are in the ledger already: running the study takes no time."
     gpus = shown.resources.gpus
     workers = shown.resources.workers
     each = f" with {gpus / workers:g} GPU{'s' if gpus != workers else ''} each" if gpus else ""
@@ -249,7 +251,7 @@ def _time_sentence(shown: Preview) -> str:
 
 
 def _basis(shown: Preview) -> str:
-    """Say where the rates come from."""
+    """Return where the rates come from."""
     declared = shown.estimate.declared_kinds
     if not declared:
         return f"from stages measured here at scale {shown.plan.scale}"

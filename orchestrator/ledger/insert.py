@@ -1,9 +1,10 @@
-"""Enter a plan: study, arms, trials, the stages that are not there yet, and who needs what. Idempotent.
+"""Insert a plan into the ledger: study, arms, trials, stages, and which trial needs which stage. Idempotent.
 
-- A stage is inserted once, whoever needs it first; the second study finds it, done or on its way.
-- A stage that an earlier study gave up (failed, skipped, cancelled) is opened again when another study needs it.
-- An imported checkpoint is finished as soon as it is written down.
-- A training of which only a record is here (`records`) is opened again as soon as a stage needs its weights.
+- A stage is inserted once. A second study that needs it finds it, finished or in progress.
+- A stage that an earlier study gave up (failed, skipped, cancelled) is reopened when another study needs it.
+- A stage that imports a checkpoint is finished as soon as it is inserted.
+- A training stage of which the ledger has only a record (`records`), without weights, is reopened when a stage needs
+  its weights.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _GIVEN_UP = (StageState.FAILED, StageState.SKIPPED, StageState.CANCELLED)
 
 
 def known_versions(connection: Connection, name: str, scale: str) -> list[dict[str, Any]]:
-    """Return id, version, hash and spec (JSON text) of the study's versions, newest first."""
+    """Return id, version, hash and spec (as JSON text) of all versions of a study, newest first."""
     columns = (t.studies.c.study_id, t.studies.c.version, t.studies.c.spec_hash, t.studies.c.spec)
     query = (select(*columns).where(t.studies.c.name == name, t.studies.c.scale == scale)
              .order_by(t.studies.c.version.desc()))
@@ -36,12 +37,12 @@ def known_versions(connection: Connection, name: str, scale: str) -> list[dict[s
 
 
 def make_newest(connection: Connection, study_id: str, version: int) -> None:
-    """Give a known study a new version number: its file was changed back to what it was."""
+    """Give a known study a new version number, because its file was changed back to its earlier contents."""
     connection.execute(t.studies.update().where(t.studies.c.study_id == study_id).values(version=version))
 
 
 def renew_prose(connection: Connection, plan: Plan, study_id: str) -> None:
-    """Keep the newest wording and budget of a study whose meaning is the same."""
+    """Store the newest wording and budget of a study whose other contents are unchanged."""
     spec = dump(plan.spec)
     changed = connection.execute(
         t.studies.update().where(t.studies.c.study_id == study_id, t.studies.c.spec != spec).values(spec=spec)
@@ -51,7 +52,7 @@ def renew_prose(connection: Connection, plan: Plan, study_id: str) -> None:
 
 
 def enter_study(connection: Connection, plan: Plan, study_id: str, version: int, *, actor: str) -> bool:
-    """Enter a study with all that its plan holds; False if another process entered it first."""
+    """Insert a study and everything its plan holds. Return False if another process inserted it first."""
     now = database_now(connection)
     inserted = insert_new(connection, t.studies, [{
         "study_id": study_id, "name": plan.study.name, "scale": plan.scale, "version": version,
@@ -67,7 +68,7 @@ def enter_study(connection: Connection, plan: Plan, study_id: str, version: int,
 
 
 def insert_plan(connection: Connection, plan: Plan, study_id: str, *, actor: str) -> None:
-    """Enter the arms, trials and stages of a plan into a study that is there; what is known stays as it is."""
+    """Insert the arms, trials and stages of a plan into a study that exists. Rows that exist stay unchanged."""
     record = Journal(connection, now=database_now(connection), actor=actor)
     known = set(connection.execute(select(t.trials.c.trial_key).where(t.trials.c.study_id == study_id)).scalars())
     trials = [trial for trial in plan.trials if trial.key not in known]
@@ -108,7 +109,7 @@ def _announce(connection: Connection, record: Journal, plan: Plan, study_id: str
 
 
 def stop_arm(connection: Connection, study_id: str, arm_key: str, why: dict[str, Any], *, actor: str) -> None:
-    """Write down that a search gave an arm up early, and why."""
+    """Record that a search stopped an arm early, and why."""
     record = Journal(connection, now=database_now(connection), actor=actor)
     mine = (t.arms.c.study_id == study_id) & (t.arms.c.arm_key == arm_key) & t.arms.c.stopped.is_(None)
     if connection.execute(t.arms.update().where(mine).values(stopped=dump(why))).rowcount:
@@ -117,7 +118,7 @@ def stop_arm(connection: Connection, study_id: str, arm_key: str, why: dict[str,
 
 
 def refuse_arm(connection: Connection, study_id: str, arm: Arm, why: dict[str, Any], *, actor: str) -> None:
-    """Write down an arm that is never trained, since it misses a constraint before that, and why."""
+    """Record an arm that is never trained because it violates a constraint, and why."""
     record = Journal(connection, now=database_now(connection), actor=actor)
     _insert_arms(connection, study_id, [arm], stopped=dump({"rung": 0, **why}))
     record.event("arm", arm.key, "", "INFEASIBLE", study_id=study_id, detail=why)
@@ -125,7 +126,7 @@ def refuse_arm(connection: Connection, study_id: str, arm: Arm, why: dict[str, A
 
 
 def close_growth(connection: Connection, study_id: str, reason: str = "") -> None:
-    """Let a study end with the trials that it has; a reason, if there is one to tell, stays with it."""
+    """Let a study end with the trials that it has. A reason, if given, is stored with it."""
     values = {"grows": False} | ({"reason": reason} if reason else {})
     connection.execute(t.studies.update().where(t.studies.c.study_id == study_id).values(**values))
     if reason:
@@ -185,7 +186,7 @@ def _enter_stages(connection: Connection, plan: Plan, record: Journal) -> None:
 
 
 def enter_workers(connection: Connection, plan: Plan) -> None:
-    """Let the newest plan say by how many workers its stages are trained, those that run now excepted."""
+    """Set how many workers train each stage to what the newest plan says, except for stages that run now."""
     wanted: dict[int, list[str]] = defaultdict(list)
     for stage in plan.stages.values():
         wanted[stage.workers].append(stage.stage_id)
@@ -199,7 +200,7 @@ def enter_workers(connection: Connection, plan: Plan) -> None:
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Insert the rows whose key is not there yet; return how many, as far as the engine tells."""
+    """Insert the rows whose key does not exist yet; return how many, as far as the database reports it."""
     if not rows:
         return 0
     return connection.execute(_inserting(table, connection.dialect.name), rows).rowcount

@@ -1,10 +1,11 @@
-"""Results as a record of plain values: taken out of one ledger, entered into another.
+"""The results of a study as a record of plain values, which is read from one ledger and inserted into another.
 
-- Only results travel: finished and diverged stages. What failed or never ran is entered as still to be done.
-- An entered stage has one attempt in the state IMPORTED, which ran under another ledger, and the record as its artifact:
-  it has scores and no weights. A stage that needs the weights of an entered training lets it be trained here
-  (`insert.reopen`); its scores stay.
-- What this ledger has computed itself is never replaced.
+- A record contains only results: finished and diverged stages. A stage that failed or never ran is inserted as still to
+  be executed.
+- An inserted stage has one attempt in the state IMPORTED, which ran under another ledger, and the record as its
+  artifact: it has scores, but no weights. If another stage needs the weights of an inserted training stage, that one is
+  reopened and trained here (`insert.reopen`); its scores stay.
+- Results that this ledger has computed itself are never replaced.
 """
 
 from __future__ import annotations
@@ -59,17 +60,17 @@ class Record:
 
     @property
     def num_results(self) -> int:
-        """Training and evaluation stages with a result."""
+        """The number of training and evaluation stages with a result."""
         return sum(stage["state"] in RESULTS and stage["kind"] != "import" for stage in self.stages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entered:
-    """What entering a record did."""
+    """The outcome of inserting a record."""
 
     study_id: str
     state: str
-    """Of the study."""
+    """The state of the study."""
     num_stages: int
     """Stages whose result came from the record."""
     num_known: int
@@ -131,13 +132,13 @@ def _only_results(stage: Plain, times: Mapping[str, tuple[float, float | None]])
 
 
 def enter(engine: Engine, record: Record, artifact: str, *, actor: str) -> Entered:
-    """Enter a record. Doing it twice is fine.
+    """Insert a record. Repeating it changes nothing.
 
     Args:
         engine: the ledger.
-        record: from `results.record.load`.
-        artifact: name of the record among the artifacts.
-        actor: who does it, for the history.
+        record: the record, from `results.record.load`.
+        artifact: the name of the record among the artifacts.
+        actor: who inserts it; written into the events.
     """
     def attempt() -> Entered:
         with transaction(engine) as connection:
@@ -166,7 +167,7 @@ def _enter_study(connection: Connection, record: Record) -> bool:
 
 
 def _enter_plan(connection: Connection, record: Record) -> None:
-    """Enter arms, trials and stages that are not there, all stages as planned but imported checkpoints."""
+    """Insert the arms, trials and stages that are missing. All stages are PLANNED except imported checkpoints."""
     study = {"study_id": record.study["study_id"]}
     insert_new(connection, t.arms, [study | _dumped(arm) for arm in record.arms])
     insert_new(connection, t.trials, [
@@ -187,7 +188,7 @@ def _planned(stage: Plain) -> Plain:
 
 
 def _take_results(connection: Connection, journal: Journal, record: Record, artifact: str) -> tuple[int, int]:
-    """Give stages that have no result here the record's; return how many, and how many had one."""
+    """Give stages without a result here the record's. Return how many there were, and how many had a result already."""
     theirs = {stage["stage_id"]: stage for stage in record.stages
               if stage["state"] in RESULTS and stage["kind"] != "import"}
     rows = _states(connection, theirs)
@@ -220,7 +221,7 @@ def _take(connection: Connection, journal: Journal, row: Any, stage: Plain, reco
 
 
 def _end_trials(connection: Connection, journal: Journal, record: Record, *, is_new: bool) -> None:
-    """Bring the trials of the study to the state that their stages give them, and tell tracking."""
+    """Move the study's trials to the states that follow from their stages, and tell tracking."""
     study_id = record.study["study_id"]
     states = {row.stage_id: StageState(row.state)
               for row in _states(connection, {each for trial in record.trials for each in trial["stage_ids"]})}
@@ -250,7 +251,7 @@ def _announce(journal: Journal, study: Plain, trial: Plain, arm: Plain) -> None:
 
 
 def _end_study(connection: Connection, journal: Journal, record: Record, *, is_new: bool) -> str:
-    """Return the state of the study; a new one is over if all of its trials are, and paused otherwise."""
+    """Return the state of the study. A new study has ended if all its trials have, and is paused otherwise."""
     mine = t.studies.c.study_id == record.study["study_id"]
     if not is_new:
         return str(connection.execute(select(t.studies.c.state).where(mine)).scalar_one())

@@ -114,7 +114,10 @@ def preview(plan: Plan, engine: Engine | None, *, slots: int) -> Preview:
 
 
 def rates_of(engine: Engine | None, scale: str, resources: Resources) -> Rates:
-    """Return what stages of a scale reach: as measured in the ledger, else as the scale declares. For all that tells a time."""
+    """Return the rates of stages at a scale: measured in the ledger, else as the scale declares.
+
+    Every time estimate uses it.
+    """
     return Rates(declared=resources.flops_per_s, measured=measured_rates(engine, scale) if engine else {})
 
 

@@ -111,7 +111,7 @@ def test_a_stop_between_batches_publishes_nothing(checkpoint, tmp_path):
 
 
 def test_a_benchmark_without_data_is_refused_before_anything_is_loaded(tmp_path):
-    with pytest.raises(ValueError, match="'mme' reads a local copy, and no catalogue"):
+    with pytest.raises(ValueError, match="'mme' needs a local copy, but no catalogue"):
         evaluate(tmp_path / "no checkpoint", tmp_path / "out", benchmark="mme")
 
 
@@ -154,10 +154,10 @@ def test_bits_per_byte_equal_the_models_own_loss(checkpoint, tmp_path):
 
 
 def test_a_judged_benchmark_without_a_judge_is_not_run_rather_than_zero(tmp_path):
-    with pytest.raises(ValueError, match="mm-vet: not run, it needs a judge"):
+    with pytest.raises(ValueError, match="mm-vet: not run: it needs a judge"):
         evaluate(tmp_path / "no checkpoint", tmp_path / "out", benchmark="mm-vet")
     config = replace(CONFIG, scoring=ScoringConfig(judge="judge-1"))
-    with pytest.raises(ValueError, match=r"no endpoint\nhint: ABLATE_JUDGE_URL"):
+    with pytest.raises(ValueError, match=r"no endpoint\nhint: set ABLATE_JUDGE_URL"):
         evaluate(tmp_path / "no checkpoint", tmp_path / "out", benchmark="mm-vet", config=config)
 
 

@@ -50,14 +50,14 @@ def test_opening_again_keeps_what_is_there(ledger_url):
 def test_a_ledger_of_a_newer_release_is_refused(engine, ledger_url):
     with transaction(engine) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(OrchestratorError, match=r"schema 9999 is newer than this release knows(.|\n)*hint: upgrade"):
+    with pytest.raises(OrchestratorError, match=r"schema 9999 is newer than this release supports(.|\n)*hint: upgrade"):
         open_ledger(ledger_url)
 
 
 def test_an_older_ledger_is_migrated_once_its_driver_is_gone(engine, ledger_url):
     fence = lease.acquire(engine, "older", ttl_s=60.0, holder={"host": "here", "pid": 7})
     taken_back(engine, "-1")
-    with pytest.raises(OrchestratorError, match=r'below a driver of an older release(.|\n)*"pid": 7(.|\n)*runs out in \d+ s'):
+    with pytest.raises(OrchestratorError, match=r'a driver of an older release is using it(.|\n)*"pid": 7(.|\n)*expires in \d+ s'):
         open_ledger(ledger_url)
     lease.release(engine, fence)
     open_ledger(ledger_url).dispose()
