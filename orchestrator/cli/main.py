@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "studies": ("studies", "List the studies that there are, by name, and where each stands."),
     "validate": ("plan", "Check a study file; print what it resolves to."),
     "plan": ("plan", "Show arms, trials, stages, cost and time before anything runs."),
+    "explain": ("planning.explain", "Say why a stage is new: which field of which file differs from the nearest one."),
     "factors": ("plan", "List every path that a study may vary, with type, unit and default."),
     "run": ("run", "Run a study to its end, or resume it."),
     "campaign": ("campaign", "Run studies in dependency order, later ones with the verdicts of earlier ones."),
@@ -57,7 +58,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Subcommand -> module in `orchestrator.cli` that holds it, and its line in the help."""
 GROUPS = {
-    "Before a study runs": ("init", "studies", "validate", "plan", "factors"),
+    "Before a study runs": ("init", "studies", "validate", "plan", "explain", "factors"),
     "Run": ("run", "campaign", "submit", "drive", "watch", "pause", "resume", "cancel", "share"),
     "What came out": ("status", "results", "items", "report", "diff", "logs", "dashboard", "query"),
     "More from results": ("export", "import", "rescore", "lmms", "mixture"),

@@ -14,6 +14,8 @@ from orchestrator import formatting
 from orchestrator.cli.console import DONE, FAILED, out, print_json
 from orchestrator.cli.context import existing_ledger, load_plan
 from orchestrator.cli.options import json_document, json_option, scale_option, study_argument
+from orchestrator.cli.planning.explain import catalogue_name
+from orchestrator.cli.planning.explain import document as explained
 from orchestrator.cli.results_table import limit_name
 from orchestrator.plan.factors import Factor
 from orchestrator.plan.factors import factors as all_factors
@@ -21,9 +23,13 @@ from orchestrator.plan.needs import Missing, missing, not_run, training_data
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.trial_config import resolve
 from orchestrator.results.counts import IMPORT
+from orchestrator.results.explain import Explanation, explain_plan
 from orchestrator.results.preview import Preview, document, preview
 from orchestrator.settings import Settings
 from orchestrator.study.study import Budget
+
+REASONS = 40
+"""Sentences of `--why` that are printed."""
 
 
 @click.command(epilog=json_document("""
@@ -66,13 +72,15 @@ def validate(ctx: click.Context, study: str, scale: str, as_json: bool) -> None:
      "trials": [{"key", "arm_key", "seed", "stage_ids"}],
      "stage_list": [{"stage_id", "kind", "label", "parent_id", "flops", "samples", "workers", "state" (null: never seen)}],
      "training_data": [{"kind", "categories": {category: [data sets]}}], "missing": [{"what", "hint"}] (a run could not finish),
-     "missing_checkpoints": [...], "missing_data": [...], "notes": [...]}"""))
+     "missing_checkpoints": [...], "missing_data": [...], "notes": [...],
+     "why": [as `ablate explain --json`] (with --why)}"""))
 @study_argument
 @scale_option
 @json_option
 @click.pass_context
 @click.option("--arm", default=None, metavar="NAME", help="Print the whole resolved configuration of one arm as YAML.")
-def plan(ctx: click.Context, study: str, scale: str, as_json: bool, arm: str | None) -> None:
+@click.option("--why", is_flag=True, help="Say why each new stage is new: which field of which file differs.")
+def plan(ctx: click.Context, study: str, scale: str, as_json: bool, arm: str | None, why: bool) -> None:
     """Show arms, trials, stages, data, cost and time before anything runs.
 
     Exit code 1 where a run could not finish here, since data, benchmark copies, checkpoints or a judge are missing.
@@ -84,10 +92,14 @@ def plan(ctx: click.Context, study: str, scale: str, as_json: bool, arm: str | N
         return
     shown = preview(made, existing_ledger(settings), slots=settings.slots)
     lacking = missing(made, has_judge=bool(settings.judge_url))
+    reasons = explain_plan(made, existing_ledger(settings), scale=scale, catalogue=catalogue_name(settings)) if why else []
     if as_json:
-        print_json(document(shown) | {"training_data": training_data(made), "missing": lacking})
+        asked = {"why": [explained(each) for each in reasons]} if why else {}
+        print_json(document(shown) | {"training_data": training_data(made), "missing": lacking} | asked)
     else:
         print_plan(shown)
+        if why:
+            _print_reasons(reasons, made)
         _print_missing(lacking)
     ctx.exit(FAILED if lacking else DONE)
 
@@ -148,6 +160,18 @@ def _print_data(made: Plan) -> None:
                 ("note: ", "yellow"), f"not run, since evaluate.scoring.judge names no judge: {', '.join(skipped)}"
             )
         )
+
+
+def _print_reasons(reasons: Sequence[Explanation], made: Plan) -> None:
+    """Print a sentence for each new stage whose checkpoint is known; what follows from these is counted."""
+    out().print()
+    for each in reasons[:REASONS]:
+        out().print(each.sentence, soft_wrap=True)
+    if len(reasons) > REASONS:
+        out().print(f"{len(reasons) - REASONS} more stages are new; --json names all.")
+    num_known = sum(each.kind != IMPORT for each in made.stages.values())
+    if not reasons:
+        out().print(f"No stage is new: the ledger holds all {num_known}.")
 
 
 def _print_missing(lacking: Sequence[Missing]) -> None:
