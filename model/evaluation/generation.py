@@ -22,7 +22,7 @@ from torch.nn import functional
 from model.config.stages import EvaluateConfig
 from model.data.encoding import Encoded, Encoder
 from model.network.mm15 import IGNORED, MM15
-from model.samples import Item, Sample, Turn
+from model.samples import Item, Sample, Turn, without_pictures
 from model.training.loop import Stopped
 
 BATCHES_IN_WINDOW = 32
@@ -65,7 +65,7 @@ class Generator:
         Raises:
             Stopped: asked to stop between batches.
         """
-        return self._in_windows(items, count, self.encoder.item, self._generate)
+        return self._in_windows(items, count, self._question, self._generate)
 
     def likelihood(self, items: Iterator[Item], count: int) -> list[Answered]:
         """Say how many bits the model needs for each item's text, its reference.
@@ -133,6 +133,10 @@ class Generator:
             logits.float().transpose(1, 2), batch.labels_BT, ignore_index=IGNORED, reduction="none"
         )
         return [repr(nats / math.log(2)) for nats in losses.double().sum(1).tolist()]
+
+    def _question(self, item: Item) -> Encoded:
+        """Encode what is asked; a blind evaluation leaves the pictures out."""
+        return self.encoder.item(without_pictures(item) if self.config.blind else item)
 
     def _text(self, item: Item) -> Encoded:
         """Encode a text without the mark of its end, which is no part of its bytes."""

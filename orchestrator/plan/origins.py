@@ -76,6 +76,8 @@ class Origins:
         """
         if path == "seed":
             return (_origin(self._study, ("seeds",), None),)
+        if path.endswith(".seed_varies") and path not in self._layer:
+            return (_origin(self._study, ("seeds", "vary"), self._study.seed_varies),)
         if path == "benchmark":
             return (self._benchmarks(),)
         entry = self._layer.get(path) or self._inherited(path)
