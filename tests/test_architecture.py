@@ -79,6 +79,8 @@ DEFERRED = {
     ("orchestrator/execution/ray/slot.py", "orchestrator.execution.ray.train"),
     ("orchestrator/execution/ray/train.py", "orchestrator.execution.worker"),
     ("model/__init__.py", "model.hf.saving"),
+    # A study that takes nothing from the ledger is validated without it: that import takes longer than the check.
+    ("orchestrator/cli/planning/validate.py", "orchestrator.cli.context"),
 }
 # click's lazy group: a subcommand's module by a name from its own table.
 DYNAMIC = {"orchestrator/cli/lazy.py"}

@@ -23,7 +23,7 @@ from torch.nn import functional
 from model.config.stages import EvaluateConfig
 from model.data.encoding import Encoded, Encoder
 from model.network.mm15 import IGNORED, MM15
-from model.samples import Item, Sample, Turn
+from model.samples import Item, Sample, Turn, without_pictures
 from model.training.loop import Stopped
 
 BATCHES_IN_WINDOW = 32
@@ -66,7 +66,7 @@ class Generator:
         Raises:
             Stopped: the attempt was asked to stop between batches.
         """
-        return self._in_windows(items, count, self.encoder.item, self._generate)
+        return self._in_windows(items, count, self._question, self._generate)
 
     def likelihood(self, items: Iterator[Item], count: int) -> list[Answered]:
         """Compute how many bits the model needs for each item's text, its reference.
@@ -134,6 +134,10 @@ class Generator:
             logits.float().transpose(1, 2), batch.labels_BT, ignore_index=IGNORED, reduction="none"
         )
         return [repr(nats / math.log(2)) for nats in losses.double().sum(1).tolist()]
+
+    def _question(self, item: Item) -> Encoded:
+        """Encode what is asked; a blind evaluation leaves the pictures out."""
+        return self.encoder.item(without_pictures(item) if self.config.blind else item)
 
     def _text(self, item: Item) -> Encoded:
         """Encode a text without the end token, which is not one of its bytes."""

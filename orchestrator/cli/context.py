@@ -71,10 +71,15 @@ def find_study(name_or_path: str, scale: str, settings: Settings) -> Study:
 
 
 def plan_study(study: Study, scale: str, settings: Settings) -> Plan:
-    """Plan a study. Values with `from_selection` come from verdicts in the ledger."""
+    """Plan a study; values `from_selection` come from the verdicts in the ledger."""
+    return planner_of(study, scale, settings).plan()
+
+
+def planner_of(study: Study, scale: str, settings: Settings) -> Planner:
+    """Return the planner of a study, with the operator's checkpoints, catalogue and verdicts."""
     known = load_scale(scale)
     engine = existing_ledger(settings) if required_studies(study) or study.budget else None
     chosen = selections(engine, study, known.name) if required_studies(study) else {}
     measured = measured_rates(engine, known.name) if engine and study.budget else None
     return Planner(study, known, checkpoints=settings.home / "checkpoints", catalogue=partial(catalogue_of, settings),
-                   measured=measured, **plan_arguments(chosen)).plan()
+                   measured=measured, **plan_arguments(chosen))

@@ -23,8 +23,10 @@ from orchestrator.errors import OrchestratorError
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("init", "Write a commented study file to start from."),
     "studies": ("studies", "List all studies by name, and the state of each."),
-    "validate": ("plan", "Check a study file, and print its size and its data."),
+    "validate": ("planning.validate", "Check a study file, and print its size and its data."),
     "plan": ("plan", "Show arms, trials, stages, cost and time before anything runs."),
+    "explain": ("planning.explain", "Say why a stage is new: which field of which file differs from the nearest one."),
+    "rehearse": ("planning.rehearse", "Try two steps of each training stage and two items of each benchmark; finds what is missing."),
     "factors": ("plan", "List every path that a study may vary, with type, default and meaning."),
     "run": ("run", "Run a study to its end, or resume it."),
     "campaign": ("campaign", "Run studies in dependency order; later ones use the verdicts of earlier ones."),
@@ -37,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lmms": ("lmms", "Show lmms-eval's scores beside a study's own, or how to evaluate its checkpoints there."),
     "rescore": ("rescore", "Score stored answers again, with other scoring choices; writes nothing."),
     "diff": ("diff", "Compare two studies, or two versions of one."),
+    "ladder": ("planning.ladder", "Compare a study at several scales: may the small one be trusted, where do arms go?"),
     "logs": ("logs", "Print the logs of attempts that run or failed."),
     "export": ("export", "Write a study's results as a record that can be committed: scores of every item, no weights."),
     "import": ("export", "Enter records of results into the ledger; no weights come with them."),
@@ -58,10 +61,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Subcommand -> its module in `orchestrator.cli`, and its line in the help."""
 GROUPS = {
-    "Before a study runs": ("init", "studies", "validate", "plan", "factors"),
+    "Before a study runs": ("init", "studies", "validate", "plan", "explain", "rehearse", "factors"),
     "Run": ("run", "campaign", "submit", "drive", "watch", "pause", "resume", "cancel", "share"),
     "What came out": ("status", "results", "items", "report", "diff", "logs", "dashboard", "query"),
-    "More from results": ("export", "import", "rescore", "lmms", "mixture"),
+    "More from results": ("ladder", "export", "import", "rescore", "lmms", "mixture"),
     "Set-up and upkeep": ("doctor", "data", "gc", "ledger", "mlflow", "statistics", "completion"),
 }
 """Headings of the help, in the order in which a user needs them."""

@@ -41,6 +41,7 @@ from orchestrator.plan.needs import missing
 from orchestrator.plan.plan import Plan
 from orchestrator.results.preview import document, preview
 from orchestrator.results.progress import progress
+from orchestrator.results.rehearsals import rehearsed_rates
 from orchestrator.results.results import report_path, study_results
 from orchestrator.settings import Settings, redact
 from orchestrator.states import TERMINAL_STUDIES, StudyState
@@ -83,7 +84,7 @@ def _rehearse_entry(study: str, scale: str, *, update: bool, as_json: bool) -> N
     refuse_incomplete(plan, slots=settings.slots)
     if not update:
         refuse_changed(engine, plan)
-    shown = preview(plan, engine, slots=settings.slots)
+    shown = preview(plan, engine, slots=settings.slots, rehearsed=rehearsed_rates(settings.home, plan.scale))
     if as_json:
         print_json(document(shown))
         return
@@ -158,7 +159,8 @@ def submitted(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -
     study_id = enter(engine, plan, update=update, slots=settings.slots)
     row = read.study(engine, study_id)
     if row.estimate is None:
-        keep_estimate(engine, study_id, asdict(preview(plan, engine, slots=settings.slots).expected))
+        shown = preview(plan, engine, slots=settings.slots, rehearsed=rehearsed_rates(settings.home, plan.scale))
+        keep_estimate(engine, study_id, asdict(shown.expected))
     found = StudyState(row.state)
     if found in _AGAIN:
         reason = f" ({row.reason})" if row.reason else ""

@@ -172,10 +172,10 @@ def _driver_line(settings: Settings, engine: Engine) -> Text:
 
 
 def _studies_table(shown: list[Progress]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
-    table.add_column("study")
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    table.add_column("study", overflow="fold")
     for name in ("scale", "version", "state"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold", min_width=len("completed") if name == "state" else None)
     for name in ("trials", "stages", "failed", "left"):
         table.add_column(name, justify="right")
     for each in shown:

@@ -121,10 +121,8 @@ class Resolver:
         if "recipe" in changes:
             others = {path: change for path, change in changes.items() if path != "recipe"}
             return self._of_recipe(changes).resolve(others, seed)
-        arm: Layer = {}
-        for_each(lambda change: self._paths.add(arm, self._study, change[0], *change[1]), changes.items())
         groups: dict[str, Layer] = {root: {} for root in ROOTS}
-        for path, entry in over(self._base, arm).items():
+        for path, entry in self.layer(changes).items():
             groups[path.partition(".")[0]][path] = entry
         model = self._part("model", groups["model"], self._model)
         for kind in self._kinds:
@@ -138,6 +136,21 @@ class Resolver:
             evaluate=self._part("evaluate", over(images, groups["evaluate"]), self._evaluate),
             data=self._part("data", groups["data"], self._data),
         )
+
+    def layer(self, changes: Mapping[str, tuple[Any, Location]]) -> Layer:
+        """Return the values of an arm as they are written, by dotted path, each with the file and location.
+
+        Args:
+            changes: dotted path -> value, and its location in the study's file.
+
+        Raises:
+            StudyError: a path or a value cannot be used.
+        """
+        if "recipe" in changes:
+            return self._of_recipe(changes).layer({path: each for path, each in changes.items() if path != "recipe"})
+        arm: Layer = {}
+        for_each(lambda change: self._paths.add(arm, self._study, change[0], *change[1]), changes.items())
+        return over(self._base, arm)
 
     def recipes(self) -> list[Recipe]:
         """Return the study's recipe, and those of the arms resolved so far that have their own."""

@@ -158,7 +158,8 @@ class Results:
             return "n=1: one seed, so no interval."
         if not self.varies_with_seed:
             return "The seeds vary nothing yet."
-        kinds = ", ".join(self.varies_with_seed)
+        part = {"both": "", "data": " (the draw of data alone)", "init": " (the initial weights alone)"}
+        kinds = ", ".join(self.varies_with_seed) + part[study_of(self.study).seed_varies]
         if self.looks > 1:
             numbers = sorted({arm.num_trials for arm in self.arms})
             spread = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0] if numbers else 0)

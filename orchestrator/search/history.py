@@ -157,7 +157,12 @@ class StudyHistory:
         """Return what a search learns from an arm at a rung."""
         levels = next(arm.levels for arm in self.arms if arm.key == arm_key)
         baseline = self.means(self.baseline, rung) if self.baseline else {}
-        return observe(self.study, levels, self.means(arm_key, rung), baseline)
+        return observe(self.study, levels, self.means(arm_key, rung), baseline, self._by_seed(arm_key, rung))
+
+    def _by_seed(self, arm_key: str, rung: int) -> dict[int, Mapping[str, float]]:
+        """Return the scores of each seed of an arm at a rung."""
+        return {row.seed: each.metrics for row, each in zip(self.rows, self.scores, strict=True)
+                if row.arm_key == arm_key and row.rung == rung and not each.is_diverged}
 
     def history(self, stopped: Mapping[str, dict[str, Any]]) -> list[ObservedTrial]:
         """Return all arms in the order of their proposal; `stopped` are the arms that are being stopped now."""

@@ -10,6 +10,9 @@
 - An arm that violates a constraint before training is passed as measured and infeasible, so every sampler that knows
   constraints keeps away from similar arms. It has no scores, so the worst scores of the others stand in; feasible arms
   beat it in any case.
+- The GP sampler learns how much scores vary from seed to seed: it gets one observation for each seed of an arm, less
+  what that seed adds to all arms, instead of a mean that looks certain. So an arm that was lucky once does not draw the
+  search to it, and one with more seeds weighs more.
 - Of the samplers, only GP imports torch; `needs_torch` says which proposals must be computed in a worker.
 """
 
@@ -19,7 +22,7 @@ import hashlib
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -47,11 +50,14 @@ class ObservedTrial:
     """By how many points each constraint is violated; 0 or less means that it is met."""
     stopped_at: int | None = None
     """The rung at which the arm was stopped; `values` are then those at that rung."""
+    by_seed: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    """Seed -> the values of that seed alone, in the order of `values`; none where they are not known."""
     is_refused: bool = False
     """Whether the arm violated a constraint before training: it has `violations`, and will never have values."""
 
 
-def observe(study: Study, levels: Levels, means: Mapping[str, float], baseline: Mapping[str, float]) -> ObservedTrial:
+def observe(study: Study, levels: Levels, means: Mapping[str, float], baseline: Mapping[str, float],
+            seeds: Mapping[int, Mapping[str, float]] | None = None) -> ObservedTrial:
     """Turn an arm's means into what a search learns from it.
 
     Args:
@@ -59,14 +65,17 @@ def observe(study: Study, levels: Levels, means: Mapping[str, float], baseline: 
         levels: the arm's levels.
         means: metric -> the arm's mean over its seeds.
         baseline: metric -> the baseline's mean. Relative constraints count as met while it has no scores.
+        seeds: seed -> metric -> score, of the same arm; None where only the means are known.
 
     Returns:
         The observed arm; without values if any objective is missing.
     """
     goals = study.objectives
     known = all(name in means for name, _ in goals)
+    by_seed = {seed: tuple(scores[name] for name, _ in goals) for seed, scores in (seeds or {}).items()
+               if all(name in scores for name, _ in goals)}
     return ObservedTrial(levels=levels, values=tuple(means[name] for name, _ in goals) if known else None,
-                    violations=violations(study, means, baseline) if known else ())
+                         violations=violations(study, means, baseline) if known else (), by_seed=by_seed if known else {})
 
 
 def violations(study: Study, means: Mapping[str, float], baseline: Mapping[str, float]) -> tuple[float, ...]:
@@ -148,9 +157,10 @@ def _check(history: Iterable[ObservedTrial], num_objectives: int) -> None:
 
 
 def _record(
-    search: Search, history: Iterable[ObservedTrial], space: Mapping[str, BaseDistribution]
+    search: Search, history: Sequence[ObservedTrial], space: Mapping[str, BaseDistribution]
 ) -> Iterable[FrozenTrial]:
     generation_of, worst = _Generations(), _worst(search, history)
+    repeats = _repeats(history) if search.sampler == "gp" else {}
     for each in history:
         params = params_of(search.parameters, flat(each.levels))
         if params is None:
@@ -161,9 +171,25 @@ def _record(
         if each.values is None and not each.is_refused:
             yield optuna.trial.create_trial(state=TrialState.RUNNING, params=params, distributions=dict(space))
             continue
-        yield optuna.trial.create_trial(
-            values=each.values or worst, params=params, distributions=dict(space), system_attrs=generation_of.next(),
-            constraints=_constraints_of(each))
+        for values in repeats.get(id(each)) or [each.values or worst]:
+            yield optuna.trial.create_trial(
+                values=values, params=params, distributions=dict(space), system_attrs=generation_of.next(),
+                constraints=_constraints_of(each))
+
+
+def _repeats(history: Sequence[ObservedTrial]) -> dict[int, list[tuple[float, ...]]]:
+    """Return the observations of each arm with two seeds or more, by the arm's place in memory: each seed's values, less its effect.
+
+    All arms share their seeds, so a seed's effect is the mean of how far its values lie from their arms' means.
+    """
+    known = [each for each in history if each.values is not None and len(each.by_seed) > 1]
+    off: dict[int, list[list[float]]] = {}
+    for each in known:
+        for seed, values in each.by_seed.items():
+            off.setdefault(seed, []).append([a - b for a, b in zip(values, each.values or (), strict=True)])
+    effect = {seed: [math.fsum(column) / len(column) for column in zip(*rows, strict=True)] for seed, rows in off.items()}
+    return {id(each): [tuple(a - b for a, b in zip(values, effect[seed], strict=True)) for seed, values in each.by_seed.items()]
+            for each in known}
 
 
 def _stopped(each: ObservedTrial, params: dict[str, Any], space: Mapping[str, BaseDistribution]) -> FrozenTrial:
