@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from orchestrator.analysis import statistics
@@ -116,6 +116,12 @@ def published_claim(claim: PublishedClaim, arms: Sequence[str]) -> Claim:
     if claim.optimum is not None:
         comparisons += optimum(claim.optimum.arm, arms, claim.optimum.metric)
     return Claim(claim_id=claim.id, statement=claim.statement, comparisons=tuple(comparisons))
+
+
+def renamed(claim: Claim, stand_ins: Mapping[str, str]) -> Claim:
+    """Return the claim tested on other metrics: `stand_ins` maps a metric to the one that is measured in its place."""
+    return replace(claim, comparisons=tuple(replace(each, metric=stand_ins.get(each.metric, each.metric))
+                                            for each in claim.comparisons))
 
 
 def judge(claim: Claim, fits: Mapping[str, Fit]) -> ClaimResult:

@@ -36,12 +36,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from model.config.stages import TRAINING
+from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.analysis import claims, confounds, pareto, scores, selection, statistics, table
 from orchestrator.analysis.claims import ClaimResult
 from orchestrator.analysis.confounds import Confound, Executed, Run, SampleInfo
@@ -370,10 +372,21 @@ def _judged(published: Published | None, arms: Sequence[Arm],
         return ()
     names = {arm.key: arm.name for arm in arms}
     named = [dataclasses.replace(each, arm=names[each.arm]) for each in measured]
-    testable = [claims.published_claim(each, list(names.values())) for each in published.claims]
+    scored = {metric for each in measured for metric in each.metrics}
+    testable = [claims.renamed(claims.published_claim(each, list(names.values())), _stand_ins(scored))
+                for each in published.claims]
     metrics = {comparison.metric for claim in testable for comparison in claim.comparisons}
     fits = {metric: statistics.fit(selection.values_of(named, metric)) for metric in metrics}
     return tuple(claims.judge(claim, fits) for claim in testable)
+
+
+def _stand_ins(scored: Set[str]) -> dict[str, str]:
+    """Return the public benchmarks that were not run -> the one benchmark that was run in the manner of each."""
+    run: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(scored & BENCHMARKS.keys()):
+        run[BENCHMARKS[name].manner_of].append(name)
+    return {name: run[each.title][0] for name, each in BENCHMARKS.items()
+            if name not in scored and len(run.get(each.title, ())) == 1 and each.title}
 
 
 def _by_key(published: Published, arms: Sequence[Arm]) -> PublishedScores:

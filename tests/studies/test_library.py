@@ -22,7 +22,8 @@ PUBLISHED = list(library.names("published"))
 FROM_THE_DECK = {
     "data-categories": 6, "alpha-science": 6, "alpha-math": 6, "alpha-code": 6, "alpha-refer-ground": 5, "w-text": 5, "w-multi": 5,
     "mixing-categories": 4, "continual-resolution": 4, "continual-source": 6, "pretrain-ratio": 3, "resolution-and-tokens": 7,
-    "grid-configuration": 7, "grid-configuration-larger": 6, "indicator-and-overview": 4, "final-recipe": 2, "mm1-vs-final": 2, "model-size": 2,
+    "grid-configuration": 7, "grid-configuration-larger": 6, "indicator-and-overview": 4, "final-recipe": 2,
+    "mm1-vs-final": 2, "model-size": 2,
 }
 """Study -> number of arms."""
 CHOSEN = {name: dict(designed_arms(load_study(name))[-1].levels)
@@ -117,7 +118,8 @@ def test_final_mixture_has_the_published_shares() -> None:
 
 SHARING = [
     ("data-categories", "alpha-science", 10), ("data-categories", "alpha-refer-ground", 10),
-    ("continual-resolution", "continual-source", 15), ("resolution-and-tokens", "w-text", 5), ("w-text", "w-multi", 5), ("mixing-categories", "w-multi", 5),
+    ("continual-resolution", "continual-source", 15), ("resolution-and-tokens", "w-text", 5), ("w-text", "w-multi", 5),
+    ("mixing-categories", "w-multi", 5),
     ("resolution-and-tokens", "grid-configuration", 10), ("grid-configuration", "indicator-and-overview", 5),
     ("mm1-vs-final", "model-size", 15), ("final-recipe", "model-size", 15), ("search-alpha-science", "quickstart", 2),
 ]
