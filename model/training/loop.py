@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch.distributed.tensor import DTensor
 
+from model.config.packable import require_packable
 from model.config.stages import TrainConfig
 from model.data.step import Step, TokensSeen
 from model.network.attention import use_packed_attention
@@ -77,6 +78,7 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         held tokens, 0 to 1) and `resumed_from` (step). Totals by source are in `tally`.
 
     Raises:
+        FieldError: the stage packs rows, and the decoder would mix the samples of a row.
         Diverged: the loss or the gradient norm is not finite.
         Stopped: `should_stop` returned true; a checkpoint was written first.
     """
@@ -84,7 +86,8 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
     freeze(model, config)
     device = next(model.parameters()).device
     if config.pack:
-        # Packed rows need a mask that keeps samples apart; the attention function for it depends on the device.
+        require_packable(model.config.decoder, max_tokens=config.max_tokens)
+        # Packed rows need masks that keep samples apart; the attention function for them depends on the device.
         use_packed_attention(model.decoder, device)
     workers, optimizer = workers or Workers(device), make_optimizer(model, config)
     first, totals = checkpoints.resume(folder, model, optimizer, workers=workers,

@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from model.config.architecture import read_shapes
 from model.config.fields import FieldError, build, did_you_mean, to_plain
+from model.config.packable import require_packable
 from model.config.stages import (
     PRESETS,
     TRAINING,
@@ -131,6 +132,8 @@ class Resolver:
             groups[kind] = _rated(kind, groups[kind], model)
         trained = for_each(lambda kind: self._part(kind, groups[kind], self._stage), self._kinds)
         stages = {kind: config for kind, config in zip(self._kinds, trained, strict=True) if config is not None}
+        for kind, config in stages.items():
+            self._require_packable(kind, groups[kind], config, model)
         images = _images_of(groups, last=(list(stages) or self._kinds)[-1])
         return TrialConfig(
             recipe=self._recipe.name, scale=self._scale.name, start=self._start(groups), seed=seed,
@@ -196,6 +199,13 @@ class Resolver:
         if plain.get("steps") == 0 and type(plain["steps"]) is int:
             return None
         return build(TRAINING[kind], plain, kind)
+
+    def _require_packable(self, kind: str, entries: Layer, config: TrainConfig, model: ModelConfig) -> None:
+        if config.pack:
+            try:
+                require_packable(model.decoder, max_tokens=config.max_tokens, path=f"{kind}.pack")
+            except FieldError as error:
+                raise located(error, entries, self._study) from error
 
     def _evaluate(self, name: str, entries: Layer) -> EvaluateConfig:
         return build(EvaluateConfig, self._plain(name, entries) | {"benchmarks": list(self.benchmarks)}, name)
