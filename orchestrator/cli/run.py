@@ -37,7 +37,7 @@ from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.submit import refuse_changed, refuse_incomplete
 from orchestrator.ledger.submit import submit as enter
 from orchestrator.ledger.summaries import keep_estimate
-from orchestrator.plan.needs import missing
+from orchestrator.plan.needs import missing, too_large
 from orchestrator.plan.plan import Plan
 from orchestrator.results.preview import document, preview
 from orchestrator.results.progress import progress
@@ -153,7 +153,7 @@ class _Look:
 
 def submitted(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[StudyRow, StudyState]:
     """Enter the study, open it again if it had stopped; return its row and the state it was found in."""
-    _refuse_without_judge(settings, plan)
+    _refuse_what_would_fail(settings, plan)
     _refuse_what_never_fits(settings, plan)
     study_id = enter(engine, plan, update=update, slots=settings.slots)
     row = read.study(engine, study_id)
@@ -172,14 +172,16 @@ def submitted(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -
     return read.study(engine, study_id), found
 
 
-def _refuse_without_judge(settings: Settings, plan: Plan) -> None:
-    """Refuse a study whose answers a judge is to grade, where none is reached: each of these stages would answer all, and fail.
+def _refuse_what_would_fail(settings: Settings, plan: Plan) -> None:
+    """Refuse a study with stages that would run and fail.
+
+    Their answers are to be graded by a judge where none is reached, or they need more memory than a worker has.
 
     Raises:
-        StudyError: which benchmarks, and where to say it.
+        StudyError: which benchmarks or stages, and what to change.
     """
     for each in missing(plan, has_judge=bool(settings.judge_url)):
-        if "judge" in each.what:
+        if "judge" in each.what or each in too_large(plan):
             raise StudyError(plan.study.name, 0, f"missing: {each.what}", each.hint)
 
 
