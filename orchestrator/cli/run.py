@@ -37,7 +37,7 @@ from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.submit import refuse_changed, refuse_incomplete
 from orchestrator.ledger.submit import submit as enter
 from orchestrator.ledger.summaries import keep_estimate
-from orchestrator.plan.needs import missing
+from orchestrator.plan.needs import missing, too_large
 from orchestrator.plan.plan import Plan
 from orchestrator.results.preview import document, preview
 from orchestrator.results.progress import progress
@@ -154,7 +154,7 @@ class _Look:
 
 def submitted(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[StudyRow, StudyState]:
     """Submit the study, and reopen it if it had stopped. Return its row and the state it was in before."""
-    _refuse_without_judge(settings, plan)
+    _refuse_what_would_fail(settings, plan)
     _refuse_what_never_fits(settings, plan)
     study_id = enter(engine, plan, update=update, slots=settings.slots)
     row = read.study(engine, study_id)
@@ -174,14 +174,16 @@ def submitted(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -
     return read.study(engine, study_id), found
 
 
-def _refuse_without_judge(settings: Settings, plan: Plan) -> None:
-    """Refuse a study that needs a judge if none is configured: each such stage would answer all items, and then fail.
+def _refuse_what_would_fail(settings: Settings, plan: Plan) -> None:
+    """Refuse a study with stages that would run and fail.
+
+    Their answers are to be graded by a judge where none is reached, or they need more memory than a worker has.
 
     Raises:
-        StudyError: the benchmarks that need a judge, and the setting to change.
+        StudyError: which benchmarks or stages, and what to change.
     """
     for each in missing(plan, has_judge=bool(settings.judge_url)):
-        if "judge" in each.what:
+        if "judge" in each.what or each in too_large(plan):
             raise StudyError(plan.study.name, 0, f"missing: {each.what}", each.hint)
 
 

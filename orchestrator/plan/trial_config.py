@@ -17,6 +17,8 @@ from typing import Any, cast
 
 from model.config.architecture import read_shapes
 from model.config.fields import FieldError, build, did_you_mean, to_plain
+from model.config.packable import require_packable
+from model.config.routing import require_plain_routing
 from model.config.stages import (
     PRESETS,
     TRAINING,
@@ -129,6 +131,8 @@ class Resolver:
             groups[kind] = _rated(kind, groups[kind], model)
         trained = for_each(lambda kind: self._part(kind, groups[kind], self._stage), self._kinds)
         stages = {kind: config for kind, config in zip(self._kinds, trained, strict=True) if config is not None}
+        for kind, config in stages.items():
+            self._require_trainable(groups["model"] | groups[kind], kind, config, model)
         images = _images_of(groups, last=(list(stages) or self._kinds)[-1])
         return TrialConfig(
             recipe=self._recipe.name, scale=self._scale.name, start=self._start(groups), seed=seed,
@@ -209,6 +213,15 @@ class Resolver:
         if plain.get("steps") == 0 and type(plain["steps"]) is int:
             return None
         return build(TRAINING[kind], plain, kind)
+
+    def _require_trainable(self, entries: Layer, kind: str, config: TrainConfig, model: ModelConfig) -> None:
+        """Refuse what an imported decoder cannot do in a training stage."""
+        try:
+            require_plain_routing(model.decoder)
+            if config.pack:
+                require_packable(model.decoder, max_tokens=config.max_tokens, path=f"{kind}.pack")
+        except FieldError as error:
+            raise located(error, entries, self._study) from error
 
     def _evaluate(self, name: str, entries: Layer) -> EvaluateConfig:
         return build(EvaluateConfig, self._plain(name, entries) | {"benchmarks": list(self.benchmarks)}, name)
