@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from orchestrator import formatting
 from orchestrator.analysis.scores import TOKENS
-from orchestrator.results.progress import Progress, RunningStage
+from orchestrator.ledger.summaries import LiveStage
+from orchestrator.results.progress import Progress
 from orchestrator.results.results import Results
 
 _TITLES = {"mmbase": "MMBase", "overall": "Mean of all categories", "refer_ground": "Refer & ground",
@@ -80,7 +81,7 @@ def progress_words(shown: Progress) -> str:
     return " · ".join(parts)
 
 
-def stage_words(stage: RunningStage) -> str:
+def stage_words(stage: LiveStage) -> str:
     """Return the label, step, loss and speed of a running stage in words."""
     parts = [plain_markdown(stage.label)]
     parts.append("starting" if stage.step is None else f"step {stage.step} of {stage.steps}")

@@ -8,7 +8,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from PIL import Image
@@ -123,3 +124,14 @@ class Item:
     def num_markers(self) -> int:
         """The number of image markers in examples and question."""
         return sum(text.count(IMAGE) for text in (*(shot.question for shot in self.shots), self.question))
+
+
+def without_pictures(item: Item) -> Item:
+    """Return an item that is asked blind: no images, and no markers where they stood, in examples and question."""
+    shots = tuple(Turn(_unmarked(shot.question), shot.answer) for shot in item.shots)
+    return replace(item, question=_unmarked(item.question), images=(), shots=shots)
+
+
+def _unmarked(text: str) -> str:
+    """Remove the markers with the line breaks after them, which would leave empty lines."""
+    return re.sub(rf"(?:{re.escape(IMAGE)})+\n?", "", text)

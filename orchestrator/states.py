@@ -61,7 +61,8 @@ class TrialState(StrEnum):
 class AttemptState(StrEnum):
     """The states of one execution of a stage.
 
-    All but LEASED and RUNNING are final, and all final ones but SUCCEEDED say why the attempt did not succeed.
+    All but LEASED and RUNNING are final. An IMPORTED attempt ran under another ledger, from which a record of its result
+    came. The other final ones but SUCCEEDED say why the attempt did not succeed.
     """
 
     LEASED = "LEASED"
@@ -75,6 +76,7 @@ class AttemptState(StrEnum):
     STALLED = "STALLED"
     CANCELLED = "CANCELLED"
     FENCED = "FENCED"
+    IMPORTED = "IMPORTED"
 
 
 LIVE_ATTEMPTS = frozenset({AttemptState.LEASED, AttemptState.RUNNING})
@@ -87,11 +89,12 @@ TERMINAL_STAGES = frozenset({StageState.SUCCEEDED, StageState.FAILED, StageState
                              StageState.CANCELLED})
 
 RESULTS = frozenset({StageState.SUCCEEDED, StageState.DIVERGED})
-"""The states that a stage never leaves, not even by `resume`."""
+"""The states that a stage never leaves, not even by `resume`. Only a stage whose training is here as a record alone, without
+weights, is opened again when another stage needs them."""
 
 _AFTER_LIVE = frozenset({StageState.QUEUED, StageState.SUCCEEDED, StageState.FAILED, StageState.DIVERGED,
                          StageState.CANCELLED})
-_ENDS = frozenset(AttemptState) - LIVE_ATTEMPTS
+_ENDS = frozenset(AttemptState) - LIVE_ATTEMPTS - {AttemptState.IMPORTED}
 
 # One table for each type: members of two StrEnums with the same spelling would be the same key.
 ALLOWED: dict[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
@@ -129,6 +132,7 @@ BUDGETS: dict[AttemptState, int | None] = {
     AttemptState.STALLED: 1,
     AttemptState.CANCELLED: None,
     AttemptState.FENCED: None,
+    AttemptState.IMPORTED: None,
 }
 """The number of retries of a stage for each kind of failure, chosen by judgement; None means no limit."""
 

@@ -64,7 +64,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "scipy": ("model/", "orchestrator/analysis/", "orchestrator/search/", "dashboard/charts.py"),
     "PIL": ("model/images/", "model/samples.py", "model/data/", "model/workbench/", "model/evaluation/local_copies/",
             "model/evaluation/lmms_eval/"),
-    "pyarrow": ("model/evaluation/local_copies/", "model/data/sources", "orchestrator/results/tables.py"),
+    "pyarrow": ("model/evaluation/local_copies/", "model/data/sources", "orchestrator/results/tables.py",
+                "orchestrator/results/record.py", "orchestrator/results/stored_scores.py"),
     "webdataset": ("model/data/sources",),
     "matplotlib": ("orchestrator/results/figures.py",),
     "streamlit": ("dashboard/app.py", "dashboard/views/"),
@@ -78,6 +79,8 @@ DEFERRED = {
     ("orchestrator/execution/ray/slot.py", "orchestrator.execution.ray.train"),
     ("orchestrator/execution/ray/train.py", "orchestrator.execution.worker"),
     ("model/__init__.py", "model.hf.saving"),
+    # A study that takes nothing from the ledger is validated without it: that import takes longer than the check.
+    ("orchestrator/cli/planning/validate.py", "orchestrator.cli.context"),
 }
 # click's lazy group: a subcommand's module by a name from its own table.
 DYNAMIC = {"orchestrator/cli/lazy.py"}

@@ -37,8 +37,9 @@ class ConnectorCost:
     """Number of weights."""
     flops: Callable[[ConnectorShape, int], float]
     """FLOPs of a forward pass over one tile, by shape and number of image tokens."""
-    activations: Callable[[ConnectorShape], int]
-    """Numbers that a forward pass keeps for the backward pass, for each patch."""
+    activations: Callable[[ConnectorShape, int, bool], float]
+    """Bytes that a forward pass over one tile keeps for the backward pass, by shape, number of image tokens, and whether
+    it computes in bf16."""
 
 
 def _linear(inputs: int, outputs: int) -> int:
@@ -80,6 +81,21 @@ def _abstractor_flops(shape: ConnectorShape, tokens: int) -> float:
     return before + after + 2 * tokens * (_readout_width(shape) * shape.language + shape.language**2)
 
 
+def _abstractor_activations(shape: ConnectorShape, tokens: int, is_bf16: bool) -> float:
+    """Count what autograd keeps of a pass over one tile.
+
+    Of a block its input, and its channels nine times in fp32; or seven times in fp32 (norms and activations, which
+    autocast leaves so) and twice in bf16.
+    """
+    value = 2 if is_bf16 else 4
+    kept = [value * inputs + (32 if is_bf16 else 36) * channels + (4 * channels if inputs != channels else 0)
+            for inputs, channels in _blocks(shape)]
+    width = _readout_width(shape)
+    pooled = 4 * width  # what the pooling was given, in fp32
+    readout = value * (width + 2 * shape.language)
+    return shape.patches * (sum(kept[:shape.depth]) + pooled) + tokens * (sum(kept[shape.depth:]) + readout)
+
+
 def _projection(*, layers: int, pools_first: bool) -> ConnectorCost:
     """Return the cost of average pooling with a projection of one or two layers."""
     def parameters(shape: ConnectorShape) -> int:
@@ -89,12 +105,17 @@ def _projection(*, layers: int, pools_first: bool) -> ConnectorCost:
         positions = tokens if pools_first else shape.patches
         return 2 * positions * (shape.vision * shape.language + (layers - 1) * shape.language**2)
 
-    return ConnectorCost(parameters=parameters, flops=flops, activations=lambda shape: shape.vision)
+    def activations(shape: ConnectorShape, tokens: int, is_bf16: bool) -> float:
+        positions = tokens if pools_first else shape.patches
+        pooled = 4 * shape.patches * shape.vision if pools_first else 0
+        return pooled + positions * (2 if is_bf16 else 4) * (shape.vision + 2 * (layers - 1) * shape.language)
+
+    return ConnectorCost(parameters=parameters, flops=flops, activations=activations)
 
 
 CONNECTORS: dict[str, ConnectorCost] = {
     "c_abstractor": ConnectorCost(parameters=_abstractor_parameters, flops=_abstractor_flops,
-                                  activations=lambda shape: 10 * shape.hidden * shape.depth),
+                                  activations=_abstractor_activations),
     "linear": _projection(layers=1, pools_first=False),
     "mlp": _projection(layers=2, pools_first=True),
     "average_pool": _projection(layers=1, pools_first=True),

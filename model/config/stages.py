@@ -225,6 +225,9 @@ class TrainConfig:
     """Whether the connector keeps its weights; MM1.5 trains all parts in all stages."""
     freeze_decoder: bool = False
     """Whether the decoder keeps its weights; MM1.5 trains all parts in all stages."""
+    seed_varies: Literal["both", "data", "init"] = "both"
+    """What the stage's seed changes: `data` is the draw and the order of samples, `init` the random initial weights;
+    what it does not change is as with seed 0. A study sets it by `seeds: {vary: ...}`."""
     compile: bool = False
     """Whether to compile the blocks of encoder and decoder: faster steps after minutes, roundings in another order."""
     recompute: bool = not_in_identity(False)
@@ -302,6 +305,8 @@ class EvaluateConfig:
     """CPU threads of an attempt. They change the order of sums, so they are part of the identity."""
     scoring: ScoringConfig = ScoringConfig()
     """Choices of scoring that the papers leave open."""
+    blind: bool = False
+    """Whether to ask without the pictures: what is then scored needs no picture. Text-only benchmarks stay as they are."""
 
     def __post_init__(self) -> None:
         require_least(self, 0, "num_items")

@@ -64,7 +64,7 @@ def vision_parameters(config: VisionConfig) -> int:
     mlp = 2 * width * wide + wide + width
     block = attention + mlp + 2 * 2 * width
     has_bias = config.stem == "conv" or config.stem_bias
-    convolutions = sum(i * o * side**2 + (o if has_bias else 0) for i, o, side, _ in _stem(config))
+    convolutions = sum(i * o * side**2 + (o if has_bias else 0) for i, o, side, _ in stem(config))
     norms = 2 * width * (2 if config.norm_in else 1)
     return convolutions + places(config) * width + config.layers * block + norms
 
@@ -102,7 +102,7 @@ def places(config: VisionConfig) -> int:
     return patches(config) + (1 if config.class_token else 0)
 
 
-def _stem(config: VisionConfig) -> list[tuple[int, int, int, int]]:
+def stem(config: VisionConfig) -> list[tuple[int, int, int, int]]:
     """Return (channels in, channels out, kernel side, output positions) of each convolution of the stem."""
     if config.stem == "patch":
         return [(3, config.width, config.patch, patches(config))]
@@ -174,10 +174,10 @@ def forward_flops(config: ModelConfig, *, tiles: float, tokens: int, length: flo
 def vision_flops(config: VisionConfig) -> float:
     """Count the FLOPs of the encoder on one tile: stem, matrix products, attention of all patches with one another."""
     count, width = places(config), config.width
-    stem = sum(2 * i * o * side**2 * positions for i, o, side, positions in _stem(config))
+    in_stem = sum(2 * i * o * side**2 * positions for i, o, side, positions in stem(config))
     # Scores and the mix of values take 2 x count**2 x width each.
     products = 2 * count * (4 * width * width + 2 * width * config.mlp_width)
-    return stem + config.layers * (products + 4 * count**2 * width)
+    return in_stem + config.layers * (products + 4 * count**2 * width)
 
 
 def connector_flops(config: ModelConfig, *, tokens: int) -> float:
@@ -212,6 +212,7 @@ class SampleCost:
         longest: largest sequence length in tokens.
         most_tiles: largest number of tiles of a sample.
         flops: mean forward FLOPs of a sample.
+        predicted: number of tokens of a sample that carry loss.
     """
 
     tiles: float
@@ -220,6 +221,7 @@ class SampleCost:
     longest: int
     most_tiles: int
     flops: Flops
+    predicted: int = 0
 
 
 def sample_cost(config: ModelConfig, images: ImageConfig, *, text_tokens: int, predicted: int = 0,
@@ -248,4 +250,5 @@ def sample_cost(config: ModelConfig, images: ImageConfig, *, text_tokens: int, p
     return SampleCost(
         tiles=fmean(load.tiles for load in loads), image_tokens=fmean(load.image_tokens for load in loads),
         length=fmean(lengths), longest=max(lengths), most_tiles=max(load.tiles for load in loads), flops=flops,
+        predicted=predicted,
     )

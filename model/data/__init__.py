@@ -1,1 +1,1 @@
-"""Samples, conversations, mixtures, and where data come from."""
+"""Training data: where samples come from, how mixtures draw them, and how they become batches of tokens."""

@@ -1,4 +1,4 @@
-"""Open some samples of every data set, and name what is broken. Torch-free."""
+"""Open some samples of every data set and report the broken ones. Torch-free."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ class Broken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What opening samples of one data set has shown."""
+    """The result of opening samples of one data set."""
 
     category: str
     name: str
     size: int
-    """Samples of the data set; 0 if it has no end or could not be opened."""
+    """Samples in the data set; 0 if it has no end or could not be opened."""
     num_opened: int
     num_images: int
     broken: tuple[Broken, ...]
     most_broken: float
-    """Share of samples that may be broken, as declared."""
+    """The share of samples that the catalogue allows to be broken."""
     error: str
-    """Why the data set could not be opened at all, or nothing."""
+    """Why the data set could not be opened at all, or ""."""
     seconds: float
     num_boxes: int = 0
-    """Boxes in the texts of what was opened, in any spelling."""
+    """Boxes in the texts of the opened samples, in any spelling."""
     boxes: str = ""
-    """The unit that the catalogue declares for them; `none` leaves them as they are."""
+    """The unit that the catalogue declares for boxes; `none` leaves them unchanged."""
 
     @property
     def is_ok(self) -> bool:
-        """Whether training may draw from it: it opens, and no larger share is broken than declared."""
+        """Whether training may draw from it: it opens, and no larger share is broken than allowed."""
         return not self.error and len(self.broken) <= self.most_broken * self.num_opened
 
 
 def check_workbench(num_samples: int) -> Iterator[Checked]:
-    """Make samples of every category."""
+    """Generate samples of every category."""
     for category in SAMPLE_MAKERS:
         yield _checked(category, WORKBENCH, 0, 0.0, [_maker(category, index) for index in range(num_samples)])
 

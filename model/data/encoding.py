@@ -1,8 +1,9 @@
-"""Samples to token sequences: images expand to their tokens, answers carry the loss, batches are padded.
+"""Encode samples as token sequences: images become their tokens, answers carry the loss, batches are padded.
 
-- A turn is `<user> question <assistant> answer <eos>`; an empty question leaves out both markers (plain text).
-- Image positions are whole: a sequence longer than allowed is an error with both numbers, never cut.
-- Training pads right, generation pads left; `rows` puts several samples into a row, each with positions of its own.
+- A turn is `<user> question <assistant> answer <eos>`. An empty question omits both markers (plain text).
+- An image is never cut: a sequence that is too long is an error with both numbers.
+- Training pads on the right, generation on the left. `rows` packs several samples into a row, each with its own
+  positions.
 """
 
 from __future__ import annotations
@@ -27,33 +28,33 @@ BOS, EOS, USER, ASSISTANT, IMAGE_TOKEN, ROW, PAD = "<bos>", "<eos>", "<user>", "
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One sequence: ids, labels shifted onto the predicting position, uint8 tiles (N, 3, tile, tile)."""
+    """One sequence: token ids, labels shifted to the position that predicts them, uint8 tiles (N, 3, tile, tile)."""
 
     ids: list[int]
     labels: list[int]
     tiles: NDArray[np.uint8]
     name: str = ""
-    """Of the sample or item."""
+    """Name of the sample or item."""
     images: int = 0
-    """Images, before splitting."""
+    """Number of images, before splitting."""
     source: str = ""
-    """What the sample comes from, for the tally: its data set, or its category."""
+    """The sample's data set or category, for the tally."""
     replaces: tuple[Replaced, ...] = ()
-    """Broken samples that it stands in for."""
+    """Broken samples that this one replaces."""
 
     @property
     def num_tiles(self) -> int:
-        """Encoder images."""
+        """Number of encoder images."""
         return len(self.tiles)
 
     @property
     def num_supervised(self) -> int:
-        """Tokens that carry loss."""
+        """Tokens that contribute to the loss."""
         return sum(label != IGNORED for label in self.labels)
 
 
 class Encoder:
-    """Turns samples and items into sequences, for one tokenizer and one image setting."""
+    """Encodes samples and items as sequences, for one tokenizer and one image setting."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, images: ImageConfig, *, max_tokens: int) -> None:
         self.tokenizer, self.images, self.max_tokens = tokenizer, images, max_tokens
@@ -68,7 +69,7 @@ class Encoder:
         self.id: dict[str, int] = {token: vocabulary[name] for token, name in names.items()}
 
     def with_images(self, images: ImageConfig) -> Encoder:
-        """Return the encoder of the same tokenizer for another image setting."""
+        """Return an encoder with the same tokenizer for another image setting."""
         return Encoder(self.tokenizer, images, max_tokens=self.max_tokens)
 
     def sample(self, sample: Sample) -> Encoded:
@@ -87,14 +88,14 @@ class Encoder:
         )
 
     def item(self, item: Item) -> Encoded:
-        """Encode worked examples and prompt of an evaluation item, up to where the answer begins."""
+        """Encode an evaluation item's worked examples and prompt, up to where the answer begins."""
         return self.prompt(item.shots, item.question, item.images, item.item_id)
 
     def prompt(self, turns: Sequence[Turn], question: str, images: tuple[Image.Image, ...], name: str) -> Encoded:
         """Encode a conversation up to where the next answer begins.
 
         Raises:
-            ValueError: images and their markers differ in number, or the sequence is longer than `max_tokens`.
+            ValueError: the numbers of images and of markers differ, or the sequence is longer than `max_tokens`.
         """
         markers = question.count(IMAGE) + sum(turn.question.count(IMAGE) for turn in turns)
         if markers != len(images):
@@ -112,9 +113,12 @@ class Encoder:
         return self._finish(builder, name)
 
     def text_ids(self, text: str) -> list[int]:
-        """Return the ids of plain text: those of the tokenizer's own `encode`, in a third of its time (half of what a sample costs)."""
+        """Return the ids of plain text.
+
+        They equal those of the tokenizer's own `encode`, in a third of its time, which is half of a sample's cost.
+        """
         backend = self.tokenizer.backend_tokenizer
-        backend.encode_special_tokens = True  # special tokens written out stay text; a copy in another process has forgotten it
+        backend.encode_special_tokens = True  # a copy in another process loses this setting
         ids: list[int] = backend.encode(text, add_special_tokens=False).ids
         return ids
 
@@ -124,14 +128,14 @@ class Encoder:
                 f"{name}: {len(builder.ids)} tokens; allowed: {self.max_tokens} (max_tokens){builder.cut(self.max_tokens)}"
             )
         if builder.next_image != len(builder.images):
-            raise ValueError(f"{name}: {builder.next_image} image placeholders but {len(builder.images)} images")
+            raise ValueError(f"{name}: {builder.next_image} image markers but {len(builder.images)} images")
         side = self.images.tile
         stacked = np.concatenate(builder.tiles) if builder.tiles else np.zeros((0, 3, side, side), dtype=np.uint8)
         labels = [*builder.targets[1:], IGNORED]
         return Encoded(builder.ids, labels, stacked, name, len(builder.images))
 
     def collate(self, encoded: Sequence[Encoded], *, left: bool = False) -> Batch:
-        """Pad sequences to the longest, on the right for training, on the left for generation."""
+        """Pad sequences to the longest one: on the right for training, on the left for generation."""
         longest = max(len(each.ids) for each in encoded)
         ids = torch.full((len(encoded), longest), self.id[PAD], dtype=torch.long)
         labels = torch.full_like(ids, IGNORED)
@@ -144,7 +148,7 @@ class Encoder:
         return Batch(ids, labels, mask, stacked, self.id[IMAGE_TOKEN])
 
     def rows(self, rows: Sequence[Sequence[Encoded]], *, length: int) -> Batch:
-        """Put the samples of each row one behind the other, padded to `length` positions.
+        """Concatenate the samples of each row, and pad it to `length` positions.
 
         Raises:
             ValueError: a row holds more tokens than `length`.
@@ -166,7 +170,7 @@ class Encoder:
 
 
 class _SequenceBuilder:
-    """Grows one sequence; `targets` are the ids that carry loss, IGNORED elsewhere."""
+    """Builds one sequence. `targets` are the ids that contribute to the loss, IGNORED elsewhere."""
 
     def __init__(self, encoder: Encoder, images: tuple[Image.Image, ...]) -> None:
         self.encoder, self.images, self.next_image = encoder, images, 0
@@ -175,8 +179,8 @@ class _SequenceBuilder:
         self.spans: list[tuple[int, int]] = []
 
     def cut(self, length: int) -> str:
-        """Say which image a cut after `length` tokens would go through, if any."""
-        through = [f"\nhint: a cut there would go through image {number}, tokens {start} to {end}"
+        """Return a hint if a cut after `length` tokens would go through an image, else ""."""
+        through = [f"\nhint: a cut at that length would go through image {number}, tokens {start} to {end}"
                    for number, (start, end) in enumerate(self.spans) if start < length < end]
         return through[0] if through else ""
 
@@ -197,7 +201,7 @@ class _SequenceBuilder:
     def _image(self) -> None:
         encoder, start = self.encoder, len(self.ids)
         if self.next_image == len(self.images):
-            raise ValueError(f"image placeholder {self.next_image + 1}, but {len(self.images)} images")
+            raise ValueError(f"image marker {self.next_image + 1}, but {len(self.images)} images")
         tiling = tiles(self.images[self.next_image], encoder.images, num_images=len(self.images))
         self.tiles.append(tiling.tiles)
         for piece in pieces(tiling, encoder.images, image_number=self.next_image):

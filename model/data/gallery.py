@@ -1,6 +1,6 @@
-"""A page of examples: what the workbench shows in a category, with every box of the text drawn. Torch-free.
+"""A page of examples: samples of a category, with every box in the text drawn on the image. Torch-free.
 
-The page is one file without scripts and without addresses: images are inside it, and every text is escaped.
+The page is one file without scripts and without links: images are embedded, and all text is escaped.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from model.samples import IMAGE, Item, Sample
 
 BOX_COLOUR = (225, 0, 120)
 SMALLEST = 200
-"""Images are enlarged by a whole number until their longer side has at least this many px, so that no pixel is
-invented."""
+"""Images are enlarged by a whole number until their longer side has at least this many px, so no pixel is interpolated.
+"""
 _BOX = re.compile(r"\[[^\[\]]*\]")
 _TEMPLATE = Path(__file__).with_suffix(".html")
 
@@ -29,8 +29,8 @@ def gallery(title: str, sections: Sequence[tuple[str, Sequence[Sample | Item]]])
     """Return the page as HTML.
 
     Args:
-        title: heading of the page.
-        sections: heading and examples, in order.
+        title: the page's heading.
+        sections: heading and examples of each section, in order.
     """
     body = "".join(
         f'<h2>{escape(name)}</h2><div class="examples">{"".join(map(_example, each))}</div>' for name, each in sections
@@ -39,7 +39,7 @@ def gallery(title: str, sections: Sequence[tuple[str, Sequence[Sample | Item]]])
 
 
 def with_boxes(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
-    """Return the image enlarged, with boxes of thousandths drawn in its frame."""
+    """Return the enlarged image with boxes drawn on it; boxes are in thousandths of the image."""
     factor = max(1, -(-SMALLEST // max(image.size)))
     large = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(large)
@@ -49,14 +49,14 @@ def with_boxes(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
 
 
 def boxes_in(texts: Sequence[str]) -> list[Box]:
-    """Return every different box that stands in the texts, in order."""
+    """Return the distinct boxes in the texts, in order."""
     found = [parse_box(match) for text in texts for match in _BOX.findall(text)]
     return list(dict.fromkeys(box for box in found if box is not None))
 
 
 def _example(example: Sample | Item) -> str:
     pairs = _exchanges(example)
-    # A box is in the frame of one image; with several, no text says of which.
+    # A box refers to one image; with several images, the text does not say to which.
     boxes = boxes_in([text for pair in pairs for text in pair]) if len(example.images) == 1 else []
     pictures = "".join(_picture(image, boxes, number) for number, image in enumerate(example.images, start=1))
     name = example.sample_id if isinstance(example, Sample) else example.item_id

@@ -1,13 +1,13 @@
-"""Steps prepared ahead by other processes, so that a fast device does not wait for pictures.
+"""Prepare steps ahead in other processes, so that a fast device does not wait for images.
 
-- What a step trains on is a function of its number, so it does not matter which process prepares it: any number of
-  loaders trains the same model, and a resumed stage begins at its step.
-- Loaders do all that can be done without the model, laying out included. A thread takes over the next step while the
-  device works on this one, beside a GPU into pinned memory, from where it goes to the device by itself: training waits
-  for neither.
-- Processes come from a fork server: it has no threads and no device, and holds the imports, so that a stage's loaders
+- What a step trains on depends only on its number, so any process may prepare it. Any number of loaders trains the same
+  model, and a resumed stage starts at its step.
+- Loaders do everything that needs no model, up to the final batches. While the device works on one step, a thread
+  receives the next one. Beside a GPU it copies it into pinned memory, from which the device copies asynchronously. So
+  training waits for neither.
+- Processes come from a fork server, which has no threads and no device and has done the imports. So a stage's loaders
   start in milliseconds after the first. A step travels as two tensors in shared memory, however many batches it has.
-- An error of a sample reaches training as it was raised, with file and index.
+- An error in a sample reaches training as it was raised, with file and index.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from model.network.mm15 import Batch
 from model.samples import Sample
 
 AHEAD = 1
-"""Steps that each loader holds ready: at 672 px a batch of 256 samples is 1.7 GB."""
+"""Steps that each loader holds ready; at 672 px a batch of 256 samples takes 1.7 GB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """How a step is made; may be sent to another process."""
+    """How a step is made. It can be sent to another process."""
 
     config: StageConfig
     data: DataConfig
     encoder: Encoder
     seed: int
     part: tuple[int, int] = (0, 1)
-    """Which samples of a step are made, the i-th of every n: those of worker i of n."""
+    """(i, n): make every n-th sample of a step from the i-th on, which is the part of worker i of n."""
 
     def opened(self, samples: SampleSource | None = None) -> Callable[[int], Step]:
-        """Return the function from an optimizer step's number to what it trains on."""
+        """Return a function from an optimizer step's number to its batches."""
         drawing = MixtureDraw(self.config.mixture, batch=self.config.batch, seed=self.seed)
         orientation = self.encoder.images.orientation
         found = samples or sample_source(
@@ -66,28 +66,25 @@ class Steps:
         return step
 
     def _encoded(self, encoder: Encoder, sample: Sample) -> Encoded:
-        """Encode a sample that fits into a sequence and, packed, into a row."""
+        """Encode a sample, and check that it fits into a sequence and, if packed, into a row."""
         check_fits(len(sample.images), self.config)
         return encoder.sample(sample)
 
 
 def images_of(config: StageConfig, step: int, *, seed: int) -> ImageConfig:
-    """Return the image setting of an optimiser step: each pass over the declared ones takes them in another order."""
+    """Return the image setting of an optimizer step; each pass over the declared settings has another order."""
     if not config.image_settings:
         return config.images
     return config.image_settings[shuffled(step, size=len(config.image_settings), key=f"{seed}/image_settings")[0]]
 
 
 class Loader:
-    """Steps that are asked for one after the other, prepared ahead."""
+    """Steps that are asked for one after the other and prepared ahead.
+
+    Nothing is prepared before the first step is asked for. `loaders` is the number of processes, at least 1.
+    """
 
     def __init__(self, steps: Steps, *, loaders: int) -> None:
-        """Prepare nothing yet: the first step that is asked for is where the others begin.
-
-        Args:
-            steps: how a step is made.
-            loaders: processes, at least 1.
-        """
         self._steps, self._loaders = steps, loaders
         self._thread: ThreadPoolExecutor | None = None
         self._ahead: Iterator[_Packed | str] = iter(())
@@ -95,10 +92,10 @@ class Loader:
         self._next = -1
 
     def __call__(self, number: int) -> Step:
-        """Return what a step trains on; fastest when steps are asked for in order.
+        """Return what a step trains on. It is fastest if steps are asked for in order.
 
         Raises:
-            ValueError: a sample of it cannot be used.
+            ValueError: a sample of the step cannot be used.
         """
         if self._thread is None or number != self._next:
             self.close()
@@ -116,13 +113,13 @@ class Loader:
         return found
 
     def close(self) -> None:
-        """End thread and processes."""
+        """End the thread and the processes."""
         if self._thread is not None:
             self._thread.shutdown()
-        self._thread, self._ahead = None, iter(())  # what the last reference goes with: torch joins its workers
+        self._thread, self._ahead = None, iter(())  # torch joins its workers when the last reference is dropped
 
     def _take(self) -> Step | str:
-        """Take over the next step, or why there is none."""
+        """Receive the next step, or the message why there is none."""
         found = next(self._ahead)
         if isinstance(found, str):
             return found
@@ -137,11 +134,16 @@ class Loader:
 
 @dataclass(frozen=True, slots=True)
 class _Packed:
-    """A step on its way between processes. A tensor takes a file descriptor to travel, so all of its batches share two."""
+    """A step in the form in which it travels between processes.
+
+    Each tensor needs a file descriptor to travel, so all batches of a step share two tensors.
+    """
 
     tiles: Tensor
     numbers: Tensor
-    """Ids, labels and mask, of packed rows also segments and places: a row each, the batches one behind the other."""
+    """A row each for ids, labels and mask, and for packed samples also segments and places, with the batches
+    concatenated.
+    """
     shapes: list[tuple[int, int, int]]
     """Rows, positions and tiles of each batch."""
     image_id: int
@@ -174,7 +176,7 @@ class _Packed:
             position, tile = position + rows * length, tile + tiles
 
     def pinned(self) -> _Packed:
-        """Return it where a device can fetch it by itself."""
+        """Return it in pinned memory, from which a device can copy it asynchronously."""
         return _Packed(
             self.tiles.pin_memory(), self.numbers.pin_memory(), self.shapes, self.image_id, self.seen, self.images
         )
@@ -190,14 +192,14 @@ def _joined(parts: list[Tensor], dim: int) -> Tensor:
 
 
 class _Prepared(Dataset[Any]):
-    """Number to step, in a loader's process."""
+    """Maps a step's number to the step, in a loader's process."""
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
         self._step_of: Callable[[int], Step] | None = None
 
     def __getitem__(self, number: int) -> _Packed | str:
-        """Return the step, or why there is none."""
+        """Return the step, or the message why there is none."""
         try:
             if self._step_of is None:
                 self._step_of = self._steps.opened()

@@ -1,15 +1,15 @@
-"""From a mixture to shares, and from shares to samples. Torch-free.
+"""From a mixture to shares, and from shares to draws. Torch-free.
 
 - `alpha` is relative to General within the single-image share (General : target = 1 : alpha, by samples; MM1.5,
-  arXiv:2409.20566); weights divide single-image, multi-image and text-only.
-- The draw is stratified, not random: after any number of samples each category is within one of its share. Small alphas
-  would otherwise differ between seeds by chance alone.
-- The k-th sample of a category depends on (seed, category, k): two arms of one seed see the same k-th general sample,
-  which is what makes differences pairable.
-- Draws are a function of (mixture, batch, seed, step): the step is all there is to save, and no worker count can
-  matter.
+  arXiv:2409.20566). Weights divide the whole into single-image, multi-image and text-only.
+- The draw is stratified, not random: after any number of samples, the count of each category is within one of its
+  share. With a random draw, the counts of small alphas would differ between seeds by chance alone.
+- The k-th sample of a category depends on (seed, category, k). Two arms with the same seed see the same k-th general
+  sample, so their difference can be paired.
+- Draws are a function of (mixture, batch, seed, step). So the step is all that a checkpoint has to store, and the
+  number of workers does not matter.
 - Shares are exact fractions of the decimals written in the study (0.1 is a tenth), so the sequence repeats after their
-  common denominator: a resumed stage skips whole periods instead of replaying them.
+  common denominator. A resumed stage skips whole periods instead of replaying them.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class Draw:
 
 
 def shares(mixture: Mixture) -> dict[str, float]:
-    """Return the share of each category in all samples; they sum to 1, and those of 0 are left out."""
+    """Return the share of each category in all samples. They sum to 1; categories with share 0 are left out."""
     return {name: float(share) for name, share in _exact_shares(mixture).items()}
 
 
 def alphas_from_shares(found: Mapping[str, float]) -> dict[str, float]:
-    """Return the alpha of each category from shares that hold General.
+    """Return the alpha of each category, given shares that include General.
 
     Raises:
         ValueError: General has no share, so nothing can be relative to it.
@@ -54,14 +54,15 @@ def alphas_from_shares(found: Mapping[str, float]) -> dict[str, float]:
 
 
 def mixture_of(found: Mapping[str, float], *, digits: int = 6) -> SftMixture:
-    """Return the fine-tuning mixture that has these shares, the inverse of `shares` but for rounding.
+    """Return the fine-tuning mixture with these shares: the inverse of `shares`, up to rounding.
 
     Args:
-        found: share of each category, summing to 1; those of single-image categories become alphas relative to General.
-        digits: significant digits of the alphas: few, so that the sequence of draws has a short period.
+        found: share of each category, summing to 1. Those of single-image categories become alphas relative to General.
+        digits: significant digits of the alphas; few, so that the sequence of draws has a short period.
 
     Raises:
-        ValueError: a category is unknown, a share is negative, they do not sum to 1, or General has none beside other single-image ones.
+        ValueError: a category is unknown, a share is negative, they do not sum to 1, or General has no share although
+            another single-image category has.
     """
     unknown = found.keys() - {*SINGLE_IMAGE, *GROUPS}
     if unknown or min(found.values()) < 0 or not math.isclose(sum(found.values()), 1, abs_tol=1e-6):
@@ -76,16 +77,17 @@ def mixture_of(found: Mapping[str, float], *, digits: int = 6) -> SftMixture:
 
 
 def sample_index(seed: int, category: str, k: int) -> int:
-    """Return which sample of the corpus the k-th draw of a category is, 0 to 2**31 - 1."""
+    """Return the index in the corpus of the k-th draw of a category, 0 to 2**31 - 1."""
     digest = hashlib.sha256(f"{seed}/{category}/{k}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 
 class MixtureDraw:
-    """The sequence of draws of one stage, batch by batch; steps may be asked for in any order.
+    """The sequence of draws of one stage, batch by batch. Steps may be asked for in any order.
 
-    Source: quota apportionment as in R. Tijdeman's chairman assignment problem (1980): counts stay within one of their quota.
-    Each sample of a category has a first position that it may take and a latest one; of those that may, the most urgent goes.
+    Source: quota apportionment as in R. Tijdeman's chairman assignment problem (1980): counts stay within one of their
+    quota. Each sample of a category has a first and a latest position that it may take. Among the categories whose next
+    sample may be taken, the one with the earliest latest position is drawn.
     """
 
     def __init__(self, mixture: Mixture, *, batch: int, seed: int) -> None:
@@ -100,7 +102,7 @@ class MixtureDraw:
         self._jump(0)
 
     def batch(self, step: int) -> list[Draw]:
-        """Return the draws of optimizer step `step`; counts do not depend on the seed, the order within a batch does."""
+        """Return the draws of an optimizer step. The seed changes the order within a batch, not the counts."""
         self._move_to(step * self.batch_size)
         draws = [self._next() for _ in range(self.batch_size)]
         order = hashlib.sha256(f"{self.seed}/order/{step}".encode()).digest()
@@ -108,7 +110,7 @@ class MixtureDraw:
         return draws
 
     def counts(self, steps: int) -> dict[str, int]:
-        """Return how many samples of each category the first `steps` steps take."""
+        """Return how many samples of each category the first `steps` steps draw."""
         self._move_to(steps * self.batch_size)
         return dict(zip(self._names, self._counts, strict=True))
 
@@ -120,7 +122,7 @@ class MixtureDraw:
             self._next()
 
     def _jump(self, position: int) -> None:
-        """Go to a multiple of the period, where every category has exactly its quota."""
+        """Go to a multiple of the period, where the count of every category is exactly its quota."""
         self._position = position
         self._counts = [position // self._period * quota for quota in self._quota]
         self._first = [self._first_position(i) for i in range(len(self._names))]
@@ -139,7 +141,7 @@ class MixtureDraw:
         return -(-(1 + self._bound * self._counts[i]) * self._period // (self._bound * self._quota[i]))
 
     def _latest_position(self, i: int) -> int:
-        """Return the exact latest position in a unit that all categories share."""
+        """Return the exact latest position, in a unit that all categories share."""
         return (self._bound - 1 + self._bound * self._counts[i]) * self._spacing[i]
 
 
@@ -170,5 +172,5 @@ def _sft_parts(mixture: SftMixture) -> dict[str, Fraction]:
 
 
 def _decimal(value: float) -> Fraction:
-    """Return the shortest decimal that stands for a float, exactly."""
+    """Return the shortest decimal that represents a float, as an exact fraction."""
     return Fraction(repr(float(value)))

@@ -1,13 +1,13 @@
-"""Several samples in one row: which samples share a row, so that few positions are empty. Torch-free, pure.
+"""Pack several samples into one row so that few positions are empty. Torch-free, pure.
 
-- The samples of one optimizer step are packed among themselves, and all of them are used in that step: mixture shares
-  are those of the draws, a resumed step packs as it did before, and there is nothing to save.
+- The samples of one optimizer step are packed among themselves, and all are used in that step. So mixture shares are
+  those of the draws, a resumed step packs as before, and nothing has to be stored.
 - A sample is never cut. One that does not fit into a row by itself is an error with both numbers.
-- Best fit, longest first (at most 11/9 of the fewest rows; within a few per cent of them on samples of mixed length).
-- Rows have the length asked for, which compiled code likes best. Where a step is too small to fill them, or the images
-  of a row run out before its positions do, rows are evened out; if positions are still empty, rows of like width make
-  a pass of their own, as wide as its widest row. So at least `FULL` of the positions hold tokens, however small the
-  step.
+- Best fit, longest first: at most 11/9 of the smallest number of rows, and within a few per cent on samples of mixed
+  length.
+- Rows have the configured length, which suits compiled code. If a step is too small to fill them, or the images of a
+  row run out before its positions, rows are balanced. If positions are still empty, rows of similar width form a pass
+  of their own, as wide as its widest row. So at least `FULL` of the positions hold tokens, however small the step.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FULL = 0.95
-"""Share of a step's positions that hold tokens, at least."""
+"""The smallest share of a step's positions that hold tokens."""
 
 Row = tuple[int, ...]
-"""Indices of the samples that share a row."""
+"""Indices of the samples in one row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Rows of one forward pass, and the positions of every row."""
+    """The rows of one forward pass, and the number of positions of each row."""
 
     rows: tuple[Row, ...]
     length: int
@@ -33,15 +33,15 @@ class Pass:
 
 def pack(lengths: Sequence[int], images: Sequence[int], *, length: int, max_images: int, names: Sequence[str],
          most_rows: int = 0) -> tuple[Pass, ...]:
-    """Put samples into rows, and rows into passes.
+    """Pack samples into rows, and group rows into passes.
 
     Args:
         lengths: tokens of each sample, >= 1.
         images: images of each sample, before splitting.
-        length: positions of a row, at most.
-        max_images: most images of a row.
-        names: of the samples, for messages.
-        most_rows: of one pass; 0 sets no limit.
+        length: the most positions of a row.
+        max_images: the most images of a row.
+        names: names of the samples, for messages.
+        most_rows: the most rows of one pass; 0 means no limit.
 
     Raises:
         ValueError: a sample has more tokens than a row has positions, or more images than a row may hold.
@@ -62,7 +62,7 @@ def pack(lengths: Sequence[int], images: Sequence[int], *, length: int, max_imag
 
 def _evened(rows: tuple[Row, ...], lengths: Sequence[int], images: Sequence[int], length: int,
             max_images: int) -> tuple[tuple[Row, ...], int]:
-    """Search for the narrowest rows that hold the samples in as many of them."""
+    """Find the narrowest rows that hold the samples in the same number of rows."""
     best, low = (rows, length), max(max(lengths), -(-sum(lengths) // len(rows)))
     while low < best[1]:
         middle = (low + best[1]) // 2
@@ -75,7 +75,7 @@ def _evened(rows: tuple[Row, ...], lengths: Sequence[int], images: Sequence[int]
 
 
 def _by_width(rows: tuple[Row, ...], lengths: Sequence[int], most_rows: int) -> tuple[Pass, ...]:
-    """Make passes of rows that each fill at least `FULL` of their pass, widest first."""
+    """Form passes, widest first, in which each row fills at least `FULL` of the pass's width."""
     passes: list[tuple[int, list[Row]]] = []
     for width, row in sorted(
         ((sum(lengths[index] for index in row), row) for row in rows), key=lambda each: (-each[0], each[1])
@@ -87,7 +87,7 @@ def _by_width(rows: tuple[Row, ...], lengths: Sequence[int], most_rows: int) -> 
 
 
 def _best_fit(lengths: Sequence[int], images: Sequence[int], length: int, max_images: int) -> tuple[Row, ...]:
-    """Give each sample, longest first, to the row with the least room that still takes it."""
+    """Put each sample, longest first, into the row with the least room that can take it."""
     rows: list[list[int]] = []
     images_left: list[int] = []
     room: list[tuple[int, int]] = []  # (positions left, row), sorted

@@ -1,6 +1,6 @@
-"""Where public copies of the taxonomy's data sets lie: a starting point for a catalogue, not a promise. Torch-free.
+"""Where public copies of the taxonomy's data sets are: a starting point for a catalogue, not a promise. Torch-free.
 
-- `CONFIRMED` copies have as many samples as MM1.5 (arXiv:2409.20566) prints for the set; all others fit by name only.
+- `CONFIRMED` copies have as many samples as MM1.5 (arXiv:2409.20566) states for the set; all others match by name only.
 - Licences differ from set to set and are not recorded here: read each one before you train on it.
 """
 
@@ -24,7 +24,7 @@ CONFIRMED: dict[tuple[str, str], str] = {
         "NLVR2": "nlvr2", "IconQA": "iconqa", "DreamSim": "dreamsim", "Spot-the-diff": "spot-the-diff", "MultiVQA": "multi_vqa",
         "NExT-QA": "nextqa", "Star": "star", "Birds-to-Words": "birds-to-words"}.items()},
 }
-"""(category, data set) to a copy whose number of samples agrees with the published one after rounding."""
+"""(category, data set) -> a copy whose number of samples agrees with the published one after rounding."""
 
 LIKELY: dict[tuple[str, str], str] = {
     **{("general", name): f"{_LLAVA}, {part}" for name, part in {
@@ -48,4 +48,4 @@ LIKELY: dict[tuple[str, str], str] = {
     ("ocr", "Rendered-text"): "wendlerc/RenderedText", ("ocr", "DocStruct-4M"): "mPLUG/DocStruct4M",
     ("recap", "LLaVA-Recap-3M"): "lmms-lab/LLaVA-ReCap-CC3M", ("sharegpt4v", "ShareGPT4V-PT"): "Lin-Chen/ShareGPT4V",
 }
-"""(category, data set) to a copy that fits by name; its size differs or was not compared."""
+"""(category, data set) -> a copy that matches by name; its size differs or was not compared."""

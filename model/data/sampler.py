@@ -1,9 +1,9 @@
-"""From draws to samples: the one place where training meets its data. Torch-free.
+"""From draws to samples: the only place where training meets its data. Torch-free.
 
-- The k-th sample of a category is a function of (data, seed, category, k): nothing is remembered, so stop and resume,
-  and any number of workers, see the same samples, none lost and none repeated.
-- The workbench generates without end. A catalogue has a finite number of samples: a pass is a permutation of all of
-  them, every pass another one, and passes are counted (`model.data.shuffle`).
+- The k-th sample of a category is a function of (data, seed, category, k), and nothing is remembered. So after a stop
+  and a resume, and with any number of workers, the same samples are seen; none is lost or repeated.
+- The workbench generates samples without end. A catalogue has a finite number: a pass is a permutation of all samples,
+  each pass has another one, and passes are counted (`model.data.shuffle`).
 """
 
 from __future__ import annotations
@@ -27,37 +27,39 @@ T = TypeVar("T")
 
 
 class SampleSource(Protocol):
-    """What turns draws into samples."""
+    """Turns draws into samples."""
 
     def sample(self, draw: Draw) -> Sample:
         """Open the sample of a draw.
 
         Raises:
-            ValueError: the sample is broken; the message names file and index.
+            ValueError: the sample is broken; the message has file and index.
         """
 
     def used(self, draw: Draw, use: Callable[[Sample], T]) -> T:
-        """Open the sample of a draw and return what is made of it; one that cannot be used is broken too.
+        """Open the sample of a draw, and return the result of `use` on it. A sample that `use` refuses is broken too.
 
         Raises:
-            ValueError: the sample is broken; the message names file and index.
+            ValueError: the sample is broken; the message has file and index.
         """
 
     def sizes(self) -> dict[str, int]:
-        """Return how many samples a pass over each data set has; a source without end is not listed."""
+        """Return the number of samples in a pass over each data set. A source without end is not listed."""
 
     def asked(self, categories: Mapping[str, float]) -> dict[str, float]:
-        """Return how many samples of each source the numbers of samples of categories mean."""
+        """Divide the number of samples of each category over its sources."""
 
     def most_broken(self) -> dict[str, int]:
-        """Return how many samples of each data set may be broken and replaced; one that is not listed may have none."""
+        """Return how many samples of each data set may be broken and replaced.
+
+        Data sets that allow none are not listed.
+        """
 
 
 class Workbench:
-    """The generated corpus."""
+    """The generated corpus: `corpus_seed` identifies it, `seed` the order of the draws."""
 
     def __init__(self, *, corpus_seed: int, seed: int) -> None:
-        """Keep the seed of the corpus and that of the draws."""
         self._corpus_seed, self._seed = corpus_seed, seed
 
     def sample(self, draw: Draw) -> Sample:
@@ -67,11 +69,11 @@ class Workbench:
         )
 
     def used(self, draw: Draw, use: Callable[[Sample], T]) -> T:
-        """Generate the sample of a draw and return what is made of it."""
+        """Generate the sample of a draw, and return the result of `use` on it."""
         return use(self.sample(draw))
 
     def sizes(self) -> dict[str, int]:
-        """Return nothing: the corpus has no end."""
+        """Return an empty mapping: the corpus has no end."""
         return {}
 
     def asked(self, categories: Mapping[str, float]) -> dict[str, float]:
@@ -79,22 +81,26 @@ class Workbench:
         return dict(categories)
 
     def most_broken(self) -> dict[str, int]:
-        """Return nothing: what is generated is whole."""
+        """Return an empty mapping: generated samples are never broken."""
         return {}
 
 
 @dataclass(frozen=True, slots=True)
 class SampleLocation:
-    """Where the sample of a draw lies."""
+    """Where the sample of a draw is."""
 
     source: Source
     row: int
     pass_number: int
-    """How often what it is drawn from was gone through before, from 0."""
+    """How many complete passes came before, from 0."""
 
 
 class Catalogue:
-    """The operator's data sets; those of a category are one set, drawn by size, or have equal shares where the taxonomy says so."""
+    """The operator's data sets.
+
+    The data sets of a category form one set, drawn in proportion to size. In categories of `EQUAL_SHARES` each has an
+    equal share.
+    """
 
     def __init__(
         self, config: CatalogueConfig, categories: Iterable[str], *, seed: int, orientation: Orientation = "stored"
@@ -102,7 +108,7 @@ class Catalogue:
         """Open the data sets of these categories.
 
         Raises:
-            ValueError: a category has none, or one cannot be opened.
+            ValueError: a category has no data set, or one cannot be opened.
         """
         self._seed = seed
         self._sources: dict[str, list[Source]] = {}
@@ -116,7 +122,7 @@ class Catalogue:
         }
 
     def place(self, draw: Draw) -> SampleLocation:
-        """Say which sample a draw takes, without opening it."""
+        """Return the location of a draw's sample, without opening it."""
         sources, key = self._sources[draw.category], f"{self._seed}/{draw.category}"
         if draw.category in EQUAL_SHARES:
             k, which = divmod(draw.k, len(sources))
@@ -128,17 +134,18 @@ class Catalogue:
         return SampleLocation(sources[which], row, number)
 
     def sample(self, draw: Draw) -> Sample:
-        """Open the sample of a draw, or the one that stands in for it, as `used` does."""
+        """Open the sample of a draw, or its replacement, as `used` does."""
         return self.used(draw, lambda sample: sample)
 
     def used(self, draw: Draw, use: Callable[[Sample], T]) -> T:
-        """Open the sample of a draw and return what is made of it.
+        """Open the sample of a draw, and return the result of `use` on it.
 
-        Where the data set declares that some may be broken, another one stands in for it. One that can be opened and not used (it is
-        longer than the context) is broken as well: whether it was read or encoded when that showed is nothing to the user.
+        If the data set allows broken samples, another sample replaces a broken one. A sample that can be opened but not
+        used (it is longer than the context) counts as broken as well: the user does not care whether reading or
+        encoding found it.
 
         Raises:
-            BrokenSample: the sample is broken and none may be, or nothing whole was found.
+            BrokenSample: the sample is broken and the data set allows none, or no whole sample was found.
         """
         place = self.place(draw)
         row, broken = place.row, list[Replaced]()
@@ -154,7 +161,7 @@ class Catalogue:
                 )
 
     def sizes(self) -> dict[str, int]:
-        """Return how many samples each data set has."""
+        """Return the number of samples of each data set."""
         return {each.config.title: len(each) for sources in self._sources.values() for each in sources}
 
     def asked(self, categories: Mapping[str, float]) -> dict[str, float]:
@@ -167,7 +174,7 @@ class Catalogue:
         return found
 
     def most_broken(self) -> dict[str, int]:
-        """Return how many samples of each data set may be broken, at least one where any may."""
+        """Return how many samples of each data set may be broken; at least one where any may."""
         return {each.config.title: max(1, int(each.config.broken * len(each)))
                 for sources in self._sources.values() for each in sources if each.config.broken}
 
@@ -183,21 +190,21 @@ def _used(source: Source, row: int, use: Callable[[Sample], T], broken: tuple[Re
 def sample_source(
     data: DataConfig, categories: Iterable[str], *, seed: int, orientation: Orientation = "stored"
 ) -> SampleSource:
-    """Return the supply of a stage.
+    """Return the source of a stage's samples.
 
     Args:
         data: where samples come from.
-        categories: that the stage draws from.
-        seed: of the order; the trial's.
-        orientation: whether photographs are turned as their EXIF data say.
+        categories: the categories from which the stage draws.
+        seed: the trial's seed, which sets the order.
+        orientation: whether photographs are rotated as their EXIF data say.
 
     Raises:
-        ValueError: the catalogue is missing, has no data of a category, or cannot be opened.
+        ValueError: the catalogue is missing, lacks data of a category, or cannot be opened.
     """
     if data.source == "workbench":
         return Workbench(corpus_seed=data.seed, seed=seed)
     if data.catalogue is None:
         raise ValueError(
-            "data.source is catalogue, and no catalogue is configured; allowed: a catalogue file (ABLATE_CATALOGUE)"
+            "data.source is catalogue, but no catalogue is configured; allowed: a catalogue file (ABLATE_CATALOGUE)"
         )
     return Catalogue(data.catalogue, categories, seed=seed, orientation=orientation)

@@ -1,9 +1,9 @@
-"""The order in which a finite data set is gone through: a permutation for each pass, computed, never stored. Torch-free.
+"""The order of a finite data set: a permutation for each pass, computed and never stored. Torch-free.
 
-- Position k lies in pass k // size; within a pass every row comes exactly once, and each pass has another order.
-- A Feistel network over the next power of four is a permutation whatever its round function; walking on until the
-  value is below `size` makes it one of 0 to size - 1. So any position can be asked for by itself: nothing to save, no
-  buffer to refill on resume, and workers need not know of each other.
+- Position k is in pass k // size. Within a pass every row occurs exactly once, and each pass has another order.
+- A Feistel network over the next power of four is a permutation, whatever its round function. Applying it again until
+  the value is below `size` (cycle walking) gives a permutation of 0 to size - 1. So any position can be computed by
+  itself: nothing to store, no buffer to refill on resume, and no communication between workers.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def shuffled(k: int, *, size: int, key: str) -> tuple[int, int]:
     Args:
         k: position, from 0 without end.
         size: rows of a pass, at least 1.
-        key: names the order; another key is another order.
+        key: identifies the order; another key gives another order.
     """
     number, position = divmod(k, size)
     return permuted(position, size=size, key=f"{key}/{number}"), number
 
 
 def permuted(position: int, *, size: int, key: str) -> int:
-    """Return where `position` goes in the permutation of 0 to size - 1 that `key` names."""
+    """Return the image of `position` under the permutation of 0 to size - 1 that `key` identifies."""
     half = max(1, ((size - 1).bit_length() + 1) // 2)
     secret, value = _secret(key), position
     while True:
@@ -40,7 +40,7 @@ def permuted(position: int, *, size: int, key: str) -> int:
 
 
 def union(index: int, ends: Sequence[int]) -> tuple[int, int]:
-    """Return which of several data sets, one behind the other, holds `index`, and at which of its rows.
+    """Return which of several concatenated data sets holds `index`, and the row within it.
 
     Args:
         index: 0 to the last of `ends` - 1.
@@ -51,7 +51,7 @@ def union(index: int, ends: Sequence[int]) -> tuple[int, int]:
 
 
 def running_totals(sizes: Sequence[int]) -> list[int]:
-    """Return the ends of data sets that lie one behind the other."""
+    """Return the end of each data set when they are concatenated."""
     return list(accumulate(sizes))
 
 

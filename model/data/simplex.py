@@ -1,10 +1,10 @@
-"""Mixtures as points of a simplex: coordinates without a redundant one, and samples around a prior within bounds. Torch-free.
+"""Mixtures as points of a simplex: coordinates without a redundant one, and samples around a prior within bounds.
 
-- n shares that sum to 1 are n - 1 sticks, each 0 to 1: what part of the rest a share takes. Uniform sticks are uniform
-  shares.
-- Dirichlet samples around a prior say how much one trusts it (`concentration`); bounds keep them where a mixture makes
-  sense, caps where no data set is repeated too often.
-- A sample is a function of (seed, index): samples can be made in any order, by anyone.
+- n shares that sum to 1 are n - 1 sticks, each 0 to 1: the part of the remainder that a share takes. Uniform sticks
+  give uniform shares.
+- `concentration` of the Dirichlet samples says how much the prior is trusted. Bounds keep samples where a mixture makes
+  sense; caps keep them where no data set is repeated too often.
+- A sample is a function of (seed, index), so samples can be computed in any order. Torch-free.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from numpy.typing import NDArray
 from scipy.special import betainc, betaincinv
 
 Bounds = Mapping[str, tuple[float, float]]
-"""Share to its least and its largest value, 0 to 1."""
+"""Share -> its smallest and its largest value, 0 to 1."""
 TRIES = 256
-"""Plain Dirichlet samples before bounds count as tight."""
+"""Plain Dirichlet samples that are tried before the bounds count as tight."""
 SWEEPS = 40
-"""Rounds of the sampler within tight bounds; each moves every share once on average twice over."""
+"""Rounds of the sampler within tight bounds; each round moves every share twice on average."""
 TOLERANCE = 1e-9
 
 
 def shares_of(sticks: Sequence[float]) -> list[float]:
-    """Break a stick of length 1: stick i takes a part of what is left, so that uniform sticks are uniform over the simplex.
+    """Return the shares of these sticks by stick breaking.
+
+    Stick i takes a part of what is left of length 1, such that uniform sticks are uniform over the simplex.
 
     Args:
         sticks: n - 1 numbers, each 0 to 1.
@@ -48,7 +50,7 @@ def shares_of(sticks: Sequence[float]) -> list[float]:
 
 
 def sticks_of(shares: Sequence[float]) -> list[float]:
-    """Return the sticks of these shares, the inverse of `shares_of`; where nothing is left, a stick is 0.
+    """Return the sticks of these shares, the inverse of `shares_of`. Where nothing is left, a stick is 0.
 
     Raises:
         ValueError: a share is negative, or they do not sum to 1.
@@ -64,12 +66,12 @@ def sticks_of(shares: Sequence[float]) -> list[float]:
 
 
 def repetition_caps(sizes: Mapping[str, int], *, samples: int, most_passes: float) -> dict[str, tuple[float, float]]:
-    """Return the bounds under which no source is gone through more often than `most_passes`.
+    """Return bounds under which no source is repeated more than `most_passes` times.
 
     Args:
-        sizes: samples of each source; 0 has no end and no cap.
-        samples: that the stage draws in all.
-        most_passes: times that each sample may be seen, above 0.
+        sizes: samples of each source; 0 means no end and no cap.
+        samples: the number of samples that the stage draws.
+        most_passes: how many times each sample may be seen, above 0.
     """
     if samples < 1 or most_passes <= 0:
         raise ValueError(f"{samples} samples, {most_passes} passes; allowed: at least 1, above 0")
@@ -78,14 +80,14 @@ def repetition_caps(sizes: Mapping[str, int], *, samples: int, most_passes: floa
 
 def sampled(prior: Mapping[str, float], *, concentration: float, bounds: Bounds | None = None, seed: int = 0,
             index: int = 0) -> dict[str, float]:
-    """Return shares drawn from a Dirichlet distribution around a prior, cut off at bounds.
+    """Return shares drawn from a Dirichlet distribution around a prior, truncated to bounds.
 
     Args:
-        prior: shares that the samples lie around, each above 0; only their ratios count.
-        concentration: sum of the Dirichlet's parameters, above 0. A share's standard deviation is about
-            sqrt(share * (1 - share) / (concentration + 1)).
-        bounds: least and largest value of some shares.
-        seed: of the sequence of samples.
+        prior: the centre of the samples, each share above 0; only ratios count.
+        concentration: sum of the Dirichlet's parameters, above 0. A share's standard deviation is about sqrt(share * (1
+            - share) / (concentration + 1)).
+        bounds: smallest and largest value of some shares.
+        seed: identifies the sequence of samples.
         index: which sample of the sequence.
 
     Raises:
@@ -109,17 +111,17 @@ def _limits(prior: Mapping[str, float], bounds: Bounds) -> tuple[NDArray[np.floa
     low, high = (np.array([bounds.get(name, (0.0, 1.0))[side] for name in prior]) for side in (0, 1))
     if (low < 0).any() or (low > high).any() or low.sum() > 1 + TOLERANCE or high.sum() < 1 - TOLERANCE:
         raise ValueError(
-            f"bounds {dict(bounds)}; allowed: 0 <= least <= largest, least ones sum to at most 1, largest to at least 1"
+            f"bounds {dict(bounds)}; allowed: 0 <= low <= high <= 1, lows that sum to at most 1, highs to at least 1"
         )
     return low, high
 
 
 def _within_tight_bounds(parameters: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64],
                          random: np.random.Generator) -> NDArray[np.float64]:
-    """Draw from the cut-off Dirichlet by Gibbs sampling over pairs.
+    """Draw from the truncated Dirichlet by Gibbs sampling over pairs.
 
-    Of two shares with a fixed sum, the first's part of it is Beta distributed, so it can be drawn within its bounds
-    exactly.
+    Of two shares with a fixed sum, the first one's part of the sum is Beta distributed, so it can be drawn exactly
+    within its bounds.
     """
     shares = _feasible(parameters / parameters.sum(), low, high)
     for _ in range(SWEEPS * len(shares)):
@@ -137,7 +139,10 @@ def _within_tight_bounds(parameters: NDArray[np.float64], low: NDArray[np.float6
 
 
 def _feasible(prior: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return shares within the bounds that sum to 1, near the prior: what is cut from some goes to the room of the others."""
+    """Return shares within the bounds that sum to 1, near the prior.
+
+    What clipping takes from some shares is distributed over the room that the others have.
+    """
     shares = prior.clip(low, high)
     missing = 1 - shares.sum()
     room = high - shares if missing > 0 else shares - low

@@ -1,4 +1,4 @@
-"""What an optimizer step trains on: its samples laid out in batches, and what is known of each sample without its tokens."""
+"""What an optimizer step trains on: batches of samples, and the facts about each sample that need no tokens."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from model.samples import Replaced
 
 
 class TokensSeen(NamedTuple):
-    """What is known of a sample everywhere; its tokens are with the worker that trains on it."""
+    """Facts about a sample that every worker knows; its tokens are only with the worker that trains on it."""
 
     name: str
     source: str
     replaces: tuple[Replaced, ...]
-    """Broken samples that it stands in for."""
+    """Broken samples that this one replaces."""
     num_tokens: int
     num_supervised: int
-    """Tokens that carry loss."""
+    """Tokens that contribute to the loss."""
     num_tiles: int
     """Encoder images."""
 
@@ -32,25 +32,25 @@ class Step:
     """One worker's part of an optimizer step."""
 
     batches: tuple[Batch, ...]
-    """What the model passes, one after the other."""
+    """The batches of the forward passes, one after the other."""
     seen: tuple[TokensSeen, ...]
     """The samples, in the order in which they were drawn."""
     images: ImageConfig
-    """How their images were cut; the same for all of them."""
+    """How the images were split; the same for all of them."""
 
 
 def check_fits(num_images: int, config: TrainConfig) -> None:
-    """Refuse a sample with more images than a packed row may hold; its tokens fit, since `max_tokens` does.
+    """Refuse a sample with more images than a packed row may hold. Its tokens fit, because `max_tokens` does.
 
     Raises:
-        ValueError: it has more.
+        ValueError: the sample has more images.
     """
     if config.pack and num_images > config.pack_images:
         raise ValueError(f"{num_images} images; allowed: {config.pack_images} (pack_images, images of a packed row)")
 
 
 def to_batches(encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig) -> Step:
-    """Lay out the samples of a step: each in its own row, or packed, `micro_batch` rows at a time.
+    """Form the batches of a step: each sample in its own row, or packed, with `micro_batch` rows a batch.
 
     Raises:
         ValueError: a sample does not fit into a packed row.
@@ -63,7 +63,7 @@ def to_batches(encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig
 
 
 def _apart(encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig) -> Iterator[Batch]:
-    # Sequences of like length together: padding would cost up to half of the time.
+    # Group sequences of similar length: otherwise padding would cost up to half of the time.
     encoded = sorted(encoded, key=lambda each: len(each.ids))
     size = config.micro_batch or max(1, len(encoded))
     for start in range(0, len(encoded), size):

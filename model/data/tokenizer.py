@@ -1,7 +1,8 @@
-"""The byte-level BPE tokenizer: digits one by one, conversation and image tokens first.
+"""The byte-level BPE tokenizer: single digits, and special tokens for conversations and images with the first ids.
 
-Trained on the workbench and frozen: every checkpoint depends on its ids. `python -m model.data.tokenizer OUT` makes
-one of the same kind; some ids differ, since generators were still changed after the packaged one was made.
+It was trained on the workbench and is frozen, because every checkpoint depends on its ids. `python -m
+model.data.tokenizer OUT` trains one of the same kind. Some of its ids differ, because generators were changed after the
+packaged one was trained.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from model.workbench.assets import english
 SPECIALS = ("<pad>", "<bos>", "<eos>", "<user>", "<assistant>", "<image>", "<n>")
 VOCABULARY = 1024
 SAMPLES = 300
-"""Training samples of each category whose text the tokenizer is made from."""
+"""Training samples of each category on whose text the tokenizer is trained."""
 PACKAGED = Path(__file__).parents[1] / "checkpoints" / "tiny"
 
 
 def load_tokenizer(directory: Path | None = None) -> PreTrainedTokenizerFast:
     """Load a checkpoint's tokenizer, or the packaged one.
 
-    Special tokens written out in a text stay text: only the encoder may place them.
+    Special tokens that occur in a text stay text: only the encoder may place them.
     """
     folder = directory or PACKAGED
-    if (folder / "tokenizer_config.json").exists():  # its own beginning, end and padding, as an imported decoder has them
+    if (folder / "tokenizer_config.json").exists():  # an imported decoder has its own bos, eos and pad tokens
         return PreTrainedTokenizerFast.from_pretrained(folder, split_special_tokens=True, local_files_only=True)
     path = folder / "tokenizer.json"
     return PreTrainedTokenizerFast(tokenizer_file=str(path), bos_token="<bos>", eos_token="<eos>", pad_token="<pad>",  # noqa: S106
@@ -37,7 +38,7 @@ def load_tokenizer(directory: Path | None = None) -> PreTrainedTokenizerFast:
 
 
 def train_tokenizer() -> Tokenizer:
-    """Train on the train split of every category and the English paragraphs."""
+    """Train a tokenizer on the train split of every category and on English paragraphs."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True),
                                                        pre_tokenizers.ByteLevel(add_prefix_space=False)])

@@ -1,1 +1,1 @@
-"""Benchmarks, metrics, averages, and evaluation by generation."""
+"""Evaluation: benchmarks, generated answers, metrics, judges, and averages."""

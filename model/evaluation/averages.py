@@ -1,9 +1,9 @@
 """From benchmarks to category averages, MMBase and the overall mean, all 0 to 100. Torch-free.
 
-- A category is the plain mean of its benchmarks that are `in_average`; MMBase is the mean of General, Text-rich and
-  Knowledge; overall is the mean of all categories of the suite (MM1.5, arXiv:2409.20566).
-- A benchmark that is missing or incomplete withholds every average it belongs to: fewer tasks are never averaged
-  silently.
+- A category is the plain mean of its benchmarks that are `in_average`. MMBase is the mean of General, Text-rich and
+  Knowledge. Overall is the mean of all categories of the suite (MM1.5, arXiv:2409.20566).
+- If a benchmark is missing or incomplete, every average it belongs to is withheld: an average over fewer tasks would be
+  another number.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from model.evaluation.benchmarks.registry import BENCHMARKS
 
 MMBASE = ("general", "text_rich", "knowledge")
 OUTSIDE_OVERALL = frozenset({"text_only", "in_context"})
-"""Categories that the deck's overall average does not hold."""
+"""Categories that the deck's overall average does not contain."""
 DAGGER = "dagger_in_average"
-"""In a suite, beside names of benchmarks: those outside the averages by default are inside (`ScoringConfig`)."""
+"""As an entry of a suite: benchmarks that are outside the averages by default are inside (`ScoringConfig`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Averages:
-    """Averages by name (categories, `mmbase`, `overall`), and why others are withheld."""
+    """Averages by name (categories, `mmbase`, `overall`), and the reasons why others are withheld."""
 
     values: dict[str, float]
     withheld: dict[str, str]
@@ -35,7 +35,7 @@ def averages(scores: Mapping[str, float], suite: Sequence[str]) -> Averages:
 
     Args:
         scores: benchmark -> score, 0 to 100; only complete ones.
-        suite: the benchmarks that belong to the averages; `DAGGER` among them counts those with a dagger too.
+        suite: the benchmarks in the averages; with `DAGGER` among them, those marked with a dagger count too.
 
     Raises:
         ValueError: a score is not finite, or a benchmark of the suite is unknown.

@@ -1,9 +1,12 @@
-"""From judged items to the score of a benchmark, 0 to 100. Torch-free, so that stored answers are scored again without a model.
+"""From scored items to the score of a benchmark, 0 to 100.
 
-- `mean` is the plain mean, or the mean over groups where the benchmark is defined so; the others are its references'
-  own sums.
-- A missing group, or fewer items than the benchmark is known to have, makes it incomplete: its averages are withheld.
-- What a judge failed on counts for nothing and makes it incomplete too; it is never a zero.
+Torch-free, so stored answers are scored again without a model.
+
+- `mean` is the plain mean, or the mean over groups where the benchmark is defined so. The other totals follow their
+  references.
+- A benchmark with a missing group, or with fewer items than it is known to have, is incomplete, and its averages are
+  withheld.
+- An item on which the judge failed is dropped and makes the benchmark incomplete; it never counts as zero.
 """
 
 from __future__ import annotations
@@ -27,35 +30,35 @@ class Total:
     """The score of one benchmark, 0 to 100."""
 
     score: float | None
-    """None where a judge failed on everything."""
+    """None if the judge failed on every item."""
     score_lenient: float | None
     num_items: int
     num_unparseable: int
     is_complete: bool
     details: dict[str, Any] = field(default_factory=dict)
-    """Groups, precision and recall, the choices made, what is missing."""
+    """Groups, precision and recall, the scoring choices, and what is missing."""
 
     def result(self) -> dict[str, Any]:
-        """Return it as a stage's result."""
+        """Return it in the form of a stage's result."""
         return asdict(self)
 
 
 def total(spec: Benchmark, items: Sequence[Item], scores: Sequence[ItemScore], scoring: ScoringConfig, *,
           is_limited: bool = False) -> Total:
-    """Add up a benchmark.
+    """Compute the score of a benchmark.
 
     Args:
-        spec: of the benchmark.
-        items: pictures are not needed.
-        scores: of each item.
-        scoring: the open choices.
-        is_limited: the configuration asks for fewer items than there are.
+        spec: the benchmark.
+        items: the items; their images are not needed.
+        scores: the score of each item.
+        scoring: the choices that the papers leave open.
+        is_limited: whether the configuration asks for fewer items than there are.
 
     Raises:
-        ValueError: nothing to add up, or items that do not belong together (an MME image without two questions).
+        ValueError: there are no items, or they do not belong together (an MME image without two questions).
     """
     if not items:
-        raise ValueError(f"{spec.name}: no items to add up; allowed: at least one")
+        raise ValueError(f"{spec.name}: no items to score; allowed: at least one")
     pairs = [pair for pair in zip(items, scores, strict=True) if not pair[1].is_dropped]
     strict, lenient = ((_value(spec, pairs, read, scoring) if pairs else None) for read in (_strict, _lenient))
     swapped = "mcq_extraction" in spec.choices and scoring.mcq_extraction == "lenient"
@@ -75,12 +78,14 @@ def total(spec: Benchmark, items: Sequence[Item], scores: Sequence[ItemScore], s
 
 
 def limited(spec: Benchmark, metas: Sequence[dict[str, str]], count: int) -> list[int]:
-    """Choose which of the items to answer, in their order: turn by turn from each group, questions of one MME image together.
+    """Return the indices of the items to answer, in order.
+
+    They are taken in turn from each group; the two questions of an MME image stay together.
 
     Args:
-        spec: of the benchmark.
-        metas: of all items.
-        count: how many; 0 or too many are all.
+        spec: the benchmark.
+        metas: `meta` of all items.
+        count: how many to choose; 0, or more than there are, chooses all.
     """
     if not 0 < count < len(metas):
         return list(range(len(metas)))
@@ -123,7 +128,7 @@ def _value(spec: Benchmark, pairs: Pairs, read: Read, scoring: ScoringConfig) ->
 
 
 def _details(spec: Benchmark, pairs: Pairs, scoring: ScoringConfig) -> dict[str, Any]:
-    """Return what is reported beside the score: the choices, the groups, and what the total's kind knows."""
+    """Return what is reported beside the score: the choices, the groups, and facts specific to the kind of total."""
     found: dict[str, Any] = {"choices": scoring.printed(spec.choices)} if spec.choices else {}
     if not pairs:
         return found
@@ -153,7 +158,7 @@ def _of_group(spec: Benchmark, pairs: Pairs) -> Any:
 
 
 def _by_capability(pairs: Pairs) -> dict[str, float]:
-    """Return MM-Vet's mean for each capability; an item counts for all that it needs."""
+    """Return MM-Vet's mean for each capability. An item counts for every capability that it needs."""
     needs: dict[str, list[float]] = {}
     for item, score in pairs:
         for name in filter(None, item.meta["capability"].split(",")):
@@ -187,14 +192,14 @@ def _mme(spec: Benchmark, pairs: Pairs, read: Read) -> yes_no.MmeSummary:
 
 
 def _bits(pairs: Pairs) -> tuple[float, int]:
-    """Return bits and bytes of all texts: long ones weigh more than short ones, as in a corpus."""
+    """Return bits and bytes over all texts, so that long texts weigh more than short ones, as in a corpus."""
     return math.fsum(float(score.parsed or "nan") for _, score in pairs), sum(
         len(item.references[0].encode()) for item, _ in pairs
     )
 
 
 def _summary(pairs: Pairs, *, is_lenient: bool = False) -> yes_no.YesNoSummary:
-    """Summarise yes and no; a lenient reading is known by whether it was right."""
+    """Summarise yes and no. A lenient reading is known only by whether it was right."""
     labels = [item.references[0] for item, _ in pairs]
     said = [
         label if is_lenient and score.lenient else score.parsed for label, (_, score) in zip(labels, pairs, strict=True)

@@ -1,9 +1,10 @@
-"""A model's answers to items, and its likelihood of texts, in windows that fit into memory.
+"""Generate a model's answers to items, or its likelihood of texts, in windows that fit into memory.
 
-- Items are opened and encoded a window at a time: a public benchmark's pictures are larger than memory. A thread
-  prepares the next window while the model answers this one, and a picture is let go as soon as its tiles are cut.
-- Within a window, answers are made in batches of like length and kept in the items' order; an answer does not depend
-  on its batch.
+- Items are opened and encoded one window at a time, because the images of a public benchmark are larger than memory. A
+  thread prepares the next window while the model answers the present one, and an image is dropped as soon as its tiles
+  are cut.
+- Within a window, items of similar length form batches, and answers are returned in the items' order. An answer does
+  not depend on its batch.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from torch.nn import functional
 from model.config.stages import EvaluateConfig
 from model.data.encoding import Encoded, Encoder
 from model.network.mm15 import IGNORED, MM15
-from model.samples import Item, Sample, Turn
+from model.samples import Item, Sample, Turn, without_pictures
 from model.training.loop import Stopped
 
 BATCHES_IN_WINDOW = 32
-"""Batches of a window, at most."""
+"""The most batches in a window."""
 WINDOW_BYTES = 2**30
-"""Of tiles after which a window ends: at 9 tiles of 672 px and an overview, those of 80 images."""
+"""Bytes of tiles after which a window ends; with 9 tiles of 672 px and an overview, those of 80 images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An item without its pictures, what was said, and what the pictures cost."""
+    """An item without its images, the answer, and the image tokens it needed."""
 
     item: Item
     prediction: str
@@ -42,7 +43,7 @@ class Answered:
 
 
 class _Ready(NamedTuple):
-    """An item without its pictures, encoded."""
+    """An encoded item without its images."""
 
     item: Item
     encoded: Encoded
@@ -50,7 +51,7 @@ class _Ready(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """A model ready to answer."""
+    """A model with everything it needs to answer."""
 
     model: MM15
     encoder: Encoder
@@ -60,18 +61,18 @@ class Generator:
     should_stop: Callable[[], bool] = lambda: False
 
     def answer(self, items: Iterator[Item], count: int) -> list[Answered]:
-        """Answer greedily.
+        """Answer by greedy decoding.
 
         Raises:
-            Stopped: asked to stop between batches.
+            Stopped: the attempt was asked to stop between batches.
         """
-        return self._in_windows(items, count, self.encoder.item, self._generate)
+        return self._in_windows(items, count, self._question, self._generate)
 
     def likelihood(self, items: Iterator[Item], count: int) -> list[Answered]:
-        """Say how many bits the model needs for each item's text, its reference.
+        """Compute how many bits the model needs for each item's text, its reference.
 
         Raises:
-            Stopped: asked to stop between batches.
+            Stopped: the attempt was asked to stop between batches.
         """
         return self._in_windows(items, count, self._text, self._bits)
 
@@ -90,7 +91,7 @@ class Generator:
         return found
 
     def _windows(self, items: Iterator[Item], count: int, encode: Callable[[Item], Encoded]) -> Iterator[list[_Ready]]:
-        """Open and encode the items, a window at a time."""
+        """Open and encode the items, and yield them one window at a time."""
         window, held, done = list[_Ready](), 0, 0
         for item in islice(items, count):
             window.append(_Ready(replace(item, images=()), encode(item)))
@@ -134,8 +135,12 @@ class Generator:
         )
         return [repr(nats / math.log(2)) for nats in losses.double().sum(1).tolist()]
 
+    def _question(self, item: Item) -> Encoded:
+        """Encode what is asked; a blind evaluation leaves the pictures out."""
+        return self.encoder.item(without_pictures(item) if self.config.blind else item)
+
     def _text(self, item: Item) -> Encoded:
-        """Encode a text without the mark of its end, which is no part of its bytes."""
+        """Encode a text without the end token, which is not one of its bytes."""
         sample = Sample(sample_id=item.item_id, category="text_only", turns=(Turn("", item.references[0]),))
         encoded = self.encoder.sample(sample)
         return replace(encoded, ids=encoded.ids[:-1], labels=[*encoded.labels[:-2], IGNORED])
@@ -152,6 +157,6 @@ class Generator:
 
 
 def mean_tokens(answered: Sequence[Answered]) -> float:
-    """Return the mean image tokens of an image, over items that have one; 0 where none has."""
+    """Return the mean number of image tokens an image, over items with images; 0 if there are none."""
     found = [each.tokens_per_image for each in answered if each.tokens_per_image is not None]
     return sum(found) / len(found) if found else 0.0

@@ -1,8 +1,9 @@
-"""One evaluation: a checkpoint answers one benchmark greedily; every answer is kept.
+"""One evaluation stage: a checkpoint answers one benchmark by greedy decoding, and every answer is stored.
 
-- Nothing is drawn at random, so an evaluation has no seed.
-- All that can be refused is refused before the model is loaded: data, what a judge is told, a judge that is not there.
-- The directory of answers is published last: one that exists is whole.
+- Nothing is random, so an evaluation has no seed.
+- Whatever can be refused is refused before the model is loaded: missing data, missing instructions for the judge, a
+  judge without an endpoint.
+- The directory of answers is published last, so a directory that exists is complete.
 """
 
 from __future__ import annotations
@@ -42,26 +43,24 @@ class Items(Protocol):
     """Items that are opened one by one."""
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        ...
 
     def __getitem__(self, index: int) -> Item:
-        """Open one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationInputs:
-    """What the operator provides; none of it is named by a study."""
+    """What the operator provides; a study does not contain it."""
 
     local: Path | None = None
     """Folder of the benchmark's local copy."""
     endpoint: Endpoint | None = None
-    """Where the judge is reached."""
+    """The judge's endpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Evaluation:
-    """What there is to answer."""
-
     items: Items
     chosen: list[int]
     is_limited: bool
@@ -78,23 +77,24 @@ def evaluate_stage(*, benchmark: str, config: EvaluateConfig, data: DataConfig, 
 
     Args:
         benchmark: its name in `BENCHMARKS`.
-        config: inference images, items, batch, open choices.
+        config: inference images, items, batch, scoring choices.
         data: the corpus.
-        checkpoint: published checkpoint; verified first.
-        out: directory to publish.
-        report: told after every batch.
-        should_stop: asked before every batch.
+        checkpoint: the published checkpoint; it is verified first.
+        out: the directory to publish.
+        report: called after every batch.
+        should_stop: called before every batch.
         resources: local data and judge.
 
     Returns:
-        `benchmark`, `score` and `score_lenient` (0 to 100), `num_items`, `num_unparseable`, `is_complete`, `tokens_per_image` (mean
-        over items with images), `seconds`; `details` where there is more to say: groups, precision and recall, the choices made.
+        `benchmark`, `score` and `score_lenient` (0 to 100), `num_items`, `num_unparseable`, `is_complete`,
+        `tokens_per_image` (mean over items with images), `seconds`; `details` if there are any: groups, precision and
+        recall, the scoring choices.
 
     Raises:
-        ValueError: no such benchmark, or its data or judge are not there.
+        ValueError: there is no such benchmark, or its data or its judge are missing.
         JudgeFailed: the judge does not answer.
-        CorruptDirectory: the checkpoint was damaged.
-        Stopped: asked to stop; nothing is published.
+        CorruptDirectory: the checkpoint is damaged.
+        Stopped: the attempt was asked to stop; nothing is published.
     """
     torch.set_num_threads(config.threads)
     began = time.monotonic()
@@ -134,10 +134,10 @@ def _judge(spec: Benchmark, config: EvaluateConfig, resources: EvaluationInputs)
     if not spec.needs_judge:
         return None
     if not config.scoring.judge:
-        raise ValueError(f"{spec.name}: not run, it needs a judge and evaluate.scoring.judge names none")
+        raise ValueError(f"{spec.name}: not run: it needs a judge, and evaluate.scoring.judge is not set")
     if resources.endpoint is None:
         raise ValueError(
-            f"{spec.name}: not run, judge {config.scoring.judge} has no endpoint\nhint: ABLATE_JUDGE_URL names it"
+            f"{spec.name}: not run: judge {config.scoring.judge} has no endpoint\nhint: set ABLATE_JUDGE_URL"
         )
     return Judge(resources.endpoint, config.scoring.judge)
 
@@ -150,7 +150,7 @@ def _work(spec: Benchmark, config: EvaluateConfig, data: DataConfig, resources: 
                      materials=TOLD.get(spec.metric, {}))
     if resources.local is None:
         raise ValueError(
-            f"benchmark {spec.name!r} reads a local copy, and no catalogue names one; allowed: a folder with {spec.layout}"
+            f"benchmark {spec.name!r} needs a local copy, but no catalogue lists one; allowed: a folder with {spec.layout}"
         )
     items = LocalItems(spec, resources.local, config.images.orientation)
     chosen = limited(spec, [items.meta(index) for index in range(len(items))], config.num_items)
@@ -159,7 +159,7 @@ def _work(spec: Benchmark, config: EvaluateConfig, data: DataConfig, resources: 
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """Items of the workbench, made when they are asked for."""
+    """Items of the workbench, generated when they are asked for."""
 
     spec: Benchmark
     seed: int

@@ -1,4 +1,4 @@
-"""What an evaluation keeps: every answer with all that its metric needs, so that it can be scored again without a model. Torch-free."""
+"""Store answers with everything their metric needs, so that they can be scored again without a model. Torch-free."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ITEMS = "items.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One stored answer; the item has no pictures."""
+    """One stored answer; its item has no images."""
 
     item: Item
     prediction: str
@@ -38,10 +38,10 @@ def read(path: Path, benchmark: str) -> list[Answer]:
     """Read answers.
 
     Raises:
-        ValueError: a line is not an answer; the message says which.
+        ValueError: a line is not an answer; the message has its number.
     """
     found = []
-    # Not splitlines: an answer may hold what Unicode calls a line separator.
+    # Not splitlines: an answer may contain a Unicode line separator.
     for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), start=1):
         try:
             found.append(_answer(json.loads(line), benchmark))
@@ -51,12 +51,13 @@ def read(path: Path, benchmark: str) -> list[Answer]:
 
 
 def rescored(spec: Benchmark, answers: Sequence[Answer], scoring: ScoringConfig, *, is_limited: bool = False) -> Total:
-    """Score stored answers again, with today's metrics and these choices.
+    """Score stored answers again, with the present metrics and these choices.
 
-    What a judge said is kept: a judge is not asked, so its marks change only where the way of adding them does.
+    The judge is not asked again: its marks are stored, so their total changes only if the computation of the total
+    does.
 
     Raises:
-        ValueError: nothing is stored, or an item cannot be judged.
+        ValueError: there are no answers, or an item cannot be scored.
     """
     items = [answer.item for answer in answers]
     scores = [

@@ -1,4 +1,4 @@
-"""Items of the workbench by benchmark: plain ones, those after worked examples, and texts to be weighed. Torch-free."""
+"""Make items of the workbench's benchmarks: plain ones, ones after worked examples, and texts. Torch-free."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def workbench_item(spec: Benchmark, index: int, *, seed: int) -> Item:
     """Make an item of a workbench benchmark's test split.
 
     Args:
-        spec: of the benchmark.
-        index: from 0.
-        seed: of the corpus.
+        spec: the benchmark.
+        index: the item's number, from 0.
+        seed: the seed of the corpus.
     """
     if spec.metric == "likelihood":
         return in_context.plain_text_item(index, seed=seed, num_texts=spec.num_items, make_sample=make_sample)

@@ -1,79 +1,121 @@
-"""Attention of packed rows: a token attends to itself and to earlier tokens of its own sample.
+"""Attention of packed rows: a token attends to earlier tokens of its own sample, as far back as its layer reaches.
 
-- On a CPU: the `sdpa` attention of transformers with the dense mask that `block_diagonal` makes; FlexAttention has no
+- Masks come from transformers' own functions, one for each type of layer: full, or within a sliding window.
+  Samples are told apart by positions that start again at 0. Left to themselves, some decoders build their masks
+  without looking at positions, and samples of a row then attend to each other without an error: masks are always given.
+- On a CPU a decoder keeps the attention that transformers chose for it (`sdpa`, else `eager`); FlexAttention has no
   backward pass there.
-- On a GPU: FlexAttention with a block mask, which skips the blocks between samples. It is registered with transformers
-  as an attention function of this project: under autocast the norms of q and k return fp32, and the FlexAttention
-  function of transformers passes them on beside bf16 values, which FlexAttention refuses.
-- Without a mask and without a cache, transformers infers packing from positions that start again at 0; in all other
-  cases samples of a row would attend to each other without an error. The mask is therefore always given.
+- On a GPU: FlexAttention with block masks, which skip the blocks between samples. It is registered with transformers
+  under a name of this project: under autocast the norms of q and k return fp32, and the FlexAttention function of
+  transformers passes them on beside bf16 values, which FlexAttention refuses.
+- Which decoders may be packed is decided by `model.config.packable`.
 
-    B rows   T tokens   H heads   K head width
+    B rows   T tokens   D width   H heads   K head width
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
-from transformers import AttentionInterface, PreTrainedModel
+from torch.nn.attention.flex_attention import AuxRequest, BlockMask, create_block_mask, flex_attention
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
 
 FLEX = "ablate_flex"
-"""Name of our FlexAttention in transformers' registry."""
+"""Name of our FlexAttention in transformers' registries of attention functions and of masks."""
+MASKS = {"full_attention": create_causal_mask, "sliding_attention": create_sliding_window_causal_mask}
+"""Type of layer, as configurations name it in `layer_types`, to the function that makes its mask."""
+
+Mask = Tensor | BlockMask | None
+"""A mask in the form that the decoder's attention function reads; None where plain causal attention is the same."""
 
 # Compiled on first use, not at import. Without compilation FlexAttention computes and holds all T x T scores.
 _compiled = torch.compile(flex_attention)
 
 
 def use_packed_attention(decoder: PreTrainedModel, device: torch.device) -> None:
-    """Choose the decoder's attention function for packed rows on a device."""
-    decoder.set_attn_implementation(FLEX if device.type == "cuda" else "sdpa")
+    """Choose the decoder's attention function for packed rows on a device.
+
+    A decoder that does not support FlexAttention keeps the function that it has, with masks of all T x T pairs.
+    """
+    if device.type == "cuda" and decoder._supports_flex_attn:
+        decoder.set_attn_implementation(FLEX)
 
 
-def block_diagonal(segments_BT: Tensor, decoder: PreTrainedModel) -> Tensor | BlockMask:
-    """Return the attention mask of packed rows, in the form that the decoder's attention function reads.
+def packed_masks(decoder: PreTrainedModel, embeddings_BTD: Tensor, places_BT: Tensor) -> Mask | dict[str, Mask]:
+    """Return the attention mask of packed rows, or one for each type of the decoder's layers.
 
     Args:
-        segments_BT: the number of each token's sample in its row, from 1; 0 is padding, which attends to padding only.
-        decoder: the decoder that the mask is for.
-
-    Returns:
-        a `BlockMask` for FlexAttention, otherwise a boolean mask (B, 1, T, T) that is True where a query (third
-        dimension) attends to a key (fourth).
+        decoder: the decoder that the masks are for.
+        embeddings_BTD: its input; only shape, type and device matter.
+        places_BT: position of each token within its sample, from 0. Every 0 begins a sample of its own: padding has 0
+            throughout.
     """
-    if decoder.config._attn_implementation == FLEX:
-        return _blocks(segments_BT)
-    same_BTT = segments_BT[:, :, None] == segments_BT[:, None, :]
-    # The lower triangle keeps keys up to the query; the new dimension stands for all heads.
-    return same_BTT.tril()[:, None]
+    config = decoder.config
+    given: dict[str, Any] = {"config": config, "inputs_embeds": embeddings_BTD, "attention_mask": None,
+                             "past_key_values": None, "position_ids": places_BT}
+    types = getattr(config, "layer_types", None)
+    if types is not None:
+        return {each: MASKS[each](**given) for each in sorted(set(types))}
+    if getattr(config, "sliding_window", None) is not None:  # layers are all alike
+        return create_sliding_window_causal_mask(**given)  # type: ignore[no-any-return]
+    return create_causal_mask(**given)  # type: ignore[no-any-return]
 
 
-def _blocks(segments_BT: Tensor) -> BlockMask:
-    rows, length = segments_BT.shape
-
-    def sees(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        return (key <= query) & (segments_BT[row, query] == segments_BT[row, key])
-
+def _blocks(*, batch_size: int, q_length: int, kv_length: int, mask_function: Callable[..., Tensor],
+            device: torch.device, **_: Any) -> BlockMask:
+    """Return the blocks in which a mask function is True, by the signature of transformers' mask functions."""
     # None heads: one mask for all of them.
-    return create_block_mask(sees, rows, None, length, length, device=segments_BT.device)
+    return create_block_mask(mask_function, batch_size, None, q_length, kv_length, device=device)
 
 
-def _flex(module: nn.Module, query_BHTK: Tensor, key_BHTK: Tensor, value_BHTK: Tensor, attention_mask: BlockMask | None,
-          scaling: float | None = None, **_: Any) -> tuple[Tensor, None]:
-    """Attend with FlexAttention, by the signature of transformers' attention functions; without a mask, causally."""
-    mask = attention_mask
-    if mask is None:  # a batch that is not packed, such as a worker's idle pass: one segment per row
-        mask = _blocks(torch.ones_like(query_BHTK[:, 0, :, 0], dtype=torch.long))
+def _flex(module: nn.Module, query_BHTK: Tensor, key_BHTK: Tensor, value_BHTK: Tensor, attention_mask: BlockMask,
+          scaling: float | None = None, softcap: float | None = None, s_aux: Tensor | None = None,
+          dropout: float = 0.0, **_: Any) -> tuple[Tensor, None]:
+    """Attend with FlexAttention, by the signature of transformers' attention functions.
+
+    Args:
+        module: the attention layer; not used.
+        query_BHTK: queries.
+        key_BHTK: keys; their heads divide those of the queries.
+        value_BHTK: values, of the keys' number of heads.
+        attention_mask: made by `_blocks`.
+        scaling: factor of the scores; None is 1 / sqrt(K).
+        softcap: bound that scores approach, as in Gemma 2; None leaves them as they are.
+        s_aux: a score of each head that competes with those of the keys and has no value, as in gpt-oss; (H).
+        dropout: must be 0.
+
+    Raises:
+        ValueError: the decoder drops attention weights at random, which FlexAttention cannot do.
+    """
+    if dropout:
+        raise ValueError(f"attention dropout is {dropout:g}; allowed with packed rows on a GPU: 0\n"
+                         "hint: set the dropout in the decoder's configuration to 0, or pack: 0")
     # Within a compiled block the compiler already traces this call; compiling it again would nest.
     attend = flex_attention if query_BHTK.device.type == "cpu" or torch.compiler.is_compiling() else _compiled
     # The norms of q and k leave fp32 under autocast, and all three must have one type.
     dtype = value_BHTK.dtype
-    mixed_BHTK = attend(query_BHTK.to(dtype), key_BHTK.to(dtype), value_BHTK, block_mask=mask, scale=scaling,
-                        enable_gqa=query_BHTK.shape[1] != key_BHTK.shape[1])
+    heads, shared = query_BHTK.shape[1], key_BHTK.shape[1]
+    mixed_BHTK, aux = attend(query_BHTK.to(dtype), key_BHTK.to(dtype), value_BHTK, block_mask=attention_mask,
+                             score_mod=_capped(softcap) if softcap else None, scale=scaling,
+                             enable_gqa=heads != shared, return_aux=AuxRequest(lse=s_aux is not None))
+    if s_aux is not None:
+        # exp(lse) is the sum that the softmax divided by; with the sink it is exp(lse) + exp(sink).
+        kept_BHT = torch.sigmoid(aux.lse - s_aux.view(1, -1, 1))
+        mixed_BHTK = (mixed_BHTK * kept_BHT[..., None]).to(dtype)
     # transformers expects (B, T, H, K).
     return mixed_BHTK.transpose(1, 2).contiguous(), None
 
 
+def _capped(softcap: float) -> Callable[..., Tensor]:
+    def cap(score: Tensor, *_: Tensor) -> Tensor:
+        return softcap * torch.tanh(score / softcap)
+
+    return cap
+
+
 AttentionInterface.register(FLEX, _flex)
+AttentionMaskInterface.register(FLEX, _blocks)

@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from model.config.stages import DecoderConfig
+from model.network.experts import set_precision
 
 LOAD_BALANCE_WEIGHT = 0.01
 """Weight of the load-balancing loss (MM1.5, arXiv:2409.20566)."""
@@ -32,8 +33,12 @@ ROUTER_Z_WEIGHT = 0.001
 def decoder(config: DecoderConfig) -> PreTrainedModel:
     """Build a decoder with random weights: a Qwen3, or the architecture of an imported decoder."""
     if config.transformers:
-        return AutoModelForCausalLM.from_config(decoder_config(config), trust_remote_code=False)
-    return (Qwen3MoeForCausalLM if config.experts else Qwen3ForCausalLM)(decoder_config(config))
+        built = AutoModelForCausalLM.from_config(decoder_config(config), trust_remote_code=False)
+    else:
+        built = (Qwen3MoeForCausalLM if config.experts else Qwen3ForCausalLM)(decoder_config(config))
+    if config.experts:
+        set_precision(built)
+    return built
 
 
 def decoder_config(config: DecoderConfig) -> PreTrainedConfig:

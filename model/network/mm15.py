@@ -30,7 +30,7 @@ from transformers.initialization import no_init_weights
 from model.config.architecture import SHAPES, read_shapes
 from model.config.fields import to_plain
 from model.config.stages import ModelConfig
-from model.network.attention import block_diagonal
+from model.network.attention import packed_masks
 from model.network.connector import CONNECTORS, CAbstractor, PooledConnector
 from model.network.language import decoder
 from model.network.strict_loading import aliases, load_strictly
@@ -113,9 +113,9 @@ class MM15(nn.Module):
         """Return the decoder's keyword arguments for right-padded sequences; packed rows add mask and positions."""
         # Right padding needs no mask: causal attention never looks right, and padded positions carry no label.
         inputs: dict[str, Any] = {"inputs_embeds": self.embed(batch, tokens=tokens), "use_cache": False}
-        if batch.segments_BT is not None:
-            mask = block_diagonal(batch.segments_BT, self.decoder)
-            inputs |= {"attention_mask": mask, "position_ids": batch.places_BT}
+        if batch.places_BT is not None:
+            masks = packed_masks(self.decoder, inputs["inputs_embeds"], batch.places_BT)
+            inputs |= {"attention_mask": masks, "position_ids": batch.places_BT}
         return inputs
 
     def forward(self, batch: Batch, *, tokens: int) -> Tensor:

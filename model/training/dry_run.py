@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from model.config.stages import ImageConfig, ModelConfig, SftConfig
-from model.cost.flops import at_tile
-from model.cost.memory import state_bytes
+from model.cost.flops import SampleCost, at_tile, forward_flops
+from model.cost.memory import training_bytes
 from model.data.encoding import IMAGE_TOKEN, Encoded, Encoder
 from model.data.step import to_batches
 from model.data.tokenizer import load_tokenizer
@@ -62,11 +62,11 @@ def rehearse(model_config: ModelConfig, config: SftConfig, *, report: Report) ->
         the result of `train`.
 
     Raises:
-        ValueError: the device cannot hold the weights with their gradients and the optimizer's state.
+        ValueError: the device cannot hold weights, gradients, the optimizer's state and the activations of a pass.
     """
     torch.set_num_threads(config.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    require_memory(state_bytes(model_config, config), device_bytes(device), device)
+    require_memory(training_bytes(model_config, config, _cost(model_config, config)), device_bytes(device), device)
     if device.type == "cuda":
         # Another dry run in this process (`--compare`) has left its own peak.
         torch.cuda.reset_peak_memory_stats(device)
@@ -91,11 +91,21 @@ def device_bytes(device: torch.device) -> int:
     return min(installed, int(limit)) if limit.isdigit() else installed
 
 
-def require_memory(needed: int, there: int, device: torch.device) -> None:
-    """Refuse a training that cannot fit even without its activations.
+def _cost(model: ModelConfig, config: SftConfig) -> SampleCost:
+    """Return the cost of the made-up samples, which are all alike."""
+    image_tokens = TILES * config.images.tokens
+    length = image_tokens + TEXT
+    flops = forward_flops(at_tile(model, config.images.tile), tiles=TILES, tokens=config.images.tokens, length=length,
+                          predicted=TEXT)
+    return SampleCost(tiles=TILES, image_tokens=image_tokens, length=length, longest=length, most_tiles=TILES,
+                      flops=flops, predicted=TEXT)
+
+
+def require_memory(needed: float, there: int, device: torch.device) -> None:
+    """Refuse a training that cannot fit by formula.
 
     Args:
-        needed: bytes of weights, gradients and optimizer state.
+        needed: bytes of weights, gradients, optimizer state and activations.
         there: bytes that the device has.
         device: named in the message.
 
@@ -104,9 +114,9 @@ def require_memory(needed: int, there: int, device: torch.device) -> None:
     """
     if needed > there:
         why = "" if device.type == "cuda" else f"; no CUDA device was found (torch {torch.__version__})"
-        raise ValueError(f"weights, gradients and optimizer state take {needed / 2**30:.1f} GiB, "
+        raise ValueError(f"weights, gradients, optimizer state and activations take {needed / 2**30:.1f} GiB, "
                          f"and {device.type} has {there / 2**30:.1f} GiB{why}\n"
-                         "hint: a smaller preset, or several GPUs (a study at this scale)")
+                         "hint: --recompute, a smaller --batch or preset, or several GPUs (a study at this scale)")
 
 
 def _made_up(encoder: Encoder, config: SftConfig, step: int) -> list[Encoded]:

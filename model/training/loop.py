@@ -21,6 +21,8 @@ from typing import Any
 import torch
 from torch.distributed.tensor import DTensor
 
+from model.config.packable import require_packable
+from model.config.routing import require_plain_routing
 from model.config.stages import TrainConfig
 from model.data.step import Step, TokensSeen
 from model.network.attention import use_packed_attention
@@ -77,14 +79,18 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         held tokens, 0 to 1) and `resumed_from` (step). Totals by source are in `tally`.
 
     Raises:
+        FieldError: the stage packs rows, and the decoder would mix the samples of a row; or its routers choose experts in
+            a way that the load-balance loss does not describe.
         Diverged: the loss or the gradient norm is not finite.
         Stopped: `should_stop` returned true; a checkpoint was written first.
     """
     # Before the optimizer is made: it holds state for trainable weights only.
     freeze(model, config)
     device = next(model.parameters()).device
+    require_plain_routing(model.config.decoder)
     if config.pack:
-        # Packed rows need a mask that keeps samples apart; the attention function for it depends on the device.
+        require_packable(model.config.decoder, max_tokens=config.max_tokens)
+        # Packed rows need masks that keep samples apart; the attention function for them depends on the device.
         use_packed_attention(model.decoder, device)
     workers, optimizer = workers or Workers(device), make_optimizer(model, config)
     first, totals = checkpoints.resume(folder, model, optimizer, workers=workers,

@@ -25,6 +25,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from model.config.stages import TrainConfig
+from model.network.experts import routers
 from model.network.mm15 import MM15
 from model.training.compilation import blocks
 
@@ -118,11 +119,14 @@ def shard(model: MM15, workers: Workers, config: TrainConfig) -> MM15:
     # Gradients are summed in fp32: in bf16 the sum would lose digits with every further worker.
     low = torch.bfloat16 if config.dtype == "bf16" else None
     policy = MixedPrecisionPolicy(param_dtype=low, reduce_dtype=torch.float32, cast_forward_inputs=False)
-    # Blocks first, the model last: `fully_shard` of the model takes the weights that no block has taken, and keeps them
+    # Inner modules first, the model last: `fully_shard` of the model takes the weights that no block has taken, and keeps them
     # gathered from its forward to its backward pass.
+    # Routers are gathered by themselves: they compute in fp32 (`model.network.experts`).
+    rest = MixedPrecisionPolicy(reduce_dtype=torch.float32, cast_forward_inputs=False)
+    for router in routers(model.decoder):
+        fully_shard(router, mesh=workers.mesh, mp_policy=rest)
     for block in blocks(model):
         fully_shard(block, mesh=workers.mesh, mp_policy=policy)
-    rest = MixedPrecisionPolicy(reduce_dtype=torch.float32, cast_forward_inputs=False)
     fully_shard(model, mesh=workers.mesh, mp_policy=rest)
     for module in model.modules():
         if isinstance(module, FSDPModule):

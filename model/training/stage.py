@@ -50,7 +50,8 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
         Diverged, Stopped: see `train`.
     """
     torch.set_num_threads(config.threads)
-    model = _model(model_config, start, tile=config.images.tile, seed=seed)
+    model = _model(model_config, start, tile=config.images.tile, seed=0 if config.seed_varies == "data" else seed)
+    seed = 0 if config.seed_varies == "init" else seed  # from here on it draws samples
     tokenizer = load_tokenizer(start)
     encoder = Encoder(tokenizer, config.images, max_tokens=config.max_tokens)
     workers = init_workers()

@@ -26,6 +26,8 @@ from model.weights.reading import check_form, check_numbers, read_json
 
 NAMED = {"<bos>": "bos_token", "<eos>": "eos_token", "<pad>": "pad_token"}
 """Our token to the attribute in which a tokenizer may already have a token for the same purpose."""
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+"""Entries under which configurations have their number of experts."""
 NO_CONFIGURATION = ("transformers_version", "_name_or_path", "architectures", "dtype", "torch_dtype", "auto_map")
 """Entries of a saved configuration that do not describe the architecture."""
 
@@ -131,7 +133,7 @@ def _config(decoder: PreTrainedModel) -> DecoderConfig:
     plain = {name: value for name, value in config.to_dict().items() if name not in NO_CONFIGURATION}
     # Architectures name the same numbers differently, and leave out those that are equal to another one.
     heads, width = config.num_attention_heads, config.hidden_size
-    experts = getattr(config, "num_experts", None) or getattr(config, "num_local_experts", None) or 0
+    experts = next((count for name in EXPERTS if (count := getattr(config, name, None))), 0)
     head = getattr(config, "head_dim", None) or width // heads
     return DecoderConfig(
         width=width, layers=config.num_hidden_layers, heads=heads,

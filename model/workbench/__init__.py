@@ -1,7 +1,7 @@
-"""The workbench: a generated corpus and its benchmarks, each sample reproducible from what it is called.
+"""The workbench: a generated corpus and its benchmarks. Each sample is reproducible from its id.
 
-Train and test differ in assets and in wording; each module says what it holds out. A change to what a generator makes
-is a new number in `model.data.fingerprint.VERSIONS`.
+Train and test differ in assets and in wording; each module says what it holds out. A change to the output of a
+generator needs a new number in `model.data.fingerprint.VERSIONS`.
 """
 
 from __future__ import annotations
@@ -96,11 +96,11 @@ def make_sample(category: str, split: str, index: int, *, seed: int = 0) -> Samp
     Args:
         category: a key of `SAMPLE_MAKERS`.
         split: `train` or `test`.
-        index: any number from 0.
-        seed: of the corpus.
+        index: the sample's number, from 0.
+        seed: the seed of the corpus.
 
     Raises:
-        ValueError: unknown category or split.
+        ValueError: the category or the split is unknown.
     """
     if category not in SAMPLE_MAKERS:
         raise ValueError(f"category {category!r} is not in the workbench; {did_you_mean(category, SAMPLE_MAKERS)}")
@@ -113,7 +113,7 @@ def make_item(benchmark: str, index: int, *, seed: int = 0) -> Item:
     """Make an evaluation item of the test split.
 
     Raises:
-        ValueError: unknown benchmark.
+        ValueError: the benchmark is unknown.
     """
     if benchmark not in ITEM_MAKERS:
         raise ValueError(f"benchmark {benchmark!r} is not in the workbench; {did_you_mean(benchmark, ITEM_MAKERS)}")

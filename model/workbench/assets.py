@@ -1,7 +1,8 @@
-"""Real assets, packaged: English paragraphs, handwritten digits, emoji names and pictures. `assets.json` says whose they are.
+"""Real assets in the package: English paragraphs, handwritten digits, emoji names and pictures.
 
-Each text is split by asset: every tenth paragraph, digit and name belongs to test alone. Emoji pictures are in test
-alone; they are packaged since a machine's own font would draw other ones, or none.
+`assets.json` lists their sources and licences. Texts and digits are split by asset: every tenth paragraph, digit and
+name is used in test only. Emoji pictures are used in test only; they are packaged because a machine's own font may draw
+other ones, or none.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 DIGIT_SIDE = 8
-"""Pixels of a side of a handwritten digit."""
+"""Side of a handwritten digit in px."""
 EMOJI_SIDE = 32
-"""Pixels of a side of an emoji."""
+"""Side of an emoji in px."""
 EMOJI_COLUMNS = 16
 """Emoji in a row of the sheet."""
 INK = "0123456789abcdefg"
@@ -25,7 +26,7 @@ INK = "0123456789abcdefg"
 
 
 def manifest() -> dict[str, dict[str, Any]]:
-    """Return what each file is: package, version, licence, SHA-256 and what was taken from it."""
+    """Return for each file its package, version, licence, SHA-256, and what was taken from it."""
     found: dict[str, dict[str, Any]] = json.loads((HERE / "assets.json").read_text(encoding="utf-8"))
     return found
 
@@ -38,13 +39,16 @@ def english(split: str) -> tuple[str, ...]:
 
 @cache
 def emoji_names(split: str) -> tuple[str, ...]:
-    """Return the Unicode names of emoji of a split, in lower case, one or two words each."""
+    """Return the Unicode names of the emoji of a split, in lower case, one or two words each."""
     return _lines("emoji.txt", split)
 
 
 @cache
 def digits(split: str) -> dict[int, tuple[tuple[int, ...], ...]]:
-    """Return the handwritten digits of a split: value -> pictures of 8 x 8 levels, row by row, 0 (paper) to 16 (ink)."""
+    """Return the handwritten digits of a split: value -> pictures.
+
+    A picture has 8 x 8 levels, row by row, from 0 (paper) to 16 (ink).
+    """
     found: dict[int, list[tuple[int, ...]]] = {value: [] for value in range(10)}
     for line in _lines("digits.txt", split):
         found[int(line[0])].append(tuple(INK.index(level) for level in line[2:]))
@@ -53,7 +57,10 @@ def digits(split: str) -> dict[int, tuple[tuple[int, ...], ...]]:
 
 @cache
 def emoji_pictures() -> dict[str, Image.Image]:
-    """Return emoji of food, plants, animals, vehicles and pastimes: Unicode name in lower case -> picture, 32 x 32 px on white."""
+    """Return emoji of food, plants, animals, vehicles and pastimes: Unicode name -> picture.
+
+    Names are in lower case; pictures are 32 x 32 px on white.
+    """
     names = (HERE / "emoji_pictures.txt").read_text(encoding="utf-8").splitlines()
     with Image.open(HERE / "emoji.png") as file:
         sheet = file.convert("RGB")

@@ -1,6 +1,6 @@
-"""Charts drawn with Pillow: bars with their values in print, and lines, of values 1 to 9.
+"""Charts drawn with Pillow, with values 1 to 9: bars with their values printed above, and lines.
 
-Held out: for each colour of a bar one height, for lines every sixth series, and the wording of the questions.
+Held out: one height for each colour of a bar, every sixth series of a line chart, and the wording of the questions.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ BAR_FORMS = {
 LINE_FORMS = {"train": ("How high is the line at {}?", "What value has the line at {}?"),
               "test": ("What is the value of the line at {}?",)}
 TICKS = "1234"
-"""Under the points of a line chart."""
+"""Labels below the points of a line chart."""
 
 
 def held_out_bar(colour: str, value: int) -> bool:
-    """Say whether a bar of this colour and height belongs to the test split: one height in nine."""
+    """Return whether a bar of this colour and height belongs to the test split: one height in nine."""
     return (value + 2 * CHART_COLOURS.index(colour)) % 9 == 4
 
 
 def held_out_series(values: tuple[int, ...]) -> bool:
-    """Say whether a series belongs to the test split: every sixth."""
+    """Return whether a series belongs to the test split: one in six."""
     return sum((place + 1) * value for place, value in enumerate(values)) % 6 == 1
 
 
 def draw_bars(rng: random.Random, split: str) -> tuple[Image.Image, dict[str, int]]:
-    """Draw a chart of 2 to 4 coloured bars between 1 and 9, the value above each; test has one held-out bar."""
+    """Draw a chart of 2 to 4 coloured bars of 1 to 9, with the value above each; in test one bar is a held-out one."""
     colours = rng.sample(CHART_COLOURS, rng.randint(2, 4))
     chosen = rng.choice(colours) if split == "test" else ""
     values = {colour: rng.choice([value for value in range(1, 10) if held_out_bar(colour, value) == (colour == chosen)])
@@ -54,7 +54,7 @@ def draw_bars(rng: random.Random, split: str) -> tuple[Image.Image, dict[str, in
 
 
 def draw_line(rng: random.Random, split: str) -> tuple[Image.Image, tuple[int, ...]]:
-    """Draw a line through 3 or 4 points of value 1 to 5 over numbered ticks; no two neighbours are equal."""
+    """Draw a line through 3 or 4 points of value 1 to 5 above numbered ticks; neighbours always differ."""
     while True:
         values = tuple(rng.randint(1, 5) for _ in range(rng.randint(3, 4)))
         is_moving = all(a != b for a, b in zip(values, values[1:], strict=False))
@@ -77,7 +77,7 @@ def draw_line(rng: random.Random, split: str) -> tuple[Image.Image, tuple[int, .
 
 
 def bar_turns(bars: dict[str, int], split: str, rng: random.Random) -> list[Turn]:
-    """Ask for every bar, then for the highest, unless two share it."""
+    """Ask for every bar, then for the highest unless two are equally high."""
     turns = [Turn(rng.choice(BAR_FORMS[split]).format(colour), str(value)) for colour, value in bars.items()]
     rng.shuffle(turns)
     highest = [colour for colour, value in bars.items() if value == max(bars.values())]
@@ -85,7 +85,7 @@ def bar_turns(bars: dict[str, int], split: str, rng: random.Random) -> list[Turn
 
 
 def line_turns(values: tuple[int, ...], split: str, rng: random.Random) -> list[Turn]:
-    """Ask for every point, then whether the line ends rising or falling."""
+    """Ask for every point, then whether the line ends going up or down."""
     turns = [
         Turn(rng.choice(LINE_FORMS[split]).format(tick), str(value)) for tick, value in zip(TICKS, values, strict=False)
     ]
@@ -100,13 +100,13 @@ def line_turns(values: tuple[int, ...], split: str, rng: random.Random) -> list[
 
 
 def bars_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
-    """Make a conversation over a bar chart."""
+    """Make a conversation about a bar chart."""
     image, bars = draw_bars(rng, split)
     return dense(sample_id, category, image, bar_turns(bars, split, rng))
 
 
 def line_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
-    """Make a conversation over a line chart."""
+    """Make a conversation about a line chart."""
     image, values = draw_line(rng, split)
     return dense(sample_id, category, image, line_turns(values, split, rng))
 

@@ -1,11 +1,13 @@
 """Documents: forms with two-digit fields, and small print.
 
-- Held out: for each label the values that end in one digit (`held_out`), which only test documents hold; the wording
-  of the questions. Every label and every digit is seen in training: no word of the test is new, what it is said of is.
-- Print is 10 to 14 px high. One tile of the `tiny` scale halves a form, so that its digits blur, and two tiles by two
-  show it as it is. Small print needs more: of a receipt, a wide form or a sheet, two by two tiles show a half to a
-  quarter.
-- Wide forms and narrow receipts are pages of 4:1 and beyond, which a row of tiles holds better than a square of them.
+- Held out: for each label the values that end in one certain digit (`held_out`), which only test documents contain, and
+  the wording of the questions. Every label and every digit occurs in training: in test no word is new, only the
+  combination.
+- Print is 10 to 14 px high. One tile of the `tiny` scale halves a form, so that its digits blur; two tiles by two show
+  it at full size. Small print needs more: two by two tiles show a receipt, a wide form or a sheet at a half to a
+  quarter of its size.
+- Wide forms and narrow receipts have aspect ratios of 4:1 and beyond, for which a row of tiles fits better than a
+  square.
 """
 
 from __future__ import annotations
@@ -26,17 +28,20 @@ LABELS = ("age", "tax", "sum", "day", "fee", "row", "lot", "bed", "bus", "gas", 
 
 @lru_cache(maxsize=32)
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """Return Pillow's own font; no system font is needed."""
+    """Return Pillow's own font, so that no system font is needed."""
     return ImageFont.load_default(size)  # type: ignore[return-value]
 
 
 def held_out(label: str, value: int) -> bool:
-    """Say whether a label with this value belongs to the test split: a tenth of all pairs."""
+    """Return whether a label with this value belongs to the test split: a tenth of all pairs."""
     return (value + 7 * LABELS.index(label)) % 10 == 3
 
 
 def fill(rng: random.Random, split: str, names: Sequence[str], numbers: Sequence[int]) -> dict[str, int]:
-    """Give each label a value; in test one label, drawn at random, has a held-out value if one exists, in train none has."""
+    """Give each label a value.
+
+    In test one random label gets a held-out value if one exists; in train none does.
+    """
     chosen = rng.choice(names) if split == "test" else ""
     found = {}
     for name in names:
@@ -46,7 +51,7 @@ def fill(rng: random.Random, split: str, names: Sequence[str], numbers: Sequence
 
 
 def draw_form(rng: random.Random, split: str, *, fields: int, wide: bool = False) -> tuple[Image.Image, dict[str, str]]:
-    """Draw a form of `label number` lines; print is 12 to 14 px high on about 64 px, or on up to 160 px when `wide`."""
+    """Draw a form of `label number` lines, with print of 12 to 14 px, about 64 px wide, or up to 160 px if `wide`."""
     values = fill(rng, split, rng.sample(LABELS, fields), range(10, 100))
     width, height = (rng.randint(116, 160) if wide else rng.randint(56, 68)), 8 + 18 * fields
     image = Image.new(
@@ -61,7 +66,10 @@ def draw_form(rng: random.Random, split: str, *, fields: int, wide: bool = False
 
 
 def draw_receipt(rng: random.Random, split: str) -> tuple[Image.Image, dict[str, str]]:
-    """Draw a receipt, broad or narrow: 5 to 12 lines of 12 px, 22 or 17 px apart, a total at its foot."""
+    """Draw a receipt, broad or narrow.
+
+    5 to 12 lines with print of 12 px, 22 or 17 px apart, with a total at the end.
+    """
     prices = fill(rng, split, rng.sample(LABELS, rng.randint(4, 11)), range(1, 10))
     lines = {**{name: str(price) for name, price in prices.items()}, "total": str(sum(prices.values()))}
     width, line = rng.choice(((rng.randint(72, 96), 22), (rng.randint(48, 56), 17)))
@@ -74,7 +82,7 @@ def draw_receipt(rng: random.Random, split: str) -> tuple[Image.Image, dict[str,
 
 
 def draw_sheet(rng: random.Random, split: str) -> tuple[Image.Image, dict[str, str]]:
-    """Draw a sheet of two columns of two to six `label number` lines, print of 12 px on about 110 px."""
+    """Draw a sheet with two columns of two to six `label number` lines, with print of 12 px, about 110 px wide."""
     values = fill(rng, split, rng.sample(LABELS, 2 * rng.randint(2, 6)), range(10, 100))
     rows, column = len(values) // 2, rng.randint(48, 62)
     image = Image.new("RGB", (2 * column + 4, 6 + 18 * rows), tuple(rng.randint(235, 255) for _ in range(3)))
@@ -93,13 +101,13 @@ def field_turns(fields: dict[str, str], split: str) -> list[Turn]:
 
 
 def form_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
-    """Make a conversation over a form."""
+    """Make a conversation about a form."""
     image, fields = draw_form(rng, split, fields=rng.randint(1, 2))
     return dense(sample_id, category, image, field_turns(fields, split))
 
 
 def small_print_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
-    """Make a conversation over a receipt, a wide form or a sheet."""
+    """Make a conversation about a receipt, a wide form or a sheet."""
     image, fields = draw_small_print(rng, split, rng.choice(SMALL_PRINT))
     return dense(sample_id, category, image, field_turns(fields, split))
 
@@ -112,14 +120,14 @@ def draw_small_print(rng: random.Random, split: str, kind: str) -> tuple[Image.I
 
 
 def form_fields_item(index: int, *, seed: int) -> Item:
-    """Ask for one field of a form that one tile resolves."""
+    """Ask for one field of a form that one tile can resolve."""
     rng = stream("form-fields", seed, "test", index)
     image, fields = draw_form(rng, "test", fields=rng.randint(1, 2))
     return ask_item("form-fields", index, seed, image, rng.choice(field_turns(fields, "test")))
 
 
 def small_print_item(index: int, *, seed: int) -> Item:
-    """Ask for one field of a receipt, a wide form or a sheet: print that two tiles by two hardly resolve."""
+    """Ask for one field of a receipt, a wide form or a sheet, whose print two tiles by two can hardly resolve."""
     rng = stream("small-print", seed, "test", index)
     image, fields = draw_small_print(rng, "test", SMALL_PRINT[index % len(SMALL_PRINT)])
     return ask_item("small-print", index, seed, image, rng.choice(field_turns(fields, "test")))

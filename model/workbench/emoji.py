@@ -1,7 +1,7 @@
-"""Emoji: pictures that no generator drew, each asked for by its Unicode name among four.
+"""Emoji: pictures from no generator of the workbench. Each item asks for a picture's Unicode name among four.
 
-No training sample shows one: `emoji-pictures` says how far pictures and names of another kind are understood without
-training, so it is in no average. Chance is 25.
+No training sample shows an emoji. `emoji-pictures` measures how well pictures and names of another kind are understood
+without training, so it is in no average. Chance is 25.
 """
 
 from __future__ import annotations

@@ -55,10 +55,10 @@ def general_sample(split: str, index: int, *, seed: int) -> Sample:
 
 
 def scene_sample(
-    sample_id: str, category: str, split: str, rng: random.Random, scene: Scene, *, boxes: float = 0.0
+    sample_id: str, category: str, split: str, rng: random.Random, scene: Scene, *, boxes: float = 0.0, choices: int = 1
 ) -> Sample:
-    """Make the dense conversation about a scene, one of the questions with options; a share `boxes` also asks for boxes."""
-    turns = [*scene_turns(scene, split, rng), scene_choice(scene, split, rng)[0]]
+    """Make the dense conversation about a scene, and `choices` questions with options; a share `boxes` also asks for boxes."""
+    turns = [*scene_turns(scene, split, rng), *(scene_choice(scene, split, rng)[0] for _ in range(choices))]
     if rng.random() < boxes:
         turns += box_turns(scene, split)
     rng.shuffle(turns)

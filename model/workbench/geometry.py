@@ -18,7 +18,7 @@ from model.workbench.scenes import COLOURS
 from model.workbench.sums import drawn_sum_sample
 
 ANGLES = {"acute": (25, 65), "right": (90, 90), "obtuse": (115, 160)}
-"""Kinds of angle and the degrees they are drawn with; a right angle is held out by the turn of its first ray."""
+"""Kinds of angle and the range of degrees in which they are drawn. For right angles the rotation is held out."""
 FORMS = {"train": {"corners": "How many corners are there?", "angle": "Is the angle acute, right or obtuse?",
                    "part": "Which part of the strip is filled?"},
          "test": {"corners": "How many corners does the figure have?", "angle": "Is this angle acute, right or obtuse?",
@@ -30,17 +30,17 @@ INK = tuple(COLOURS)
 
 
 def degrees(rng: random.Random, split: str, low: int, high: int) -> int:
-    """Draw a whole number of degrees of the split, both ends included."""
+    """Draw a whole number of degrees that belongs to the split, both ends included."""
     return rng.choice([each for each in range(low, high + 1) if (each % 6 == 4) == (split == "test")])
 
 
 def held_out_strip(parts: int, filled: int, colour: str) -> bool:
-    """Say whether a strip belongs to the test split."""
+    """Return whether a strip belongs to the test split."""
     return (parts + 3 * filled + INK.index(colour)) % 5 == 1
 
 
 def draw_figure(rng: random.Random, split: str, kind: str) -> tuple[Image.Image, str]:
-    """Draw a figure of one of `KINDS` on about 60 px and return it with the answer to its question."""
+    """Draw a figure of one of `KINDS`, about 60 px wide, and return it with the answer to its question."""
     width, height = rng.randint(52, 68), rng.randint(52, 68)
     image = Image.new("RGB", (width, height), tuple(rng.randint(235, 255) for _ in range(3)))
     return image, {"corners": _polygon, "angle": _angle, "part": _strip}[kind](
@@ -85,7 +85,7 @@ def _strip(pen: ImageDraw.ImageDraw, rng: random.Random, split: str, width: int,
 
 
 def figure_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
-    """Make a conversation over a figure: the open question, and as a choice."""
+    """Make a conversation about a figure: the open question, and the same with options."""
     kind = rng.choice(KINDS)
     image, answer = draw_figure(rng, split, kind)
     turns = [Turn(FORMS[split][kind], answer), _choice_turn(rng, split, kind, answer)[0]]
@@ -94,7 +94,7 @@ def figure_sample(sample_id: str, category: str, split: str, rng: random.Random)
 
 
 def math_sample(split: str, index: int, *, seed: int) -> Sample:
-    """Make a conversation over a drawn sum or a figure."""
+    """Make a conversation about a drawn sum or a figure."""
     rng = stream("math", seed, split, index)
     make = drawn_sum_sample if rng.random() < 0.5 else figure_sample
     return make(f"math/{split}/{seed}/{index}", "math", split, rng)
@@ -112,7 +112,7 @@ def geometry_item(index: int, *, seed: int) -> Item:
 
 
 def geometry_choice_item(index: int, *, seed: int) -> Item:
-    """Ask about a figure with options."""
+    """Ask about a figure, with options."""
     rng, kind = stream("geometry-choice", seed, "test", index), KINDS[index % len(KINDS)]
     image, answer = draw_figure(rng, "test", kind)
     turn, options = _choice_turn(rng, "test", kind, answer)

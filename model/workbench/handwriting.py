@@ -1,6 +1,6 @@
-"""Handwritten numbers: real digits of many hands, one or (in a third) two in a row.
+"""Handwritten numbers from real digits of many writers: one digit, or two in a third of the samples.
 
-Held out: every tenth digit picture (`assets.digits`), and the wording of the question.
+Held out: every tenth picture of a digit (`assets.digits`), and the wording of the question.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def draw_number(rng: random.Random, split: str) -> tuple[Image.Image, str]:
 
 
 def handwriting_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
-    """Make a conversation over a handwritten number."""
+    """Make a conversation about a handwritten number."""
     image, number = draw_number(rng, split)
     return dense(sample_id, category, image, [Turn(rng.choice(FORMS[split]), number)])
 

@@ -1,9 +1,9 @@
-"""Learning in context: what a question means is told by worked examples before it, and by nothing that was trained.
+"""In-context learning: only the worked examples before a question give its meaning; training does not.
 
-- `bound-words`: two made-up words are bound to two shapes by the examples (in the manner of open MiniImageNet).
+- `bound-words`: the examples bind two made-up words to two shapes (like open MiniImageNet).
 - `operators`: the examples show which of three operations a `?` between two digits stands for (operator induction).
-- Any other benchmark may be asked after examples of the train split of its category, which hold nothing of the test
-  split.
+- Any other benchmark can be asked after examples from the train split of its category, which contain nothing of the
+  test split.
 - Fewer examples are the first ones of more, so that numbers of shots can be compared.
 """
 
@@ -33,7 +33,10 @@ MakeItem = Callable[..., Item]
 
 
 def bound_words_item(index: int, *, seed: int, shots: int) -> Item:
-    """Ask for the word of a shape; examples alternate between both, so that four tell everything."""
+    """Ask for the word of a shape.
+
+    The examples alternate between both shapes, so that four examples show everything.
+    """
     rng = stream("bound-words", seed, "test", index)
     shapes, words = rng.sample(SHAPES, 2), rng.sample(WORDS, 2)
     examples = [_named(rng, shapes[place % 2], words[place % 2]) for place in range(MOST_SHOTS)]
@@ -42,7 +45,7 @@ def bound_words_item(index: int, *, seed: int, shots: int) -> Item:
 
 
 def operators_item(index: int, *, seed: int, shots: int) -> Item:
-    """Ask for the result of two digits around a `?` whose meaning the examples show."""
+    """Ask for the result of two digits around a `?`, whose meaning the examples show."""
     rng = stream("operators", seed, "test", index)
     operation = OPERATIONS[rng.choice(list(OPERATIONS))]
     pairs = rng.sample([(a, b) for a in range(1, 10) for b in range(1, a + 1)], MOST_SHOTS + 1)
@@ -51,15 +54,15 @@ def operators_item(index: int, *, seed: int, shots: int) -> Item:
 
 
 def with_examples(item: Item, index: int, *, seed: int, shots: int, category: str, make_sample: MakeSample) -> Item:
-    """Put examples of the train split before a question: one question about each of as many samples of its category.
+    """Put worked examples of the train split before a question: one question about each of several samples.
 
     Args:
         item: the question.
-        index: its number, which names the examples.
-        seed: of the corpus.
-        shots: examples.
-        category: of the training samples.
-        make_sample: makes them.
+        index: its number, which determines the examples.
+        seed: the seed of the corpus.
+        shots: the number of examples.
+        category: the category of the training samples.
+        make_sample: makes a sample.
     """
     rng = stream("examples", item.benchmark, seed, index)
     examples = [_example(make_sample(category, "train", rng.randrange(2**31), seed=seed), rng) for _ in range(shots)]
@@ -68,7 +71,7 @@ def with_examples(item: Item, index: int, *, seed: int, shots: int, category: st
 
 
 def plain_text_item(index: int, *, seed: int, num_texts: int, make_sample: MakeSample) -> Item:
-    """Make an item of real English that no training sample holds, to be weighed."""
+    """Make an item of real English text that no training sample contains, whose likelihood is measured."""
     text = _plain_texts(seed, num_texts, make_sample)[index]
     return Item(
         item_id=f"english-bits/{seed}/{index}", benchmark="english-bits", question="", images=(), references=(text,)
@@ -77,7 +80,7 @@ def plain_text_item(index: int, *, seed: int, num_texts: int, make_sample: MakeS
 
 @lru_cache(maxsize=8)
 def _plain_texts(seed: int, num_texts: int, make_sample: MakeSample) -> tuple[str, ...]:
-    """Return the first so many distinct texts of the text-only test split, questions and answers left out."""
+    """Return the first `num_texts` distinct texts of the text-only test split, without questions and answers."""
     found: dict[str, None] = {}
     for index in count():
         turns = make_sample("text_only", "test", index, seed=seed).turns
@@ -88,7 +91,7 @@ def _plain_texts(seed: int, num_texts: int, make_sample: MakeSample) -> tuple[st
 
 
 def _example(sample: Sample, rng: random.Random) -> tuple[tuple[Image.Image, ...], Turn]:
-    """Take one exchange of a dense conversation, with the images before it."""
+    """Return one exchange of a dense conversation, with the images it refers to."""
     turn = rng.choice(sample.turns)
     bare = turn.question.replace(IMAGE, "")
     return sample.images, Turn(IMAGE * len(sample.images) + bare, turn.answer)

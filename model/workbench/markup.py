@@ -1,6 +1,6 @@
 """Code: rendered markup and its source.
 
-Held out: every seventh page, by its colours in order (`held_out`), and the wording of the question.
+Held out: every seventh page, determined by its colours in order (`held_out`), and the wording of the question.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NAMES = tuple(COLOURS)
 
 
 def held_out(rows: list[list[str]]) -> bool:
-    """Say whether a page belongs to the test split."""
+    """Return whether a page belongs to the test split."""
     cells = [colour for row in rows for colour in row]
     return sum((place + 1) * NAMES.index(colour) for place, colour in enumerate(cells)) % 7 == 3
 

@@ -1,8 +1,7 @@
 """Several images: pairs to compare, a change to spot, frames of a film, and documents that show a task by examples.
 
-- Each question needs the order of the images or all of them; the answer to a question about order flips when they are
-  swapped.
-- Held out: the shape-colour pairs of the scenes and the wording of the questions.
+- Each question needs all images or their order; the answer to a question about order changes if they are swapped.
+- Held out: the shape-colour pairs of the scenes, and the wording of the questions.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from model.workbench.scenes import COLOURS, HELD_OUT, SHAPES, Scene, Thing, draw
 ORDINALS = ("first", "second", "third")
 MOVES = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 FRAMES = 3
-"""Images of a film; from three on they are never split."""
+"""Images of a film. Samples with three or more images are never split into tiles."""
 FORMS: dict[str, dict[str, tuple[str, ...]]] = {
     "train": {"same": ("Are the shapes the same?", "Do both images show the same shape?"),
               "colours": ("Are the colours the same?", "Do both images show the same colour?"),
@@ -43,12 +42,12 @@ def _blur(image: Image.Image) -> Image.Image:
 
 
 QUALITIES = ((("darker", "brighter"), _darken), (("less sharp", "sharper"), _blur))
-"""Words for less and more of a quality, and what takes it away."""
+"""Words for less and more of a quality, and the function that reduces it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """Frames in order, what moves, and where to."""
+    """Frames in order, the moving shape, and its direction."""
 
     frames: tuple[Image.Image, ...]
     shape: str
@@ -56,7 +55,7 @@ class Film:
 
 
 def draw_pair(rng: random.Random, split: str) -> tuple[Scene, Scene]:
-    """Draw two scenes of one object each; in about four of ten the shapes are the same."""
+    """Draw two scenes of one object each; in about 40 % of the pairs the shapes are the same."""
     first, second = (draw_scene(rng, split, counts=(1,)) for _ in range(2))
     is_repeated = rng.random() < 0.35
     while is_repeated and second.things[0].shape != first.things[0].shape:
@@ -65,7 +64,7 @@ def draw_pair(rng: random.Random, split: str) -> tuple[Scene, Scene]:
 
 
 def pair_turns(pair: tuple[Scene, Scene], split: str, rng: random.Random) -> list[Turn]:
-    """Ask whether shapes and colours are the same, which image shows a shape, and state something of both."""
+    """Ask whether shapes and colours are the same and which image shows a shape, and state something about both."""
     one, other = (scene.things[0] for scene in pair)
     forms, is_same = FORMS[split], one.shape == other.shape
     turns = [
@@ -81,7 +80,11 @@ def pair_turns(pair: tuple[Scene, Scene], split: str, rng: random.Random) -> lis
 
 
 def draw_change(rng: random.Random, split: str) -> tuple[tuple[Image.Image, Image.Image], tuple[Thing, ...], str]:
-    """Draw a scene of two objects twice, one of them in another colour the second time; return images, objects and its shape."""
+    """Draw a scene of two objects twice; in the second image one of them has another colour.
+
+    Returns:
+        The images, the objects, and the shape of the changed one.
+    """
     scene = draw_scene(rng, split, counts=(2,))
     while len(scene.things) < 2:
         scene = draw_scene(rng, split, counts=(2,))
@@ -94,7 +97,7 @@ def draw_change(rng: random.Random, split: str) -> tuple[tuple[Image.Image, Imag
 
 
 def draw_film(rng: random.Random, split: str) -> Film:
-    """Draw frames of one object that moves a quarter of the frame at a time, in one of four directions."""
+    """Draw frames of one object that moves in one of four directions, about a quarter of the frame at a time."""
     pairs = [
         (shape, colour) for shape in SHAPES for colour in COLOURS if ((shape, colour) in HELD_OUT) == (split == "test")
     ]
@@ -113,7 +116,7 @@ def draw_film(rng: random.Random, split: str) -> Film:
 
 
 def comparison_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
-    """Make a conversation over a pair, a change, three images or a film."""
+    """Make a conversation about a pair, a change, three images or a film."""
     kind = rng.choice(("pair", "pair", "which", "spot", "film"))
     if kind == "pair":
         pair = draw_pair(rng, split)
@@ -137,7 +140,7 @@ def comparison_sample(sample_id: str, category: str, split: str, rng: random.Ran
 
 
 def draw_three(rng: random.Random, split: str) -> list[Scene]:
-    """Draw three scenes of one object each, all of different shapes."""
+    """Draw three scenes of one object each, all with different shapes."""
     while True:
         scenes = [draw_scene(rng, split, counts=(1,), sides=(48, 64)) for _ in ORDINALS]
         if len({scene.things[0].shape for scene in scenes}) == len(scenes):
@@ -152,19 +155,19 @@ def which_choice(rng: random.Random, split: str, scenes: list[Scene]) -> tuple[T
 
 
 def move_choice(rng: random.Random, question: str, film: Film) -> tuple[Turn, tuple[str, ...]]:
-    """Ask where something moves, with the four directions as options."""
+    """Ask where the object moves, with the four directions as options."""
     return choice(rng, question, film.move, [move for move in MOVES if move != film.move])
 
 
 def _spot_choice(rng: random.Random, split: str, things: tuple[Thing, ...], shape: str) -> tuple[Turn, tuple[str, ...]]:
-    """Offer the other object too, and two shapes that are not there."""
+    """Ask which shape changed, with the other object and two absent shapes as options."""
     shown = {thing.shape for thing in things}
     absent = rng.sample([each for each in SHAPES if each not in shown], 2)
     return choice(rng, rng.choice(FORMS[split]["spot"]), shape, [*(shown - {shape}), *absent])
 
 
 def shown_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
-    """Make a document that shows a task by examples: each image is followed by its shape, or by its colour, all alike."""
+    """Make a document that shows a task by examples: each image is followed by its shape, or each by its colour."""
     wanted = rng.choice(("shape", "colour"))
     scenes = [draw_scene(rng, split, counts=(1,), sides=(48, 64)) for _ in range(rng.randint(3, 5))]
     turns = tuple(Turn(IMAGE, getattr(scene.things[0], wanted)) for scene in scenes)
@@ -172,14 +175,14 @@ def shown_sample(sample_id: str, category: str, split: str, rng: random.Random) 
 
 
 def multi_image_sample(split: str, index: int, *, seed: int) -> Sample:
-    """Make a conversation over two or three images."""
+    """Make a conversation about two or three images."""
     return comparison_sample(
         f"multi_image/{split}/{seed}/{index}", "multi_image", split, stream("multi_image", seed, split, index)
     )
 
 
 def same_or_not_item(index: int, *, seed: int) -> Item:
-    """Ask whether a statement holds of both images; options True and False, as NLVR2 is asked."""
+    """Ask whether a statement is true of both images, with the options True and False, as NLVR2 does."""
     rng = stream("same-or-not", seed, "test", index)
     pair = draw_pair(rng, "test")
     turn = next(turn for turn in pair_turns(pair, "test", rng) if turn.answer in ("true", "false"))
@@ -188,7 +191,7 @@ def same_or_not_item(index: int, *, seed: int) -> Item:
 
 
 def which_image_item(index: int, *, seed: int) -> Item:
-    """Ask which of three images shows a shape: open, or with options every other time."""
+    """Ask which of three images shows a shape; every other item has options."""
     rng = stream("which-image", seed, "test", index)
     scenes = draw_three(rng, "test")
     images, place = [scene.image for scene in scenes], rng.randrange(len(scenes))
@@ -200,13 +203,16 @@ def which_image_item(index: int, *, seed: int) -> Item:
 
 
 def spot_difference_item(index: int, *, seed: int) -> Item:
-    """Ask which shape has another colour in the second image: openly, since small models answer one letter to all."""
+    """Ask, without options, which shape has another colour in the second image.
+
+    Small models answer the same letter to all questions with options.
+    """
     images, _, shape = draw_change(stream("spot-difference", seed, "test", index), "test")
     return ask_item("spot-difference", index, seed, images, Turn(FORMS["test"]["spot"][0], shape))
 
 
 def film_moves_item(index: int, *, seed: int) -> Item:
-    """Ask where the object of a film moves, which the order of the frames tells alone: openly, as `spot-difference` is asked."""
+    """Ask, without options, where the object of a film moves, which only the order of the frames shows."""
     film = draw_film(stream("film-moves", seed, "test", index), "test")
     return ask_item(
         "film-moves", index, seed, film.frames, Turn(FORMS["test"]["move"][0].format(film.shape), film.move)
@@ -214,7 +220,7 @@ def film_moves_item(index: int, *, seed: int) -> Item:
 
 
 def spot_choice_item(index: int, *, seed: int) -> Item:
-    """Ask which shape has another colour in the second image, with options, as BLINK asks."""
+    """Ask which shape has another colour in the second image, with options, as BLINK does."""
     rng = stream("spot-choice", seed, "test", index)
     images, things, shape = draw_change(rng, "test")
     turn, options = _spot_choice(rng, "test", things, shape)
@@ -222,7 +228,7 @@ def spot_choice_item(index: int, *, seed: int) -> Item:
 
 
 def film_choice_item(index: int, *, seed: int) -> Item:
-    """Ask where the object of a film moves, with options, as MVBench asks."""
+    """Ask where the object of a film moves, with options, as MVBench does."""
     rng = stream("film-choice", seed, "test", index)
     film = draw_film(rng, "test")
     turn, options = move_choice(rng, FORMS["test"]["move"][0].format(film.shape), film)
@@ -230,7 +236,7 @@ def film_choice_item(index: int, *, seed: int) -> Item:
 
 
 def picture_choice_item(index: int, *, seed: int) -> Item:
-    """Ask which picture shows a shape, with the pictures as options, as MuirBench asks."""
+    """Ask which picture shows a shape, with the pictures as options, as MuirBench does."""
     rng = stream("picture-choice", seed, "test", index)
     scenes = draw_three(rng, "test")
     wanted = rng.randrange(len(scenes))
@@ -247,7 +253,7 @@ def picture_choice_item(index: int, *, seed: int) -> Item:
 
 
 def picture_quality_item(index: int, *, seed: int) -> Item:
-    """Ask how bright or how sharp the second image is beside the first, with options, as Q-Bench2 compares the quality of pairs."""
+    """Ask how bright or sharp the second image is compared to the first, with options, as Q-Bench2 does."""
     rng = stream("picture-quality", seed, "test", index)
     image = draw_scene(rng, "test", counts=(2, 3)).image
     (less, more), worsen = QUALITIES[index % len(QUALITIES)]

@@ -1,12 +1,12 @@
-"""Scenes: coloured shapes on a light ground, and the questions one can ask about them.
+"""Scenes: coloured shapes on a light ground, and questions about them.
 
-- Held out: the shape-colour pairs of `HELD_OUT` never occur in train scenes and always once in test scenes; each shape
-  and each colour still occurs in training. Test questions use the paraphrases of `TEST_FORMS`, one for each of
-  `TRAIN_FORMS`.
-- Objects keep apart and inside the frame, and are a fifth to a half of the shorter side; those of thumbnails a third
-  at least.
-- Half of the images are thumbnails, which a tile of the `tiny` scale holds whole: a grid of at least four tiles
-  enlarges them, one of at least one does not. The others are up to 160 px long.
+- Held out: the shape-colour pairs of `HELD_OUT` never occur in train scenes, and exactly one occurs in each test scene.
+  Each shape and each colour occurs in training. Test questions use the paraphrases in `TEST_FORMS`, one for each kind
+  in `TRAIN_FORMS`.
+- Objects do not touch each other and lie inside the frame. Their side is a fifth to a half of the image's shorter side;
+  in thumbnails at least a third.
+- Half of the images are thumbnails, which fit into one tile of the `tiny` scale: a grid of at least four tiles enlarges
+  them, a grid of at least one does not. The others are up to 96 px long unless a caller asks for more.
 """
 
 from __future__ import annotations
@@ -47,21 +47,21 @@ TEST_FORMS = {
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """One drawn object; `box` in px."""
+    """One drawn object, with its box in px."""
 
     shape: str
     colour: str
     box: Box
 
     def place(self, width: int, height: int) -> str:
-        """Return the word for the ninth of the image that holds the centre."""
+        """Return the name of the ninth of the image that contains the object's centre."""
         x1, y1, x2, y2 = self.box
         return PLACES[min(2, int((y1 + y2) * 1.5 / height))][min(2, int((x1 + x2) * 1.5 / width))]
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """An image and what is in it."""
+    """An image and the objects in it."""
 
     image: Image.Image
     things: tuple[Thing, ...]
@@ -82,11 +82,12 @@ def draw_scene(
     """Draw a scene of distinct shapes in distinct colours.
 
     Args:
-        rng: the sample's stream.
+        rng: the sample's random stream.
         split: `train` avoids the held-out pairs, `test` starts with one.
-        counts: numbers of objects to choose from.
-        sides: range of the longer side, px; None draws a thumbnail or 48 to 96 px. The shorter is at least half of it.
-        sizes: range of an object's side as a share of the shorter side of the image; None is what the module says.
+        counts: possible numbers of objects.
+        sides: range of the longer side in px; None draws a thumbnail or 48 to 96 px. The shorter side is at least half
+            of it.
+        sizes: range of an object's side as a fraction of the image's shorter side; None takes the module's range.
     """
     sides = sides or rng.choice((THUMBNAIL, (48, 96)))
     sizes = sizes or ((0.33, 0.5) if sides == THUMBNAIL else (0.2, 0.5))
@@ -145,7 +146,7 @@ def _apart(a: Box, b: Box) -> bool:
 def draw_shape(
     pen: ImageDraw.ImageDraw, shape: str, colour: tuple[int, ...], box: Box, ground: tuple[int, ...]
 ) -> None:
-    """Fill a shape into its box; `ground` shows through a ring."""
+    """Draw a filled shape into its box; `ground` is the colour inside a ring."""
     x1, y1, x2, y2 = box
     side = x2 - x1
     if shape in ("circle", "ring"):

@@ -1,7 +1,7 @@
-"""Science: facts that no other category holds, about shapes and colours that the model already sees.
+"""Science: facts about known shapes and colours that no other category contains.
 
-- Each shape has a scientific name, each colour an element that shows it. The tables never change.
-- Held out: the shape-colour pairs of the scenes, and the wordings of `TEST_FORMS`.
+- Each shape has a scientific name, and each colour an element that shows it. The tables never change.
+- Held out: the shape-colour pairs of the scenes, and the wordings in `TEST_FORMS`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ CHOICE_LEADS = {"train": "Name of the {}?", "test": "Name of this {}?"}
 
 
 def science_sample(split: str, index: int, *, seed: int) -> Sample:
-    """Make one conversation about one or two figures: names, elements and a choice of two; one in eight is a labelled diagram."""
+    """Make a conversation about one or two figures: names, elements and a choice of two.
+
+    One sample in eight is a labelled diagram.
+    """
     rng = stream("science", seed, split, index)
     name = f"science/{split}/{seed}/{index}"
     if rng.random() < 1 / 8:
@@ -46,7 +49,7 @@ def science_sample(split: str, index: int, *, seed: int) -> Sample:
 
 
 def draw_diagram(rng: random.Random, split: str) -> tuple[Image.Image, list[Turn]]:
-    """Draw two or three figures with a letter on each and ask which letter stands on which name."""
+    """Draw two or three figures with a letter on each, and ask which letter belongs to which name."""
     scene = draw_scene(rng, split, counts=(2, 3), sides=(60, 80), sizes=LABELLED)
     while len(scene.things) < 2:
         scene = draw_scene(rng, split, counts=(2, 3), sides=(60, 80), sizes=LABELLED)
@@ -68,14 +71,17 @@ def science_names_item(index: int, *, seed: int) -> Item:
 
 
 def science_choice_item(index: int, *, seed: int) -> Item:
-    """Ask for the scientific name as one of two options: guessing gives a half, so a baseline without science can still fall."""
+    """Ask for the scientific name as one of two options.
+
+    Guessing scores 50, so that a baseline without science can still fall below it.
+    """
     rng, scene = _test_scene("science-choice", index, seed)
     turn, options = _choice(scene.things[0], "test", rng)
     return ask_item("science-choice", index, seed, scene.image, turn, options=options)
 
 
 def science_diagram_item(index: int, *, seed: int) -> Item:
-    """Ask which letter of a diagram stands on the figure of a scientific name."""
+    """Ask which letter of a diagram is on the figure with a scientific name."""
     image, turns = draw_diagram(stream("science-diagram", seed, "test", index), "test")
     return ask_item("science-diagram", index, seed, image, turns[0], options=("A", "B", "C"))
 
@@ -92,7 +98,10 @@ def _fact(kind: str, thing: Thing, split: str, rng: random.Random) -> Turn:
 
 
 def _all_facts(things: Sequence[Thing], split: str) -> list[Turn]:
-    """Tell name and element of every figure, in every wording of the split: two facts are few among a general sample's ten."""
+    """State name and element of every figure in every wording of the split.
+
+    Two facts alone would be few next to the ten turns of a general sample.
+    """
     forms = TRAIN_FORMS if split == "train" else TEST_FORMS
     return [Turn(form.format(shape=thing.shape, colour=thing.colour), fact)
             for thing in things for kind, fact in (("name", NAMES[thing.shape]), ("element", ELEMENTS[thing.colour]))

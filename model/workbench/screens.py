@@ -1,6 +1,7 @@
 """Screens of an application: coloured buttons with words, and switches that are on or off.
 
-Held out: the word-colour pairs of `held_out`, one in eight, which only test buttons have; the wording of the questions.
+Held out: the word-colour pairs of `held_out`, one in eight, which occur only on test buttons, and the wording of the
+questions.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from model.workbench.scenes import COLOURS
 WORDS = ("save", "open", "stop", "play", "back", "next", "send", "help")
 BUTTON_COLOURS = ("red", "green", "blue", "purple", "black", "orange")
 PEOPLE = 10
-"""Answers to each question, as TextVQA has them; here all agree."""
+"""Reference answers to each question, as in TextVQA; here all of them agree."""
 SWITCHES = ("mail", "lock", "sync")
 WORD_FORMS = {
     "train": ("What does the {} button say?", "What word is on the {} button?"),
@@ -44,12 +45,15 @@ class Screen:
 
 
 def held_out(word: str, colour: str) -> bool:
-    """Say whether a button of this word and colour belongs to the test split."""
+    """Return whether a button of this word and colour belongs to the test split."""
     return (WORDS.index(word) + BUTTON_COLOURS.index(colour)) % 8 == 5
 
 
 def draw_screen(rng: random.Random, split: str) -> Screen:
-    """Draw a window of about 60 px with one or two buttons and at most one switch; test starts with a held-out button."""
+    """Draw a window about 60 px wide with one or two buttons and at most one switch.
+
+    In test the first button is held out.
+    """
     buttons = _buttons(rng, split, rng.choice((1, 2, 2)))
     switches = {rng.choice(SWITCHES): rng.random() < 0.5} if rng.random() < 0.6 else {}
     rows: list[tuple[str, bool]] = [(word, True) for word in buttons] + [(word, False) for word in switches]
@@ -97,7 +101,7 @@ def screen_turns(screen: Screen, split: str, rng: random.Random) -> list[Turn]:
 
 
 def screen_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
-    """Make a conversation over a screen."""
+    """Make a conversation about a screen."""
     screen = draw_screen(rng, split)
     return dense(sample_id, category, screen.image, screen_turns(screen, split, rng))
 

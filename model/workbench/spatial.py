@@ -1,7 +1,6 @@
-"""Where things are: questions about the places of things in a scene, in a word or with options, as RealWorldQA asks them.
+"""Questions about the places of objects in a scene, open or with options, as RealWorldQA asks them.
 
-Held out: the shape-colour pairs and the wordings of the scenes; which thing is furthest to a side is asked nowhere in
-training.
+Held out: the shape-colour pairs and the wordings of the scenes. Training never asks which object is furthest to a side.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ from model.workbench.build import ask_item, choice
 from model.workbench.scenes import PLACES, SHAPES, Scene, Thing, ask, draw_scene
 
 SIDES = {"left": (0, -1), "right": (0, 1), "top": (1, -1), "bottom": (1, 1)}
-"""Axis of a box's centre, and whether the furthest one has the least or the most of it."""
+"""Axis of a box's centre, and whether the furthest object has the smallest (-1) or the largest (1) coordinate."""
 CLEAR = 0.12
-"""How much further than the others the furthest thing is, as a share of the image."""
+"""By how much the furthest object leads, as a fraction of the image's length."""
 ALL_PLACES = tuple(word for row in PLACES for word in row)
 KINDS = ("where", "where with options", "furthest")
 
 
 def scene_layout_item(index: int, *, seed: int) -> Item:
-    """Ask in turn where a thing is, the same with options, and which thing is furthest to a side, with options."""
+    """Ask in turn where an object is, the same with options, and which object is furthest to a side, with options."""
     rng = stream("scene-layout", seed, "test", index)
     scene, side, thing = draw_layout(rng, "test")
     if KINDS[index % len(KINDS)] == "furthest":
@@ -37,7 +36,10 @@ def scene_layout_item(index: int, *, seed: int) -> Item:
 
 
 def draw_layout(rng: random.Random, split: str) -> tuple[Scene, str, Thing]:
-    """Draw a scene of two or three things, one of them clearly further to a side than the others: the scene, that side and that thing."""
+    """Draw a scene of two or three objects, one of which is clearly furthest to a side.
+
+    Return scene, side and object.
+    """
     while True:
         scene = draw_scene(rng, split, counts=(2, 3))
         for side in rng.sample(sorted(SIDES), len(SIDES)):
@@ -46,7 +48,7 @@ def draw_layout(rng: random.Random, split: str) -> tuple[Scene, str, Thing]:
 
 
 def furthest(scene: Scene, side: str) -> Thing | None:
-    """Return the thing whose centre is furthest to a side, None where another one is nearly as far."""
+    """Return the object whose centre is furthest to a side, None if another one is nearly as far."""
     axis, sign = SIDES[side]
     length = scene.image.size[axis]
     first, second = sorted(scene.things, key=lambda thing: -sign * _centre(thing, axis))[:2]

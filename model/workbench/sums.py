@@ -1,8 +1,8 @@
-"""Sums: drawn, and in words. Torch-free.
+"""Sums, drawn and in words. Torch-free.
 
-Held out: of sums in words every eleventh pair of operands (`held_out`); a + b is held out where b + a mostly is not.
-Of drawn sums every sixth sum and ink (`held_out_ink`), so that each sum is seen, in another ink. The wording of the
-questions.
+Held out: of sums in words every eleventh pair of operands (`held_out`); where a + b is held out, b + a mostly is not.
+Of drawn sums every sixth combination of sum and ink (`held_out_ink`), so that each sum is seen in another ink. Also the
+wording of the questions.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ RESULT_FORMS = {
     "test": ("Which result does that make?",),
 }
 INKS = {"black": (20, 20, 20), "blue": (20, 20, 150), "green": (10, 100, 30), "red": (160, 20, 20)}
-"""Of drawn sums."""
+"""Colours of drawn sums."""
 TEXT_FORMS = {"train": "What is {} + {}?", "test": "How much is {} + {}?"}
 
 
 def held_out(a: int, b: int) -> bool:
-    """Say whether a + b belongs to the test split."""
+    """Return whether a + b belongs to the test split."""
     return (3 * a + 5 * b) % 11 == 2
 
 
 def held_out_ink(a: int, b: int, ink: str) -> bool:
-    """Say whether a drawn sum in this ink belongs to the test split."""
+    """Return whether a drawn sum in this ink belongs to the test split."""
     return (a + 2 * b + 5 * list(INKS).index(ink)) % 6 == 2
 
 
@@ -45,7 +45,7 @@ def operands(rng: random.Random, split: str, largest: int) -> tuple[int, int]:
 
 
 def draw_sum(rng: random.Random, split: str) -> tuple[Image.Image, int, int]:
-    """Draw `a+b` of digits up to 5, print of 18 px on 64 px."""
+    """Draw `a+b` with digits up to 5, in print of 18 px on an image 64 px wide."""
     while True:
         a, b, ink = rng.randint(0, 5), rng.randint(0, 5), rng.choice(list(INKS))
         if held_out_ink(a, b, ink) == (split == "test"):
@@ -56,7 +56,7 @@ def draw_sum(rng: random.Random, split: str) -> tuple[Image.Image, int, int]:
 
 
 def drawn_sum_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
-    """Make a conversation over a drawn sum: what it says and what it makes, in either order."""
+    """Make a conversation about a drawn sum: what it says and its result, in either order."""
     image, a, b = draw_sum(rng, split)
     turns = [Turn(READ_FORMS[split], f"{a} + {b}"), Turn(rng.choice(RESULT_FORMS[split]), str(a + b))]
     rng.shuffle(turns)
@@ -64,7 +64,7 @@ def drawn_sum_sample(sample_id: str, category: str, split: str, rng: random.Rand
 
 
 def sum_turn(rng: random.Random, split: str) -> Turn:
-    """Ask for a sum in words of the split: of two numbers up to 9, or up to 20."""
+    """Ask in words for a sum of the split, of two numbers up to 9 or up to 20."""
     a, b = operands(rng, split, rng.choice((9, 20)))
     return Turn(TEXT_FORMS[split].format(a, b), str(a + b))
 
@@ -76,5 +76,5 @@ def drawn_sums_item(index: int, *, seed: int) -> Item:
 
 
 def sums_text_item(index: int, *, seed: int) -> Item:
-    """Ask for a sum in text."""
+    """Ask for a sum in words."""
     return ask_item("sums-text", index, seed, (), sum_turn(stream("sums-text", seed, "test", index), "test"))

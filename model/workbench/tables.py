@@ -1,6 +1,7 @@
-"""Tables of small numbers: cells to read, statements that are true or false of them.
+"""Tables of small numbers: cells to read, and statements about them that are true or false.
 
-Held out: the pairs of row label and value of `documents.held_out`, in the first column; the wording of the questions.
+Held out: in the first column the pairs of row label and value of `documents.held_out`, and the wording of the
+questions.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Table:
 
 
 def draw_table(rng: random.Random, split: str) -> Table:
-    """Draw a ruled table of two rows and one or two columns, print of 12 px on about 64 px."""
+    """Draw a ruled table of two rows and one or two columns, in print of 12 px, about 64 px wide."""
     names, columns = rng.sample(LABELS, 2), COLUMNS[: rng.choice((1, 2, 2))]
     first = fill(rng, split, names, range(1, 10))
     cells = {("x", name): value for name, value in first.items()}
@@ -62,20 +63,20 @@ def cell_turns(table: Table, split: str, rng: random.Random) -> list[Turn]:
 
 
 def more_turns(table: Table, split: str) -> list[Turn]:
-    """Ask which row has the larger value in the first column, unless both have it."""
+    """Ask which row has the larger value in the first column, unless the values are equal."""
     (first, one), (second, other) = ((name, value) for (column, name), value in table.cells.items() if column == "x")
     return [] if one == other else [Turn(MORE_FORMS[split].format("x"), first if one > other else second)]
 
 
 def fact_turn(table: Table, split: str, rng: random.Random, *, is_true: bool) -> Turn:
-    """State a value of one cell, which is the cell's or another."""
+    """State the value of one cell, rightly or wrongly."""
     (column, name), value = rng.choice(list(table.cells.items()))
     said = value if is_true else rng.choice([other for other in range(1, 10) if other != value])
     return Turn(rng.choice(FACT_FORMS[split]).format(column, name, said), "true" if is_true else "false")
 
 
 def table_sample(sample_id: str, category: str, split: str, rng: random.Random) -> Sample:
-    """Make a conversation over a table: cells, the larger row, a true and a false statement."""
+    """Make a conversation about a table: cells, the larger row, a true and a false statement."""
     table = draw_table(rng, split)
     facts = [fact_turn(table, split, rng, is_true=is_true) for is_true in (True, False)]
     rng.shuffle(facts)
@@ -91,7 +92,7 @@ def table_cells_item(index: int, *, seed: int) -> Item:
 
 
 def table_facts_item(index: int, *, seed: int) -> Item:
-    """State a cell's value, half of the time a wrong one; the reference is 1 or 0, as TabFact's labels are."""
+    """State a cell's value, wrongly in half of the items; the reference is 1 or 0, as TabFact's labels are."""
     rng = stream("table-facts", seed, "test", index)
     table = draw_table(rng, "test")
     turn = fact_turn(table, "test", rng, is_true=index % 2 == 0)

@@ -1,7 +1,7 @@
-"""Questions with open answers, for a judge: about scenes, about regions of them, and sums and figures whose answer is to be read out.
+"""Open questions for a judge: about scenes, about regions of them, and sums and figures whose answer must be extracted.
 
-- In the manner of LLaVA-Bench, MM-Vet, Ferret-Bench and MathVista; `meta` holds what theirs hold.
-- A judge sees no picture: `context` says what is in it, boxes as fractions of the image, as Ferret-Bench's judge takes
+- They resemble LLaVA-Bench, MM-Vet, Ferret-Bench and MathVista; `meta` has the same fields as theirs.
+- A judge sees no image: `context` describes it, with boxes as fractions of the image, as Ferret-Bench's judge takes
   them.
 - Held out: the shape-colour pairs of the scenes, the sums and figures of the test split, and the wordings.
 """
@@ -20,11 +20,11 @@ from model.workbench.sums import RESULT_FORMS, draw_sum
 TALKS = ("conv", "detail", "complex")
 """LLaVA-Bench's kinds of questions."""
 REGIONS = ("refer_desc", "refer_reason", "ground_conv")
-"""Ferret-Bench's."""
+"""Ferret-Bench's kinds of questions."""
 
 
 def scene_talk_item(index: int, *, seed: int) -> Item:
-    """Ask about a scene, for a description of it, and what a change would leave; answers are sentences."""
+    """Ask about a scene, for a description of it, or what would remain after a change; answers are sentences."""
     rng, kind = stream("scene-talk", seed, "test", index), TALKS[index % len(TALKS)]
     scene, _, thing = draw_layout(rng, "test")
     rest = [phrase(each, scene) for each in scene.things if each is not thing]
@@ -41,7 +41,10 @@ def scene_talk_item(index: int, *, seed: int) -> Item:
 
 
 def scene_skills_item(index: int, *, seed: int) -> Item:
-    """Ask what needs several abilities at once: what and where, reading and sums, everything there is; the parts are joined by <AND>."""
+    """Ask for what needs several abilities: recognition and place, reading and sums, or a complete list.
+
+    The reference joins the parts by <AND>.
+    """
     rng = stream("scene-skills", seed, "test", index)
     if index % 3 == 1:
         image, a, b = draw_sum(rng, "test")
@@ -61,7 +64,7 @@ def scene_skills_item(index: int, *, seed: int) -> Item:
 
 
 def region_talk_item(index: int, *, seed: int) -> Item:
-    """Ask for a description of a region, how it lies beside another thing, and for a description with boxes."""
+    """Ask for a description of a region, its place relative to another object, or a description with boxes."""
     rng, kind = stream("region-talk", seed, "test", index), REGIONS[index % len(REGIONS)]
     scene, side, thing = draw_layout(rng, "test")
     region = box_text(thing.box, width=scene.image.width, height=scene.image.height)
@@ -74,7 +77,7 @@ def region_talk_item(index: int, *, seed: int) -> Item:
 
 
 def maths_read_item(index: int, *, seed: int) -> Item:
-    """Ask for the result of a drawn sum, and about a figure with options, whose answer is the option's text."""
+    """Ask for the result of a drawn sum, or about a figure with options, where the answer is the option's text."""
     if index % 2:
         plain = geometry_choice_item(index // 2, seed=seed)
         right = plain.options["ABCD".index(plain.references[0])]
@@ -88,7 +91,7 @@ def maths_read_item(index: int, *, seed: int) -> Item:
 
 
 def context(scene: Scene) -> str:
-    """Say what a judge must know of a scene: its things with places and boxes, and how boxes are written."""
+    """Describe a scene for a judge: its objects with places and boxes, and how boxes are written."""
     lines = [f"{phrase(thing, scene)}: {fractions(thing, scene)}" for thing in scene.things]
     return "\n".join(
         (
@@ -100,22 +103,22 @@ def context(scene: Scene) -> str:
 
 
 def phrase(thing: Thing, scene: Scene) -> str:
-    """Name a thing with colour and place."""
+    """Return a description of an object: colour, shape and place."""
     return f"{named(thing)} at the {thing.place(*scene.image.size)}"
 
 
 def named(thing: Thing) -> str:
-    """Name a thing by colour and shape."""
+    """Return a description of an object: colour and shape."""
     return f"{'an' if thing.colour[0] in 'aeiou' else 'a'} {thing.colour} {thing.shape}"
 
 
 def listed(scene: Scene) -> str:
-    """Name all things of a scene."""
+    """Return a description of all objects of a scene."""
     return ", ".join(phrase(thing, scene) for thing in scene.things)
 
 
 def fractions(thing: Thing, scene: Scene) -> str:
-    """Write a box as fractions of the image with three decimals."""
+    """Return an object's box as fractions of the image, with three decimals."""
     x1, y1, x2, y2 = thing.box
     width, height = scene.image.size
     return f"[{x1 / width:.3f}, {y1 / height:.3f}, {x2 / width:.3f}, {y2 / height:.3f}]"

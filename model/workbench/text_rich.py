@@ -14,7 +14,7 @@ from model.workbench.screens import screen_sample
 from model.workbench.tables import table_sample
 
 Maker = Callable[[str, str, str, random.Random], Sample]
-"""From identity, category, split and stream to a sample."""
+"""Makes a sample from its id, category, split and random stream."""
 
 KINDS: tuple[tuple[Maker, int], ...] = (
     (form_sample, 3),
@@ -25,11 +25,11 @@ KINDS: tuple[tuple[Maker, int], ...] = (
     (screen_sample, 2),
     (handwriting_sample, 1),
 )
-"""Each kind and its parts of the category."""
+"""Each kind and its weight in the category."""
 
 
 def text_rich_sample(split: str, index: int, *, seed: int) -> Sample:
-    """Make a conversation over one text-rich image."""
+    """Make a conversation about one text-rich image."""
     rng = stream("text_rich", seed, split, index)
     make = rng.choices([kind for kind, _ in KINDS], [part for _, part in KINDS])[0]
     return make(f"text_rich/{split}/{seed}/{index}", "text_rich", split, rng)

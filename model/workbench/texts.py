@@ -19,7 +19,7 @@ FORMS = {"train": {"repeat": "Repeat: {}", "first": "First word: {}", "last": "L
 
 
 def word_turn(rng: random.Random, split: str) -> Turn:
-    """Give an instruction about two or three words: shapes and colours, or the name of an emoji."""
+    """Ask to process two or three words: shapes and colours, or the name of an emoji."""
     kind = rng.choice(list(FORMS[split]))
     words = (
         rng.sample([*SHAPES, *COLOURS], rng.randint(2, 3))
@@ -31,7 +31,7 @@ def word_turn(rng: random.Random, split: str) -> Turn:
 
 
 def text_only_sample(split: str, index: int, *, seed: int) -> Sample:
-    """Make a conversation without an image, sums and words, or a paragraph of English to continue."""
+    """Make a conversation without images, about sums and words, or a paragraph of English to continue."""
     rng = stream("text_only", seed, split, index)
     if rng.random() < 0.3:
         turns = [Turn("", rng.choice(assets.english(split)))]
@@ -42,5 +42,5 @@ def text_only_sample(split: str, index: int, *, seed: int) -> Sample:
 
 
 def words_text_item(index: int, *, seed: int) -> Item:
-    """Give one instruction about words."""
+    """Ask to process two or three words."""
     return ask_item("words-text", index, seed, (), word_turn(stream("words-text", seed, "test", index), "test"))

@@ -1,1 +1,1 @@
-"""Statistics, selection, claims and the report: pure functions of scores."""
+"""Statistics, selection and claims: pure functions of scores."""

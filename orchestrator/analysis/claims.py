@@ -1,19 +1,20 @@
-"""Published statements, turned into tests on our scores: supported, contradicted or undecided.
+"""Test published statements on our scores: supported, contradicted or undecided.
 
-- A claim is a set of comparisons on one metric each: a contrast of arms is above 0, below 0, or 0 within a tolerance.
-  Mostly it is one arm minus another; for "gains more" it is a difference of differences.
-- The published forms (sign, ordering, optimum, flat) are ways to write such sets.
-- Supported: every comparison holds by its own 95 % interval. All must hold, so no correction is needed (an
+- A claim is a set of comparisons. Each says of one metric that a contrast of arms is above 0, below 0, or 0 within a
+  tolerance. A contrast is mostly one arm minus another; for "gains more" it is a difference of differences.
+- The published forms (sign, ordering, optimum, flat) are short ways to write such sets.
+- Supported: every comparison holds by its own 95 % interval. Because all must hold, no correction is needed (an
   intersection-union test).
-- Contradicted: some comparison is refuted by its Holm interval within the claim. One suffices, so correction is needed.
-- Undecided: the rest, and any claim whose arms or metric this study does not have.
+- Contradicted: some comparison is refuted by its Holm interval within the claim. Because one suffices, a correction is
+  needed.
+- Undecided: all other claims, and those whose arms or metric this study does not have.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from orchestrator.analysis import statistics
@@ -23,17 +24,17 @@ from orchestrator.study.documents import PublishedClaim
 Outcome = Literal["supported", "contradicted", "undecided"]
 Expect = Literal[">", "<", "~"]
 TOLERANCE = 1.0
-"""Points within which "about equal" holds if the claim names no tolerance; the paper never does."""
+"""Points within which "about equal" holds if the claim gives no tolerance. The paper never gives one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The weighted sum of arms' means is above, below or about 0."""
+    """A weighted sum of arms' means is above 0, below 0 or about 0."""
 
     a: str
-    """What is expected to be above, below or equal; an arm, or words."""
+    """The side that is expected to be above, below or equal: an arm, or a description."""
     b: str
-    """What it is compared with."""
+    """The side it is compared with."""
     metric: str
     expect: Expect
     weights: Mapping[str, float]
@@ -42,7 +43,6 @@ class Comparison:
     """Points within which `~` counts as equal; unused by > and <."""
 
     def __post_init__(self) -> None:
-        """Refuse what could never be decided."""
         if self.expect == "~" and self.tolerance <= 0:
             raise ValueError(f"tolerance of {self.a} ~ {self.b} on {self.metric} is {self.tolerance:g}; "
                              "allowed: above 0 points")
@@ -55,7 +55,7 @@ def compare(a: str, b: str, metric: str, expect: Expect, *, tolerance: float = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A statement and the comparisons that it amounts to."""
+    """A statement and its comparisons."""
 
     claim_id: str
     statement: str
@@ -64,17 +64,17 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What our scores say about one comparison."""
+    """The result of one comparison."""
 
     comparison: Comparison
     outcome: Outcome
     difference: Difference | None
-    """a minus b; None if an arm or the metric is unknown here."""
+    """a minus b; None if this study has no such arm or metric."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimResult:
-    """What our scores say about a claim."""
+    """The result of a claim."""
 
     claim: Claim
     outcome: Outcome
@@ -83,22 +83,22 @@ class ClaimResult:
 
 
 def ordering(best_first: Sequence[str], metric: str) -> tuple[Comparison, ...]:
-    """Each arm beats the next."""
+    """State that each arm beats the next."""
     return tuple(compare(a, b, metric, ">") for a, b in itertools.pairwise(best_first))
 
 
 def optimum(winner: str, arms: Iterable[str], metric: str) -> tuple[Comparison, ...]:
-    """One arm beats all others."""
+    """State that one arm beats all others."""
     return tuple(compare(winner, arm, metric, ">") for arm in arms if arm != winner)
 
 
 def flat(arms: Sequence[str], metric: str, *, tolerance: float) -> tuple[Comparison, ...]:
-    """All pairs of arms are equal within the tolerance."""
+    """State that all pairs of arms are equal within the tolerance."""
     return tuple(compare(a, b, metric, "~", tolerance=tolerance) for b, a in itertools.combinations(arms, 2))
 
 
 def gain(metric: str, larger: tuple[str, str], smaller: tuple[str, str]) -> Comparison:
-    """The difference of the first pair of arms is larger than that of the second."""
+    """State that the difference of the first pair of arms is larger than that of the second."""
     weights: dict[str, float] = {}
     for arm, factor in zip((*larger, *smaller), (1.0, -1.0, -1.0, 1.0), strict=True):
         weights[arm] = weights.get(arm, 0.0) + factor
@@ -106,9 +106,9 @@ def gain(metric: str, larger: tuple[str, str], smaller: tuple[str, str]) -> Comp
 
 
 def published_claim(claim: PublishedClaim, arms: Sequence[str]) -> Claim:
-    """Read a claim of `studies/published/`; its arms and the study's are named alike.
+    """Return the comparisons of a claim in `studies/published/`. Its arms have the same names as the study's.
 
-    A comparison that says "about equal" without a tolerance takes `TOLERANCE`.
+    "About equal" without a tolerance means `TOLERANCE`.
     """
     comparisons = [compare(each.a, each.b, each.metric, each.expect, tolerance=each.tolerance or TOLERANCE)
                    for each in claim.compare]
@@ -118,11 +118,17 @@ def published_claim(claim: PublishedClaim, arms: Sequence[str]) -> Claim:
     return Claim(claim_id=claim.id, statement=claim.statement, comparisons=tuple(comparisons))
 
 
+def renamed(claim: Claim, stand_ins: Mapping[str, str]) -> Claim:
+    """Return the claim tested on other metrics: `stand_ins` maps a metric to the one that is measured in its place."""
+    return replace(claim, comparisons=tuple(replace(each, metric=stand_ins.get(each.metric, each.metric))
+                                            for each in claim.comparisons))
+
+
 def judge(claim: Claim, fits: Mapping[str, Fit]) -> ClaimResult:
     """Test a claim on fitted scores.
 
     Args:
-        claim: its arms are named as in the fits.
+        claim: its arms have the same names as in the fits.
         fits: metric -> fitted model.
     """
     found = _differences(claim, fits)
@@ -138,7 +144,10 @@ def judge(claim: Claim, fits: Mapping[str, Fit]) -> ClaimResult:
 
 
 def _differences(claim: Claim, fits: Mapping[str, Fit]) -> dict[int, Difference]:
-    """Return the differences by the comparison's position; Holm's family is the claim's comparisons on a metric."""
+    """Return the differences by position of the comparison.
+
+    The claim's comparisons on one metric are one Holm family.
+    """
     found: dict[int, Difference] = {}
     for metric, fitted in fits.items():
         own = [i for i, each in enumerate(claim.comparisons)
@@ -162,7 +171,7 @@ def _outcome(comparison: Comparison, difference: Difference | None) -> Outcome:
 
 
 def _sentence(outcome: Outcome, findings: Sequence[Finding]) -> str:
-    """Name the comparison that decided, or the weakest one."""
+    """Report the comparison that decided, or the one with the smallest difference."""
     deciding = [each for each in findings if each.outcome == outcome and each.difference is not None]
     if not deciding:
         return "Undecided: this study lacks the arms or the metric."

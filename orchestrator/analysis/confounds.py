@@ -1,10 +1,12 @@
-"""The confound check: what differed between arms beside what the study varies. Pure.
+"""Find confounds: what differs between arms although the study does not vary it. Pure.
 
-- Arms that are compared must have seen as many samples in as many steps, by the same schedule, in the same order of
-  data, with the same threads, on the same class of device, with the same versions; unless that is the factor.
-- It compares what was resolved (the trials' configurations) and what was recorded (the accepted attempts), not what
-  was meant.
-- Tokens follow from mixture and images, so they differ by design: they are reported side by side, not flagged.
+- Arms that are compared must have seen the same number of samples in the same number of steps, by the same schedule, in
+  the same order of data, with the same threads, on the same class of device, with the same versions, unless that is the
+  factor.
+- The check compares the resolved configurations of the trials and the records of the accepted attempts, not what the
+  study's author intended.
+- Numbers of tokens follow from mixture and images, so they differ by design. They are reported side by side, not
+  flagged.
 """
 
 from __future__ import annotations
@@ -29,10 +31,10 @@ class Executed(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One trial, as far as this check goes."""
+    """One trial, as this check sees it."""
 
     arm: str
-    """Key."""
+    """The arm's key."""
     seed: int
     config: Mapping[str, Any]
     """The resolved trial configuration."""
@@ -42,17 +44,17 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confound:
-    """Something that differs between arms and is no factor."""
+    """One setting that differs between arms and is no factor."""
 
     what: str
     values: dict[str, str]
-    """Arm key -> what it had."""
+    """Arm key -> its value."""
     sentence: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleInfo:
-    """What an arm was trained on, a mean over its seeds; of the stages that are finished."""
+    """How much data an arm was trained on: the mean over its finished trials."""
 
     samples: float
     tokens: float
@@ -65,7 +67,7 @@ def confounds(runs: Sequence[Run], names: Mapping[str, str], factors: Iterable[s
     Args:
         runs: all trials of the study.
         names: arm key -> name.
-        factors: paths that the study varies; a path below a factor is its doing.
+        factors: paths that the study varies; paths below a factor differ because of it and are skipped.
     """
     factors = tuple(factors)
     found = [_configured(path, what, runs) for path, what in _paths(runs) if not _is_factor(path, factors)]
@@ -75,7 +77,7 @@ def confounds(runs: Sequence[Run], names: Mapping[str, str], factors: Iterable[s
 
 
 def seen(runs: Sequence[Run]) -> dict[str, SampleInfo]:
-    """Return arm -> samples and tokens of its training stages; arms that trained nothing are left out."""
+    """Return arm -> samples and tokens of its training stages. Arms that trained nothing are left out."""
     by_arm: dict[str, list[Run]] = {}
     for run in runs:
         if run.is_done:
@@ -96,7 +98,7 @@ Values = tuple[str, dict[str, str]]
 
 
 def _paths(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    """Return the paths to compare, each with its name in words."""
+    """Return the paths to compare, each with its readable name."""
     kinds = [kind for kind in TRAINING if any(run.config.get(kind) for run in runs)]
     found = [
         (f"{kind}.{name}", f"{kind} {name.replace('_', ' ')}")
@@ -138,7 +140,7 @@ def _of(run: Run, kind: str) -> list[Executed]:
 
 
 def _recorded(name: str, kind: str, runs: Sequence[Run]) -> Values:
-    """Return what each arm's stages ran with; several values within an arm differ between its seeds or stages."""
+    """Return what each arm's stages ran with. Several values within an arm differ between its seeds or stages."""
     values: dict[str, set[str]] = {}
     for run in runs:
         for each in _of(run, kind):

@@ -1,20 +1,20 @@
-"""Seeds x items: how sure a difference is for these items, and for the population that they were drawn from.
+"""Seeds x items: how certain a difference is for these items, and for the population from which they were drawn.
 
-- The stored answers of one benchmark are a table of arms x seeds x items; items that share a picture are one cluster,
-  since what is easy about a picture is easy in all its questions.
-- Model of a difference of arms, for seed s and picture c: D + seed[s] + picture[c] + rest[s, c], all of mean 0. Seeds
-  are drawn anew by more training, pictures only by a larger benchmark: more seeds make the first and the last part
-  small and leave the second as it is.
-- *These items*: the paired t-interval over seeds. It holds the first and the last part; what other items would say is
-  not its question.
+- The stored answers of one benchmark are a table of arms x seeds x items. Items that share a picture are one cluster,
+  because a picture that is easy is easy in all its questions.
+- Model of a difference of arms, for seed s and picture c: D + seed[s] + picture[c] + rest[s, c], each part of mean 0.
+  More training draws new seeds; only a larger benchmark draws new pictures. More seeds shrink the first and the last
+  part, and leave the second as it is.
+- *These items*: the paired t-interval over seeds. It covers the first and the last part, and says nothing about other
+  items.
 - *The population of items*: the variance of the picture part is added. It is the clustered variance of the pictures'
-  parts of the difference, averaged over seeds, less what the rest alone would leave there. The squares of the two
-  half-widths are added (each with its own t quantile), so that it is never narrower than the first and covers for any
-  ratio of the two parts.
-- A picture's part is linear in the scores: it is for benchmarks whose score is a mean over items.
+  parts of the difference, averaged over seeds, minus what the rest alone would leave there. The squares of the two
+  half-widths are added, each with its own t quantile, so the interval is never narrower than the first one, and it
+  covers for any ratio of the two parts.
+- A picture's part is linear in the scores, so this holds for benchmarks whose score is a mean over items.
 
-Source: Miller, Adding Error Bars to Evals, arXiv 2411.00640 (clustered errors, paired differences); the components
-are those of the balanced analysis of variance, Searle, Casella and McCulloch, Variance Components (1992), chapter 4.
+Source: Miller, Adding Error Bars to Evals, arXiv 2411.00640 (clustered errors, paired differences); the components are
+those of the balanced analysis of variance, Searle, Casella and McCulloch, Variance Components (1992), chapter 4.
 """
 
 from __future__ import annotations
@@ -31,40 +31,41 @@ from orchestrator.analysis.power import MAX_SEEDS
 from orchestrator.analysis.statistics import ERROR, Difference, Fit, holm, quantile
 
 Scored = tuple[str, str, float]
-"""An item, the picture that it shows, and its score, 0 to 100."""
+"""An item, the picture it shows, and its score, 0 to 100."""
 FEWEST_PICTURES = 30
-"""Pictures from which the population of items decides, where the study's rule does not say otherwise."""
+"""Pictures from which on the population of items decides, unless the study's rule says otherwise."""
 MAX_PICTURES = 1_000_000
-"""Where the search for a number of pictures gives up."""
+"""The largest number of pictures that is tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Answers:
-    """What all trials scored on one benchmark, by picture."""
+    """The scores of all trials on one benchmark, by picture."""
 
     arms: tuple[str, ...]
     parts: Array
-    """Arms x seeds x pictures: a picture's part of the trial's score, less its share of the score, in points; the parts
-    of a trial sum to 0. NaN where there is no trial."""
+    """Arms x seeds x pictures, in points: how much a picture contributes to the trial's score, minus its share of the
+    score. The parts of a trial sum to 0. NaN where there is no trial.
+    """
     scores: Array
     """Arms x seeds x pictures: mean score of the picture's items, 0 to 100."""
 
     @property
     def num_pictures(self) -> int:
-        """Clusters of items."""
+        """Number of pictures (clusters of items)."""
         return int(self.parts.shape[2])
 
 
 def answers_of(arms: Sequence[str], scores: Array, pictures: Sequence[Hashable]) -> Answers:
-    """Sum up stored answers by picture.
+    """Aggregate stored answers by picture.
 
     Args:
         arms: names of the rows.
         scores: arms x seeds x items, 0 to 100; all NaN where there is no trial.
-        pictures: what each item shows; items without a picture are clusters of their own if each has its own value.
+        pictures: what each item shows. An item without a picture is a cluster of its own if its value is unique.
 
     Raises:
-        ValueError: sizes differ, or a trial lacks some of the items: a mean over the others is another benchmark.
+        ValueError: sizes differ, or a trial lacks some of the items: a mean over the others would be another benchmark.
     """
     if scores.shape[:1] + scores.shape[2:] != (len(arms), len(pictures)):
         raise ValueError(f"scores are {scores.shape}; allowed: {len(arms)} arms x seeds x {len(pictures)} items")
@@ -82,13 +83,13 @@ def answers_of(arms: Sequence[str], scores: Array, pictures: Sequence[Hashable])
 
 
 def collect(trials: Sequence[tuple[str, int, Sequence[Scored]]]) -> Answers:
-    """Put the answers of all trials into one table.
+    """Combine the answers of all trials into one table.
 
     Args:
         trials: arm, seed, and the scored items in the order in which they were asked.
 
     Raises:
-        ValueError: there are none, or trials answered different items.
+        ValueError: there are no trials, or they answered different items.
     """
     if not trials:
         raise ValueError("no trial has answers")
@@ -103,15 +104,15 @@ def collect(trials: Sequence[tuple[str, int, Sequence[Scored]]]) -> Answers:
 
 
 def item_variance(answers: Answers, weights: Mapping[str, float]) -> float | None:
-    """Return the variance that a contrast of arms has from the draw of pictures, in squared points.
+    """Return the variance of a contrast of arms that comes from the draw of pictures, in squared points.
 
     Args:
-        answers: of one benchmark.
+        answers: the answers on one benchmark.
         weights: arm -> factor; they sum to 0.
 
     Returns:
-        0 where the rest explains all variation between pictures; None with fewer than two common seeds, from which the
-        rest cannot be told, or fewer than two pictures.
+        0 where the rest explains all variation between pictures. None with fewer than two common seeds, because the
+        rest cannot be estimated, or with fewer than two pictures.
     """
     places = [answers.arms.index(arm) for arm in weights]
     by_seed = np.tensordot(np.array(list(weights.values())), answers.parts[places], axes=1)
@@ -127,13 +128,13 @@ def item_variance(answers: Answers, weights: Mapping[str, float]) -> float | Non
 
 def for_population(fitted: Fit, family: Sequence[Difference], variances: Sequence[float | None],
                    num_pictures: int) -> tuple[Difference, ...]:
-    """Return differences with intervals and p-values for the population of items, corrected as one family again.
+    """Return differences with intervals and p-values for the population of items, corrected again as one family.
 
     Args:
-        fitted: the metric that the differences are of.
-        family: differences for these items.
-        variances: of each, from the draw of pictures; None where unknown, which leaves no interval.
-        num_pictures: pictures that the variances were estimated from; of an average the fewest of its benchmarks'.
+        fitted: the fit of the metric.
+        family: the differences for these items.
+        variances: each difference's variance from the draw of pictures; None where unknown, which leaves no interval.
+        num_pictures: pictures from which the variances were estimated; for an average, the fewest of its benchmarks.
     """
     widths = [None if each.error is None or variance is None
               else _Width(fitted, each.error, each.n, variance, num_pictures)
@@ -144,7 +145,7 @@ def for_population(fitted: Fit, family: Sequence[Difference], variances: Sequenc
     found = [replace(each, half_width=None, half_width_holm=None, p=None, p_holm=None) for each in family]
     for k, i in enumerate(known):
         width = widths[i]
-        assert width is not None  # `known` holds no others
+        assert width is not None  # `known` holds only these
         found[i] = replace(found[i], half_width=width.at(ERROR), half_width_holm=width.at(float(shares[k])),
                            p=float(p[k]), p_holm=float(adjusted[k]))
     return tuple(found)
@@ -152,19 +153,18 @@ def for_population(fitted: Fit, family: Sequence[Difference], variances: Sequenc
 
 @dataclass(frozen=True, slots=True)
 class _Width:
-    """The half-width of a difference for the population of items, as a function of the error allowed."""
+    """The half-width of a difference for the population of items, as a function of the allowed error."""
 
     fitted: Fit
     error: float
     """Standard error over seeds."""
     n: int
-    """Seeds."""
+    """Number of seeds."""
     variance: float
-    """From the draw of pictures."""
+    """Variance from the draw of pictures."""
     num_pictures: int
 
     def at(self, error: float) -> float:
-        """Return the half-width that is wrong with this probability, over all looks."""
         level = self.fitted.schedule.nominal(error, self.n)
         return half_width(self.error, self.n, self.variance, self.num_pictures, level=level)
 
@@ -175,7 +175,7 @@ def half_width(error: float, num_seeds: int, variance: float, num_pictures: int,
     Args:
         error: standard error over seeds, in points.
         num_seeds: 2 or more.
-        variance: from the draw of pictures, in squared points.
+        variance: variance from the draw of pictures, in squared points.
         num_pictures: 2 or more.
         level: two-sided chance of error.
     """
@@ -183,7 +183,7 @@ def half_width(error: float, num_seeds: int, variance: float, num_pictures: int,
 
 
 def _p_value(size: float, width: _Width) -> float:
-    """Return the error at which the interval would just reach 0, by bisection of its logarithm."""
+    """Return the error at which the interval would just reach 0, by bisection on its logarithm."""
     low, high = math.log(1e-12), 0.0
     if width.at(1e-12) <= size:
         return 1e-12 if size > 0 else 1.0
@@ -195,23 +195,23 @@ def _p_value(size: float, width: _Width) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
-    """Where the variation of picture scores comes from: variances, in squared points."""
+    """Variance components of the picture scores, in squared points."""
 
     seed: float
     """Between trials of an arm, common to all pictures."""
     item: float
     """Between pictures, common to all arms: it cancels in differences."""
     arm_item: float
-    """Between pictures, in what is good at them: what other pictures would change about a difference."""
+    """Between pictures, in which arm is good at them: how other pictures would change a difference."""
     rest: float
-    """Of one picture in one trial, after the others."""
+    """What remains for one picture in one trial."""
 
 
 def components(answers: Answers) -> Components | None:
-    """Split the variation of picture scores by the balanced analysis of variance, over the seeds that all arms have.
+    """Split the variance of picture scores by the balanced analysis of variance, over the seeds that all arms have.
 
     Returns:
-        variances, each 0 or more; None with fewer than two arms, two common seeds or two pictures.
+        Variances, each 0 or more; None with fewer than two arms, two common seeds or two pictures.
     """
     has = ~np.isnan(answers.scores[:, :, 0]).any(axis=0)
     scores = answers.scores[:, has]
@@ -233,24 +233,24 @@ def components(answers: Answers) -> Components | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """What would bring a difference's interval for the population of items down to an effect."""
+    """What would narrow a difference's interval for the population of items to the size of an effect."""
 
     add: Literal["nothing", "seeds", "pictures", "both"]
-    """What to add first: of two ways the one that multiplies less; `both` if neither suffices alone."""
+    """What to add first: of two ways the one that needs the smaller factor; `both` if neither suffices alone."""
     seeds: int | None
-    """Seeds that an arm needs with the present pictures; None if none suffice."""
+    """Seeds an arm needs with the present pictures; None if no number suffices."""
     pictures: int | None
-    """Pictures that the benchmark needs with the present seeds; None if none suffice."""
+    """Pictures the benchmark needs with the present seeds; None if no number suffices."""
 
 
 def advise(effect: float, *, error: float, num_seeds: int, variance: float, num_pictures: int) -> Advice:
-    """Say whether seeds or pictures are short, and how many are needed for a half-width of `effect`.
+    """Return whether seeds or pictures are too few, and how many would give a half-width of `effect`.
 
     Args:
         effect: smallest difference of interest, in points; above 0.
         error: standard error of the difference over its seeds, in points.
         num_seeds: 2 or more.
-        variance: of the difference from the draw of pictures, in squared points.
+        variance: variance of the difference from the draw of pictures, in squared points.
         num_pictures: 2 or more.
     """
     if effect <= 0:
@@ -268,7 +268,10 @@ def advise(effect: float, *, error: float, num_seeds: int, variance: float, num_
 
 
 def _fewest(suffices: Callable[[int], bool], low: int, high: int) -> int | None:
-    """Return the smallest number from `low` to `high` that suffices, if any does; more never suffices less."""
+    """Return the smallest number from `low` to `high` that suffices, None if none does.
+
+    A larger one always suffices too.
+    """
     if not suffices(high):
         return None
     while low < high:

@@ -1,15 +1,15 @@
-"""A smooth curve through the arms of one numeric factor, with a band, and how probable it is that each arm is best.
+"""A smooth curve through the arms of one numeric factor, with a band, and each arm's probability of being the best.
 
-- The score is a Gaussian process over the factor's levels (kernel Matérn 5/2), measured with noise at each arm.
-  Levels are spread by asinh in units of the smallest one above 0: steps of a ratio are equally long, and 0 has a
-  place.
-- How wavy and how large the curve is, and how large the noise, nobody knows from half a dozen arms. So all three are
-  averaged over a grid, weighted by how well they explain the means; fitting them gives bands that are too narrow.
-- The noise of an arm is its own residual variance drawn towards the pooled one: three seeds alone say little about
-  it.
-- The band is pointwise, and holds what differs between arms. What all arms share (a hard seed) moves the whole curve
+- The score is modelled as a Gaussian process over the factor's levels (Matérn 5/2 kernel), measured with noise at each
+  arm. Levels are transformed by asinh in units of the smallest one above 0: equal ratios then have equal lengths, and 0
+  has a place.
+- Half a dozen arms do not determine the curve's length scale, its size and the noise. So all three are averaged over a
+  grid, weighted by how well they explain the means. Fitting them would give bands that are too narrow.
+- The noise of an arm is its own residual variance shrunk towards the pooled one: three seeds alone say little about it.
+- The band is pointwise and covers what differs between arms. What all arms share (a hard seed) moves the whole curve
   and is not in it.
-- The probabilities are of the model, not of a test: they rank arms and show what is still open, and decide nothing.
+- The probabilities are those of the model, not of a test. They rank arms and show what is still open; they decide
+  nothing.
 
 Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), chapters 2 and 5.
 """
@@ -27,20 +27,20 @@ from orchestrator.analysis.noise import mean_variances, residual_df
 from orchestrator.analysis.statistics import Fit
 
 FEWEST_ARMS = 4
-"""Below, a curve shows its assumptions and not the scores."""
+"""With fewer arms a curve would show its assumptions rather than the scores."""
 NUM_POINTS = 51
 NUM_DRAWS = 2000
 _LENGTHS = (0.15, 0.3, 0.6, 1.2)
-"""Of the kernel, in parts of the range of levels."""
+"""Length scales of the kernel, as fractions of the range of levels."""
 _SIZES = (0.3, 0.8, 2.0, 5.0)
-"""Of the curve, in deviations of the arms' means."""
+"""Standard deviations of the curve, in units of the spread of the arms' means."""
 _PARTS = (1 / 6, 3 / 6, 5 / 6)
-"""Quantiles that stand for the distribution of the noise."""
+"""Quantiles that represent the distribution of the noise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Curve:
-    """Scores over a factor's levels."""
+    """Expected scores over a factor's levels."""
 
     levels: Array
     """Points from the lowest to the highest level."""
@@ -49,23 +49,24 @@ class Curve:
     low: Array
     """Lower end of the pointwise 95 % band."""
     high: Array
-    """Upper end of the band."""
+    """Upper end of the pointwise 95 % band."""
     is_best: dict[str, float]
-    """Arm -> probability that it is the best of the arms; they sum to 1."""
+    """Arm -> probability that it is the best of the arms; these sum to 1."""
     peak: tuple[float, float]
     """Levels between which the best point of the curve lies with 95 % probability."""
 
 
 def smooth(fitted: Fit, levels: Mapping[str, float], *, is_maximized: bool = True) -> Curve:
-    """Draw the curve of one metric.
+    """Fit the curve of one metric.
 
     Args:
-        fitted: its scores; two seeds or more.
+        fitted: the metric's scores, with two seeds or more.
         levels: arm -> level of the factor, 0 or more.
         is_maximized: whether the highest score is the best.
 
     Raises:
-        ValueError: fewer than `FEWEST_ARMS` different levels, a negative one, or no noise to be estimated.
+        ValueError: there are fewer than `FEWEST_ARMS` different levels, a level is negative, or there is one seed an
+            arm.
     """
     arms = [arm for arm in fitted.arms if arm in levels]
     at = np.array([levels[arm] for arm in arms])
@@ -89,14 +90,14 @@ def smooth(fitted: Fit, levels: Mapping[str, float], *, is_maximized: bool = Tru
 
 
 def _points(at: Array) -> Array:
-    """Return levels that are equally far apart once spread."""
+    """Return levels at equal distances after the transformation."""
     unit = _unit(at)
     low, high = np.arcsinh(np.array([at.min(), at.max()]) / unit)
     return np.asarray(np.clip(np.sinh(np.linspace(low, high, NUM_POINTS)) * unit, at.min(), at.max()))
 
 
 def _spread(levels: Array, at: Array) -> Array:
-    """Return levels as places from 0 to 1."""
+    """Return levels transformed to places from 0 to 1."""
     unit = _unit(at)
     low, high = np.arcsinh(np.array([at.min(), at.max()]) / unit)
     return np.asarray((np.arcsinh(levels / unit) - low) / (high - low))
@@ -115,7 +116,7 @@ def _draws(x: Array, points: Array, means: Array, variance: Array, df: float) ->
     found = [_posterior(gaps_all, gaps, y, (length, size), variance / spread**2 * scale)
              for length in _LENGTHS for size in _SIZES for scale in _scales(df)]
     weights = np.exp(special.log_softmax([evidence for evidence, _, _ in found]))
-    rng = np.random.default_rng(0)  # the same scores always make the same picture
+    rng = np.random.default_rng(0)  # fixed, so that the same scores give the same picture
     counts = rng.multinomial(NUM_DRAWS, weights)
     parts = [mean + rng.normal(size=(count, len(places))) @ _root(covariance).T
              for count, (_, mean, covariance) in zip(counts, found, strict=True) if count]
@@ -123,13 +124,13 @@ def _draws(x: Array, points: Array, means: Array, variance: Array, df: float) ->
 
 
 def _scales(df: float) -> Array:
-    """Return what the noise may be in units of its estimate: quantiles of df / chi-squared, equally probable."""
+    """Return possible factors of the noise estimate: equally probable quantiles of df / chi-squared."""
     return np.asarray(df / (2 * special.gammaincinv(df / 2, np.array(_PARTS))))
 
 
 def _posterior(gaps_all: Array, gaps: Array, y: Array, shape: tuple[float, float],
                variance: Array) -> tuple[float, Array, Array]:
-    """Return the log evidence of a length and size, and the curve's mean and covariance under it."""
+    """Return the log evidence of a length and size, and the curve's mean and covariance given them."""
     length, size = shape
     # A constant of deviation 3 stands for the unknown level of the whole curve.
     prior, cross = (size**2 * _matern(each / length) + 9.0 for each in (gaps_all, gaps))
@@ -146,5 +147,5 @@ def _matern(gaps: Array) -> Array:
 
 
 def _root(covariance: Array) -> Array:
-    """Return a square root; rounding may leave eigenvalues just below 0, hence the small diagonal."""
+    """Return a square root of the covariance. Rounding may leave eigenvalues below 0, hence the small diagonal."""
     return np.asarray(np.linalg.cholesky(covariance + 1e-7 * np.eye(len(covariance))))

@@ -1,4 +1,4 @@
-"""What each arm was trained on, by source: asked for against drawn, tokens, passes. A pure function of stage results."""
+"""What each arm was trained on, by source: samples asked for and drawn, tokens, passes. A pure function of results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _COUNTS = ("asked", "samples", "tokens", "supervised", "broken")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSeen:
-    """One source in one training stage of an arm, as means over the arm's trials."""
+    """One source in one training stage of an arm: means over the arm's trials."""
 
     arm_key: str
     kind: str
@@ -22,15 +22,15 @@ class DataSeen:
     samples: float
     tokens: float
     supervised: float
-    """Tokens that carry loss."""
+    """Tokens that contribute to the loss."""
     passes: float | None
-    """How often the data set was gone through; None of a source without end."""
+    """How many times the data set was used up; None for a source without end."""
     broken: float
-    """Samples that others stood in for."""
+    """Samples that could not be read and were replaced by others."""
     filled: float | None
-    """Share of the stage's positions that held tokens, of all its sources together; None where it was not measured."""
+    """Share of the stage's token positions that held tokens, over all sources; None where it was not measured."""
     data_wait: float | None
-    """Share of the stage's time that training waited for samples; None where it was not measured."""
+    """Share of the stage's time in which training waited for samples; None where it was not measured."""
     num_trials: int
 
 
@@ -40,7 +40,7 @@ def supplied(trials: Sequence[tuple[str, Sequence[str]]],
 
     Args:
         trials: arm key and stage ids of each trial.
-        stages: stage id to its kind and its result, None while there is none.
+        stages: stage id -> its kind and its result, None without a result.
     """
     found: dict[tuple[str, str, str], list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = {}
     for arm_key, stage_ids in trials:

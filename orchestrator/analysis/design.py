@@ -1,6 +1,6 @@
-"""Which arm has which seeds, as a design for least squares: indicator columns, what they can compare, degrees of freedom.
+"""Design matrix of the arm + seed model: indicator columns, the contrasts they can estimate, degrees of freedom.
 
-It depends on no score, so that all metrics of a study share it.
+It depends only on which arm has which seeds, not on scores, so all metrics of a study share it.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Pattern = tuple[tuple[str, tuple[int, ...]], ...]
-"""Each arm with the seeds that it has."""
+"""Each arm with its seeds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
-    """What depends only on which arm has which seeds: the same for all metrics of most studies."""
+    """The design matrix and what follows from it."""
 
     pattern: Pattern
     design: Array
-    """A row for each trial; columns of arms, then of seeds."""
+    """One row a trial; columns of arms, then of seeds."""
     inverse: Array
-    """Of the design's normal matrix."""
+    """Inverse of the normal matrix."""
     components: dict[str, int]
-    """Arm -> number of the group of arms that it is linked to by common seeds."""
+    """Arm -> number of its component: arms are in one component if common seeds link them."""
     df: int
     """Residual degrees of freedom."""
 
 
 @functools.lru_cache(maxsize=16)
 def layout_of(pattern: Pattern) -> Design:
-    """Lay out the arm + seed model; every arm has at least one seed."""
+    """Return the design of the arm + seed model. Every arm has at least one seed."""
     components = _components(pattern)
     design = _design(pattern, components)
     inverse = np.asarray(np.linalg.inv(design.T @ design), dtype=np.float64)
@@ -44,7 +44,7 @@ def layout_of(pattern: Pattern) -> Design:
 
 
 def _components(pattern: Pattern) -> dict[str, int]:
-    """Number the groups of arms that are linked by common seeds."""
+    """Number the components: groups of arms that are linked by common seeds."""
     parent = {arm: arm for arm, _ in pattern}
 
     def root(arm: str) -> str:

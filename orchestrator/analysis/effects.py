@@ -1,12 +1,11 @@
 """Main effects and interactions of the factors of a `vary` product, each with an interval.
 
-- A main effect is what changing one factor from its first level to another does, averaged over the settings of all
-  other factors at which both arms exist. So it does not mix the factor with what stands beside it.
-- An interaction of two factors is how much the second one changes the effect of the first: a difference of
-  differences, averaged likewise. Where it is clearly not 0 the main effects alone mislead, and arms must be compared
-  one by one.
-- Each is a contrast of arms, paired by seed: its interval is as exact as a difference's. All together are one family
-  of Holm's correction.
+- A main effect is the change from a factor's first level to another one, averaged over the settings of all other
+  factors at which both arms exist. So the effects of other factors do not enter it.
+- An interaction of two factors is how much the second one changes the effect of the first: a difference of differences,
+  averaged likewise. Where it is clearly not 0, main effects alone mislead, and arms must be compared one by one.
+- Each is a contrast of arms, paired by seed, so its interval is as exact as that of a difference. All effects together
+  are one family of Holm's correction.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ Cells = Mapping[tuple[Any, ...], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What one factor does, or how two depend on each other."""
+    """The main effect of one factor, or the interaction of two."""
 
     factors: tuple[str, ...]
     """One path for a main effect, two for an interaction."""
     levels: tuple[Any, ...]
-    """Of each factor; the effect is against the factor's first level."""
+    """The level of each factor; the effect is relative to the factor's first level."""
     difference: Difference
-    """In points; Holm's correction within all effects of the study."""
+    """The effect in points; Holm's correction is over all effects of the study."""
     num_settings: int
-    """Settings of the other factors that it is averaged over."""
+    """Number of settings of the other factors over which it is averaged."""
 
 
 def effects(fitted: Fit, levels: Mapping[str, Mapping[str, Any]]) -> tuple[Effect, ...]:
@@ -42,10 +41,10 @@ def effects(fitted: Fit, levels: Mapping[str, Mapping[str, Any]]) -> tuple[Effec
 
     Args:
         fitted: scores of one metric.
-        levels: arm -> factor's path -> level, all arms with the same factors, in the order of the study.
+        levels: arm -> factor's path -> level, in the order of the study; all arms have the same factors.
 
     Returns:
-        effects for which some setting of the other factors has all arms; none with fewer than two factors.
+        The effects for which some setting of the other factors has all arms; none with fewer than two factors.
     """
     arms = {arm: own for arm, own in levels.items() if arm in fitted.means}
     factors = tuple(dict.fromkeys(path for own in arms.values() for path in own))
@@ -65,7 +64,7 @@ def effects(fitted: Fit, levels: Mapping[str, Mapping[str, Any]]) -> tuple[Effec
 
 def _weights(cells: Cells, domains: Sequence[tuple[Any, ...]], places: tuple[int, ...],
              chosen: tuple[Any, ...]) -> tuple[dict[str, float], int]:
-    """Return arm -> factor of an effect, and how many settings of the other factors it is averaged over."""
+    """Return arm -> factor of an effect, and the number of settings over which it is averaged."""
     blocks = [block for block in _blocks(domains, places, chosen) if all(cell in cells for cell, _ in block)]
     return {cells[cell]: sign / len(blocks) for block in blocks for cell, sign in block}, len(blocks)
 
@@ -86,7 +85,7 @@ def _blocks(domains: Sequence[tuple[Any, ...]], places: tuple[int, ...],
 
 def _sides(factors: Sequence[str], domains: Sequence[tuple[Any, ...]], places: tuple[int, ...],
            chosen: tuple[Any, ...]) -> tuple[str, str]:
-    """Return the two sides of an effect in words; a factor is called by the last part of its path."""
+    """Return readable names of the two sides of an effect; a factor is named by the last part of its path."""
     pairs = [tuple(f"{factors[i].rpartition('.')[2]}={level}" for level in (chosen_level, domains[i][0]))
              for i, chosen_level in zip(places, chosen, strict=True)]
     if len(pairs) == 1:

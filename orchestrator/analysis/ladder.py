@@ -1,19 +1,19 @@
-"""Does a small scale predict a larger one? The same arms at several scales, each with its training compute.
+"""Does a small scale predict a larger one? Compares the same arms at several scales, each with its training compute.
 
-- Rank agreement: Kendall's tau between the arms' true scores at two scales. Two noisy orders agree less than the true
-  ones do, so what the true scores may be is drawn: they are taken for normal in each scale and correlated between
-  them, with spreads and correlation averaged over a grid, weighted by how well they explain the means.
-- Decision accuracy: the share of pairs of arms that the small scale's means put in the order which is true at the
-  large one, by the same draws.
+- Rank agreement: Kendall's tau between the arms' true scores at two scales. Noise makes two measured orders agree less
+  than the true ones. So true scores are drawn from a model: normal within each scale, correlated between scales, with
+  spreads and correlation averaged over a grid, weighted by how well they explain the means.
+- Decision accuracy: the share of pairs of arms that the small scale's means put into the order that is true at the
+  large scale, by the same draws.
 - Projection to the next scale: each arm's deviation from the mean of all arms is a line in log compute, with a misfit
-  at each scale; how much arms' slopes differ and how large misfits are is averaged over a grid, weighted by how well
-  it explains all arms together. The mean of all arms goes on at its last slope times the ratio of its last two
-  slopes, as a power law with a floor does.
-- Compute gain: how much more compute the baseline would need for an arm's score, by the slope of the mean of all
+  at each scale. The spread of the arms' slopes and the size of the misfits are averaged over a grid, weighted by how
+  well they explain all arms together. The mean of all arms continues with its last slope times the ratio of its last
+  two slopes, as a power law with a floor does.
+- Compute gain: how much more compute the baseline would need to reach an arm's score, by the slope of the mean of all
   arms.
 - All intervals are 95 % and come from draws with fixed random numbers.
 
-Source: decision accuracy as in DataDecide, arXiv 2504.11393. Differs: the large scale's order has noise here as well.
+Source: decision accuracy as in DataDecide, arXiv 2504.11393. Differs: here the large scale's order has noise as well.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ NUM_DRAWS = 2000
 TRUSTED = 0.8
 """Decision accuracy below which a small scale is not to be trusted."""
 RATIO_DEVIATION = 0.1
-"""How far the ratio of two successive slopes of the mean may go on differently from what was seen."""
+"""Standard deviation by which the ratio of successive slopes of the mean may change at the next scale."""
 UNKNOWN_RATIO = (0.4, 1.1)
-"""Where the ratio lies if two scales leave it unseen."""
+"""Range of that ratio if there are only two scales, which cannot show it."""
 _CORRELATIONS = (-0.9, -0.5, 0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
-"""Of true scores between two scales."""
+"""Correlations of true scores between two scales."""
 _SLOPES = (0.02, 0.1, 0.3, 1.0, 3.0)
-"""Deviation of arms' slopes, in deviations of their scores, for a step of one unit (the ladder's whole range)."""
+"""Standard deviations of the arms' slopes over the ladder's whole range, in units of the deviation of their scores."""
 _MISFITS = (0.02, 0.1, 0.3, 1.0)
-"""Deviation of scores from the lines, in the same unit."""
+"""Standard deviations of the scores from the lines, in the same unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Rung:
 
     scale: str
     flops: float
-    """Of one trial's training; above 0."""
+    """Training compute of one trial, above 0."""
     fitted: Fit
     """Scores of one metric; at least two seeds an arm."""
 
@@ -67,7 +67,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How far a small scale can be trusted about a large one."""
+    """How well a small scale predicts the order of arms at a large one."""
 
     small: str
     large: str
@@ -75,16 +75,16 @@ class Agreement:
     tau: Estimate
     """Kendall's rank correlation, -1 to 1."""
     accuracy: Estimate
-    """Share of pairs that are in the right order, 0 to 1."""
+    """Share of pairs in the right order, 0 to 1."""
 
     @property
     def is_trusted(self) -> bool:
-        """Whether decisions are right often enough, and ranks surely agree."""
+        """Whether enough decisions are right and the ranks surely agree."""
         return self.accuracy.value >= TRUSTED and self.tau.low > 0
 
     @property
     def sentence(self) -> str:
-        """Say it in words."""
+        """The result as a sentence."""
         accuracy, tau = self.accuracy, self.tau
         share, low, high = (100 * each for each in (accuracy.value, accuracy.low, accuracy.high))
         opening = (f"{self.small} puts {share:.0f} % [{low:.0f}, {high:.0f}] "
@@ -100,7 +100,7 @@ def agreement(small: Rung, large: Rung) -> Agreement:
     """Compare the order of the arms that both scales have.
 
     Raises:
-        ValueError: fewer than three arms in common, or one seed an arm.
+        ValueError: fewer than three arms are common, or there is one seed an arm.
     """
     arms = _common((small, large), fewest=3)
     means = np.array([[rung.fitted.means[arm].value for arm in arms] for rung in (small, large)])
@@ -113,10 +113,10 @@ def agreement(small: Rung, large: Rung) -> Agreement:
 
 
 def _likely(means: Array, noise: Array) -> Array:
-    """Return draws x 2 scales x arms: what the true scores may be.
+    """Return draws x 2 scales x arms of true scores that may explain the means.
 
     Args:
-        means: 2 scales x arms, less their mean.
+        means: 2 scales x arms, minus their mean.
         noise: variances of the means.
     """
     sizes = [each.mean() * np.geomspace(0.05, 500.0, 12) for each in noise]
@@ -164,20 +164,20 @@ def _places(rung: Rung, arms: Sequence[str]) -> list[int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Projection:
-    """What arms are expected to score at the next scale, in points."""
+    """The expected scores of arms at the next scale, in points."""
 
     scores: dict[str, Estimate]
     leads: dict[str, Estimate]
-    """Arm -> its score less the baseline's."""
+    """Arm -> its score minus the baseline's."""
 
 
 def project(rungs: Sequence[Rung], flops: float, *, baseline: str) -> Projection:
-    """Project all arms to a scale of this compute.
+    """Project the scores of all arms to a scale with this compute.
 
     Args:
-        rungs: two or more, of rising compute.
-        flops: of one trial at the next scale.
-        baseline: arm that leads are counted from.
+        rungs: two or more, with rising compute.
+        flops: training compute of one trial at the next scale.
+        baseline: the arm relative to which leads are computed.
 
     Raises:
         ValueError: compute does not rise, fewer than three arms are common to all scales, or the baseline is not.
@@ -192,7 +192,7 @@ def project(rungs: Sequence[Rung], flops: float, *, baseline: str) -> Projection
 
 
 def _ladder(rungs: Sequence[Rung], flops: float, baseline: str) -> tuple[list[str], Array, Array, Array]:
-    """Return arms, places of all scales and then of the target (0 to 1 over the rungs), means and their variances."""
+    """Return arms, places of the scales and of the target (0 to 1 over the rungs), means and their variances."""
     compute = [rung.flops for rung in rungs]
     if len(rungs) < 2 or any(b <= a for a, b in itertools.pairwise([0.0, *compute])):
         raise ValueError(f"scales of {compute} FLOPs; allowed: two or more, rising")
@@ -206,11 +206,11 @@ def _ladder(rungs: Sequence[Rung], flops: float, baseline: str) -> tuple[list[st
 
 
 def _draws(x: Array, y: Array, noise: Array) -> Array:
-    """Return draws x series: values at the last place of x, of lines through the series' values at the others.
+    """Return draws x series: values at the last place of x, on lines through the values at the other places.
 
     Args:
         x: places; the last one is the target.
-        y: series x places but the last.
+        y: series x places, without the last place.
         noise: variance of each value.
     """
     unit = float(np.sqrt((y - y.mean(axis=1, keepdims=True)).var() + y.mean(axis=1).var() + noise.mean())) or 1.0
@@ -224,7 +224,7 @@ def _draws(x: Array, y: Array, noise: Array) -> Array:
 
 
 def _line(x: Array, y: Array, noise: Array, *, slope: float, misfit: float) -> tuple[float, Array, Array]:
-    """Return the log evidence of deviations of slopes and misfits, and mean and variance of each series at the target.
+    """Return the log evidence of a slope and misfit deviation, and each series' mean and variance at the target.
 
     A series' height in the middle is free (deviation 10); its slope and its misfits are normal around 0.
     """
@@ -238,7 +238,7 @@ def _line(x: Array, y: Array, noise: Array, *, slope: float, misfit: float) -> t
 
 
 def _next_mean(x: Array, middle: Array, rungs: Sequence[Rung]) -> Array:
-    """Return draws of the mean of all arms at the last place of x, from its values at the others."""
+    """Return draws of the mean of all arms at the last place of x, given its values at the other places."""
     rng = np.random.default_rng(1)
     errors = np.sqrt([_shared_variance(rung.fitted) for rung in rungs])
     draws = middle + errors * rng.standard_t(_shared_df(rungs), (NUM_DRAWS, len(rungs)))
@@ -267,11 +267,12 @@ def _shared_df(rungs: Sequence[Rung]) -> int:
 def compute_gain(rungs: Sequence[Rung], *, baseline: str) -> dict[str, Estimate]:
     """Return arm -> the factor by which the baseline's compute would have to grow to reach its score at the last scale.
 
-    The interval holds the noise of the arm's lead and of the slope. Where the slope may be 0, its end is 0 or infinite.
+    The interval includes the noise of the arm's lead and of the slope. Where the slope may be 0, its end is 0 or
+    infinite.
 
     Args:
-        rungs: two or more, of rising compute.
-        baseline: arm that is compared with.
+        rungs: two or more, with rising compute.
+        baseline: the arm to compare with.
 
     Raises:
         ValueError: as `project`.
@@ -281,7 +282,7 @@ def compute_gain(rungs: Sequence[Rung], *, baseline: str) -> dict[str, Estimate]
     centred = logs - logs.mean()
     lines = means.mean(axis=0)
     slope = float(centred @ lines / (centred @ centred))
-    # Each scale's seeds are shared by all arms there; their noise is in the slope, and not in leads.
+    # All arms of a scale share its seeds, so the seeds' noise is in the slope and cancels in the leads.
     spread = math.sqrt(float(centred**2 @ [_shared_variance(rung.fitted) for rung in rungs])) / float(centred @ centred)
     rng = np.random.default_rng(0)
     slopes = slope + spread * rng.standard_t(_shared_df(rungs), NUM_DRAWS)
@@ -296,7 +297,10 @@ def compute_gain(rungs: Sequence[Rung], *, baseline: str) -> dict[str, Estimate]
 
 
 def _factor(lead: float, slope: float, leads: Array, slopes: Array) -> Estimate:
-    """Return exp(lead / slope); a slope that is not above 0 makes a lead beyond any compute, and a lag worth none."""
+    """Return exp(lead / slope).
+
+    If the slope is not above 0, no compute reaches a positive lead (infinite), and a negative one needs none (0).
+    """
     with np.errstate(over="ignore"):
         draws = np.where(slopes > 0, np.exp(np.clip(leads / np.where(slopes > 0, slopes, 1.0), -700, 700)),
                          np.where(leads > 0, np.inf, 0.0))

@@ -1,11 +1,12 @@
-"""Behind an interval: arms that are noisier than the rest, the winner's luck, and what ranks say beside a t-test.
+"""Diagnostics beside an interval: noisy arms, the winner's luck, and a rank test.
 
-- Intervals hold with unequal noise; a noisy arm is flagged because it says something (a setting that trains
-  unsteadily), and because its own differences are wide for a reason that more seeds of other arms do not mend.
-- An arm's noise is tested by leaving it out: by how much the residual sum of squares falls is independent of what
-  remains, so the ratio is exactly F where all arms are equally noisy. Holm's correction over the arms.
+- Intervals hold with unequal noise. A noisy arm is flagged because it is informative (a setting that trains
+  unsteadily), and because its own differences are wide for a reason that more seeds of other arms do not remove.
+- An arm's noise is tested by leaving the arm out. The decrease of the residual sum of squares is independent of what
+  remains, so their ratio has exactly an F distribution if all arms are equally noisy. Holm's correction is over the
+  arms.
 - The rank check is Wilcoxon's signed-rank test on the differences by seed, with every assignment of signs counted. It
-  needs no normal noise; with n seeds its p-value cannot be below 2 / 2**n, so that 6 seeds are needed for 5 %.
+  needs no normal noise. With n seeds its p-value cannot be below 2 / 2**n, so 5 % needs 6 seeds.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special  # scipy.stats takes as long to import as all else that a command needs
 
 from orchestrator.analysis.design import Array
 from orchestrator.analysis.statistics import ERROR, Fit, fit, holm
@@ -23,7 +24,7 @@ from orchestrator.analysis.statistics import ERROR, Fit, fit, holm
 PRIOR_DF = 4.0
 """Weight of the pooled variance in an arm's noise, in degrees of freedom."""
 MOST_COUNTED = 12
-"""Seeds up to which all assignments of signs are counted; beyond, the normal approximation is close."""
+"""Seeds up to which all assignments of signs are counted; beyond, the normal approximation is good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +33,12 @@ class NoisyArm:
 
     arm: str
     ratio: float
-    """Its residual deviation over that of the other arms."""
+    """Its residual deviation divided by that of the other arms."""
     p_holm: float
 
     @property
     def sentence(self) -> str:
-        """Say it, with the arm's key left to whoever knows its name."""
+        """The flag as a sentence without its subject, the arm's name."""
         return (f"varies {self.ratio:.1f} times as much between seeds as the other arms "
                 f"(Holm-corrected p = {self.p_holm:.2g})")
 
@@ -45,7 +46,7 @@ class NoisyArm:
 def noisy_arms(fitted: Fit) -> tuple[NoisyArm, ...]:
     """Return the arms that are noisier than the rest at 5 %, the noisiest first; none with fewer than three arms.
 
-    Heavy tails make it speak more often than in 5 % of studies: it is a flag, and decides nothing.
+    With heavy-tailed noise more than 5 % of studies are flagged. It is a flag, and decides nothing.
     """
     tested = [each for each in (_leave_out(fitted, arm) for arm in fitted.arms) if each] if len(fitted.arms) > 2 else []
     adjusted, _ = holm(np.array([p for _, _, p in tested]))
@@ -55,7 +56,7 @@ def noisy_arms(fitted: Fit) -> tuple[NoisyArm, ...]:
 
 
 def _leave_out(fitted: Fit, arm: str) -> tuple[str, float, float] | None:
-    """Return the arm with the ratio of deviations and its p-value; None where either cannot be estimated."""
+    """Return the arm with the ratio of deviations and its p-value; None if either cannot be estimated."""
     values = {name: {seed: float(score) for seed, score in enumerate(row) if not math.isnan(score)}
               for name, row in zip(fitted.arms, fitted.scores, strict=True)}
     rest = fit({name: by_seed for name, by_seed in values.items() if name != arm})
@@ -64,19 +65,19 @@ def _leave_out(fitted: Fit, arm: str) -> tuple[str, float, float] | None:
     if df_rest < 1 or df <= df_rest or squares_rest <= 0:
         return None
     ratio = max(0.0, squares - squares_rest) / (df - df_rest) / (squares_rest / df_rest)
-    return arm, math.sqrt(ratio), float(stats.f.sf(ratio, df - df_rest, df_rest))
+    return arm, math.sqrt(ratio), float(special.fdtrc(df - df_rest, df_rest, ratio))
 
 
 def residual_df(scores: Array) -> int:
-    """Return residual degrees of freedom where all arms are linked by common seeds."""
+    """Return the residual degrees of freedom if common seeds link all arms."""
     has = ~np.isnan(scores)
     return int(has.sum() - has.any(axis=1).sum() - has.any(axis=0).sum() + 1)
 
 
 def mean_variances(fitted: Fit) -> Array:
-    """Return the variance of each arm's mean, in squared points, without what all arms share.
+    """Return the variance of each arm's mean in squared points, without the part that all arms share.
 
-    An arm's own residual variance is drawn towards the pooled one, which counts as `PRIOR_DF` degrees of freedom.
+    An arm's own residual variance is shrunk towards the pooled one, which counts as `PRIOR_DF` degrees of freedom.
     """
     counts = (~np.isnan(fitted.scores)).sum(axis=1)
     pooled = (fitted.sigma or 0.0) ** 2
@@ -85,10 +86,10 @@ def mean_variances(fitted: Fit) -> Array:
 
 
 def shrunk_means(fitted: Fit) -> dict[str, float]:
-    """Return arm -> its mean, drawn towards the mean of all arms by as much as noise explains their differences.
+    """Return arm -> its mean, shrunk towards the mean of all arms by as much as noise explains their differences.
 
-    The best of several means is partly the luckiest: on average it is too high. An estimate that takes each arm for one
-    of a family does not have that fault. It is a better guess of one arm's score, and no test.
+    The best of several means is partly lucky: on average it is too high. An estimate that treats the arms as one family
+    corrects this. It is a better estimate of one arm's score, and no test.
 
     Source: Efron and Morris, Data analysis using Stein's estimator, JASA 70 (1975), with unequal variances.
     """
@@ -103,27 +104,38 @@ def shrunk_means(fitted: Fit) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankCheck:
-    """What the ranks of a difference's values by seed say."""
+    """The rank test of one difference."""
 
     num_agreeing: int
     """Seeds whose difference has the sign of the sum of ranks."""
     n: int
     """Seeds that both arms have."""
     p: float
-    """Two-sided, of Wilcoxon's signed-rank test; 1 where all differences are 0."""
+    """Two-sided p-value of Wilcoxon's signed-rank test; 1 where all differences are 0."""
 
 
 def rank_check(fitted: Fit, a: str, b: str) -> RankCheck:
-    """Test `a - b` by signed ranks over the seeds that both have."""
+    """Test `a - b` by signed ranks over their common seeds."""
     by_seed = fitted.scores[fitted.positions[a]] - fitted.scores[fitted.positions[b]]
     by_seed = by_seed[~np.isnan(by_seed)]
     moved = by_seed[by_seed != 0.0]
     if not len(moved):
         return RankCheck(num_agreeing=0, n=len(by_seed), p=1.0)
-    ranks = np.asarray(stats.rankdata(np.abs(moved)))
+    ranks = _ranks(np.abs(moved))
     total = float(np.sum(np.sign(moved) * ranks))
-    p = _counted(ranks, total) if len(moved) <= MOST_COUNTED else float(stats.wilcoxon(moved, method="approx").pvalue)
+    p = _counted(ranks, total) if len(moved) <= MOST_COUNTED else _approximated(ranks, total)
     return RankCheck(num_agreeing=int(np.sum(np.sign(by_seed) == math.copysign(1.0, total))), n=len(by_seed), p=p)
+
+
+def _ranks(sizes: Array) -> Array:
+    """Return ranks from 1; equal sizes share the mean of theirs."""
+    _, places, counts = np.unique(sizes, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[places])
+
+
+def _approximated(ranks: Array, total: float) -> float:
+    """Return the two-sided p-value of a sum of signed ranks, which is close to normal: its variance is that of the ranks."""
+    return float(2 * special.ndtr(-abs(total) / math.sqrt(float(ranks @ ranks))))
 
 
 def _counted(ranks: Array, total: float) -> float:

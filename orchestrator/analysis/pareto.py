@@ -1,4 +1,4 @@
-"""The feasible Pareto set: arms that meet every constraint and that no other such arm beats in all objectives. Pure."""
+"""The feasible Pareto set: arms that meet every constraint and that no other such arm dominates. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ Objective = tuple[str, str]
 
 
 def pareto_set(means: Mapping[str, Mapping[str, float]], objectives: Sequence[Objective]) -> tuple[str, ...]:
-    """Return the arms that are not dominated, in their order.
+    """Return the arms that no other arm dominates, in their order.
 
-    By means, not by intervals: a set of candidates, of which neighbours may well be the same within noise.
+    The comparison is by means, not by intervals: the set holds candidates, and neighbours may be equal within noise.
 
     Args:
-        means: arm -> metric -> mean, of feasible arms only; an arm that lacks an objective is left out.
+        means: arm -> metric -> mean, of feasible arms only; arms without a value for every objective are left out.
         objectives: at least one.
     """
     signs = {metric: 1.0 if way == "maximize" else -1.0 for metric, way in objectives}

@@ -1,4 +1,4 @@
-"""What a surrogate predicted of an arm, beside what was measured: a proposal is a guess until it has run. Pure."""
+"""Compare what a surrogate predicted for an arm with what was measured. Pure."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ class Predicted:
     metric: str
     predicted: float
     form: str
-    """Of the surrogate."""
+    """Form of the surrogate."""
     correlation: float
-    """Its leave-one-out rank correlation when it proposed."""
+    """The surrogate's leave-one-out rank correlation when it proposed the arm."""
     num_arms: int
-    """Arms that it was fitted to."""
+    """Number of arms it was fitted to."""
     source: str
-    """Study that these were of."""
+    """The study of these arms."""
     measured: float | None
-    """Mean over seeds; None before it has run."""
+    """Mean over seeds; None before the arm has run."""
     half_width: float | None
-    """Of the mean's 95 % interval; None with one seed."""
+    """Half-width of the mean's 95 % interval; None with one seed."""
     n: int
 
     @property
     def sentence(self) -> str:
-        """Say both, and how far the prediction was trusted."""
+        """Prediction, the surrogate's correlation, and measurement as a sentence."""
         basis = (
             f"{self.name}: {self.metric} {self.predicted:.1f} by {self.form} over {self.num_arms} arms of {self.source} "
             f"(leave-one-out rank correlation {self.correlation:+.2f})"
@@ -45,11 +45,11 @@ class Predicted:
 
 
 def with_measurements(predictions: Mapping[str, Prediction], arms: Sequence[ArmResult]) -> tuple[Predicted, ...]:
-    """Put each prediction beside the mean of its arm.
+    """Return each prediction with the measured mean of its arm.
 
     Args:
-        predictions: name of an arm -> what was predicted of it.
-        arms: of the study.
+        predictions: name of an arm -> its prediction.
+        arms: the arms of the study.
     """
     named = {arm.name: arm for arm in arms}
     found = []

@@ -1,6 +1,6 @@
 """From benchmark rows to the metrics of each trial: benchmarks, category averages, MMBase, overall, image tokens.
 
-An incomplete benchmark keeps its number but enters no average: its averages are withheld, with the reason. A diverged
+An incomplete benchmark keeps its score but enters no average: its averages are withheld, with the reason. A diverged
 trial has no metrics at all, whatever it scored before.
 """
 
@@ -19,17 +19,17 @@ from orchestrator.study.metric_names import TOKENS as TOKENS
 
 AGGREGATES = ("mmbase", "overall")
 OUTSIDE = "/"
-"""Between task and metric of what lmms-eval measured; no name of ours has it."""
-NOT_RUN = "not run: it needs a judge, and evaluate.scoring.judge names none"
+"""Separates task and metric in the names of lmms-eval's scores. No name of ours contains it."""
+NOT_RUN = "not run: it needs a judge, and evaluate.scoring.judge is not set"
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """How many answers a score is made of."""
+    """How many answers a score is based on."""
 
     num_items: int
     num_unparseable: int
-    """Of these, those that the benchmark's rule could not read."""
+    """Answers that the benchmark's rule could not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +43,13 @@ class TrialScores:
     metrics: dict[str, float]
     """Benchmarks, categories, `mmbase`, `overall` (0 to 100) and `tokens_per_image`."""
     withheld: dict[str, str]
-    """Metric -> why it has no number."""
+    """Metric -> why it has no score."""
     answers: dict[str, Answers] = field(default_factory=dict)
-    """Benchmark -> its answers."""
+    """Benchmark -> its numbers of answers."""
 
     @property
     def is_diverged(self) -> bool:
-        """Whether training blew up: left out of means, and counted."""
+        """Whether training diverged: the trial is counted, but left out of means."""
         return self.state == TrialState.DIVERGED
 
 
@@ -62,7 +62,10 @@ def trial_scores(trials: Iterable[TrialRow], rows: Iterable[ScoreRow]) -> list[T
 
 
 def metric_names(trials: Iterable[TrialScores]) -> tuple[str, ...]:
-    """Return every metric that a trial has or withholds: aggregates, categories, benchmarks by category, tokens, those from outside."""
+    """Return every metric that some trial has or withholds.
+
+    The order is: aggregates, categories, benchmarks by category, image tokens, metrics of lmms-eval.
+    """
     seen = {name for trial in trials for name in (*trial.metrics, *trial.withheld)}
     categories = dict.fromkeys(each.category for each in BENCHMARKS.values())
     order = [*AGGREGATES, *categories, *BENCHMARKS, TOKENS]
@@ -70,7 +73,7 @@ def metric_names(trials: Iterable[TrialScores]) -> tuple[str, ...]:
 
 
 def metric_kind(name: str) -> str:
-    """Return `aggregate`, `category`, `benchmark`, `cost`, or `outside` for what lmms-eval measured."""
+    """Return `aggregate`, `category`, `benchmark`, `cost`, or `outside` for lmms-eval's metrics."""
     if OUTSIDE in name:
         return "outside"
     if name in AGGREGATES:
@@ -103,24 +106,24 @@ def _of_trial(trial: TrialRow, rows: Sequence[ScoreRow]) -> TrialScores:
 
 
 def suite_of(evaluate: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the benchmarks that a trial is evaluated on, and whether those with a dagger enter the averages."""
+    """Return a trial's benchmarks, with `DAGGER` added if benchmarks marked with a dagger enter the averages."""
     names = tuple(name for name in evaluate.get("benchmarks", ()) if name in BENCHMARKS)
     return (*names, DAGGER) if evaluate.get("scoring", {}).get(DAGGER) else names
 
 
 def judge_of(evaluate: Mapping[str, Any]) -> str:
-    """Return the name of the judge's model, empty where there is none."""
+    """Return the name of the judge's model, "" if there is none."""
     return str(evaluate.get("scoring", {}).get("judge", ""))
 
 
 def metrics_of(
     suite: Sequence[str], rows: Sequence[ScoreRow], *, has_judge: bool = True
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Return metric -> number, and metric -> why it has none.
+    """Return metric -> score, and metric -> why it has none.
 
     Args:
-        suite: benchmarks that the averages are made of, as `suite_of` returns them.
-        rows: of one trial.
+        suite: the benchmarks in the averages, as `suite_of` returns them.
+        rows: the rows of one trial.
         has_judge: whether benchmarks that need a judge are run at all.
     """
     finite = {row.benchmark: row for row in rows if math.isfinite(row.value)}

@@ -1,16 +1,16 @@
-"""The declared rule that chooses an arm; never a bare argmax.
+"""The selection rule that a study declares; never a bare argmax.
 
 - Feasible: the arm's mean meets every constraint. Best: the feasible arm with the best mean of the objective.
-- `selected`: the best arm's 95 % interval against every other feasible arm excludes 0. All of them must, so none
-  needs a correction: an arm that is not the best must beat the best one, and that happens by chance in 5 % of studies
-  at most.
-- `tied`: some feasible arm cannot be told apart from the best. The tie holds all arms that Holm's test against the
-  best does not reject, so that the truly best arm is among them in 95 % of studies; `prefer` chooses among them.
-- `underpowered`: tied, and an interval could hide an effect of the size that the study declares (its half-width
-  exceeds it), or there is no interval at all. It still names what `prefer` chooses.
-- `open`: the arms whose own interval against the best includes 0. More seeds for these settle the question.
-- `infeasible`: no arm meets the constraints. `incomplete`: scores are missing; nothing is chosen from a part.
-- Diverged trials are left out and counted; an arm whose trials all diverged cannot be chosen.
+- `selected`: the best arm's 95 % interval against every other feasible arm excludes 0. Because all of them must, none
+  needs a correction: an arm that is not truly best must beat the truly best one, which happens by chance in at most 5 %
+  of studies.
+- `tied`: some feasible arm cannot be told apart from the best. The tie holds all arms that Holm's test against the best
+  does not reject, so that it contains the truly best arm in 95 % of studies; `prefer` chooses among them.
+- `underpowered`: tied, and an interval is wide enough to hide an effect of the size that the study declares, or there
+  is no interval at all. `prefer` still chooses an arm.
+- `open`: the arms whose own interval against the best includes 0. More seeds for these can settle the question.
+- `infeasible`: no arm meets the constraints. `incomplete`: scores are missing; nothing is chosen from a part of them.
+- Diverged trials are counted and left out. An arm whose trials all diverged cannot be chosen.
 
 Source: Gutmann and Maymin, Is the selected population the best?, Annals of Statistics 15 (1987), for equal noise; for
 unequal noise `ablate statistics check` shows it.
@@ -20,51 +20,43 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from orchestrator.analysis import noise, power, statistics
 from orchestrator.analysis.statistics import ERROR, Difference, Fit
+from orchestrator.plan.arms import Arm
 from orchestrator.study.constraint import Constraint
 
 Kind = Literal["selected", "tied", "underpowered", "infeasible", "incomplete", "none"]
 Prefer = Literal["first", "smallest", "largest"]
 Widen = Callable[[Fit, tuple[Difference, ...]], tuple[Difference, ...]]
 NAMED = 6
-"""Arms that the sentence of a verdict names; the verdict has all."""
+"""How many arms the verdict's sentence names; the verdict itself has all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What the study declares before it is run."""
+    """The rule that the study declares before it runs."""
 
     objective: str
-    """Metric that decides."""
+    """The metric that decides."""
     is_maximized: bool = True
     subject_to: tuple[Constraint, ...] = ()
     baseline: str | None = None
-    """Arm that constraints and differences count from."""
+    """The arm to which constraints and differences are relative."""
     prefer: Prefer = "first"
-    """Which of the tied arms: the first of the study, or by the value of its levels."""
+    """Which of the tied arms to choose: the first in the study, or the one with the smallest or largest levels."""
     effect: float | None = None
     """Smallest difference of interest, in points."""
     looks: tuple[int, ...] = ()
-    """Numbers of seeds at which it may be applied while seeds are added; none if their number is fixed."""
+    """Numbers of seeds at which the rule is applied while seeds are added; empty if their number is fixed."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Every metric the rule looks at, objective first."""
+        """Every metric that the rule needs, the objective first."""
         names = [self.objective, *(name for each in self.subject_to for name in (each.metric, each.reference) if name)]
         return tuple(dict.fromkeys(names))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArmLevels:
-    """One arm, as the rule sees it."""
-
-    key: str
-    name: str
-    levels: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,36 +71,36 @@ class TrialMeasurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The outcome, with everything needed to doubt it."""
+    """The verdict and what it is based on."""
 
     kind: Kind
     sentence: str
     chosen: str | None = None
     best: str | None = None
     tied: tuple[str, ...] = ()
-    """Arms not told apart from the best, itself included, in the study's order."""
+    """Arms that cannot be told apart from the best, with the best, in the study's order."""
     open: tuple[str, ...] = ()
-    """Arms that more seeds may still tell apart from the best, itself included; none if an arm is selected."""
+    """Arms that more seeds may still separate from the best, with the best; empty if an arm is selected."""
     feasible: tuple[str, ...] = ()
     num_seeds: int | None = None
-    """Seeds an arm needs to settle the question with 80 % power; None if unknown or beyond 1000."""
+    """Seeds an arm needs to settle the question with 80 % power; None if unknown or above 1000."""
     num_diverged: int = 0
     num_missing: int = 0
 
 
 def select(
-    rule: Rule, arms: Sequence[ArmLevels], trials: Sequence[TrialMeasurement], *, widen: Widen | None = None
+    rule: Rule, arms: Sequence[Arm], trials: Sequence[TrialMeasurement], *, widen: Widen | None = None
 ) -> Verdict:
     """Apply the rule.
 
     Args:
-        rule: declared by the study.
+        rule: the study's rule.
         arms: all arms in the study's order.
         trials: all trials, finished or not.
-        widen: turns intervals for these items into others, such as those for the population of items.
+        widen: turns intervals for these items into wider ones, for example for the population of items.
 
     Returns:
-        the verdict; it never raises for want of scores.
+        The verdict. Missing scores give an `incomplete` verdict, not an error.
     """
     counted = [each for each in trials if not each.is_diverged]
     missing = [each for each in counted if any(metric not in each.metrics for metric in rule.metrics)]
@@ -119,7 +111,7 @@ def select(
 
 def _decide(
     rule: Rule,
-    arms: Sequence[ArmLevels],
+    arms: Sequence[Arm],
     counted: Sequence[TrialMeasurement],
     trials: Sequence[TrialMeasurement],
     widen: Widen | None,
@@ -138,7 +130,7 @@ def _decide(
 
 
 def values_of(trials: Sequence[TrialMeasurement], metric: str) -> dict[str, dict[int, float]]:
-    """Return arm -> seed -> score of the trials that have one and did not diverge."""
+    """Return arm -> seed -> score of the trials that have a score and did not diverge."""
     values: dict[str, dict[int, float]] = {}
     for each in trials:
         if metric in each.metrics and not each.is_diverged:
@@ -146,7 +138,7 @@ def values_of(trials: Sequence[TrialMeasurement], metric: str) -> dict[str, dict
     return values
 
 
-def _choose(rule: Rule, fitted: Fit, feasible: Sequence[ArmLevels], widen: Widen | None) -> Verdict:
+def _choose(rule: Rule, fitted: Fit, feasible: Sequence[Arm], widen: Widen | None) -> Verdict:
     sign = 1 if rule.is_maximized else -1
     best = max(feasible, key=lambda arm: sign * fitted.means[arm.key].value)
     against = statistics.against_all(fitted, best.key)
@@ -169,8 +161,8 @@ def _choose(rule: Rule, fitted: Fit, feasible: Sequence[ArmLevels], widen: Widen
                    feasible=tuple(arm.key for arm in feasible))
 
 
-def preferred(prefer: Prefer, arms: Sequence[ArmLevels]) -> ArmLevels:
-    """Choose by the size of the levels, factor by factor; by position where a level is not a number."""
+def preferred(prefer: Prefer, arms: Sequence[Arm]) -> Arm:
+    """Choose an arm by the size of its levels, factor by factor; by position if some level is not a number."""
     numbers = [[value for value in arm.levels.values() if _is_number(value)] for arm in arms]
     is_numeric = all(own and len(own) == len(arm.levels) for arm, own in zip(arms, numbers, strict=True))
     if prefer != "first" and is_numeric:
@@ -199,7 +191,7 @@ def _is_blind(rule: Rule, rivals: Sequence[Difference]) -> bool:
 
 
 def _num_seeds(rule: Rule, fitted: Fit, rivals: Sequence[Difference]) -> int | None:
-    """Return the seeds that would show the declared effect, or else the smallest difference that was seen."""
+    """Return the seeds that would show the declared effect, or without one the smallest observed difference."""
     seen = [abs(each.value) for each in rivals if abs(each.value) > 1e-9]
     effect = rule.effect if rule.effect is not None else min(seen, default=None)
     if fitted.sigma is None or effect is None:
@@ -211,7 +203,7 @@ def _num_seeds(rule: Rule, fitted: Fit, rivals: Sequence[Difference]) -> int | N
 # ---- the sentence --------------------------------------------------------------------------------------------------
 
 
-def _selected(rule: Rule, best: ArmLevels, others: Sequence[Difference], feasible: Sequence[ArmLevels]) -> str:
+def _selected(rule: Rule, best: Arm, others: Sequence[Difference], feasible: Sequence[Arm]) -> str:
     if not others:
         return f"{best.name} is selected: it is the only feasible arm."
     nearest = min(others, key=lambda each: abs(each.value))
@@ -223,7 +215,7 @@ def _selected(rule: Rule, best: ArmLevels, others: Sequence[Difference], feasibl
 
 
 def _luck(fitted: Fit, others: Sequence[Difference]) -> str:
-    """Say what the lead over the next arm is likely to be, since the best of several was partly lucky."""
+    """Return a sentence about the expected lead over the next arm, because the best of several was partly lucky."""
     if len(fitted.arms) < 3 or fitted.sigma is None or not others:
         return ""
     nearest, shrunk = min(others, key=lambda each: abs(each.value)), noise.shrunk_means(fitted)
@@ -231,7 +223,7 @@ def _luck(fitted: Fit, others: Sequence[Difference]) -> str:
     return f" Shrunk, since the best of {len(fitted.arms)} was partly lucky: {lead:+.1f}."
 
 
-def _undecided(rule: Rule, kind: Kind, tied: Sequence[ArmLevels], chosen: ArmLevels, rivals: Sequence[Difference],
+def _undecided(rule: Rule, kind: Kind, tied: Sequence[Arm], chosen: Arm, rivals: Sequence[Difference],
                num_seeds: int | None) -> str:
     names = ", ".join(arm.name for arm in tied[:NAMED])
     names += f" and {len(tied) - NAMED} other arms" if len(tied) > NAMED else ""
@@ -250,7 +242,7 @@ def _undecided(rule: Rule, kind: Kind, tied: Sequence[ArmLevels], chosen: ArmLev
     return opening if seen is None else f"{opening} To settle a difference of {seen:.1f}, {seeds} would be needed."
 
 
-def _infeasible(rule: Rule, fits: Mapping[str, Fit], nearest: ArmLevels) -> str:
+def _infeasible(rule: Rule, fits: Mapping[str, Fit], nearest: Arm) -> str:
     rules = " and ".join(each.text for each in rule.subject_to)
     missed = _worst_violation(rule, fits, nearest.key)
     return f"No arm meets {rules}; the nearest, {nearest.name}, misses it by {missed:.1f} points."

@@ -1,16 +1,17 @@
-"""How well a benchmark tells arms apart: what differs between arms, over what differs for other reasons.
+"""How well a benchmark tells arms apart: the spread of the arms' true scores divided by the noise of one trial.
 
-- Signal: the standard deviation of the arms' true scores, which is that of their means less what noise adds to it.
-- Noise: the standard deviation of one trial's score from seed to seed, and, where answers are stored, from the draw
-  of items. Seeds that change only the order of data, and the last checkpoints of a run, each show a part of the
-  first; they are listed, not added.
-- The ratio says how often one trial of each of two arms puts them in the right order: in 1/2 + arctan(ratio) / pi of
-  cases, if true scores and noise are normal. A ratio of 1 is right in 75 of 100 cases, of 3 in 90, of 0.3 in 59.
-- A benchmark carries a decision if the arms differ at 5 % (F-test of arms against noise). One that does not adds
-  noise to the averages that it enters; `worth` says by how much they would be better without it.
+- Signal: the standard deviation of the arms' true scores, estimated from the spread of their means minus what noise
+  adds to it.
+- Noise: the standard deviation of one trial's score between seeds, and, where answers are stored, from the draw of
+  items. Seeds that change only the order of data, and the last checkpoints of a run, each show a part of the first one;
+  they are listed, not added.
+- If true scores and noise are normal, one trial of each of two arms puts them in the right order with probability 1/2 +
+  arctan(ratio) / pi. A ratio of 1 is right in 75 of 100 cases, of 3 in 90, of 0.3 in 59.
+- A benchmark carries a decision if the arms differ at 5 % (F-test of arms against noise). One that does not adds noise
+  to its averages; `worth` says how much better they would be without it.
 
 Source: Signal and Noise, arXiv 2508.13144. Differs: it takes the range of scores and the noise of checkpoints, both
-relative; here deviations and seeds, so that the ratio can be turned into the chance of a right decision.
+relative; here deviations and seeds, so that the ratio gives the probability of a right decision.
 """
 
 from __future__ import annotations
@@ -29,27 +30,27 @@ from orchestrator.analysis.statistics import ERROR, Fit, Values
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalToNoise:
-    """One metric's signal and noise, in points."""
+    """Signal and noise of one metric, in points."""
 
     signal: float
     seeds: float
-    """Deviation of one trial from seed to seed."""
+    """Standard deviation of one trial's score between seeds."""
     items: float | None
-    """Deviation of a trial from the draw of items; None where answers are not known."""
+    """Standard deviation of one trial's score from the draw of items; None where answers are not stored."""
     data: float | None
-    """Part of `seeds` that the order of data makes alone; None where no seeds vary only that."""
+    """The part of `seeds` that comes from the order of data alone; None where no seeds vary only that."""
     checkpoints: float | None
-    """Deviation between the last checkpoints of a trial; None where only one is scored."""
+    """Standard deviation between the last checkpoints of a trial; None where only one is scored."""
     ratio: float
-    """Signal over the noise of seeds and items."""
+    """Signal divided by the noise of seeds and items."""
     interval: tuple[float, float]
-    """95 % interval of signal over the noise of seeds."""
+    """95 % interval of signal divided by the noise of seeds."""
     p: float
-    """Of the F-test that all arms are equal."""
+    """p-value of the F-test that all arms are equal."""
 
     @property
     def accuracy(self) -> float:
-        """Chance that one trial of each of two arms puts them in the right order, 0.5 to 1."""
+        """Probability that one trial of each of two arms puts them in the right order, 0.5 to 1."""
         return 0.5 + math.atan(self.ratio) / math.pi
 
     @property
@@ -60,12 +61,12 @@ class SignalToNoise:
 
 def signal_to_noise(fitted: Fit, *, item_variance: float | None = None, data: Fit | None = None,
                     checkpoints: Sequence[Sequence[float]] = ()) -> SignalToNoise | None:
-    """Measure one metric.
+    """Compute signal and noise of one metric.
 
     Args:
-        fitted: its scores, over seeds that vary all that a seed varies.
-        item_variance: of one arm's score from the draw of items, in squared points; half that of a difference.
-        data: the same arms over seeds that change the order of data alone.
+        fitted: its scores, over seeds that vary everything a seed varies.
+        item_variance: variance of one arm's score from the draw of items, in squared points; half that of a difference.
+        data: the same arms over seeds that change only the order of data.
         checkpoints: for each trial the scores of its last checkpoints.
 
     Returns:
@@ -88,7 +89,7 @@ def signal_to_noise(fitted: Fit, *, item_variance: float | None = None, data: Fi
 
 
 def _interval(ratio: float, df_arms: int, df: int, seeds_each: float) -> tuple[float, float]:
-    """Return the interval of signal over noise: exact for the balanced model of random arms."""
+    """Return the interval of signal over noise. It is exact for the balanced model with random arms."""
     low, high = (max(0.0, ratio / float(stats.f.isf(tail, df_arms, df)) - 1) for tail in (ERROR / 2, 1 - ERROR / 2))
     return math.sqrt(low / seeds_each), math.sqrt(high / seeds_each)
 
@@ -100,10 +101,10 @@ def _between_checkpoints(trials: Sequence[Sequence[float]]) -> float | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worth:
-    """What a benchmark does for the average that it enters."""
+    """The effect of a benchmark on the average that it enters."""
 
     ratio_with: float
-    """Signal over noise of the average."""
+    """Signal over noise of the average with the benchmark."""
     ratio_without: float
 
     @property
@@ -113,13 +114,13 @@ class Worth:
 
 
 def worth(benchmarks: Mapping[str, Values]) -> dict[str, Worth]:
-    """Return, for each benchmark, the plain mean of all with it and without it.
+    """Return for each benchmark the signal over noise of the plain mean with it and without it.
 
     Args:
-        benchmarks: benchmark -> scores; a trial counts where all of them have a score.
+        benchmarks: benchmark -> scores; only trials with a score on all of them count.
 
     Returns:
-        nothing for fewer than two benchmarks, or where the ratio cannot be estimated.
+        Empty for fewer than two benchmarks, or if the ratio cannot be estimated.
     """
     whole = _ratio(list(benchmarks.values()))
     if whole is None or len(benchmarks) < 2:

@@ -1,27 +1,27 @@
-"""Means and differences of arms: paired by seed, exact for unequal noise, corrected for families and for looking often.
+"""Means and differences of arms: paired by seed, exact for unequal noise, corrected for families and repeated looks.
 
 - A difference is the mean of its values seed by seed, over the seeds that its arms have in common. A seed's effect is
   common to all arms (same initialisation and order of data), so it cancels.
-- Its interval is the paired t-interval: exact for normal noise whatever the arms' deviations are and however their
-  noise is correlated; with heavier tails it is on the safe side. A residual pooled over arms is narrower, but with
-  one arm of four times the noise its 95 % interval covers 80 %; Satterthwaite's covers, but rejects 5.7 % of true
-  nulls there.
-- It needs two common seeds, and has as many degrees of freedom as common seeds less one: with 2 it is 13 standard
-  errors wide, with 3 4.3, with 5 2.8, with 8 2.4. Plan for 5 seeds or more.
-- Scores of a benchmark lie on a grid of 1 / items, so that two or three differences may agree by chance, which says
-  nothing about their noise. So no deviation counts as less than what rounding to the grid makes, nor as less than
-  `FLOOR` times that of a quiet pair of arms: intervals get wider, never narrower.
-- A mean is the least-squares mean over the seeds of the study: the plain mean where no seed is missing, and not
-  tilted by a hard seed that only some arms survived. Its interval is the t-interval of the arm's own values, which
-  holds the variation between seeds; so it is wider than a difference's.
-- Holm's interval of a difference: the k-th smallest p-value of a family of m gets the interval at level 1 - 0.05 / (m
-  - k + 1), and from the first difference that Holm does not reject on, all get that step's level. It excludes 0
-  exactly if Holm's test rejects at 5 %, and the chance that any interval of the family wrongly excludes 0 is at most
-  5 %. That is all it promises: joint coverage of the true differences would need Bonferroni's widths.
-- Who looks at growing data several times has several chances to be fooled: `looks` names the numbers of seeds at
-  which that may happen, and all p-values and intervals then hold for all looks together (module `looks`).
-- With one seed there is no interval: half-widths are None, shown as "n=1". Where no pair of arms varies between
-  seeds, intervals have width 0, and exclude 0 unless the difference is 0.
+- Its interval is the paired t-interval. It is exact for normal noise, whatever the arms' deviations and however their
+  noise is correlated; with heavier tails it is conservative. A residual pooled over arms gives narrower intervals, but
+  with one arm of four times the noise a 95 % interval covers only 80 %. Satterthwaite's covers, but rejects 5.7 % of
+  true nulls there.
+- It needs two common seeds, and its degrees of freedom are the number of common seeds minus one. With 2 seeds it is 13
+  standard errors wide, with 3 4.3, with 5 2.8, with 8 2.4. Plan for 5 seeds or more.
+- Scores of a benchmark lie on a grid of 1 / items, so two or three differences may agree by chance, which says nothing
+  about their noise. So no deviation counts as less than what rounding to the grid causes, nor as less than `FLOOR`
+  times that of a quiet pair of arms. Intervals become wider by this, never narrower.
+- A mean is the least-squares mean over the seeds of the study: the plain mean where no seed is missing, and not biased
+  by a hard seed that only some arms survived. Its interval is the t-interval of the arm's own values, which includes
+  the variation between seeds, so it is wider than a difference's.
+- Holm's interval of a difference: in a family of m, the k-th smallest p-value gets the interval at level 1 - 0.05 / (m
+  - k + 1). From the first difference that Holm does not reject, all get the level of that step. The interval excludes 0
+  exactly if Holm's test rejects at 5 %, and the chance that any interval of the family wrongly excludes 0 is at most 5
+  %. It promises no more: joint coverage of the true differences would need Bonferroni's widths.
+- Looking at growing data several times gives several chances of a false result. `looks` lists the numbers of seeds at
+  which looks are planned, and all p-values and intervals then hold for all looks together (module `looks`).
+- With one seed there is no interval: half-widths are None, shown as "n=1". Where no pair of arms varies between seeds,
+  intervals have width 0, and exclude 0 unless the difference is 0.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from orchestrator.analysis.looks import Schedule, schedule_of
 CONFIDENCE = 0.95
 ERROR = 1 - CONFIDENCE
 FLOOR = 0.1
-"""Least deviation of a difference, as a share of that of a quiet pair of the study's arms."""
+"""Smallest deviation of a difference, as a fraction of that of a quiet pair of the study's arms."""
 SAME = 1e-9
-"""Points within which two scores are the same."""
+"""Two scores within this many points count as equal."""
 MOST_STEP = 5.0
-"""Points between two scores of a benchmark of 20 items."""
+"""The largest grid step, in points: a benchmark of 20 items."""
 MOST_NEIGHBOURS = 8
-"""Arms that each arm is paired with to find out what is quiet."""
+"""Arms with which each arm is paired to find out what a quiet pair is."""
 
 Counts = NDArray[np.intp]
 Values = Mapping[str, Mapping[int, float]]
@@ -61,40 +61,41 @@ class Mean:
 
     value: float
     half_width: float | None
-    """Of the 95 % t-interval over the arm's own seeds; None with n=1."""
+    """Half-width of the 95 % t-interval over the arm's own seeds; None with n=1."""
     n: int
 
     @property
     def interval_text(self) -> str:
-        """What is printed beside the value."""
+        """The interval as it is printed beside the value."""
         return "n=1" if self.n == 1 or self.half_width is None else f"± {self.half_width:.1f}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Arm `a` minus arm `b`, paired by seed; or any contrast of arms, `a` and `b` then being its two sides in words."""
+    """Arm `a` minus arm `b`, paired by seed; or any contrast of arms, with `a` and `b` the names of its two sides."""
 
     a: str
     b: str
     weights: Mapping[str, float]
     """Arm -> factor; they sum to 0."""
     value: float
-    """Mean over the common seeds; without any, the difference of the least-squares means."""
+    """Mean over the common seeds; without common seeds the difference of the least-squares means."""
     error: float | None
     """Standard error over the common seeds; None with fewer than two."""
     half_width: float | None
-    """Of the 95 % interval of this difference alone, over all looks; None with fewer than two common seeds."""
+    """Half-width of the 95 % interval of this difference alone, over all looks; None with fewer than two common seeds.
+    """
     half_width_holm: float | None
-    """Of Holm's interval within its family: excludes 0 exactly if Holm's test rejects at 5 %."""
+    """Half-width of Holm's interval within its family. It excludes 0 exactly if Holm's test rejects at 5 %."""
     p: float | None
-    """Of this difference alone, over all looks."""
+    """p-value of this difference alone, over all looks."""
     p_holm: float | None
     n: int
     """Seeds that all its arms have."""
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether its own 95 % interval excludes 0, without regard to its family."""
+        """Whether its own 95 % interval excludes 0, regardless of its family."""
         return self.p is not None and self.p <= ERROR
 
     @property
@@ -105,30 +106,30 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fit:
-    """One metric of a study: its scores, means and noise."""
+    """The scores of one metric of a study, with means and noise."""
 
     arms: tuple[str, ...]
     means: dict[str, Mean]
     scores: Array
     """Arms x seeds, NaN where a trial has no score."""
     residuals: Array
-    """What is left of the scores after arms' and seeds' effects, by least squares; NaN as in `scores`."""
+    """Scores minus arms' and seeds' effects, by least squares; NaN as in `scores`."""
     sigma: float | None
-    """Residual deviation pooled over all arms, for planning; None without residual degrees of freedom."""
+    """Residual standard deviation pooled over all arms, for planning; None without residual degrees of freedom."""
     floor: float
-    """Least deviation of a difference of two arms from seed to seed; 0 where no arm's score varies."""
+    """Smallest deviation of a difference of two arms between seeds; 0 where no arm's score varies."""
     positions: dict[str, int]
     """Row of each arm in `scores`."""
     schedule: Schedule
 
 
 def fit(values: Values, *, looks: Sequence[int] = ()) -> Fit:
-    """Fit the arm + seed model by least squares; arms without any value are left out.
+    """Fit the arm + seed model by least squares. Arms without any value are left out.
 
     Args:
-        values: scores.
-        looks: numbers of seeds at which the scores may be looked at while seeds are added, rising from 2 or more; none
-            if the number of seeds is fixed.
+        values: the scores.
+        looks: numbers of seeds at which the scores are looked at while seeds are added, rising from 2 or more; empty if
+            the number of seeds is fixed.
 
     Raises:
         ValueError: a value is not finite; a mean over it would hide a diverged trial.
@@ -139,7 +140,7 @@ def fit(values: Values, *, looks: Sequence[int] = ()) -> Fit:
     response = np.array([present[arm][seed] for arm, seeds in layout.pattern for seed in seeds], dtype=float)
     effects = layout.inverse @ (layout.design.T @ response)
     residual = response - layout.design @ effects
-    # Least squares leaves rounding of the size of the values; below it the residual is 0.
+    # Least squares leaves rounding errors relative to the size of the values; below that a residual is 0.
     noise = 1e-12 * (1.0 + float(np.max(np.abs(response), initial=0.0)))
     residual[np.abs(residual) < noise] = 0.0
     scores, residuals = _spread(layout, response), _spread(layout, residual)
@@ -151,15 +152,15 @@ def fit(values: Values, *, looks: Sequence[int] = ()) -> Fit:
 
 
 def differences(fitted: Fit, pairs: Iterable[tuple[str, str]]) -> tuple[Difference, ...]:
-    """Return `a - b` for each pair; together the pairs are one family of Holm's correction.
+    """Return `a - b` for each pair. The pairs are one family of Holm's correction.
 
-    A pair whose arms share fewer than two seeds has a value and no interval.
+    A pair with fewer than two common seeds has a value and no interval.
     """
     return contrasts(fitted, [(a, b, {a: 1.0, b: -1.0}) for a, b in pairs])
 
 
 def contrasts(fitted: Fit, sides: Iterable[tuple[str, str, Mapping[str, float]]]) -> tuple[Difference, ...]:
-    """Return weighted sums of arm means, as one family; each is given as its two sides in words and its weights."""
+    """Return weighted sums of arm means as one family. Each is given by the names of its two sides and its weights."""
     family = list(sides)
     by_seed = np.array([_by_seed(fitted, weights) for _, _, weights in family])
     by_seed = by_seed.reshape(len(family), fitted.scores.shape[1])
@@ -169,7 +170,7 @@ def contrasts(fitted: Fit, sides: Iterable[tuple[str, str, Mapping[str, float]]]
 
 
 def to_baseline(fitted: Fit, baseline: str) -> dict[str, Difference]:
-    """Return each other arm minus the baseline; the family is these A - 1 differences."""
+    """Return each other arm minus the baseline, as one family."""
     if baseline not in fitted.means:
         return {}
     pairs = [(arm, baseline) for arm in fitted.arms if arm != baseline]
@@ -177,31 +178,30 @@ def to_baseline(fitted: Fit, baseline: str) -> dict[str, Difference]:
 
 
 def all_pairs(fitted: Fit) -> tuple[Difference, ...]:
-    """Return all A (A - 1) / 2 differences as one family: what a statement about any two arms needs."""
+    """Return all differences of two arms as one family, which a statement about any two arms needs."""
     return differences(fitted, itertools.combinations(fitted.arms, 2))
 
 
 def against_all(fitted: Fit, arm: str) -> dict[str, Difference]:
-    """Return the arm minus each other arm; the family is these A - 1 differences."""
+    """Return the arm minus each other arm, as one family."""
     return {each.b: each for each in differences(fitted, [(arm, other) for other in fitted.arms if other != arm])}
 
 
 @dataclass(frozen=True, slots=True)
 class _Tested:
-    """A family of contrasts, side by side: one place for each in every array."""
+    """A family of contrasts: each array has one entry for each contrast."""
 
     values: Array
-    """NaN without common seeds."""
+    """Differences; NaN without common seeds."""
     errors: Array
     """Standard errors; NaN with fewer than two common seeds."""
     counts: Counts
     p: Array
     p_holm: Array
     shares: Array
-    """Parts of the 5 % that Holm's intervals take."""
+    """The part of the 5 % that each Holm interval uses."""
 
     def told(self, fitted: Fit, k: int, a: str, b: str, weights: Mapping[str, float]) -> Difference:
-        """Return the k-th contrast as a difference."""
         n, error, value = int(self.counts[k]), float(self.errors[k]), float(self.values[k])
         if n == 0:
             value = math.fsum(factor * fitted.means[arm].value for arm, factor in weights.items())
@@ -214,10 +214,10 @@ class _Tested:
 
 
 def _test(fitted: Fit, by_seed: Array, sizes: Array) -> _Tested:
-    """Test contrasts by their values in each seed, as one family.
+    """Test contrasts as one family, given their values in each seed.
 
     Args:
-        fitted: the study.
+        fitted: the study's fit.
         by_seed: contrasts x seeds, NaN where an arm lacks the seed.
         sizes: deviation of each contrast if every arm had deviation 1.
     """
@@ -235,10 +235,10 @@ def paired(by_seed: Array, floors: Array) -> tuple[Array, Array, Counts]:
 
     Args:
         by_seed: contrasts x seeds, NaN where an arm lacks the seed.
-        floors: least deviation of each contrast from seed to seed.
+        floors: smallest deviation of each contrast between seeds.
 
     Returns:
-        values (NaN without seeds), standard errors (NaN with fewer than two) and counts.
+        Values (NaN without seeds), standard errors (NaN with fewer than two) and numbers of seeds.
     """
     has = ~np.isnan(by_seed)
     counts = has.sum(axis=1)
@@ -246,14 +246,14 @@ def paired(by_seed: Array, floors: Array) -> tuple[Array, Array, Counts]:
     values = np.where(counts > 0, present.sum(axis=1) / np.maximum(counts, 1), math.nan)
     squares = np.where(has, by_seed - values[:, None], 0.0) ** 2
     deviations = np.sqrt(squares.sum(axis=1) / np.maximum(counts - 1, 1))
-    # What rounding of scores up to 100 leaves of equal differences is 0.
+    # Equal differences of scores up to 100 may differ by rounding; such a deviation is 0.
     deviations[deviations < 1e-12 * (100.0 + np.abs(present).max(axis=1, initial=0.0))] = 0.0
     errors = np.maximum(deviations, floors) / np.sqrt(np.maximum(counts, 1))
     return values, np.where(counts >= 2, errors, math.nan), counts
 
 
 def holm(p: Array) -> tuple[Array, Array]:
-    """Return Holm's adjusted p-values and the part of the 5 % that each interval takes (see the module's docstring)."""
+    """Return Holm's adjusted p-values, and the part of the 5 % that each interval uses (see the module's docstring)."""
     order = np.argsort(p, kind="stable")
     left = len(p) - np.arange(len(p))
     rising = np.maximum.accumulate(np.minimum(1.0, left * p[order]))
@@ -265,7 +265,7 @@ def holm(p: Array) -> tuple[Array, Array]:
 
 
 def p_values(values: Array, errors: Array, df: Counts) -> Array:
-    """Return two-sided p-values of t-tests; without any error a difference is certain, and only 0 is 0."""
+    """Return two-sided p-values of t-tests. Without any error a difference is certain: p is 0, or 1 if it is 0."""
     certain = np.where(np.isclose(values, 0.0, rtol=0.0, atol=1e-9), 1.0, 0.0)
     ratios = np.divide(-np.abs(values), errors, out=np.zeros_like(values), where=errors > 0)
     return np.where(errors > 0, 2 * special.stdtr(df.astype(float), ratios), certain)
@@ -279,7 +279,7 @@ def _require_finite(values: Values) -> None:
 
 
 def _spread(layout: Design, values: Array) -> Array:
-    """Return one value a trial as arms x seeds, NaN where there is no trial."""
+    """Return one value a trial as an array of arms x seeds, NaN where there is no trial."""
     columns = {seed: j for j, seed in enumerate(sorted({seed for _, seeds in layout.pattern for seed in seeds}))}
     table = np.full((len(layout.pattern), len(columns)), math.nan)
     for value, (i, seed) in zip(values, ((i, seed) for i, (_, seeds) in enumerate(layout.pattern) for seed in seeds),
@@ -289,15 +289,16 @@ def _spread(layout: Design, values: Array) -> Array:
 
 
 def least_deviation(scores: Array) -> Array:
-    """Return what the deviation of a difference of two arms counts as at least.
+    """Return the smallest deviation that a difference of two arms may have.
 
-    Each arm is paired with the next few in the study's order: hundreds of arms have tens of thousands of pairs.
+    Each arm is paired with the next few in the study's order only, because hundreds of arms have tens of thousands of
+    pairs.
 
     Args:
         scores: (studies x) arms x seeds, NaN where there is no trial.
 
     Returns:
-        one deviation a study; 0 where no arm's score varies between seeds.
+        One deviation a study; 0 where no arm's score varies between seeds.
     """
     has = ~np.isnan(scores)
     spread = (np.where(has, scores, -np.inf).max(axis=-1, initial=-np.inf)
@@ -309,9 +310,9 @@ def least_deviation(scores: Array) -> Array:
 
 
 def _grid_step(pairs: Array) -> Array:
-    """Return the smallest step between differences, 0 among them: on a grid its own, or a multiple of it.
+    """Return the smallest step between differences, 0 included: the grid's step, or a multiple of it.
 
-    It is `MOST_STEP` at most: where all differences agree, the grid is not seen.
+    It is at most `MOST_STEP`: where all differences agree, the grid cannot be seen.
     """
     sizes = np.abs(pairs).reshape(*pairs.shape[:-2], -1)
     ranked = np.sort(np.concatenate([np.zeros((*sizes.shape[:-1], 1)), sizes], axis=-1), axis=-1)  # NaN comes last
@@ -321,9 +322,9 @@ def _grid_step(pairs: Array) -> Array:
 
 
 def _quiet_deviation(pairs: Array) -> Array:
-    """Return the lower quartile of the pairs' deviations, so that one or two loud arms do not raise it.
+    """Return the lower quartile of the pairs' deviations, so that one or two noisy arms do not raise it.
 
-    It is 0 where no pair has two seeds in common.
+    It is 0 where no pair has two common seeds.
     """
     has = ~np.isnan(pairs)
     counts = has.sum(axis=-1)
@@ -352,5 +353,5 @@ def _by_seed(fitted: Fit, weights: Mapping[str, float]) -> Array:
 
 @functools.lru_cache(maxsize=4096)
 def quantile(df: int, error: float) -> float:
-    """Return the t quantile that a two-sided interval with this chance of error needs."""
+    """Return the t quantile of a two-sided interval with this error probability."""
     return float(-special.stdtrit(df, error / 2))

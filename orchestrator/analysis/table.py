@@ -1,4 +1,4 @@
-"""Arms x metrics: means with intervals, differences to the baseline, all seeds."""
+"""The table of arms x metrics: means with intervals, differences to the baseline, and the scores of all seeds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 from orchestrator.analysis import statistics
 from orchestrator.analysis.scores import TOKENS, TrialScores
-from orchestrator.analysis.selection import ArmLevels, TrialMeasurement, values_of
+from orchestrator.analysis.selection import TrialMeasurement, values_of
 from orchestrator.analysis.statistics import Fit
+from orchestrator.plan.arms import Arm
 from orchestrator.states import TrialState
 
 
@@ -20,9 +21,9 @@ class Delta:
 
     value: float
     half_width: float | None
-    """Of the 95 % interval of this difference alone; None with n=1."""
+    """Half-width of the 95 % interval of this difference alone; None with n=1."""
     half_width_holm: float | None
-    """Of Holm's interval; the family is all arms against the baseline in this metric."""
+    """Half-width of Holm's interval; the family is all arms against the baseline in this metric."""
     p_holm: float | None
     is_told_apart: bool
     n: int
@@ -34,11 +35,11 @@ class Cell:
 
     mean: float
     half_width: float | None
-    """Of the 95 % interval over the arm's seeds; None with n=1."""
+    """Half-width of the 95 % interval over the arm's seeds; None with n=1."""
     n: int
     by_seed: dict[int, float]
     delta: Delta | None
-    """None for the baseline itself, and without a baseline."""
+    """None for the baseline itself, and if there is no baseline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,27 +53,27 @@ class ArmResult:
     num_trials: int
     num_diverged: int
     num_failed: int
-    """Failed, skipped or cancelled."""
+    """Trials that failed, were skipped or cancelled."""
     num_scored: int
-    """Trials with every benchmark of their suite."""
+    """Trials with a score on every benchmark of their suite."""
     tokens_per_image: float | None
     metrics: dict[str, Cell]
     withheld: dict[str, str]
-    """Metric -> why it has no number."""
+    """Metric -> why it has no score."""
 
 
 def fits_of(trials: Sequence[TrialMeasurement], metrics: Iterable[str], *, looks: Sequence[int] = ()) -> dict[str, Fit]:
-    """Fit the model of each metric; `looks` as in `statistics.fit`."""
+    """Fit each metric; `looks` as in `statistics.fit`."""
     return {metric: statistics.fit(values_of(trials, metric), looks=looks) for metric in metrics}
 
 
 def measured(trials: Iterable[TrialScores]) -> list[TrialMeasurement]:
-    """Return trials as the selection rule sees them."""
+    """Return the trials as the selection rule sees them."""
     return [TrialMeasurement(arm=each.arm_key, seed=each.seed, metrics=each.metrics, is_diverged=each.is_diverged)
             for each in trials]
 
 
-def arm_results(arms: Sequence[ArmLevels], trials: Sequence[TrialScores], fits: Mapping[str, Fit],
+def arm_results(arms: Sequence[Arm], trials: Sequence[TrialScores], fits: Mapping[str, Fit],
                 baseline: str | None) -> list[ArmResult]:
     """Return one row for each arm, in the order of the study."""
     deltas = {metric: statistics.to_baseline(fitted, baseline or "") for metric, fitted in fits.items()}
@@ -83,7 +84,7 @@ def arm_results(arms: Sequence[ArmLevels], trials: Sequence[TrialScores], fits: 
             for arm in arms]
 
 
-def _arm(arm: ArmLevels, trials: Sequence[TrialScores], fits: Mapping[str, Fit],
+def _arm(arm: Arm, trials: Sequence[TrialScores], fits: Mapping[str, Fit],
          deltas: Mapping[str, statistics.Difference | None], baseline: str | None) -> ArmResult:
     cells = {metric: _cell(metric, fitted.means[arm.key], trials, deltas[metric])
              for metric, fitted in fits.items() if arm.key in fitted.means}

@@ -31,6 +31,8 @@ if TYPE_CHECKING:  # importing fsspec takes a tenth of a second, which `ablate p
 PACKAGED = "packaged:"
 _NAME = re.compile(r"[\w-][\w.-]*")
 OPERATOR = "operator:"
+RECORDS = "records/"
+"""Folder of the records of results that were imported; what they name has scores and no weights."""
 RESULT = "result.json"
 PROGRESS = "progress.jsonl"
 SYSTEM = "system.jsonl"
@@ -154,6 +156,11 @@ class Artifacts:
                 log.warning("cannot list the checkpoints in the store: %s", error)
         steps = (name.removeprefix("step_").split("-")[0] for name in names)
         return max((int(step) for step in steps if step.isdigit()), default=0)
+
+
+def is_record(name: str) -> bool:
+    """Say whether a name in the ledger is that of a record of results, without checkpoint and answers."""
+    return name.startswith(RECORDS)
 
 
 def packaged(name: str) -> Path:

@@ -1,1 +1,1 @@
-"""The command `ablate`: a thin shell over the orchestrator, a file for each group of subcommands."""
+"""The command `ablate`: a thin shell over the orchestrator, with one file for each group of subcommands."""

@@ -1,4 +1,4 @@
-"""`ablate campaign`: studies in dependency order, each with the verdicts of those before it."""
+"""`ablate campaign`: run studies in dependency order, so that later ones can use the verdicts of earlier ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from orchestrator.study.study import load_campaign
 @json_option
 @click.pass_context
 def campaign(ctx: click.Context, campaign: str, scale: str, update: bool, as_json: bool) -> None:
-    """Run the studies of a campaign, each after those whose verdict it needs; a second time it resumes.
+    """Run the studies of a campaign, each after those whose verdict it needs. Run it again to resume it.
 
     CAMPAIGN is the path of a campaign file, or its name.
     """
@@ -48,7 +48,7 @@ def campaign(ctx: click.Context, campaign: str, scale: str, update: bool, as_jso
             )
         if status != DONE:
             err().print(f"{loaded.name} stops here: {study.name} is {row.state.lower()}; "
-                        f"`{pasteable('campaign', campaign, scale)}` goes on")
+                        f"`{pasteable('campaign', campaign, scale)}` continues it")
             break
     if as_json:
         print_json({"campaign": loaded.name, "scale": scale, "studies": [_document(each) for each in found]})

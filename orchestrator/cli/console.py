@@ -1,4 +1,4 @@
-"""What all subcommands share at the terminal: two streams, JSON, and how an error looks."""
+"""Terminal output that all subcommands share: standard output and error, JSON, and error messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orchestrator.settings import redact
 DONE, FAILED, BAD_INPUT, TRY_AGAIN = 0, 1, 2, 75
 """Exit codes of every subcommand; 75 is EX_TEMPFAIL of sysexits.h."""
 PLAIN_WIDTH = 160
-"""Columns of tables that do not go to a terminal, such as a log file."""
+"""Width of tables in columns if the output is not a terminal, for example a log file."""
 
 _STATE_STYLES = {"SUCCEEDED": "green", "COMPLETED": "green", "RUNNING": "cyan", "LEASED": "cyan", "FAILED": "red",
                  "COMPLETED_WITH_FAILURES": "red", "DIVERGED": "magenta", "CANCELLED": "yellow", "PAUSED": "yellow"}
@@ -31,13 +31,13 @@ def out() -> Console:
 
 
 def err() -> Console:
-    """Return the console of standard error: progress and notes, neither of them with `ablate --quiet`."""
+    """Return the console of standard error for progress and notes; `ablate --quiet` silences it."""
     context = click.get_current_context(silent=True)
     return _console(stderr=True, is_quiet=context is not None and context.find_root().params.get("quiet", False))
 
 
 def _console(*, stderr: bool, is_quiet: bool = False) -> Console:
-    # Without markup: names and questions are people's text, and may hold square brackets.
+    # Without markup: names and questions are written by people and may contain square brackets.
     console = Console(stderr=stderr, highlight=False, markup=False, quiet=is_quiet)
     return (
         console
@@ -47,16 +47,16 @@ def _console(*, stderr: bool, is_quiet: bool = False) -> Console:
 
 
 def print_json(document: object) -> None:
-    """Print one JSON document on standard output; a number that is not finite becomes null.
+    """Print one JSON document on standard output. A number that is not finite becomes null.
 
-    Where the output is not UTF-8, letters beyond ASCII are escaped: a question mark would be another document.
+    If the output is not UTF-8, letters beyond ASCII are escaped: a question mark would change the document.
     """
     is_ascii = codecs.lookup(sys.stdout.encoding or "ascii").name != "utf-8"
     click.echo(json.dumps(plain(document), indent=2, ensure_ascii=is_ascii, allow_nan=False))
 
 
 def plain(value: object) -> Any:
-    """Return dataclasses, tuples and times as JSON can say them; non-finite numbers are null."""
+    """Return dataclasses, tuples and times as plain JSON values; non-finite numbers are null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
@@ -76,7 +76,7 @@ def state_text(state: str) -> Text:
 
 
 class Reported(click.ClickException):
-    """One of our errors on its way to the terminal: where, what, hint; the class carries the exit code."""
+    """An error of ours, with its exit code, that click shows as a message."""
 
     exit_code = FAILED
 
@@ -85,7 +85,7 @@ class Reported(click.ClickException):
         self.error = error
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print `path:line`, problem and hint in colour on standard error."""
+        """Print path and line, problem and hint on standard error."""
         if not isinstance(self.error, StudyError):
             err().print(Text.assemble(("error: ", "bold red"), redact(str(self.error))), soft_wrap=True)
             return
@@ -102,19 +102,19 @@ def _show(error: StudyError) -> None:
 
 
 class ReportedInput(Reported):
-    """Bad input."""
+    """An error in the user's input."""
 
     exit_code = BAD_INPUT
 
 
 class ReportedDelay(Reported):
-    """Another process is in the way, or work was stopped: try again."""
+    """Another process is in the way, or work was stopped: the user should try again."""
 
     exit_code = TRY_AGAIN
 
 
 def reported(error: OrchestratorError) -> Reported:
-    """Return the error as what the command line raises, with the exit code of its kind."""
+    """Return the exception that click shows for an error, with the exit code of its kind."""
     if isinstance(error, StudyError):
         return ReportedInput(error)
     return ReportedDelay(error) if isinstance(error, LedgerAway | LostLease | Stopped) else Reported(error)

@@ -1,4 +1,4 @@
-"""What subcommands begin with: the settings, the ledger, a study's name, a study's plan."""
+"""What subcommands need first: the settings, the ledger, a study's name, a study's plan."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from orchestrator.ledger import read
 from orchestrator.ledger.actions import OPERATOR
 from orchestrator.ledger.engine import Engine, has_ledger, open_existing, open_for_reading, open_ledger
 from orchestrator.ledger.summaries import measured_rates
+from orchestrator.plan.layers import required_studies
 from orchestrator.plan.plan import Plan, Planner
-from orchestrator.results.campaign import plan_arguments, required_studies, selections
+from orchestrator.results.campaign import plan_arguments, selections
 from orchestrator.settings import OFF, Settings
 from orchestrator.study import library
 from orchestrator.study.catalogue import catalogue_of
@@ -21,7 +22,7 @@ from orchestrator.study.study import Study, load_study
 
 
 def ledger() -> tuple[Settings, Engine]:
-    """Open the ledger that the settings name; an empty one is made if there is none."""
+    """Open the ledger of the settings; create an empty one if there is none."""
     settings = Settings.load()
     return settings, open_ledger(settings.ledger_url)
 
@@ -33,13 +34,13 @@ def writable_ledger() -> tuple[Settings, Engine]:
 
 
 def readable_ledger() -> tuple[Settings, Engine]:
-    """Open the ledger that the settings name for reading, which leaves no trace on the disk; there may be none."""
+    """Open the ledger of the settings for reading, which writes nothing to disk. If there is none, it is empty."""
     settings = Settings.load()
     return settings, open_for_reading(settings.ledger_url)
 
 
 def existing_ledger(settings: Settings) -> Engine | None:
-    """Open the ledger for reading if there is one."""
+    """Open the ledger for reading, or return None if there is none."""
     return open_for_reading(settings.ledger_url) if has_ledger(settings.ledger_url) else None
 
 
@@ -54,26 +55,29 @@ def whoami(engine: Engine) -> str:
 
 
 def num_unsent(settings: Settings, engine: Engine) -> int:
-    """Return how many events wait for MLflow; none does where nothing is sent."""
+    """Return how many messages wait for MLflow; 0 if tracking is off."""
     return 0 if settings.mlflow_uri == OFF else read.outbox_lag(engine)
 
 
 def study_name(name_or_path: str) -> str:
-    """Return the name under which the ledger keeps a study: of a file its `name`, else what was given."""
+    """Return the name of a study in the ledger, given that name or the path of its file."""
     return load_study(name_or_path).name if library.is_path(name_or_path) else name_or_path
 
 
 def load_plan(name_or_path: str, scale: str, settings: Settings) -> tuple[Study, Plan]:
-    """Load a study and plan it; `operator:NAME` checkpoints lie in the home's folder `checkpoints`, data where its catalogue says."""
+    """Load a study and plan it.
+
+    `operator:NAME` checkpoints are in the folder `checkpoints` of ABLATE_HOME; data sets are where the catalogue says.
+    """
     study = find_study(name_or_path, scale, settings)
     return study, plan_study(study, scale, settings)
 
 
 def find_study(name_or_path: str, scale: str, settings: Settings) -> Study:
-    """Load a study by its file or its name; a name that the library does not have is that of one in the ledger.
+    """Load a study by path or by name. A name that the library does not have is looked up in the ledger.
 
     Raises:
-        StudyError: what is wrong, with file and line; nothing has that name.
+        StudyError: the study is invalid (with file and line), or nothing has that name.
     """
     if library.is_path(name_or_path) or name_or_path in library.names("study"):
         return load_study(name_or_path)
@@ -87,9 +91,14 @@ def find_study(name_or_path: str, scale: str, settings: Settings) -> Study:
 
 def plan_study(study: Study, scale: str, settings: Settings) -> Plan:
     """Plan a study; values `from_selection` come from the verdicts in the ledger."""
+    return planner_of(study, scale, settings).plan()
+
+
+def planner_of(study: Study, scale: str, settings: Settings) -> Planner:
+    """Return the planner of a study, with the operator's checkpoints, catalogue and verdicts."""
     known = load_scale(scale)
     engine = existing_ledger(settings) if required_studies(study) or study.budget else None
     chosen = selections(engine, study, known.name) if required_studies(study) else {}
     measured = measured_rates(engine, known.name) if engine and study.budget else None
     return Planner(study, known, checkpoints=settings.home / "checkpoints", catalogue=partial(catalogue_of, settings),
-                   measured=measured, **plan_arguments(chosen)).plan()
+                   measured=measured, **plan_arguments(chosen))

@@ -1,4 +1,4 @@
-"""`ablate pause`, `resume` and `cancel`: the acts of a person on a study."""
+"""`ablate pause`, `resume` and `cancel`: change the state of a study."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DOCUMENT = json_document("""
 @known_scale_option
 @json_option
 def pause(study: str, scale: str | None, as_json: bool) -> None:
-    """Start no further stages of a study; running ones that no other study needs save a checkpoint and stop."""
+    """Pause a study: start no further stages; running ones that no other study needs save a checkpoint and stop."""
     _act(actions.pause, study, scale, as_json=as_json)
 
 
@@ -30,17 +30,17 @@ def pause(study: str, scale: str | None, as_json: bool) -> None:
 @known_scale_option
 @json_option
 def resume(study: str, scale: str | None, as_json: bool) -> None:
-    """Let a paused study go on; give failed or cancelled stages another chance."""
+    """Continue a paused study; failed or cancelled stages are tried again."""
     _act(actions.resume, study, scale, as_json=as_json)
 
 
 @click.command(epilog=_DOCUMENT)
 @study_argument
 @known_scale_option
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 def cancel(study: str, scale: str | None, yes: bool, as_json: bool) -> None:
-    """Stop a study; what is finished stays, and `resume` brings it back."""
+    """Stop a study. Finished stages are kept, and `ablate resume` continues it."""
     if not yes:
         click.confirm(f"Cancel {study}?", abort=True, err=True)
     _act(actions.cancel, study, scale, as_json=as_json)

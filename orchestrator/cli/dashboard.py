@@ -1,4 +1,4 @@
-"""`ablate dashboard`: the Streamlit pages."""
+"""`ablate dashboard`: start the Streamlit dashboard."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orchestrator.settings import Settings
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "dashboard" / "app.py"
 CONFIG = ROOT / ".streamlit" / "config.toml"
-"""Streamlit looks for it where it is started; from elsewhere its settings are handed over as flags."""
+"""Streamlit reads it only from the current directory, so its settings are passed as flags."""
 
 
 @click.command()
@@ -38,12 +38,12 @@ def dashboard(ctx: click.Context, port: int) -> None:
     hosts = [f"--server.allowedHosts={host}" for host in settings.dashboard_hosts]
     command = [sys.executable, "-P", "-m", "streamlit", "run", str(APP), *flags(CONFIG), *hosts, f"--server.address={address}",
                f"--server.port={port}"]
-    # It takes this process's place: whoever ends the command ends the server, and no orphan keeps listening.
+    # The server replaces this process, so whoever ends the command ends the server, and no orphan keeps listening.
     os.execv(sys.executable, command)
 
 
 def flags(config: Path) -> list[str]:
-    """Return a configuration file as Streamlit's flags; a list repeats its flag."""
+    """Return the settings of a configuration file as Streamlit's flags; a list repeats its flag."""
     settings = tomllib.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
     return [f"--{name}={value}" for name, value in _flat(settings, "")]
 

@@ -1,4 +1,4 @@
-"""`ablate diff`: two studies side by side: what was asked differently, what they share, what came out."""
+"""`ablate diff`: compare two studies: changes of their files, shared stages, and scores."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from orchestrator.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """One metric of an arm that both studies have; means are None where a study has no score yet."""
+    """One metric of an arm that both studies have. A mean is None if the study has no score yet."""
 
     arm: str
     metric: str
@@ -37,7 +37,7 @@ class Pair:
 
     @property
     def difference(self) -> float | None:
-        """Second less first."""
+        """The second mean minus the first."""
         return None if self.first is None or self.second is None else self.second - self.first
 
 
@@ -51,10 +51,10 @@ class Pair:
 @known_scale_option
 @json_option
 def diff(first: str, second: str | None, scale: str | None, as_json: bool) -> None:
-    """Compare two studies, two versions of one (quickstart@1 quickstart@2), or a file with the ledger's version (own.yaml alone).
+    """Compare two studies, two versions of one (quickstart@1 quickstart@2), or a file with its version in the ledger.
 
-    Scores are compared arm by arm, by levels. The difference is of means: whether it is more than noise is a question
-    for one study that holds both arms, since only there seeds are paired.
+    Scores are compared for arms with the same levels. The difference is one of means. To find out whether it is more
+    than noise, put both arms into one study: only there seeds are paired.
     """
     settings, engine = readable_ledger()
     if second is None:
@@ -68,7 +68,7 @@ def diff(first: str, second: str | None, scale: str | None, as_json: bool) -> No
 
 
 def _compare_file(settings: Settings, engine: Engine, text: str, scale: str | None, *, as_json: bool) -> None:
-    """Show what a study's file says otherwise than the newest version in the ledger, and how many stages the two share."""
+    """Show how a study's file differs from the newest version in the ledger, and how many stages the two share."""
     row = read.study(engine, study_name(text), scale)
     study, plan = load_plan(text, row.scale, settings)
     changes = list(differences(row.spec, plan.spec))

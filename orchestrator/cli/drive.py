@@ -1,4 +1,4 @@
-"""`ablate submit`, `drive` and `share`: studies for a driver elsewhere, the driver, and who gets how much of it."""
+"""`ablate submit`, `drive` and `share`: queue a study, run the driver, and divide its slots among studies."""
 
 from __future__ import annotations
 
@@ -36,23 +36,25 @@ START_S = 120.0
 PULSE_S = 5.0
 """Seconds between two writes of `--health`."""
 _WORDS = {
-    Exit.FINISHED: "the study is over",
+    Exit.FINISHED: "the study has ended",
     Exit.PAUSED: "the study is paused",
-    Exit.STOPPED: "stopped; what ran has saved",
+    Exit.STOPPED: "stopped; running stages have saved a checkpoint",
     Exit.FENCED: "another driver took over",
 }
 
 
 _shares = (
-    click.option("--priority", type=int, default=None, help="Higher goes first; 0 at first."),
+    click.option("--priority", type=int, default=None,
+                 help="Studies with a higher number are served first; the default is 0."),
     click.option(
-        "--max-slots", type=click.IntRange(0), default=None, help="Most slots that it may hold at once; 0 for no cap."
+        "--max-slots", type=click.IntRange(0), default=None,
+        help="The most slots that the study may hold at once; 0 means no limit."
     ),
 )
 
 
 def share_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a study's share of the slots."""
+    """Add the options for a study's share of the slots."""
     for option in reversed(_shares):
         command = option(command)
     return command
@@ -70,9 +72,9 @@ def share_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def submit(
     study: str, scale: str, update: bool, priority: int | None, max_slots: int | None, may_reopen: bool, as_json: bool
 ) -> None:
-    """Enqueue a study for a driver, and put one on the Ray cluster of ABLATE_RAY_JOBS if that is set.
+    """Queue a study for a driver. If ABLATE_RAY_JOBS is set, start a driver on that Ray cluster.
 
-    Submitting again changes nothing but priority and cap, and finds the driver that is there. A study that was paused
+    Submitting again changes only priority and slot limit, and uses the driver that is running. A study that was paused
     or cancelled stays so.
     """
     settings, engine = ledger()
@@ -81,8 +83,8 @@ def submit(
         raise StudyError(
             made.study.name,
             0,
-            f"--max-slots {max_slots}; its training stages take {made.workers} slots each",
-            f"allowed: 0 (no cap), or at least {made.workers}",
+            f"--max-slots is {max_slots}, but each training stage takes {made.workers} slots",
+            f"allowed: 0 (no limit), or at least {made.workers}",
         )
     row, _ = submitted(settings, engine, made, update=update, may_reopen=may_reopen)
     now = actions.share(engine, row.study_id, priority=priority, max_slots=max_slots, actor=whoami(engine))
@@ -98,7 +100,8 @@ def submit(
     )
     if ray_job:
         out().print(
-            f"driver: Ray job {ray_job.ray_job_id} at {ray_job.address}{'' if ray_job.is_new else ', which was there already'}"
+            f"driver: Ray job {ray_job.ray_job_id} at {ray_job.address}"
+            f"{'' if ray_job.is_new else ', which was running already'}"
         )
 
 
@@ -134,17 +137,17 @@ def _fate(row: StudyRow, *, is_driven: bool) -> str:
     return pasteable("watch", row.name, row.scale) if is_driven else f"no driver is running: {pasteable('run', row.name, row.scale)}"
 
 
-@click.command(epilog="Several of them are one driver and its stand-bys: the ledger's lease decides.")
-@click.option("--until", default=None, metavar="STUDY", help="End with this study; by default serve for ever.")
+@click.command(epilog="If several are started, one is the driver and the others stand by: the ledger's lease decides.")
+@click.option("--until", default=None, metavar="STUDY", help="Exit when this study has ended; by default never exit.")
 @click.option("--health", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
               help="Write `holds` or `watches` the lease into this file, every few seconds while it is at work.")
 @click.pass_context
 def drive(ctx: click.Context, until: str | None, health: Path | None) -> None:
-    """Serve every study that is submitted to the ledger, now or later; Ctrl+C lets running stages save and ends it."""
+    """Run the driver for every study that is submitted, now or later. Ctrl+C lets running stages save, then exits."""
     settings, engine = ledger()
     study_id = read.study(engine, study_name(until)).study_id if until else None
     engine.dispose()
-    err().print(f"driving {until or 'whatever is submitted'} on {settings.slots} slots")
+    err().print(f"driving {until or 'all submitted studies'} on {settings.slots} slots")
     ended = drive_ledger(settings, until=study_id, on_tick=_Pulse(health).beat if health else None)
     err().print(_WORDS[ended])
     ctx.exit(DONE if ended in (Exit.FINISHED, Exit.STOPPED) else TRY_AGAIN)
@@ -166,15 +169,15 @@ class _Pulse:
 
 
 @click.command(epilog=json_document("""
-    {"study_id", "name", "scale", "priority", "max_slots" (0: no cap)}"""))
+    {"study_id", "name", "scale", "priority", "max_slots" (0: no limit)}"""))
 @study_argument
 @known_scale_option
 @share_options
 @json_option
 def share(study: str, scale: str | None, priority: int | None, max_slots: int | None, as_json: bool) -> None:
-    """Change how a study shares the slots with others: its priority, and a cap.
+    """Change how a study shares the slots with others: its priority and its slot limit.
 
-    Among studies of one priority, the one that holds the fewest slots gets the next.
+    Among studies with the same priority, the one that holds the fewest slots gets the next free one.
     """
     _, engine = writable_ledger()
     row = read.study(engine, study_name(study), scale)
@@ -184,5 +187,5 @@ def share(study: str, scale: str | None, priority: int | None, max_slots: int | 
             {"study_id": row.study_id, "name": row.name, "scale": row.scale, "priority": now[0], "max_slots": now[1]}
         )
         return
-    cap = f"at most {now[1]} slots" if now[1] else "no cap"
+    cap = f"at most {now[1]} slots" if now[1] else "no slot limit"
     out().print(Text.assemble((row.name, "bold"), f" at scale {row.scale}: priority {now[0]}, {cap}"))

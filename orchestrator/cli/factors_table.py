@@ -1,4 +1,4 @@
-"""What a study's factors do, for the terminal."""
+"""Tables of the effects of a study's factors, for the terminal."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from orchestrator.results.factors import factor_curve, factor_effects
 from orchestrator.results.results import Results
 
 SHOWN = 11
-"""Points of a curve that are printed."""
+"""The number of points of a curve that are printed."""
 
 
 def print_factors(console: Console, results: Results) -> None:
-    """Print effects and interactions, or the smooth curve; say so if the study has neither."""
+    """Print effects and interactions, or the smooth curve; or that the study has neither."""
     found, curve = factor_effects(results), factor_curve(results)
     if found:
         console.print(_effects(found, results.objective))
@@ -25,7 +25,7 @@ def print_factors(console: Console, results: Results) -> None:
         low, high = curve.peak
         console.print(f"the best level lies between {low:.3g} and {high:.3g} with 95 % probability")
     if not found and not curve:
-        console.print("no effects: that takes two factors or more, or four numeric levels of one, and two seeds")
+        console.print("no effects: they need two seeds, and two factors or more or four numeric levels of one factor")
 
 
 def _effects(found: tuple[Effect, ...], metric: str) -> Table:

@@ -1,4 +1,4 @@
-"""`ablate gc`: disk and store back from what the ledger does not point to."""
+"""`ablate gc`: free disk and store by removing artifacts to which the ledger does not point."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class _Place:
 
 @click.command(epilog=json_document("""
     {"is_removed", "folders": [{"where": "here" or the store's URI, "studies": [name], "folder", "reason", "num_bytes"}]}"""))
-@click.option("--yes", is_flag=True, help="Remove; without it, only show what would go.")
+@click.option("--yes", is_flag=True, help="Remove; without this flag, only show what would be removed.")
 @click.option(
-    "--grace-hours", default=24.0, show_default=True, type=click.FloatRange(0), help="Leave what is younger than this."
+    "--grace-hours", default=24.0, show_default=True, type=click.FloatRange(0), help="Keep artifacts younger than this."
 )
 @click.option("--adopt", "is_adopted", is_flag=True,
               help="Write down first that the store belongs to this ledger, if nobody has claimed it.")
 @json_option
 def gc(yes: bool, grace_hours: float, is_adopted: bool, as_json: bool) -> None:
-    """Remove artifacts that the ledger does not point to: here, and in the object store if there is one.
+    """Remove artifacts to which the ledger does not point, here and in the object store if there is one.
 
     Refused where the ledger is empty, or the store belongs to another ledger.
     """

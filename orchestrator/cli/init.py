@@ -1,4 +1,4 @@
-"""`ablate init` and `completion`: the first minutes with the command."""
+"""`ablate init` and `completion`: a first study file, and shell completion."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ _SHELLS = {"bash": "~/.bashrc", "zsh": "~/.zshrc", "fish": "~/.config/fish/compl
     {"study", "path"}"""))
 @click.argument("name")
 @click.option(
-    "--directory", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where; by default here."
+    "--directory", type=click.Path(file_okay=False, path_type=Path), default=Path(),
+    help="Directory of the file; by default the current one."
 )
 @json_option
 def init(name: str, directory: Path, as_json: bool) -> None:
-    """Write a commented study file NAME.yaml to start from; it is valid as it stands."""
+    """Write a commented study file NAME.yaml to start from; it is valid without changes."""
     if not _NAME.fullmatch(name):
         raise StudyError(
             "NAME", 0, f"{name!r}; allowed: small letters, digits and single hyphens", "such as alpha-science-2"
@@ -37,7 +38,7 @@ def init(name: str, directory: Path, as_json: bool) -> None:
             file.write(_TEMPLATE.read_text(encoding="utf-8").replace("@NAME@", name))
     except FileExistsError as error:
         raise StudyError(
-            str(path), 0, "there is a file of that name already; it was left as it is", "choose another name"
+            str(path), 0, "a file of this name exists; it was not changed", "choose another name"
         ) from error
     if as_json:
         print_json({"study": name, "path": str(path)})
@@ -52,7 +53,7 @@ fish: ablate completion fish > ~/.config/fish/completions/ablate.fish""")
 @click.argument("shell", type=click.Choice(list(_SHELLS)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print what makes a shell complete subcommands, options and names of studies; where it goes stands below."""
+    """Print a script that makes a shell complete subcommands, options and studies; install it as shown below."""
     kind = get_completion_class(shell)
     assert kind is not None, shell
     click.echo(kind(ctx.find_root().command, {}, "ablate", "_ABLATE_COMPLETE").source())

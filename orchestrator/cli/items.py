@@ -1,4 +1,4 @@
-"""`ablate items`: question, reference, prediction and score of single items, of one arm or of two side by side."""
+"""`ablate items`: question, reference, prediction and score of single items, for one arm or for two side by side."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from orchestrator.results.items import items as items_of
 @known_scale_option
 @click.option("--benchmark", default=None, metavar="NAME", help="Only this benchmark.")
 @click.option("--arm", default=None, metavar="NAME", help="The arm; by default the first.")
-@click.option("--against", default=None, metavar="NAME", help="Show this arm's answers beside it, of the same seed.")
-@click.option("--seed", default=None, type=int, help="By default the first.")
-@click.option("--worse", is_flag=True, help="Only items that the arm answers worse than the one it is held against.")
+@click.option("--against", default=None, metavar="NAME", help="Also show this arm's answers, with the same seed.")
+@click.option("--seed", default=None, type=int, help="The seed; by default the first.")
+@click.option("--worse", is_flag=True, help="Only items that the arm answers worse than the arm of --against.")
 @click.option("--unread", is_flag=True, help="Only items whose answer could not be read.")
 @click.option(
-    "--limit", default=20, show_default=True, type=click.IntRange(0), help="Items to show at most; 0 shows all."
+    "--limit", default=20, show_default=True, type=click.IntRange(0), help="The most items to show; 0 shows all."
 )
 @json_option
 def items(study: str, scale: str | None, benchmark: str | None, arm: str | None, against: str | None, seed: int | None, worse: bool,
           unread: bool, limit: int, as_json: bool) -> None:
-    """Show single answers: what was asked, what is right, what was said, and where the picture lies."""
+    """Show single answers: the question, the right answer, the model's answer, and the path of the image."""
     if worse and against is None:
         raise click.UsageError("--worse needs --against ARM")
     settings, engine = readable_ledger()
@@ -50,7 +50,7 @@ def items(study: str, scale: str | None, benchmark: str | None, arm: str | None,
     for each in shown:
         _print(each)
     if not shown:
-        out().print("no such item")
+        out().print("no item matches")
 
 
 def _print(row: ItemRow) -> None:

@@ -1,4 +1,4 @@
-"""What the stored answers add to a study's results, for the terminal."""
+"""Tables of what the stored answers add to a study's results, for the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.results.results import Results
 
 def print_items(console: Console, results: Results, items: ItemResults) -> None:
     """Print both intervals of each difference, what to add next, and the verdict for the population of items."""
-    lines = [Text(f"{name}: its answers do not count: {why}", style="dim") for name, why in items.left_out.items()]
+    lines = [Text(f"{name}: its answers are left out: {why}", style="dim") for name, why in items.left_out.items()]
     if items.verdict:
         rule = "decides" if items.decides else "does not decide, by the study's rule (select.items)"
         verdict = f"{items.verdict.kind}  {items.verdict.sentence}"
@@ -40,7 +40,7 @@ def _interval(difference: Difference | None) -> str:
 
 
 def advised(advice: Advice | None) -> str:
-    """Return what to add, as the number that is needed in all; another way that suffices stands in brackets."""
+    """Return what to add, as the total number that is needed; another way that suffices is in parentheses."""
     if advice is None:
         return formatting.MISSING
     ways = {"seeds": advice.seeds and f"{advice.seeds} seeds",

@@ -1,4 +1,4 @@
-"""`ablate ledger verify` and `upgrade`: whether the ledger agrees with its own history, and its schema."""
+"""`ablate ledger verify` and `upgrade`: check the ledger against its own event history, and renew its schema."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orchestrator.settings import Settings, redact
 
 @click.group()
 def ledger() -> None:
-    """Look after the ledger."""
+    """Check the ledger."""
 
 
 @ledger.command(epilog=json_document("""
@@ -26,14 +26,14 @@ def ledger() -> None:
 @json_option
 @click.pass_context
 def verify(ctx: click.Context, as_json: bool) -> None:
-    """Replay all events, compare with the rows, and name what differs.
+    """Replay all events, compare them with the rows, and list the differences.
 
-    Exit code 1 if anything does. Nothing is changed.
+    The exit code is 1 if there are any. Nothing is changed.
     """
     settings = Settings.load()
     engine, where = existing_ledger(settings), redact(settings.ledger_url)
     if engine is None:
-        raise OrchestratorError(f"no ledger at {where}\nhint: `ablate run` makes one; ABLATE_HOME says where")
+        raise OrchestratorError(f"no ledger at {where}\nhint: `ablate run` creates one; ABLATE_HOME says where")
     found = verified(engine)
     if as_json:
         print_json({"ledger": where, "num_events": found.num_events, "num_rows": found.num_rows, "differences": found.differences})

@@ -1,4 +1,4 @@
-"""`ablate lmms`: what lmms-eval measured on a study's checkpoints, beside the study's own scores."""
+"""`ablate lmms`: show lmms-eval's scores of a study's checkpoints beside the study's own scores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from orchestrator.results.results import Results, study_results
 
 
 @click.command("lmms", epilog=json_document("""
-    with files, what `ablate results` prints, `outside` filled; without, {"name", "scale", "model", "checkpoints":
+    with files, the document of `ablate results` with `outside` filled; without, {"name", "scale", "model", "checkpoints":
      [{"model_args", "trial_keys"}]}"""))
 @study_argument
 @click.argument(
@@ -28,12 +28,12 @@ from orchestrator.results.results import Results, study_results
 )
 @known_scale_option
 @click.option("--share", "shares", multiple=True, metavar="TASK/METRIC",
-              help="This metric is a share of 1: show it times 100, as our scores. May be repeated.")
+              help="This metric is a fraction: multiply it by 100, as our scores are. May be repeated.")
 @json_option
 def lmms(study: str, files: tuple[Path, ...], scale: str | None, shares: tuple[str, ...], as_json: bool) -> None:
-    """Show lmms-eval's scores beside a study's own; without files, print --model_args of each checkpoint.
+    """Show lmms-eval's scores beside a study's own. Without files, print --model_args for each checkpoint.
 
-    The ledger is not written, and lmms-eval's scores enter no average and no verdict.
+    Nothing is written to the ledger, and lmms-eval's scores enter no average and no verdict.
     """
     settings, engine = readable_ledger()
     row = read.study(engine, study_name(study), scale)
@@ -72,7 +72,7 @@ def _sources(results: Results) -> None:
             out().print(Text(f"           its standard errors over items: {errors}"))
     small = sorted({name for file, _ in results.outside for name in _small(file)})
     if small:
-        hint = f"at most 1: {', '.join(small)}; if they are shares of 1, --share shows them times 100"
+        hint = f"at most 1: {', '.join(small)}; if they are fractions, --share multiplies them by 100"
         out().print(Text(hint, style="yellow"))
 
 

@@ -1,4 +1,4 @@
-"""`ablate logs`: what the attempts of a study wrote, without knowing where it lies."""
+"""`ablate logs`: print the logs of a study's attempts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from orchestrator.ledger.rows import AttemptRow
 from orchestrator.states import LIVE_ATTEMPTS, TERMINAL_STUDIES, AttemptState
 
 _LINE_BYTES = 200
-"""Bytes read for each line asked for."""
+"""Bytes that are read for each requested line."""
 LOOK_EVERY_S = 0.5
 
 
@@ -34,12 +34,14 @@ LOOK_EVERY_S = 0.5
       "traceback"} or null, "last_report": of its progress, "tail"}]"""))
 @study_argument
 @known_scale_option
-@click.option("--stage", default=None, metavar="TEXT", help="Stages whose label contains this, or whose id begins so.")
-@click.option("--lines", default=20, show_default=True, type=click.IntRange(0), help="Last lines of each log.")
-@click.option("--follow", is_flag=True, help="Print what running attempts add, until the study is over.")
+@click.option("--stage", default=None, metavar="TEXT",
+              help="Stages whose label contains this text, or whose id starts with it.")
+@click.option("--lines", default=20, show_default=True, type=click.IntRange(0),
+              help="How many of the last lines of each log to print.")
+@click.option("--follow", is_flag=True, help="Keep printing new lines of running attempts until the study has ended.")
 @json_option
 def logs(study: str, scale: str | None, stage: str | None, lines: int, follow: bool, as_json: bool) -> None:
-    """Print the logs of a study's attempts: those that run or failed, or those of --stage."""
+    """Print the logs of a study's attempts: of those that run or failed, or of the stages of --stage."""
     settings, engine = readable_ledger()
     artifacts, row = artifacts_of(settings, ledger_id(engine)), read.study(engine, study_name(study), scale)
     shown = _wanted(read.attempts(engine, row.study_id), stage, row.name)
@@ -60,7 +62,7 @@ def _wanted(attempts: Sequence[AttemptRow], stage: str | None, study: str) -> li
     found = [each for each in attempts if stage in each.label or each.stage_id.startswith(stage)]
     if not found:
         labels = ", ".join(sorted({each.label for each in attempts})[:8]) or "none yet"
-        raise StudyError(study, 0, f"no stage that was begun contains {stage!r}", f"begun: {labels}")
+        raise StudyError(study, 0, f"no started stage matches {stage!r}", f"started: {labels}")
     return found
 
 
@@ -77,7 +79,7 @@ def _tail(artifacts: Artifacts, each: AttemptRow, lines: int) -> str:
 
 
 def _last_report(path: Path) -> dict[str, object]:
-    """Return the last whole report of an attempt, {} if there is none."""
+    """Return the last complete report of an attempt, {} if there is none."""
     lines = path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines() if path.is_file() else []
     return json.loads(lines[-1]) if lines else {}
 
@@ -99,7 +101,7 @@ def _print(artifacts: Artifacts, each: AttemptRow, lines: int) -> None:
 
 
 def _follow(engine: Engine, artifacts: Artifacts, study_id: str, stage: str | None) -> None:
-    """Print what live attempts add from now on; those that begin meanwhile are read from their start."""
+    """Print what live attempts write from now on; attempts that start meanwhile are printed from their beginning."""
     positions: dict[Path, int] = {}
     is_first, is_over = True, False
     while not is_over:
@@ -116,7 +118,7 @@ def _follow(engine: Engine, artifacts: Artifacts, study_id: str, stage: str | No
 
 
 def _print_from(path: Path, position: int, label: str) -> int:
-    """Print the whole lines of a log behind a position; return the position behind them."""
+    """Print the complete lines of a log after a position; return the position after them."""
     with path.open("rb") as file:
         file.seek(position)
         whole, newline, _ = file.read().rpartition(b"\n")

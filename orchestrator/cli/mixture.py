@@ -1,4 +1,4 @@
-"""`ablate mixture`: finished arms as mixtures, in tables that other tools read, and what a checked surrogate would try next."""
+"""`ablate mixture`: export finished arms as mixtures, or let a surrogate propose the next mixture."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from orchestrator.study.study import load_study
 
 RATIOS, METRICS = "ratios.csv", "metrics.csv"
 DRAWS, CONCENTRATION = 256, 8.0
-"""Mixtures that the surrogate chooses from, and how near they lie to the mean of the arms."""
+"""How many mixtures the surrogate chooses from, and how close they are to the mean of the arms."""
 _MIXTURES = {"pretrain": PretrainMixture, "continual": ContinualMixture, "sft": SftMixture}
 
 
 @click.group()
 def mixture() -> None:
-    """Export finished arms as mixtures, or ask a surrogate what to try next."""
+    """Export finished arms as mixtures, or let a surrogate propose the next mixture."""
 
 
 @mixture.command(epilog=json_document("""
@@ -44,7 +44,7 @@ def mixture() -> None:
     "--out", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to write to."
 )
 def export(study: str, scale: str | None, as_json: bool, folder: Path) -> None:
-    """Write ratios.csv and metrics.csv, one row a finished arm, in Olmix's form."""
+    """Write ratios.csv and metrics.csv in Olmix's format, with one row for each finished arm."""
     found = _results(study, scale)
     stage, ratios, metrics = _arms(found)
     names = {arm.key: arm.name for arm in found.arms}
@@ -67,21 +67,21 @@ def export(study: str, scale: str | None, as_json: bool, folder: Path) -> None:
 @known_scale_option
 @json_option
 @click.option("--metric", required=True, help="Metric to predict, such as mmbase.")
-@click.option("--minimize", is_flag=True, help="Less is better.")
+@click.option("--minimize", is_flag=True, help="Lower values of the metric are better.")
 @click.option(
     "--candidates",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     default=None,
-    help="CSV of mixtures that may be run, in the form of ratios.csv; left out, draws around the mean of the arms.",
+    help="CSV of possible mixtures, in the format of ratios.csv; by default random ones around the mean of the arms.",
 )
 @click.option("--study", "to", type=click.Path(dir_okay=False, path_type=Path), default=None,
-              help="Write a study there that runs the proposal beside the baseline and the best arm so far.")
+              help="Write a study file that runs the proposal together with the baseline and the best arm so far.")
 def propose(
     source: str, scale: str | None, as_json: bool, metric: str, minimize: bool, candidates: Path | None, to: Path | None
 ) -> None:
     """Check three surrogates by leave-one-out, and propose a mixture if one of them is trusted.
 
-    SOURCE is a study, or a folder that holds ratios.csv and metrics.csv. A proposal is an arm to run, never a result.
+    SOURCE is a study, or a folder with ratios.csv and metrics.csv. A proposal is an arm to run, never a result.
     """
     found = None if Path(source).is_dir() else _results(source, scale)
     kind, ratios, metrics = _arms(found) if found else ("", *_imported(Path(source)))
@@ -108,7 +108,8 @@ def propose(
         return
     parts = ", ".join(f"{name} {share:.3f}" for name, share in proposal.shares.items() if share)
     out().print(
-        f"Worth running by {proposal.form}: {parts}; predicted {metric} {proposal.predicted:.1f}. It is a guess until it has run."
+        f"Worth running by {proposal.form}: {parts}; predicted {metric} {proposal.predicted:.1f}. "
+        "This is a prediction, not a result."
     )
     if to is not None and found is not None:
         out().print(f"Written to {to}: `{pasteable('run', str(to), found.study.scale)}` verifies it.")
@@ -117,12 +118,12 @@ def propose(
 def _write_study(
     to: Path, source: str, found: Results | None, kind: str, proposal: surrogate.Proposal, metric: str, *, best: str
 ) -> None:
-    """Write the study that verifies a proposal; what is there already is not touched."""
+    """Write the study that verifies a proposal. An existing file is not changed."""
     if found is None:
-        raise StudyError(source, 0, "--study needs a study as SOURCE: a folder of tables does not say what was run",
+        raise StudyError(source, 0, "--study needs a study as SOURCE: a folder of tables does not contain its recipe",
                          "`ablate mixture propose STUDY` fits its own arms; --candidates takes mixtures from a table")
     if to.exists():
-        raise StudyError(str(to), 0, "is there already; --study writes a new file")
+        raise StudyError(str(to), 0, "this file exists; --study writes a new file")
     arms = {BASELINE: found.arm(found.baseline).levels} if found.baseline else {}
     if best != found.baseline:
         arms[BEST] = found.arm(best).levels
@@ -169,7 +170,10 @@ def _read(path: Path, *, are_shares: bool) -> Rows:
 
 
 def _around(ratios: Rows) -> Rows:
-    """Return draws around the mean of the arms, each share within what the arms had: a fit is believed there and not beyond."""
+    """Return random mixtures around the mean of the arms.
+
+    Each share stays within the range of the arms, because a fit is not trusted outside it.
+    """
     names = dict.fromkeys(name for row in ratios.values() for name in row)
     columns = {name: [row.get(name, 0.0) for row in ratios.values()] for name in names}
     prior = {name: sum(column) / len(column) for name, column in columns.items() if any(column)}

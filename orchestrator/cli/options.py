@@ -1,4 +1,4 @@
-"""Arguments and options that several subcommands take, worded once."""
+"""Arguments and options that several subcommands share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_SCALE = "tiny"
 
 
 def _studies(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the names of the library's studies, or leave it to the shell to complete a path."""
+    """Complete the names of the library's studies, or let the shell complete a path."""
     names = [CompletionItem(name) for name in library.names("study") if name.startswith(incomplete)]
     return names or [CompletionItem(incomplete, type="file")]
 
@@ -28,7 +28,7 @@ def _scales(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> li
 
 
 def _scale_name(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    """Return the name under which the ledger knows a scale: that of the document where a file is given."""
+    """Return the name of a scale in the ledger: for a file, the name in its document."""
     return load_scale(value).name if value and library.is_path(value) else value
 
 
@@ -41,7 +41,7 @@ scale_option: Decorator = click.option(
     show_default=True,
     metavar="NAME",
     shell_complete=_scales,
-    help="What the recipe runs on: tiny, small, mm1.5-3b, ..., or a file: ./lab.yaml",
+    help="Model and data sizes to run at: tiny, small, mm1.5-3b, ..., or a file: ./lab.yaml",
 )
 known_scale_option: Decorator = click.option(
     "--scale",
@@ -49,16 +49,19 @@ known_scale_option: Decorator = click.option(
     metavar="NAME",
     shell_complete=_scales,
     callback=_scale_name,
-    help="Which scale, if the ledger holds the study at several.",
+    help="The scale, if the ledger has the study at several scales.",
 )
 
 
 def pasteable(command: str, study: str, scale: str | None = None) -> str:
-    """Return a command on a study as it can be pasted: with its scale, unless that is the usual one, and a path that a shell takes."""
+    """Return a command on a study that can be pasted into a shell.
+
+    Quoted, and with its scale unless that is the default.
+    """
     more = f" --scale {scale}" if scale not in (None, DEFAULT_SCALE) else ""
     return f"ablate {command} {shlex.quote(study)}{more}"
 
 
 def json_document(fields: str) -> str:
-    """Return the part of a subcommand's help that says what `--json` prints, with its lines kept as they are."""
+    """Return the part of a subcommand's help that describes the output of `--json`, with its line breaks."""
     return "\b\nWith --json, one document:" + fields

@@ -1,4 +1,4 @@
-"""`ablate validate`, `plan` and `factors`: everything that can be known before anything runs."""
+"""`ablate plan` and `factors`: everything that can be known before anything runs."""
 
 from __future__ import annotations
 
@@ -14,43 +14,24 @@ from orchestrator import formatting
 from orchestrator.cli.console import DONE, FAILED, out, print_json
 from orchestrator.cli.context import existing_ledger, load_plan
 from orchestrator.cli.options import json_document, json_option, scale_option, study_argument
+from orchestrator.cli.planning.explain import catalogue_name
+from orchestrator.cli.planning.explain import document as explained
+from orchestrator.cli.planning.validate import print_data, print_missing, print_notes, size_text
 from orchestrator.cli.results_table import limit_name
 from orchestrator.plan.factors import Factor
 from orchestrator.plan.factors import factors as all_factors
-from orchestrator.plan.needs import Missing, missing, not_run, training_data
+from orchestrator.plan.needs import missing, training_data
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.trial_config import resolve
 from orchestrator.results.counts import IMPORT
+from orchestrator.results.explain import Explanation, explain_plan
 from orchestrator.results.preview import Preview, document, preview
+from orchestrator.results.rehearsals import rehearsed_rates
 from orchestrator.settings import Settings
 from orchestrator.study.study import Budget
 
-
-@click.command(epilog=json_document("""
-    {"study", "scale", "path", "spec_hash", "is_valid": true, "num_arms", "num_trials", "missing": [{"what", "hint"}], "notes": [...]}"""))
-@study_argument
-@scale_option
-@json_option
-@click.pass_context
-def validate(ctx: click.Context, study: str, scale: str, as_json: bool) -> None:
-    """Check a study file; print what it resolves to.
-
-    A study that cannot be used prints path, line, problem and hint of every mistake on standard error, exit code 2;
-    one that is in order and lacks data, checkpoints or a judge here, exit code 1.
-    """
-    settings = Settings.load()
-    loaded, made = load_plan(study, scale, settings)
-    lacking = missing(made, has_judge=bool(settings.judge_url))
-    if as_json:
-        print_json({"study": loaded.name, "scale": scale, "path": loaded.path, "spec_hash": made.spec_hash,
-                    "is_valid": True, "num_arms": loaded.num_arms,
-                    "num_trials": loaded.num_arms * len(loaded.seed_list), "missing": lacking, "notes": made.notes})
-        ctx.exit(FAILED if lacking else DONE)
-    out().print(Text.assemble(("✓ ", "green"), f"{loaded.path} is valid at scale {scale}: {_size(made)}"))
-    _print_data(made)
-    _print_notes(made)
-    _print_missing(lacking)
-    ctx.exit(FAILED if lacking else DONE)
+REASONS = 40
+"""Sentences of `--why` that are printed."""
 
 
 @click.command(epilog=json_document("""
@@ -66,29 +47,36 @@ def validate(ctx: click.Context, study: str, scale: str, as_json: bool) -> None:
      "trials": [{"key", "arm_key", "seed", "stage_ids"}],
      "stage_list": [{"stage_id", "kind", "label", "parent_id", "flops", "samples", "workers", "state" (null: never seen)}],
      "training_data": [{"kind", "categories": {category: [data sets]}}], "missing": [{"what", "hint"}] (a run could not finish),
-     "missing_checkpoints": [...], "missing_data": [...], "notes": [...]}"""))
+     "missing_checkpoints": [...], "missing_data": [...], "notes": [...],
+     "why": [as `ablate explain --json`] (with --why)}"""))
 @study_argument
 @scale_option
 @json_option
 @click.pass_context
 @click.option("--arm", default=None, metavar="NAME", help="Print the whole resolved configuration of one arm as YAML.")
-def plan(ctx: click.Context, study: str, scale: str, as_json: bool, arm: str | None) -> None:
+@click.option("--why", is_flag=True, help="Say why each new stage is new: which field of which file differs.")
+def plan(ctx: click.Context, study: str, scale: str, as_json: bool, arm: str | None, why: bool) -> None:
     """Show arms, trials, stages, data, cost and time before anything runs.
 
-    Exit code 1 where a run could not finish here, since data, benchmark copies, checkpoints or a judge are missing.
+    The exit code is 1 if a run could not finish here because data, benchmark copies, checkpoints or a judge are
+    missing.
     """
     settings = Settings.load()
     _, made = load_plan(study, scale, settings)
     if arm is not None:
         click.echo(_resolved(made, arm))
         return
-    shown = preview(made, existing_ledger(settings), slots=settings.slots)
+    shown = preview(made, existing_ledger(settings), slots=settings.slots, rehearsed=rehearsed_rates(settings.home, made.scale))
     lacking = missing(made, has_judge=bool(settings.judge_url))
+    reasons = explain_plan(made, existing_ledger(settings), scale=scale, catalogue=catalogue_name(settings)) if why else []
     if as_json:
-        print_json(document(shown) | {"training_data": training_data(made), "missing": lacking})
+        asked = {"why": [explained(each) for each in reasons]} if why else {}
+        print_json(document(shown) | {"training_data": training_data(made), "missing": lacking} | asked)
     else:
         print_plan(shown)
-        _print_missing(lacking)
+        if why:
+            _print_reasons(reasons, made)
+        print_missing(lacking)
     ctx.exit(FAILED if lacking else DONE)
 
 
@@ -97,9 +85,9 @@ def plan(ctx: click.Context, study: str, scale: str, as_json: bool, arm: str | N
 @click.argument("contains", default="")
 @json_option
 def factors(contains: str, as_json: bool) -> None:
-    """List every path that a study may vary, with type, unit and default.
+    """List every path that a study may vary, with type, default and meaning.
 
-    CONTAINS keeps the paths that contain it, such as `mixture`.
+    CONTAINS lists only the paths that contain it, such as `mixture`.
     """
     found = [factor for factor in all_factors() if contains in factor.path]
     if as_json:
@@ -125,40 +113,22 @@ def _resolved(made: Plan, name: str) -> str:
     return resolve(made.study, made.scale, changes, made.study.seed_list[0]).to_yaml()
 
 
-def _size(made: Plan) -> str:
-    study, seeds = made.study, len(made.study.seed_list)
-    arms = f"{'up to ' if study.search else ''}{study.num_arms} arms"
-    return f"{arms} × {seeds} seed{'s' if seeds > 1 else ''} = {study.num_arms * seeds} trials"
-
-
-def _print_notes(made: Plan) -> None:
-    for note in made.notes:
-        out().print(Text.assemble(("note: ", "yellow"), note))
-
-
-def _print_data(made: Plan) -> None:
-    """Say which data each kind of training stage draws from."""
-    for each in training_data(made):
-        names = "; ".join(f"{category}: {', '.join(sets) or 'nothing'}" for category, sets in each.categories.items())
-        out().print(Text.assemble((f"{each.kind} trains on ", "bold"), names), soft_wrap=True)
-    skipped = not_run(made)
-    if skipped:
-        out().print(
-            Text.assemble(
-                ("note: ", "yellow"), f"not run, since evaluate.scoring.judge names no judge: {', '.join(skipped)}"
-            )
-        )
-
-
-def _print_missing(lacking: Sequence[Missing]) -> None:
-    for each in lacking:
-        out().print(Text.assemble(("missing: ", "bold red"), f"{each.what} (", each.hint, ")"), soft_wrap=True)
+def _print_reasons(reasons: Sequence[Explanation], made: Plan) -> None:
+    """Print a sentence for each new stage whose checkpoint is known; what follows from these is counted."""
+    out().print()
+    for each in reasons[:REASONS]:
+        out().print(each.sentence, soft_wrap=True)
+    if len(reasons) > REASONS:
+        out().print(f"{len(reasons) - REASONS} more stages are new; --json names all.")
+    num_known = sum(each.kind != IMPORT for each in made.stages.values())
+    if not reasons:
+        out().print(f"No stage is new: the ledger holds all {num_known}.")
 
 
 def print_plan(shown: Preview) -> None:
     """Print a plan as tables and sentences."""
     made, console = shown.plan, out()
-    console.print(Text.assemble((made.study.name, "bold"), f" at scale {made.scale}: {_size(made)}"))
+    console.print(Text.assemble((made.study.name, "bold"), f" at scale {made.scale}: {size_text(made)}"))
     console.print(made.study.question, style="italic")
     console.print()
     if shown.arms:
@@ -168,9 +138,10 @@ def print_plan(shown: Preview) -> None:
         console.print()
     if shown.num_growing:
         console.print(
-            f"The search is expected to add {shown.num_growing:.0f} stages, as dear as those at the ends of its ranges."
+            f"The search is expected to add {shown.num_growing:.0f} stages, priced like those at the ends of "
+            "its ranges."
         )
-    _print_data(made)
+    print_data(made)
     if made.seed_enters:
         console.print(f"The seed enters at {made.seed_enters}; what comes before is shared by all seeds.")
     console.print(_saving_sentence(shown))
@@ -179,7 +150,7 @@ def print_plan(shown: Preview) -> None:
         console.print(_cost_sentence(shown))
     if made.study.budget:
         console.print(_budget_sentence(made.study.budget, shown))
-    _print_notes(made)
+    print_notes(made)
 
 
 def _arm_table(shown: Preview) -> Table:
@@ -212,9 +183,9 @@ def _kind_table(shown: Preview) -> Table:
 def _saving_sentence(shown: Preview) -> str:
     saved = shown.saving
     if not shown.arms:
-        return "What its arms share is known once they are proposed."
+        return "How many stages its arms share is not known before they are proposed."
     if not saved.stages:
-        return "Sharing saves nothing here: every stage is asked for once."
+        return "Sharing saves nothing here: no two trials need the same stage."
     gpus = f", {saved.gpu_hours:.3g} GPU-hours" if shown.resources.gpus else ""
     return f"Sharing saves {saved.stages} of {shown.plan.num_requested} stages: {formatting.duration(saved.seconds)} of work{gpus}."
 
@@ -234,12 +205,12 @@ def _budget_sentence(budget: Budget, shown: Preview) -> str:
     found = asdict(shown.expected) | {"wall_hours": shown.expected.wall_s / 3600}
     limits = ", ".join(f"{limit:g} {limit_name(name)} (expected {found[name]:.3g})"
                        for name, limit in budget.model_dump(exclude_none=True).items())
-    return f"Budget: {limits}; the study is paused when that much is spent."
+    return f"Budget: {limits}; the study is paused when a limit is reached."
 
 
 def _time_sentence(shown: Preview) -> str:
     if not shown.num_to_run and not shown.num_growing:
-        return "Everything is in the ledger already: running it takes no time."
+        return "All stages are in the ledger already: running the study takes no time."
     gpus = shown.resources.gpus
     workers = shown.resources.workers
     each = f" with {gpus / workers:g} GPU{'s' if gpus != workers else ''} each" if gpus else ""
@@ -250,11 +221,15 @@ def _time_sentence(shown: Preview) -> str:
 
 def _basis(shown: Preview) -> str:
     """Say where the rates come from."""
-    declared = shown.estimate.declared_kinds
-    if not declared:
-        return f"from stages measured here at scale {shown.plan.scale}"
+    declared, scale = shown.estimate.declared_kinds, shown.plan.scale
     kinds = dict.fromkeys([*(stage.kind for stage in shown.plan.stages.values() if stage.kind != IMPORT),
                            *(each.kind for each in shown.plan.growth.values())])
+    rehearsed = [kind for kind in kinds if kind in shown.rehearsed_kinds]
     if len(declared) == len(kinds):
-        return f"from the rate that scale {shown.plan.scale} declares: no stage of it ran here yet"
-    return f"{' and '.join(declared)} from the rate that scale {shown.plan.scale} declares, the rest from stages measured here"
+        return f"from the rate that scale {scale} declares: no stage of it ran here yet"
+    said = [f"{' and '.join(names)} from {source}" for names, source in (
+        (rehearsed, "a rehearsal"), (declared, f"the rate that scale {scale} declares")) if names]
+    if not said:
+        return f"from stages measured here at scale {scale}"
+    is_all = len(rehearsed) + len(declared) == len(kinds)
+    return ", ".join(said if is_all else [*said, "the rest from stages measured here"])

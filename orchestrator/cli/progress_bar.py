@@ -1,4 +1,4 @@
-"""Progress while a study runs: a live bar on a terminal, sparse plain lines in a log."""
+"""Progress while a study runs: a live bar on a terminal, occasional lines in a log."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.console import err, state_text
-from orchestrator.results.progress import Progress, RunningStage
+from orchestrator.ledger.summaries import LiveStage
+from orchestrator.results.progress import Progress
 
 LINE_EVERY_S = 10.0
-"""Seconds between two lines in a log, unless the study's state or its failures change."""
+"""Seconds between two lines in a log; a change of the study's state or failures is printed at once."""
 
 
 class Reporter:
-    """Shows progress on standard error: redrawn in place on a terminal, else a line now and then."""
+    """Shows progress on standard error: redrawn in place on a terminal, otherwise as occasional lines."""
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console or err()
@@ -31,7 +32,6 @@ class Reporter:
         self._last_at, self._last_key = float("-inf"), ("", -1)
 
     def __enter__(self) -> Reporter:
-        """Take over the lower end of the terminal."""
         if self._live:
             self._live.start()
         return self
@@ -39,7 +39,6 @@ class Reporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the terminal back, without the bar."""
         if self._live:
             self._live.stop()
 
@@ -79,12 +78,12 @@ def screen(shown: Progress) -> Group:
     return Group(head, rows)
 
 
-def _numbers(stage: RunningStage) -> tuple[str, str, str]:
+def _numbers(stage: LiveStage) -> tuple[str, str, str]:
     step = "starting" if stage.step is None else f"step {stage.step}" + (f"/{stage.steps}" if stage.steps else "")
     loss = "" if stage.loss is None else f"loss {stage.loss:.3f}"
     rate = "" if stage.samples_per_s is None else f"{stage.samples_per_s:.1f} samples/s"
     return step, loss, rate
 
 
-def _stage_line(stage: RunningStage) -> str:
+def _stage_line(stage: LiveStage) -> str:
     return f"{stage.label} {', '.join(text for text in _numbers(stage) if text)}"

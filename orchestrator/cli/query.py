@@ -1,4 +1,4 @@
-"""`ablate query` and `ablate mlflow sync`: past trials in MLflow, and MLflow made whole again."""
+"""`ablate query` and `ablate mlflow sync`: search past trials in MLflow, and rebuild MLflow from the ledger."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from orchestrator.tracking.resync import resync
 
 TRIAL_COLUMNS = ["metrics.mmbase", "metrics.overall"]
 STAGE_COLUMNS = ["metrics.loss", "metrics.result.score"]
-"""What is shown when the filter names no field."""
+"""Columns that are shown if the filter contains no field."""
 
 
 @click.command(epilog=f"Example: ablate query \"{EXAMPLE}\" --order-by 'metrics.mmbase DESC'\n\n" + json_document("""
     [{"mlflow_run_id", "experiment", "name", "status", "started_at", "seconds", "tags", "params", "metrics"}]"""))
 @click.argument("filter_text", metavar="[FILTER]", default="")
 @click.option("--study", default=None, metavar="NAME", help="Only trials of this study.")
-@click.option("--stages", is_flag=True, help="Search the attempts of stages, not trials.")
+@click.option("--stages", is_flag=True, help="Search attempts of stages instead of trials.")
 @click.option(
-    "--order-by", multiple=True, metavar="FIELD [ASC|DESC]", help="As MLflow takes it; newest first by default."
+    "--order-by", multiple=True, metavar="FIELD [ASC|DESC]", help="Order, in MLflow's syntax; by default newest first."
 )
-@click.option("--limit", type=click.IntRange(1, 50_000), default=100, show_default=True, help="Most rows.")
+@click.option("--limit", type=click.IntRange(1, 50_000), default=100, show_default=True, help="The most rows to show.")
 @json_option
 def query(
     filter_text: str, study: str | None, stages: bool, order_by: tuple[str, ...], limit: int, as_json: bool
 ) -> None:
-    """Find past trials in MLflow by its filter language: metrics, params and tags joined by AND."""
+    """Find past trials in MLflow with its filter language: conditions on metrics, params and tags joined by AND."""
     found = search(Settings.load(), filter_text, study=study, stages=stages, order_by=order_by, limit=limit)
     if as_json:
         print_json(found)
@@ -49,14 +49,14 @@ def query(
 
 @click.group()
 def mlflow() -> None:
-    """Keep MLflow in step with the ledger."""
+    """Rebuild MLflow's store from the ledger."""
 
 
 @mlflow.command(epilog=json_document("""
-    {"sent": messages that MLflow took, "refused": messages that it will never take}"""))
+    {"sent": messages that MLflow accepted, "refused": messages that it will never accept}"""))
 @json_option
 def sync(as_json: bool) -> None:
-    """Rebuild everything in the MLflow store from the ledger; what is there already is kept."""
+    """Rebuild the MLflow store from the ledger; what the store already has is kept."""
     settings, engine = writable_ledger()
     counts = [0]
 
@@ -69,7 +69,8 @@ def sync(as_json: bool) -> None:
         print_json({"sent": counts[0] - flushed.num_refused, "refused": flushed.num_refused})
         return
     out().print(
-        f"MLflow has all of the ledger: {counts[0] - flushed.num_refused} messages sent, {flushed.num_refused} refused"
+        f"MLflow now has everything in the ledger: {counts[0] - flushed.num_refused} messages sent, "
+        f"{flushed.num_refused} refused"
     )
 
 

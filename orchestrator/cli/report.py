@@ -1,4 +1,4 @@
-"""`ablate report`: the HTML page; apart from `looking`, since it draws with matplotlib."""
+"""`ablate report`: write a study's HTML report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orchestrator.results.results import report_path, study_results
 @study_argument
 @known_scale_option
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=None,
-              help="File to write; by default under ABLATE_HOME/reports.")
+              help="File to write; by default in ABLATE_HOME/reports.")
 @json_option
 def report(study: str, scale: str | None, output: Path | None, as_json: bool) -> None:
     """Write a self-contained HTML report and print its path."""

@@ -1,4 +1,4 @@
-"""`ablate rescore`: score stored answers again, with other choices or today's metrics; trains, generates and writes nothing."""
+"""`ablate rescore`: score stored answers again with other choices or the present metrics; nothing is written."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from orchestrator.results.rescore import rescore as score_again
 @study_argument
 @known_scale_option
 @click.option("--set", "sets", multiple=True, metavar="NAME=VALUE",
-              help="A choice of evaluate.scoring, such as pope_score=f1; may be repeated.")
+              help="A field of evaluate.scoring, such as pope_score=f1. May be repeated.")
 @json_option
 def rescore(study: str, scale: str | None, sets: tuple[str, ...], as_json: bool) -> None:
-    """Score stored answers again. Without --set a difference to the ledger is a failure (exit code 1)."""
+    """Score stored answers again. Without --set, a difference to the ledger gives exit code 1."""
     settings, engine = readable_ledger()
     row = read.study(engine, study_name(study), scale)
     choices = _choices(sets)
@@ -49,7 +49,8 @@ def rescore(study: str, scale: str | None, sets: tuple[str, ...], as_json: bool)
     if not is_same and not choices:
         err().print(
             Text(
-                "stored answers no longer give the accepted scores: a metric changed without a new version", style="red"
+                "the stored answers no longer give the accepted scores: a metric changed, but its version did not",
+                style="red"
             )
         )
         raise SystemExit(1)
@@ -79,5 +80,5 @@ def _print(found: RescoredStudy) -> None:
         out().print(f"{trial}: {values or 'averages withheld'}")
     changed = sum(not each.is_same for each in found.benchmarks)
     out().print(
-        f"{len(found.benchmarks)} evaluations scored again, {changed} with another number; the ledger is as it was"
+        f"{len(found.benchmarks)} evaluations scored again, {changed} with another score; the ledger is unchanged"
     )

@@ -1,7 +1,7 @@
 """Results for the terminal: arms, means ± interval, the difference to the baseline, the verdict.
 
-Columns stand in the order of their weight (what the rule looks at, MMBase, categories); those that the terminal is too
-narrow for are left out from the end, and named.
+Columns are ordered by importance (what the rule uses, MMBase, categories). If the terminal is too narrow, the last ones
+are left out, and listed below the table.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ _GAP = 2
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column with its cells as text, so that its width is known."""
+    """A column whose cells are text, so that its width is known."""
 
     title: str
     cells: tuple[str, ...]
 
     @property
     def width(self) -> int:
-        """Terminal cells that it takes, without the gap."""
+        """Its width in terminal cells, without the gap."""
         return max(cell_len(text) for text in (self.title, *self.cells))
 
 
 def print_results(console: Console, results: Results, *, with_benchmarks: bool = False) -> None:
-    """Print the whole answer: table, verdict, claims, what was shared, and what the intervals mean."""
+    """Print everything: table, verdict, claims, shared work, and what the intervals mean."""
     shown, left_out = _fitting(columns(results, with_benchmarks=with_benchmarks), console.width)
     parts: list[RenderableType] = [_table(results, shown)]
     if left_out:
         parts.append(
-            Text(f"not shown for want of width: {', '.join(column.title for column in left_out)}", style="dim")
+            Text(f"the terminal is too narrow to show: {', '.join(column.title for column in left_out)}", style="dim")
         )
     parts += [Text(_legend(results), style="dim"), Text(), _verdict(results)]
     parts += [_claim(claim.outcome, claim.sentence) for claim in results.claims]
@@ -57,12 +57,12 @@ def print_results(console: Console, results: Results, *, with_benchmarks: bool =
 
 
 def title(metric: str) -> str:
-    """Return a metric's name as people write it."""
+    """Return a metric's readable name."""
     return _TITLES.get(metric, metric if OUTSIDE in metric else metric.replace("_", " "))
 
 
 def columns(results: Results, *, with_benchmarks: bool) -> list[Column]:
-    """Return all columns, the weightiest first; the first two are the arm and its trials."""
+    """Return all columns, the most important first; the first two are the arm and its trials."""
     decisive = sorted(
         (each for each in results.metrics if each.is_decisive), key=lambda each: each.name != _objective(results)
     )
@@ -182,12 +182,12 @@ def _search_lines(results: Results) -> list[str]:
 
 
 def limit_name(name: str) -> str:
-    """Return a budget's limit as people write it."""
+    """Return the readable name of a budget's limit."""
     return name.replace("_", " ")
 
 
 def _cost_lines(results: Results) -> list[str]:
-    """Return what was expected beside what it took, and the limit."""
+    """Return expected and actual cost, and the limit."""
     guess, took = results.study.estimate, results.spent
     limit = results.study.spec["study"].get("budget")
     lines = (

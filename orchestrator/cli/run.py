@@ -1,8 +1,8 @@
-"""`ablate run` and `watch`: a study from its file to its verdict.
+"""`ablate run` and `watch`: run a study to its end and print its verdict.
 
-- `run` enqueues, then becomes the ledger's driver if there is none, else watches the one that is there.
-- What was finished before is not done again: a second `run` is a resume, or says that there was nothing to do.
-- Progress goes to standard error, the answer to standard output.
+- `run` submits the study, then becomes the ledger's driver; if there is one already, it watches that one.
+- Finished stages are not executed again: a second `run` resumes, or reports that there is nothing to do.
+- Progress goes to standard error, results to standard output.
 """
 
 from __future__ import annotations
@@ -37,35 +37,36 @@ from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.submit import refuse_changed, refuse_incomplete
 from orchestrator.ledger.submit import submit as enter
 from orchestrator.ledger.summaries import keep_estimate
-from orchestrator.plan.needs import missing
+from orchestrator.plan.needs import missing, too_large
 from orchestrator.plan.plan import Plan
 from orchestrator.results.preview import document, preview
 from orchestrator.results.progress import progress
+from orchestrator.results.rehearsals import rehearsed_rates
 from orchestrator.results.results import report_path, study_results
 from orchestrator.settings import Settings, redact
 from orchestrator.states import TERMINAL_STUDIES, StudyState
 
 LOOK_EVERY_S = 0.5
-"""Seconds between two looks at the ledger while a study runs."""
+"""Seconds between two reads of the ledger while a study runs."""
 _AGAIN = frozenset({StudyState.PAUSED, StudyState.CANCELLED, StudyState.FAILED, StudyState.COMPLETED_WITH_FAILURES})
-"""States that a further `run` brings back to the queue."""
+"""States from which another `run` puts the study back into the queue."""
 
-update_option = click.option("--update", is_flag=True, help="Take a changed file under a known name as a new version.")
+update_option = click.option("--update", is_flag=True, help="Submit a changed file as a new version of the study.")
 _RESULTS = """
-    as `ablate results --json`, see there; progress goes to standard error"""
+    the document of `ablate results --json`; progress goes to standard error"""
 
 
 @click.command(epilog=json_document(_RESULTS))
 @study_argument
 @scale_option
 @update_option
-@click.option("--dry-run", is_flag=True, help="Check all that a run checks and print the plan; enter and run nothing.")
+@click.option("--dry-run", is_flag=True, help="Do all checks of a run and print the plan, but submit and run nothing.")
 @json_option
 @click.pass_context
 def run(ctx: click.Context, study: str, scale: str, update: bool, dry_run: bool, as_json: bool) -> None:
     """Run a study to its end, or resume it.
 
-    Ctrl+C lets running stages save a checkpoint; `ablate run` again goes on from there.
+    Ctrl+C lets running stages save a checkpoint; another `ablate run` continues from there.
     """
     if dry_run:
         _rehearse_entry(study, scale, update=update, as_json=as_json)
@@ -76,23 +77,23 @@ def run(ctx: click.Context, study: str, scale: str, update: bool, dry_run: bool,
 
 
 def _rehearse_entry(study: str, scale: str, *, update: bool, as_json: bool) -> None:
-    """Do all that a run does before it enters anything, and print the plan as `ablate plan` does."""
+    """Do all checks of a run without submitting anything, and print the plan as `ablate plan` does."""
     settings, engine = readable_ledger()
     plan = load_plan(study, scale, settings)[1]
     _refuse_what_never_fits(settings, plan)
     refuse_incomplete(plan, slots=settings.slots)
     if not update:
         refuse_changed(engine, plan)
-    shown = preview(plan, engine, slots=settings.slots)
+    shown = preview(plan, engine, slots=settings.slots, rehearsed=rehearsed_rates(settings.home, plan.scale))
     if as_json:
         print_json(document(shown))
         return
     print_plan(shown)
-    err().print("nothing was entered or run; without --dry-run it is")
+    err().print("this was a dry run: nothing was submitted or run")
 
 
 def run_to_end(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[str, Exit]:
-    """Enter a planned study, drive or watch it to its end, and return its id and how it ended."""
+    """Submit a planned study, drive or watch it to its end, and return its id and how it ended."""
     row, begun = submitted(settings, engine, plan, update=update, may_reopen=True)
     if begun == StudyState.COMPLETED:
         err().print(f"{row.name}: nothing to do, all {row.stages_total} stages are in the ledger already")
@@ -110,7 +111,7 @@ def run_to_end(settings: Settings, engine: Engine, plan: Plan, *, update: bool) 
 @json_option
 @click.pass_context
 def watch(ctx: click.Context, study: str, scale: str | None, as_json: bool) -> None:
-    """Follow a study that another process drives; Ctrl+C ends the watching, not the study."""
+    """Follow a study that another process runs. Ctrl+C ends `watch`, not the study."""
     settings, engine = readable_ledger()
     study_id = read.study(engine, study_name(study), scale).study_id
     with Reporter() as reporter:
@@ -125,7 +126,7 @@ def watch(ctx: click.Context, study: str, scale: str | None, as_json: bool) -> N
 
 @dataclass(slots=True)
 class _Look:
-    """Looks at the ledger now and then and shows what it finds."""
+    """Reads the ledger now and then and shows the progress."""
 
     engine: Engine
     settings: Settings
@@ -136,15 +137,15 @@ class _Look:
     trouble: str = ""
 
     def tick(self, view: DriverView) -> None:
-        """Look, unless it was a moment ago; say at once what keeps the driver from going on."""
+        """Show progress unless that was a moment ago. Show at once why the driver cannot continue."""
         if view.trouble != self.trouble:
             self.trouble = view.trouble
-            err().print(self.trouble or "it goes on", style="yellow")
+            err().print(self.trouble or "the study continues", style="yellow")
         if self.clock() >= self.next_at:
             self.now()
 
     def now(self) -> StudyState:
-        """Look, and return the study's state."""
+        """Show the progress, and return the study's state."""
         self.next_at = self.clock() + LOOK_EVERY_S
         row = read.study(self.engine, self.study_id)
         self.reporter.show(progress(self.engine, row, slots=self.settings.slots))
@@ -163,43 +164,46 @@ def submitted(
         update: whether a changed file under a known name is taken as a new version.
         may_reopen: whether one that was paused, cancelled or failed goes on; otherwise it stays as somebody left it.
     """
-    _refuse_without_judge(settings, plan)
+    _refuse_what_would_fail(settings, plan)
     _refuse_what_never_fits(settings, plan)
     study_id = enter(engine, plan, update=update, slots=settings.slots, actor=whoami(engine))
     row = read.study(engine, study_id)
     if row.estimate is None:
-        keep_estimate(engine, study_id, asdict(preview(plan, engine, slots=settings.slots).expected))
+        shown = preview(plan, engine, slots=settings.slots, rehearsed=rehearsed_rates(settings.home, plan.scale))
+        keep_estimate(engine, study_id, asdict(shown.expected))
     found = StudyState(row.state)
     if found in _AGAIN:
         reason = f" ({row.reason})" if row.reason else ""
         was = f"{found.replace('_', ' ').lower()}{reason}"
         if may_reopen:
-            err().print(f"{row.name} was {was}; it goes on, finished stages stay")
+            err().print(f"{row.name} was {was}; it continues, finished stages are kept")
             actions.resume(engine, study_id, actor=whoami(engine))
         else:
             err().print(f"{row.name} is {was} and stays so; `{pasteable('resume', row.name, row.scale)}`, or --resume, lets it go on",
                         style="yellow")
     elif found == StudyState.QUEUED and plan.num_unique:
         err().print(
-            f"{row.name}: {row.num_trials} trials ask for {plan.num_requested} stages, {plan.num_unique} of them unique, "
+            f"{row.name}: {row.num_trials} trials need {plan.num_requested} stages, {plan.num_unique} of them unique, "
             f"on {settings.slots} slots"
         )
     return read.study(engine, study_id), found
 
 
-def _refuse_without_judge(settings: Settings, plan: Plan) -> None:
-    """Refuse a study whose answers a judge is to grade, where none is reached: each of these stages would answer all, and fail.
+def _refuse_what_would_fail(settings: Settings, plan: Plan) -> None:
+    """Refuse a study with stages that would run and fail.
+
+    Their answers are to be graded by a judge where none is reached, or they need more memory than a worker has.
 
     Raises:
-        StudyError: which benchmarks, and where to say it.
+        StudyError: which benchmarks or stages, and what to change.
     """
     for each in missing(plan, has_judge=bool(settings.judge_url)):
-        if "judge" in each.what:
+        if "judge" in each.what or each in too_large(plan):
             raise StudyError(plan.study.name, 0, f"missing: {each.what}", each.hint)
 
 
 def _refuse_what_never_fits(settings: Settings, plan: Plan) -> None:
-    """Refuse a study whose stages no node of the present cluster can ever hold.
+    """Refuse a study whose stages fit on no node of the present cluster.
 
     Raises:
         StudyError: what a slot needs, and what the largest node has.
@@ -209,7 +213,7 @@ def _refuse_what_never_fits(settings: Settings, plan: Plan) -> None:
     try:
         nodes = nodes_of(settings)
     except OrchestratorError as error:
-        err().print(f"{error}; whether a stage fits on them was not checked", style="yellow")
+        err().print(f"{error}; it was not checked whether a stage fits on a node", style="yellow")
         return
     problem = misfit(settings, nodes, plan.workers)
     if problem:
@@ -217,15 +221,15 @@ def _refuse_what_never_fits(settings: Settings, plan: Plan) -> None:
             plan.study.name,
             0,
             f"its stages would wait for ever: {problem}",
-            "ABLATE_GPUS_PER_SLOT and ABLATE_SLOT_LABELS say what a slot needs; ABLATE_RAY_AUTOSCALES=true if the cluster "
-            "makes larger nodes when asked",
+            "ABLATE_GPUS_PER_SLOT and ABLATE_SLOT_LABELS set what a slot needs; set ABLATE_RAY_AUTOSCALES=true if "
+            "the cluster adds larger nodes on demand",
         )
 
 
 def _conclude(
     ctx: click.Context, settings: Settings, engine: Engine, study_id: str, ended: Exit, *, as_json: bool
 ) -> None:
-    """Print the answer and leave with the exit code of how it ended."""
+    """Print the results, and exit with the code for how the study ended."""
     row = read.study(engine, study_id)
     found = study_results(engine, row)
     if as_json:
@@ -240,26 +244,27 @@ def _conclude(
 
 
 def _tell(row: StudyRow, ended: Exit) -> None:
-    """Say on standard error why it is not simply done."""
+    """Print on standard error why the study did not simply succeed."""
     again = pasteable("run", row.name, row.scale)
     if ended is Exit.FENCED:
         err().print(f"another driver took over; `{pasteable('watch', row.name, row.scale)}` follows it", style="yellow")
     elif ended is Exit.STOPPED:
-        err().print(f"stopped at {row.stages_done} of {row.stages_total} stages; `{again}` goes on", style="yellow")
+        err().print(f"stopped at {row.stages_done} of {row.stages_total} stages; `{again}` continues", style="yellow")
     elif ended is Exit.PAUSED:
         reason = f" ({row.reason})" if row.reason else ""
-        err().print(f"{row.name} is paused{reason}; `{again}` goes on", style="yellow")
+        err().print(f"{row.name} is paused{reason}; `{again}` continues it", style="yellow")
     elif row.reason:
         err().print(f"{row.name}: {row.reason}", style="yellow")
     if ended is Exit.FINISHED and row.stages_failed:
         err().print(
-            f"{row.stages_failed} stages failed, diverged or were skipped: `{pasteable('status', row.name, row.scale)}` says why",
+            f"{row.stages_failed} stages failed, diverged or were skipped: "
+            f"`{pasteable('status', row.name, row.scale)}` shows why",
             style="yellow",
         )
 
 
 def _point(settings: Settings, row: StudyRow) -> None:
-    """Say where to look next."""
+    """Print where to find more."""
     uri = redact(settings.mlflow_uri)
     lines = [("report", f"{pasteable('report', row.name, row.scale)}   writes {report_path(settings.home, row)}"),
              ("dashboard", "make dashboard   (or: ablate dashboard)   http://127.0.0.1:8501")]
@@ -272,7 +277,7 @@ def _point(settings: Settings, row: StudyRow) -> None:
 
 
 def exit_code(row: StudyRow, ended: Exit) -> int:
-    """Return the exit code of how a study ended."""
+    """Return the exit code for how a study ended."""
     if ended is not Exit.FINISHED:
         return TRY_AGAIN
     return DONE if row.state == StudyState.COMPLETED else FAILED

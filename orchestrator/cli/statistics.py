@@ -1,4 +1,4 @@
-"""`ablate statistics check`: simulated studies with a known truth, in tables."""
+"""`ablate statistics check`: check intervals and verdicts on simulated studies whose truth is known."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from orchestrator.cli.console import FAILED, err, out
 
 @click.group()
 def statistics() -> None:
-    """Check that intervals and verdicts hold."""
+    """Check intervals and verdicts by simulation."""
 
 
 @statistics.command()
 @click.option("--out", "folder", type=click.Path(file_okay=False, path_type=Path),
               help="Write coverage.csv, looks.csv, items.csv and ladders.csv into this folder.")
 @click.option("--draws", default=3000, show_default=True, type=click.IntRange(50),
-              help="Simulated studies of each kind; fewer of many arms.")
-@click.option("--seed", default=0, show_default=True, help="Of the random numbers.")
+              help="Simulated studies of each kind; fewer for studies with many arms.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the random numbers.")
 @click.option("--every", default=1, show_default=True, type=click.IntRange(1),
-              help="Take only every n-th kind of study, and fewer of the rest.")
+              help="Simulate only every n-th kind of study, and fewer draws in the other tables.")
 def check(folder: Path | None, draws: int, seed: int, every: int) -> None:
-    """Simulate studies of equal arms: noise, tails, missing trials, answers, looks.
+    """Simulate studies with equal arms: unequal noise, heavy tails, missing trials, stored answers, repeated looks.
 
-    Ends with 1 if a kind of study is wrong more often than promised.
+    The exit code is 1 if a kind of study is wrong more often than promised.
     """
     cells = list(scores.grid())[::every]
     outcomes = list(track(checks.coverage(cells, seed=seed, num_draws=draws), "studies", len(cells), console=err()))

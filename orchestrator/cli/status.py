@@ -1,4 +1,4 @@
-"""`ablate status` and `results`: what the ledger knows."""
+"""`ablate status` and `results`: the state of studies, and their results."""
 
 from __future__ import annotations
 
@@ -33,9 +33,13 @@ from orchestrator.results.results import Results, study_results
 from orchestrator.results.tables import WRITERS, to_parquet
 from orchestrator.settings import Settings
 
+_RUNNING = ("stage_id", "kind", "label", "attempt_no", "step", "steps", "loss", "samples_per_s")
+"""What `--json` prints of a running stage."""
+
 
 @click.command(epilog=json_document("""
-    {"as_of", "driver": {"driver_id", "is_live", "expires_in_s", "holder"} or null, "outbox": events not yet in MLflow,
+    {"as_of", "driver": {"driver_id", "is_live", "expires_in_s", "holder"} or null,
+     "outbox": messages not yet in MLflow,
      "studies": [{"name", "scale", "version", "state", "reason", "study_id", "created_at", "ended_at", "trials",
                   "trials_done", "stages", "stages_done", "stages_running", "stages_failed", "left_s", "is_measured",
                   "priority", "max_slots",
@@ -70,26 +74,27 @@ def status(study: str | None, scale: str | None, as_json: bool) -> None:
 @known_scale_option
 @click.option("--benchmarks", is_flag=True, help="Show every benchmark, not only categories and averages.")
 @click.option("--csv", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
-              help="Also write a row for each arm and metric.")
+              help="Also write a CSV file with a row for each arm and metric.")
 @click.option(
     "--parquet",
     default=None,
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The same as Parquet.",
+    help="Also write the same rows as Parquet.",
 )
 @click.option("--markdown", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
-              help="Also write a table of arms and metrics.")
+              help="Also write a Markdown table of arms and metrics.")
 @click.option(
-    "--latex", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="The same as LaTeX."
+    "--latex", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the same table as LaTeX."
 )
 @click.option(
-    "--data", "with_data", is_flag=True, help="Show what each arm was trained on: asked for against drawn, by source."
+    "--data", "with_data", is_flag=True, help="Show what each arm was trained on, by source."
 )
 @click.option("--factors", "with_factors", is_flag=True,
-              help="Show what each factor of a product does, or the smooth curve over one numeric factor.")
+              help="Show the effect of each factor of a product, or the smooth curve over one numeric factor.")
 @click.option("--items", "with_items", is_flag=True,
-              help="Read stored answers: intervals for the population of items too, and whether seeds or items lack.")
+              help="Read stored answers: show intervals for the population of items, and whether seeds or items lack.")
 @json_option
 def results(study: str, scale: str | None, benchmarks: bool, with_data: bool, with_factors: bool, with_items: bool,
             as_json: bool, parquet: Path | None, **texts: Path | None) -> None:
@@ -121,7 +126,7 @@ def results(study: str, scale: str | None, benchmarks: bool, with_data: bool, wi
 
 
 def _write(found: Results, parquet: Path | None, texts: Mapping[str, Path | None]) -> None:
-    """Write the results as tables, each form to the file that was named for it."""
+    """Write the results as tables, each to the file given for its format."""
     try:
         for form, path in texts.items():
             if path is not None:
@@ -141,7 +146,7 @@ def _document(shown: Progress, failed: list[FailedStage]) -> dict[str, Any]:
         "stages_running": len(shown.running), "stages_failed": shown.failed,
         "left_s": None if shown.is_terminal else shown.left.seconds, "is_measured": shown.left.is_measured,
         "priority": row.priority, "max_slots": row.max_slots,
-        "running": [plain(stage) for stage in shown.running],
+        "running": [{name: plain(getattr(stage, name)) for name in _RUNNING} for stage in shown.running],
         "failures": [{"stage_id": stage.stage_id, "label": stage.label, "state": stage.state,
                       "attempts": stage.attempts_made, **_reason(stage)} for stage in failed],
     }
@@ -153,14 +158,14 @@ def _reason(stage: FailedStage) -> dict[str, Any]:
 
 
 def _told(stage: FailedStage) -> str:
-    """Return the message with the name of the exception, where there was one and the message does not begin with it."""
+    """Return the failure's message, after the exception's name unless the message starts with it."""
     name, message = str(stage.failure.get("type") or "").rpartition(".")[2], str(stage.failure.get("message"))
     return message if not name or message.startswith(name) else f"{name}: {message}"
 
 
 def _driver_line(settings: Settings, engine: Engine) -> Text:
     driver, lag = read.driver(engine), num_unsent(settings, engine)
-    tracking = f"; {lag} events wait for MLflow" if lag else ""
+    tracking = f"; {lag} messages wait for MLflow" if lag else ""
     if driver is None or not driver.is_live:
         return Text(f"no driver is running: submitted studies wait for `ablate run`{tracking}", style="yellow")
     where = ", ".join(f"{name} {value}" for name, value in driver.holder.items() if name in ("host", "pid"))
@@ -168,10 +173,10 @@ def _driver_line(settings: Settings, engine: Engine) -> Text:
 
 
 def _studies_table(shown: list[Progress]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
-    table.add_column("study")
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    table.add_column("study", overflow="fold")
     for name in ("scale", "version", "state"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold", min_width=len("completed") if name == "state" else None)
     for name in ("trials", "stages", "failed", "left"):
         table.add_column(name, justify="right")
     for each in shown:

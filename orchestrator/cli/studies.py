@@ -1,4 +1,4 @@
-"""`ablate studies`: which studies there are, by name, and where each stands."""
+"""`ablate studies`: list all studies by name, and the state of each."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from orchestrator.study.strict_yaml import load
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """A study that has a file in the library, a row in the ledger, or both."""
+    """A study with a file in the library, a row in the ledger, or both."""
 
     name: str
     question: str
     path: str | None
-    """Of its file in the library; None of one that is only in the ledger."""
+    """Path of its file in the library; None if it is only in the ledger."""
     runs: tuple[dict[str, object], ...] = ()
     """Scale, version and state of its newest version at each scale."""
 
@@ -36,16 +36,16 @@ class Known:
 @click.argument("contains", default="")
 @json_option
 def studies(contains: str, as_json: bool) -> None:
-    """List the studies of the library and of the ledger, and where each stands.
+    """List the studies of the library and of the ledger, and the state of each.
 
-    CONTAINS keeps those whose name contains it, such as `alpha`.
+    CONTAINS lists only the studies whose name contains it, such as `alpha`.
     """
     _, engine = readable_ledger()
     found = [each for each in _known(read.studies(engine)) if contains in each.name]
     if as_json:
         print_json(found)
         return
-    out().print(_table(found) if found else f"no study has {contains!r} in its name")
+    out().print(_table(found) if found else f"no study's name contains {contains!r}")
 
 
 def _known(rows: list[StudyRow]) -> list[Known]:

@@ -1,1 +1,1 @@
-"""The driver: it holds the lease, decides with the scheduler, and keeps attempts in flight."""
+"""The driver: the one process that holds the ledger's lease, asks the scheduler what to do, and does it."""

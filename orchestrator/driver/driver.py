@@ -1,15 +1,18 @@
-"""The holder of the ledger's lease: its picture of the ledger, its attempts in flight, and one round of driving them.
+"""The driver's state (the lease, the snapshot of the ledger, the attempts in flight) and one round of its loop.
 
-- One fenced transaction a tick holds all its writes; orders go to the executor only after the commit.
-- The lease is kept by a thread of its own, so that nothing that this one waits for (Ray's start, a slow disk) makes it
-  look dead.
-- Its picture of the ledger stays in memory, since nobody else writes it; it is read again when a person rang the bell,
-  or when a compare-and-set found something else than expected.
-- A commit whose reply was lost is settled by its token, read back before anything else is written.
-- Live attempts that the executor does not know (after a crash, its or ours) are harvested from `result.json`, or given
-  up uncharged and queued again from their last checkpoint.
-- While the ledger does not answer, workers go on; after `ledger_patience_s` they are asked to save, and the driver
-  leaves.
+- One fenced transaction a round holds all its writes. Orders go to the executor only after the commit, so an attempt
+  that runs is always in the ledger.
+- A thread of its own keeps the lease. Whatever the main thread waits for (Ray's start, a slow disk), the driver does
+  not look dead.
+- The snapshot stays in memory, because nobody else writes what it holds. It is read again when a person changed
+  something (`bell`), or when a compare-and-set found another state than expected.
+- If the reply to a COMMIT is lost, the transaction's token is read back before anything else is written. It says
+  whether the commit took effect.
+- Attempts that are live in the ledger but unknown to the executor belong to a driver that crashed. If they left a
+  `result.json`, it is read; otherwise the attempt is given up without a charge, and its stage is queued again from its
+  last checkpoint.
+- While the ledger does not answer, workers continue. After `ledger_patience_s` they are asked to save, and the driver
+  exits.
 """
 
 from __future__ import annotations
@@ -25,19 +28,16 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from orchestrator.artifacts.opening import whole_store
-from orchestrator.artifacts.owner import claim
-from orchestrator.artifacts.store import Artifacts
 from orchestrator.driver.in_flight import InFlight, MakeExecutor
 from orchestrator.errors import IllegalTransition, LedgerAway, LostLease, StaleWrite, StudyError
 from orchestrator.failpoints import failpoint
 from orchestrator.ledger import lease, load_snapshot, read
 from orchestrator.ledger.actions import move_study
+from orchestrator.ledger.claim import claimed_artifacts
 from orchestrator.ledger.engine import Engine, Fence, fenced, retrying, was_committed
 from orchestrator.ledger.insert import close_growth, insert_plan, refuse_arm, stop_arm
 from orchestrator.ledger.liveness import is_surely_dead, process_identity
-from orchestrator.ledger.naming import name_ledger
-from orchestrator.ledger.summaries import stage_ids, submitted
+from orchestrator.ledger.summaries import submitted
 from orchestrator.ledger.write import apply, record_progress, take_over
 from orchestrator.results import budget
 from orchestrator.scheduler.actions import Action, Assign, Finish, MoveStudy, Propose, Stop
@@ -49,13 +49,13 @@ from orchestrator.settings import Settings, redact
 from orchestrator.states import LIVE_STUDIES, TERMINAL_STUDIES, AttemptState, StudyState
 
 WAIT_S = 0.5
-"""Longest wait for something to happen: how old the picture that `on_tick` sees may be."""
+"""The longest wait for an event, in seconds: how old the view that `on_tick` receives may be."""
 LOOK_S = 0.1
-"""Seconds between two looks for the bell while nothing runs: how long a submitted study lies there."""
+"""Seconds between two reads of the counter `bell` while nothing runs: how long a new study waits for the driver."""
 BEAT_S = 1.0
 """Seconds between two writes of leases and progress while attempts run."""
 RETRY_S = 2.0
-"""Seconds that a tick repeats its transaction by itself, before the loop hears that the ledger is away."""
+"""Seconds during which a round repeats its transaction, before the loop is told that the ledger is away."""
 _logger = logging.getLogger(__name__)
 
 
@@ -65,32 +65,32 @@ class Exit(StrEnum):
     FINISHED = "FINISHED"
     """The study is in a final state."""
     PAUSED = "PAUSED"
-    """The study is paused and nothing of it runs: only a person can go on."""
+    """The study is paused and nothing of it runs: only a person can continue it."""
     STOPPED = "STOPPED"
-    """Asked to leave by a signal; `ablate run` again goes on from there."""
+    """A signal asked the driver to exit; another `ablate run` continues from there."""
     FENCED = "FENCED"
-    """Another driver took over; exit code 75."""
+    """Another driver took over; the exit code is 75."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverView:
-    """What `on_tick` is told."""
+    """What `on_tick` receives."""
 
     is_driver: bool
-    """False while another process drives and this one watches."""
+    """False while another process is the driver and this one watches."""
     is_draining: bool
     num_live: int
-    """Attempts that are out."""
+    """Attempts in flight."""
     slots: int
     progress: Mapping[str, Mapping[str, Any]]
     """Attempt id -> last report: step, steps, loss, samples_per_s."""
     trouble: str = ""
-    """Why nothing is handed out although something waits: the ledger is away, the disk is full."""
+    """Why nothing is started although stages wait: the ledger is away, or the disk is full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Decided:
-    """A decision with all that it leads to, kept until the ledger is known to have it."""
+    """A decision with all its consequences, kept until it is known whether the ledger has committed it."""
 
     token: str
     actions: list[Action]
@@ -99,11 +99,11 @@ class _Decided:
     bell: int
     snapshot: Snapshot
     num_told: int
-    """Outcomes that it dealt with."""
+    """How many of the pending outcomes it took into account."""
 
 
 class Driver:
-    """Holds the lease, the picture of the ledger and the attempts in flight; `one_round` is one round of the loop."""
+    """The lease, the snapshot of the ledger and the attempts in flight. `one_round` is one round of the loop."""
 
     def __init__(self, engine: Engine, settings: Settings, make: MakeExecutor) -> None:
         """Claim the artifact store for the ledger, or a part of it; decide nothing yet.
@@ -134,7 +134,10 @@ class Driver:
     # ---- the round ---------------------------------------------------------------------------------------------------
 
     def acquire(self) -> bool:
-        """Take the lease if nobody lives who has it; True when it just became ours, and is kept from then on."""
+        """Take the lease if no living driver holds it.
+
+        Return True if this call acquired it; from then on it is kept.
+        """
         if self._fence is not None or self._is_draining:
             return False
         holder = read.driver(self._engine)
@@ -156,7 +159,7 @@ class Driver:
         return True
 
     def one_round(self) -> None:
-        """Wait for something to happen, at most a moment, and deal with it."""
+        """Wait briefly for an event, then decide if anything may have changed."""
         if self._fence is None:
             self._wake.wait(WAIT_S)
             return
@@ -166,7 +169,7 @@ class Driver:
             self.decide_and_apply()
 
     def decide_and_apply(self) -> list[Action]:
-        """Decide and perform once.
+        """Make one decision, commit it, and perform its actions.
 
         Raises:
             LostLease: another driver took over.
@@ -174,7 +177,7 @@ class Driver:
         failpoint("result.before_accept")
         try:
             decided = retrying(self._transact, for_s=RETRY_S)
-        except StaleWrite as error:  # a person was faster: read again, decide again at once
+        except StaleWrite as error:  # a person was faster: read the ledger and decide again at once
             _logger.info("%s", error)
             self._snapshot = None
             return []
@@ -199,10 +202,11 @@ class Driver:
         return decided.actions
 
     def wait_for_ledger(self, error: LedgerAway) -> None:
-        """Hear from the workers while the ledger is away.
+        """Wait while the ledger is away, and keep receiving what the workers report.
 
         Raises:
-            LedgerAway: it is away for too long, or we were asked to leave; the workers were asked to save first.
+            LedgerAway: it has been away for too long, or this driver was asked to exit. The workers were asked to save
+                first.
         """
         now = time.monotonic()
         if self._away_since is None:
@@ -215,7 +219,7 @@ class Driver:
         self._wait()
 
     def _wait(self, is_rung: Callable[[], bool] = lambda: False) -> None:
-        """Wait for the workers, or while nothing runs for a person, at most a moment."""
+        """Wait briefly: for the workers, or, if nothing runs, for a person."""
         if self._in_flight.is_busy:
             self._pending += self._in_flight.poll(WAIT_S)
             return
@@ -229,7 +233,7 @@ class Driver:
         return read.bell(self._engine) != self._bell
 
     def _is_due(self) -> bool:
-        """Say whether a tick could change anything; looks into the ledger only if nothing else says so."""
+        """Return whether a round could change anything. The ledger is read only if nothing else says so."""
         if self._snapshot is None or self._pending or self._is_draining:
             return True
         beat_s = (
@@ -263,7 +267,7 @@ class Driver:
             orders = load_snapshot.orders(tx.connection, [each.stage_id for each in writes if isinstance(each, Assign)])
             failpoint("tick.before_commit")
             self._unsure = _Decided(token=token, actions=actions, orders=orders, now=tx.now, bell=tx.bell,
-                                   snapshot=then, num_told=len(self._pending))  # unsure until COMMIT says that it was
+                                   snapshot=then, num_told=len(self._pending))  # unsure until COMMIT has returned
         decision, self._unsure = self._unsure, None
         return decision
 
@@ -294,7 +298,7 @@ class Driver:
                 pass
 
     def _propose(self, study_ids: list[str]) -> None:
-        """Enter what studies grow by; what cannot be added pauses its study, with the reason."""
+        """Insert the trials by which studies grow. If that fails, pause the study, with the reason."""
         for study_id in study_ids:
             try:
                 step = self._adaptive.step(study_id)
@@ -306,7 +310,10 @@ class Driver:
                 retrying(partial(self._enter, study_id, step))
 
     def _hold_to_budgets(self, decided: _Decided) -> set[str]:
-        """Pause the studies that have spent their budget, and return them; the next decision asks what runs to save."""
+        """Pause the studies that have spent their budget, and return them.
+
+        The next decision asks what runs to save and stop.
+        """
         live = {each.study_id for each in decided.snapshot.studies.values() if each.state in LIVE_STUDIES}
         live -= {each.study_id for each in decided.actions if isinstance(each, MoveStudy)}
         spent = self._budgets.over(live)
@@ -339,24 +346,27 @@ class Driver:
             raise LostLease("this process does not hold the ledger's lease")
         return self._fence
 
-    # ---- coming to an end --------------------------------------------------------------------------------------------
+    # ---- exit --------------------------------------------------------------------------------------------------------
 
     def ask_to_stop(self) -> None:
-        """Begin to leave; safe in a signal handler."""
+        """Start to exit. A signal handler may call it."""
         self._is_draining = True
         self._wake.set()
 
     def drain(self) -> None:
-        """Begin to leave: hand out nothing more, ask running attempts to save."""
+        """Start to exit: start nothing more, and ask running attempts to save."""
         self._is_draining = True
 
     @property
     def is_drained(self) -> bool:
-        """Whether it may leave: nothing runs, nothing waits to be written."""
+        """Whether the driver may exit: nothing runs, and nothing waits to be written."""
         return self._is_draining and not self._in_flight.is_busy and not self._pending
 
     def exit_of(self, study_id: str | None) -> Exit | None:
-        """Say whether the awaited study is over, or cannot go on without a person."""
+        """Return how the awaited study ended, or PAUSED if only a person can continue it.
+
+        None while it is in progress.
+        """
         if study_id is None:
             return None
         is_known = self._fence is not None and self._snapshot is not None and study_id in self._snapshot.studies
@@ -367,7 +377,7 @@ class Driver:
         return Exit.PAUSED if state is StudyState.PAUSED else None
 
     def view(self) -> DriverView:
-        """Return what `on_tick` is told."""
+        """Return what `on_tick` receives."""
         return DriverView(
             is_driver=self._fence is not None,
             is_draining=self._is_draining,
@@ -378,7 +388,7 @@ class Driver:
         )
 
     def close(self) -> None:
-        """End what runs and give the lease back; while the ledger is away, let it run out."""
+        """Stop the executor and give the lease back. While the ledger is away, let the lease expire."""
         self._in_flight.close()
         failpoint("close.before_release")
         if self._keeper is not None:
@@ -390,12 +400,6 @@ class Driver:
             self._fence = None
 
 
-def claimed_artifacts(engine: Engine, settings: Settings) -> Artifacts:
-    """Return the part of the artifact store in which this ledger may write."""
-    where = redact(settings.ledger_url)
-    return claim(whole_store(settings), name_ledger(engine), ledger=where, known=stage_ids(engine))
-
-
 def _reason_of(error: ValueError | StudyError) -> str:
-    """Return why a study is paused: an error of ours says where and what, of others the name says what they are."""
+    """Return why a study is paused. A `StudyError` says where and what; for other errors the type is added."""
     return redact(str(error) if isinstance(error, StudyError) else f"{type(error).__name__}: {error}")

@@ -1,8 +1,9 @@
-"""The executor as the driver sees it: hand over, hear, ask to stop, find out who stalls, read what the dead left.
+"""The attempts in flight: submit them to the executor, poll them, stop them, detect stalls, and recover orphans.
 
-- The executor is made at the first hand-over: a study of which everything is done never starts Ray.
-- An attempt stalls when its report does not change; a report is a step counter, not the beat of a thread.
-- What a killed attempt is called (stalled, preempted) is known here, where it was killed.
+- The executor is created at the first submission, so a study whose stages are all done never starts Ray.
+- An attempt stalls when its report stops changing. A report is a step counter, not a heartbeat of a thread: a hanging
+  training step counts as a stall.
+- Only this module knows why it killed an attempt, so it gives the outcome its state (stalled, preempted).
 """
 
 from __future__ import annotations
@@ -27,16 +28,17 @@ from orchestrator.states import AttemptState
 
 MakeExecutor = Callable[[Settings], Executor]
 WAITS_S = 20.0
-"""Seconds without a machine after which it is worth a word: a fresh worker imports for a while."""
+"""Seconds without a machine before the driver mentions it: a new worker process takes a while to import its libraries.
+"""
 _POLL_S = 0.5
 
 
 class InFlight:
-    """All attempts that this driver handed over and has not heard the end of."""
+    """The attempts that this driver submitted and whose end it has not received yet."""
 
     def __init__(self, settings: Settings, make: MakeExecutor, artifacts: Artifacts,
                  clock: Callable[[], float] = time.monotonic) -> None:
-        """Start with nobody at work.
+        """Start without attempts.
 
         Args:
             settings: of the operator.
@@ -50,25 +52,25 @@ class InFlight:
         self._heard: dict[str, tuple[float, Mapping[str, Any]]] = {}
         self._killed: dict[str, AttemptState] = {}
         self.stopping: dict[str, float] = {}
-        """Attempts asked to stop, and since when by the ledger's clock."""
+        """Attempts that were asked to stop, with the time of the request by the ledger's clock."""
         self._waits = (0, 0.0)
         self.artifacts = artifacts
 
     @property
     def is_busy(self) -> bool:
-        """Whether any attempt is out."""
+        """Whether any attempt is in flight."""
         return bool(self._orders)
 
     @property
     def known(self) -> frozenset[str]:
-        """Attempts that are out."""
+        """Ids of the attempts in flight."""
         return frozenset(self._orders)
 
     def submit(self, claim: Assign, stage: Mapping[str, Any]) -> None:
         """Send an order to the executor.
 
         Args:
-            claim: as decided and committed.
+            claim: the assignment, as it was decided and committed.
             stage: kind, label, spec as JSON text, workers, and the parent's artifact.
         """
         artifacts, stage_id = self.artifacts, claim.stage_id
@@ -90,13 +92,13 @@ class InFlight:
         self._executor.submit(order)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Have a function called in a worker process, which may import torch."""
+        """Call a function in a worker process, which may import torch."""
         if self._executor is None:
             self._executor = self._make(self._settings)
         return self._executor.call(function, *arguments)
 
     def _judge(self) -> dict[str, str | None] | None:
-        """Say where the judge is reached; its key stays in its file."""
+        """Return where the judge's endpoint is. Its key stays in its file."""
         settings = self._settings
         if not settings.judge_url:
             return None
@@ -104,7 +106,10 @@ class InFlight:
         return {"url": settings.judge_url, "key_file": key_file, "cache": str(settings.home.absolute() / "judge")}
 
     def poll(self, timeout_s: float) -> list[Outcome]:
-        """Wait until an attempt ends, at most so long; return what ended, called by its right name."""
+        """Wait at most `timeout_s` for an attempt to end.
+
+        Return the outcomes, with the right state for killed attempts.
+        """
         if self._executor is None:
             return []
         outcomes = [self._named(outcome) for outcome in self._executor.poll(timeout_s)]
@@ -119,7 +124,7 @@ class InFlight:
                 self._heard[attempt_id] = (now, report)
         waiting = self._executor.waiting()
         for attempt_id in waiting & self._heard.keys():
-            self._heard[attempt_id] = (now, {})  # who waits for a machine does not stall
+            self._heard[attempt_id] = (now, {})  # an attempt that waits for a machine is not stalled
         self._waits = (len(waiting), self._waits[1] if self._waits[0] and waiting else now)
         return outcomes
 
@@ -128,13 +133,13 @@ class InFlight:
         return {attempt_id: dict(report) for attempt_id, (_, report) in self._heard.items() if report}
 
     def stalled(self) -> frozenset[str]:
-        """Return the attempts whose report has not changed for too long."""
+        """Return the attempts whose report has not changed for `no_progress_s`."""
         oldest = self._clock() - self._settings.no_progress_s
         return frozenset(attempt_id for attempt_id, (at, _) in self._heard.items()
                          if at < oldest and attempt_id not in self._killed)
 
     def stop(self, action: Stop, now: float) -> None:
-        """Ask an attempt to save and end, or end it."""
+        """Ask an attempt to save and end, or kill it."""
         if self._executor is None or action.attempt_id not in self._orders:
             return
         if action.is_kill:
@@ -146,7 +151,7 @@ class InFlight:
             self._executor.cancel(action.attempt_id)
 
     def save_all(self) -> list[Outcome]:
-        """Ask all attempts to save and end, wait for them as long as they have for it; return what ended."""
+        """Ask all attempts to save and end, wait at most the grace period for them, and return the outcomes."""
         for attempt_id in self.known:
             self.stop(Stop(attempt_id, AttemptState.PREEMPTED), 0.0)
         deadline, outcomes = self._clock() + self._settings.stop_grace_s, list[Outcome]()
@@ -155,27 +160,32 @@ class InFlight:
         return outcomes
 
     def waiting_note(self) -> str:
-        """Say for how many orders no slot has been up for a while, "" if there is none."""
+        """Return a note if some orders have waited for a slot for a while, else ""."""
         number, since = self._waits
         if number == 0 or self._clock() - since < WAITS_S:
             return ""
         return (
-            f"{number} of {self._settings.slots} slots are not up: no machine has room, or their processes still start"
+            f"{number} of {self._settings.slots} slots are not ready: no machine has room, "
+            "or their processes are starting"
         )
 
     def blocking_reason(self) -> str:
-        """Say why nothing may be handed out now, "" if all is well: a stage that starts on a full disk is lost work."""
+        """Return why no stage may start now, else "". A stage that starts on a full disk would lose its work."""
         root = self.artifacts.root
         while not root.exists():
             root = root.parent
         free_gib = shutil.disk_usage(root).free / 2**30
         if free_gib >= self._settings.min_free_gib:
             return ""
-        return (f"{free_gib:.1f} GiB are free at {root}, ABLATE_MIN_FREE_GIB asks for {self._settings.min_free_gib:g}: "
-                "no stage is started until there is room")
+        return (f"only {free_gib:.1f} GiB are free at {root}; "
+                f"no stage starts below {self._settings.min_free_gib:g} GiB "
+                "(ABLATE_MIN_FREE_GIB)")
 
     def recover_orphans(self, attempts: Iterable[AttemptView]) -> list[Outcome]:
-        """Return what attempts left on disk that are live by the ledger, but not ours: a result, or nothing."""
+        """Return an outcome for each attempt that is live in the ledger but not in flight.
+
+        Its result on disk, or LOST.
+        """
         found = []
         for each in attempts:
             folder = self.artifacts.fetch_record(each.stage_id, each.attempt_no)
@@ -185,7 +195,7 @@ class InFlight:
         return found
 
     def close(self) -> None:
-        """End whatever still runs."""
+        """Stop everything that still runs."""
         if self._executor is not None:
             self._executor.close()
             self._executor = None

@@ -1,9 +1,11 @@
-"""The driver: takes the ledger's one lease, decides by `decide`, performs it, waits; the short loop.
+"""The driver's loop: repeat rounds until a study has ended or somebody asks the driver to exit.
 
-- What a round is lies in `holder.py`; here it goes round, until a study is over or somebody asks to leave.
-- It waits on executor events, with a timeout: no busy loop. The executor is made when the first stage needs it.
-- SIGTERM, SIGINT and SIGHUP ask running attempts to save, then leave; what is lost by a harder end is one checkpoint
-  interval. After a hang-up there is no terminal to write to any more; whoever ignores it (nohup) goes on.
+- `driver.py` defines what a round is.
+- The loop waits for events of the executor with a timeout, so it is not a busy loop. The executor is created when the
+  first stage needs it.
+- SIGTERM, SIGINT and SIGHUP ask running attempts to save before the driver exits. A harder end costs at most the work
+  since the last checkpoint. After SIGHUP there is no terminal left to write to. A process that ignores SIGHUP (nohup)
+  continues.
 """
 
 from __future__ import annotations
@@ -29,21 +31,21 @@ from orchestrator.tracking.flusher_process import FlusherProcess
 __all__ = ["Driver", "DriverView", "Exit", "drive"]
 
 FLUSH_S = 20.0
-"""Longest wait for tracking at the end; what is left waits in the outbox."""
+"""The longest wait for tracking at the end, in seconds. What is not sent stays in the outbox."""
 _logger = logging.getLogger(__name__)
 
 
 def drive(settings: Settings, *, until: str | None = None, on_tick: Callable[[DriverView], None] | None = None,
           executor: MakeExecutor | None = None) -> Exit:
-    """Serve all studies of the ledger until one of them is over, for ever if none is named.
+    """Execute the studies of the ledger until one of them has ended, or for ever if none is named.
 
-    While another driver holds the lease this one watches, and takes over when that one is gone.
+    While another driver holds the lease, this process watches, and takes over when that driver is gone.
 
     Args:
-        settings: of the operator.
+        settings: the operator's settings.
         until: id of the study to wait for.
-        on_tick: called about twice a second, from this thread.
-        executor: makes the executor when the first stage needs it; None is Ray.
+        on_tick: called about twice a second, in this thread.
+        executor: creates the executor when the first stage needs it; None means Ray.
     """
     arm(settings.failpoint)
     engine = open_ledger(settings.ledger_url)
@@ -73,9 +75,9 @@ def _loop(driver: Driver, tracking: FlusherProcess, until: str | None, on_tick: 
         except LedgerAway as error:
             driver.wait_for_ledger(error)
             ended = None
-            with suppress(LedgerAway), reachable():  # who watches hears of the trouble, though there is nothing to read
+            with suppress(LedgerAway), reachable():  # the display must show the trouble
                 _show(driver, on_tick)
-        restore()  # Ray sets its own handlers when it starts
+        restore()  # Ray installs its own signal handlers when it starts
         if ended is not None:
             return ended
 
@@ -101,7 +103,11 @@ def _show(driver: Driver, on_tick: Callable[[DriverView], None] | None) -> None:
 
 @contextmanager
 def _signals(ask: Callable[[], None]) -> Iterator[Callable[[], None]]:
-    """Let SIGTERM, SIGINT and SIGHUP ask the driver to leave; yields what puts the handlers back after others replaced them."""
+    """Let SIGTERM, SIGINT and SIGHUP ask the driver to exit.
+
+    Yields:
+        A function that installs the handlers again, for when others (Ray) have replaced them.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
@@ -131,7 +137,7 @@ def _signals(ask: Callable[[], None]) -> Iterator[Callable[[], None]]:
 
 
 def _write_nowhere(descriptors: Sequence[int]) -> None:
-    """Send what is still written to these into the void: a terminal that hung up answers with errors."""
+    """Redirect these file descriptors to the null device: writing to a terminal that has hung up fails."""
     with Path(os.devnull).open("w") as nowhere:
         for number in descriptors:
             os.dup2(nowhere.fileno(), number)

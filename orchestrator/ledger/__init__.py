@@ -1,1 +1,1 @@
-"""All SQL: tables, engine, the write side, the read side, the outbox, migrations."""
+"""The run database and all SQL: tables, connections, writes, reads, the outbox for tracking, and migrations."""

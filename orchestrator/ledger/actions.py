@@ -1,6 +1,8 @@
-"""What a person may do to a study: pause, resume, cancel, share. The only door through which command line and dashboard write.
+"""What a person may do to a study: pause, resume, cancel, share.
 
-Each is one transaction with an event that names the actor, and rings the driver's bell. Doing it twice is fine.
+Command line and dashboard write to the ledger through this module only. Each action is one transaction. It records an
+event that names the actor, and it moves the counter `bell`, so that the driver reads the ledger again. Repeating an
+action changes nothing.
 """
 
 from __future__ import annotations
@@ -21,48 +23,49 @@ OPERATOR = "operator"
 
 
 def pause(engine: Engine, study_id: str, *, actor: str = OPERATOR) -> StudyState:
-    """Hand out nothing more of the study; what only it needs is stopped at its next checkpoint.
+    """Pause a study: nothing more of it is started, and stages that no other study needs stop at their next checkpoint.
 
     Returns:
-        the state that it had.
+        The state that the study had before.
 
     Raises:
-        StudyError: there is no such study.
-        IllegalTransition: it is over.
+        StudyError: the ledger holds no such study.
+        IllegalTransition: the study has already ended.
     """
     return move_study(engine, study_id, StudyState.PAUSED, actor=actor, reason="operator")
 
 
 def resume(engine: Engine, study_id: str, *, actor: str = OPERATOR) -> StudyState:
-    """Let a paused study go on; give one that failed or was cancelled another chance, with fresh budgets.
+    """Continue a paused study, or reopen one that failed or was cancelled, with fresh retry budgets.
 
-    Succeeded and diverged stages are results and stay.
+    Stages that succeeded or diverged have a result; they are not executed again.
     """
     return move_study(engine, study_id, StudyState.QUEUED, actor=actor)
 
 
 def cancel(engine: Engine, study_id: str, *, actor: str = OPERATOR) -> StudyState:
-    """End a study; stages that another live study needs go on."""
+    """End a study. Stages that another live study needs continue."""
     return move_study(engine, study_id, StudyState.CANCELLED, actor=actor)
 
 
 def move_study(engine: Engine, study_id: str, target: StudyState, *, actor: str, reason: str = "") -> StudyState:
-    """Change a study's state on a person's wish; being there already is fine.
+    """Change a study's state at a person's request. Nothing happens if the study is in that state already.
 
     Returns:
-        the state that it had.
+        The state that the study had before.
 
     Raises:
-        StudyError: there is no such study.
-        IllegalTransition: the state that it has does not allow the wish.
+        StudyError: the ledger holds no such study.
+        IllegalTransition: the study's present state does not allow the change.
     """
     def attempt() -> StudyState:
         with transaction(engine) as connection:
-            # FOR UPDATE: on PostgreSQL two persons, or the driver, might change the state between look and leap.
+            # FOR UPDATE: on PostgreSQL another person or the driver could otherwise change the state between this read
+            # and the update below.
             row = connection.execute(
                 select(t.studies.c.state).where(t.studies.c.study_id == study_id).with_for_update()).one_or_none()
             if row is None:
-                raise StudyError(study_id, 0, "no study of that id in the ledger")
+                raise StudyError(study_id, 0, "the ledger holds no study with this id")
             source = StudyState(row.state)
             if source is not target and not (target is StudyState.QUEUED and source is StudyState.RUNNING):
                 _move(connection, study_id, source, target, actor=actor, reason=reason)
@@ -76,20 +79,20 @@ def move_study(engine: Engine, study_id: str, target: StudyState, *, actor: str,
 
 def share(engine: Engine, study_id: str, *, priority: int | None = None, max_slots: int | None = None,
           actor: str = OPERATOR) -> tuple[int, int]:
-    """Change a study's claim on the slots, while it runs or before.
+    """Change how many slots a study may take, and before which others; it may be running already.
 
     Args:
         engine: the ledger.
-        study_id: of the study.
-        priority: higher goes first; 0 at first. None leaves it.
-        max_slots: most slots that its attempts may hold at once, 0 for no cap. None leaves it.
-        actor: who does it, for the record.
+        study_id: the study to change.
+        priority: studies with a higher number are served first; the initial value is 0. None leaves it unchanged.
+        max_slots: the most slots that its attempts may hold at once, 0 for no limit. None leaves it unchanged.
+        actor: who changes it; written into the event.
 
     Returns:
-        priority and cap that it has now.
+        The priority and the slot limit after the change.
 
     Raises:
-        StudyError: there is no such study.
+        StudyError: the ledger holds no such study.
     """
     def attempt() -> tuple[int, int]:
         with transaction(engine) as connection:
@@ -98,7 +101,7 @@ def share(engine: Engine, study_id: str, *, priority: int | None = None, max_slo
                 select(*columns).where(t.studies.c.study_id == study_id).with_for_update()
             ).one_or_none()
             if row is None:
-                raise StudyError(study_id, 0, "no study of that id in the ledger")
+                raise StudyError(study_id, 0, "the ledger holds no study with this id")
             now = (row.priority if priority is None else priority, row.max_slots if max_slots is None else max_slots)
             if now != (row.priority, row.max_slots):
                 connection.execute(
@@ -134,7 +137,7 @@ def _move(connection: Connection, study_id: str, source: StudyState, target: Stu
 
 
 def _cancel_trials(connection: Connection, record: Journal, study_id: str) -> None:
-    """End the open trials; the driver then stops the stages that nobody else needs."""
+    """Cancel the trials that have not ended; the driver then stops the stages that no other trial needs."""
     trials = t.trials.c
     query = (select(trials.trial_key, trials.state)
              .where(trials.study_id == study_id, trials.state.not_in(TERMINAL_TRIALS)).with_for_update())
@@ -146,10 +149,10 @@ def _cancel_trials(connection: Connection, record: Journal, study_id: str) -> No
 
 
 def _reopen_trials(connection: Connection, record: Journal, study_id: str) -> None:
-    """Open trials that did not succeed, and their stages that were given up; a diverged stage stays a result.
+    """Reopen the trials that did not succeed, and their stages that were given up. A diverged stage keeps its result.
 
-    A study that was paused as poisoned has failed stages in trials that have not ended yet: those open as well, or it
-    would be paused again at once.
+    A study that was paused because a stage is poisoned has failed stages in trials that have not ended yet. These
+    stages are reopened too; otherwise the study would be paused again at once.
     """
     trials, links = t.trials.c, t.trial_stages.c
     mine = (trials.study_id == study_id) & trials.state.in_(

@@ -1,15 +1,17 @@
-"""Open a ledger, in SQLite (WAL mode) or PostgreSQL, and the one way to write to it.
+"""Open a ledger (SQLite in WAL mode, or PostgreSQL), and run transactions on it.
 
-- `transaction` owns begin, commit and rollback of writes; SQLite takes its write lock at BEGIN, since in WAL a SELECT
-  followed by a write is refused at once, whatever the timeout.
-- `fenced` is a transaction whose first statement proves and extends the driver's lease: that UPDATE holds the row, so a
-  take-over waits until we are done, and finds nothing half written.
-- `retrying` repeats a whole transaction function after serialization failures, lock time-outs and lost connections. A
-  COMMIT whose reply is lost is ambiguous: functions are idempotent by client-made keys, or read back whether their
-  token arrived.
-- `open_for_reading` makes and changes nothing, not even beside the file of a folder that may not be written to.
-- Only `open_ledger` makes a ledger where there is none, and only `upgrade` changes the schema of one that is there.
-- What may pass by itself (a server that restarts, a full disk) is `LedgerAway` for those above: nothing is lost, wait.
+- `transaction` begins, commits and rolls back writes. On SQLite it takes the write lock at BEGIN: in WAL mode a
+  transaction that has read and then writes is refused at once if another process wrote in between, whatever the
+  timeout.
+- `fenced` is a transaction whose first statement proves and extends the driver's lease. That UPDATE locks the lease's
+  row, so a take-over waits until this transaction ends and never sees half of its writes.
+- `retrying` repeats a whole transaction function after serialization failures, lock time-outs and lost connections. If
+  the reply to a COMMIT is lost, nobody knows whether it took effect. Such functions are therefore idempotent: their
+  keys are made by the client, or they look whether their token was stored.
+- `open_for_reading` creates and changes nothing, so it also works in a folder that is read-only.
+- Only `open_ledger` creates a ledger, and only `upgrade` changes the schema of one that exists.
+- Errors that may pass by themselves (the server restarts, the disk is full) are raised as `LedgerAway`. Nothing is lost
+  then, and the caller may wait.
 """
 
 from __future__ import annotations
@@ -58,18 +60,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class FencedTransaction:
-    """An open transaction of the driver, with what its first statement learnt."""
+    """An open transaction of the driver, with what its first statement read."""
 
     connection: Connection
     now: float
-    """Database clock at the start of the transaction."""
+    """The database's clock at the start of the transaction, in seconds since the epoch."""
     bell: int
-    """Moves when a person changed something."""
+    """A counter that moves whenever a person changes something."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """What a driver holds: the newest epoch of the ledger, as long as nobody took it over."""
+    """The proof that a driver holds the lease: valid as long as its epoch is the newest of the ledger."""
 
     driver_id: str
     epoch: int
@@ -96,7 +98,7 @@ def open_existing(url: str) -> Engine:
 
 
 def open_for_reading(url: str) -> Engine:
-    """Open a ledger that nothing will be written to; where there is none, an empty one in memory.
+    """Open a ledger that will only be read. If there is none, return an empty one in memory.
 
     Raises:
         OrchestratorError: it cannot be opened: where (without password), and the database's own reason; or its schema is
@@ -175,7 +177,7 @@ def _empty() -> Engine:
 
 
 def has_ledger(url: str) -> bool:
-    """Say whether there is a ledger to open; a server is taken to have one."""
+    """Return whether there is a ledger at this URL. A database server is assumed to have one."""
     parsed = make_url(url)
     return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").is_file()
 
@@ -245,7 +247,7 @@ def _upgraded(engine: Engine, url: str) -> tuple[str, str]:
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """Commit what the block wrote, or nothing of it."""
+    """Commit all that the block writes, or nothing of it if the block raises."""
     with engine.connect() as connection:
         connection = connection.execution_options(ledger_write=True)
         with connection.begin():
@@ -273,7 +275,10 @@ def fenced(engine: Engine, fence: Fence, token: str = "") -> Iterator[FencedTran
 
 
 def was_committed(engine: Engine, fence: Fence, token: str) -> bool:
-    """Say whether the fenced transaction of that token, the last that this driver tried, took effect."""
+    """Return whether the fenced transaction with this token took effect.
+
+    Only the driver's last one can be asked for.
+    """
     with engine.connect() as connection:
         held = {"fence_epoch": fence.epoch, "fence_driver": fence.driver_id}
         return connection.execute(select(driver_lease.c.token).where(_is_held()), held).scalar() == token
@@ -292,10 +297,10 @@ def _extending() -> ReturningUpdate[Any]:
 
 
 def retrying(function: Callable[[], T], *, for_s: float = RETRY_FOR_S) -> T:
-    """Call a whole, idempotent transaction function until it passes.
+    """Call an idempotent function that runs one whole transaction, until it succeeds.
 
     Raises:
-        LedgerAway: it did not pass within `for_s` seconds, for a reason that may pass yet.
+        LedgerAway: it did not succeed within `for_s` seconds, for a reason that may pass by itself.
     """
     deadline = time.monotonic() + for_s
     for attempt in range(1, 1000):
@@ -305,17 +310,17 @@ def retrying(function: Callable[[], T], *, for_s: float = RETRY_FOR_S) -> T:
             except DBAPIError as error:
                 if not is_passing(error) or time.monotonic() > deadline:
                     raise
-        # Jitter spreads writers that collided; it orders nothing that is stored.
+        # A random wait separates writers that collided. Nothing that is stored depends on it.
         time.sleep(min(1.0, 0.01 * 2 ** min(attempt, 7)) * random.random())  # noqa: S311
     raise LedgerAway("the ledger refused 999 attempts of one transaction")
 
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Turn what the database says of its being away into `LedgerAway`; other errors of it stay what they are.
+    """Raise `LedgerAway` for a database error that may pass by itself; raise every other error unchanged.
 
     Raises:
-        LedgerAway: with the database's own reason.
+        LedgerAway: the database cannot be reached; the message has its own reason.
     """
     try:
         yield
@@ -327,7 +332,7 @@ def reachable() -> Iterator[None]:
 
 
 def is_passing(error: DBAPIError) -> bool:
-    """Say whether an error of the database may pass by itself."""
+    """Return whether a database error may pass by itself."""
     if error.connection_invalidated:
         return True
     if not isinstance(error, OperationalError):
@@ -335,7 +340,7 @@ def is_passing(error: DBAPIError) -> bool:
     if isinstance(error.orig, sqlite3.Error):
         return str(error.orig).startswith(_PASSING_SQLITE)
     code = getattr(error.orig, "sqlstate", None)
-    return code is None or code in _PASSING  # None: there was no server to give one
+    return code is None or code in _PASSING  # None: no server answered
 
 
 def _open_sqlite(url: str, database: str | None) -> Engine:
@@ -345,7 +350,7 @@ def _open_sqlite(url: str, database: str | None) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # pysqlite would begin late, and never IMMEDIATE
+        connection.isolation_level = None  # pysqlite would send BEGIN only before the first write, and never IMMEDIATE
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
             connection.execute("PRAGMA " + pragma)
 
@@ -359,8 +364,8 @@ def _open_sqlite(url: str, database: str | None) -> Engine:
 
 def _open_sqlite_for_reading(file: Path) -> Engine:
     def connect() -> sqlite3.Connection:
-        # Without a log beside it nobody writes now, and reading must make none: where the folder is read-only it could
-        # not.
+        # Without a WAL file beside the database nobody writes at present. Reading must then not create one, which would
+        # fail in a read-only folder: `immutable` opens the file without it.
         mode = "mode=ro" if Path(f"{file}-wal").exists() else "immutable=1"
         connection = sqlite3.connect(
             f"file:{quote(str(file))}?{mode}", uri=True, isolation_level=None, check_same_thread=False
@@ -368,7 +373,7 @@ def _open_sqlite_for_reading(file: Path) -> Engine:
         connection.execute("PRAGMA busy_timeout=10000")
         return connection
 
-    # Each connection is made anew: the next one may find a log.
+    # NullPool: every connection looks again whether there is a WAL file.
     engine = create_engine(URL.create("sqlite", database=str(file)), creator=connect, poolclass=NullPool)
 
     @event.listens_for(engine, "begin")

@@ -1,32 +1,35 @@
-"""Enter a plan: study, arms, trials, the stages that are not there yet, and who needs what. Idempotent.
+"""Insert a plan into the ledger: study, arms, trials, stages, and which trial needs which stage. Idempotent.
 
-- A stage is inserted once, whoever needs it first; the second study finds it, done or on its way.
-- A stage that an earlier study gave up (failed, skipped, cancelled) is opened again when another study needs it.
-- An imported checkpoint is finished as soon as it is written down.
+- A stage is inserted once. A second study that needs it finds it, finished or in progress.
+- A stage that an earlier study gave up (failed, skipped, cancelled) is reopened when another study needs it.
+- A stage that imports a checkpoint is finished as soon as it is inserted.
+- A training stage of which the ledger has only a record (`records`), without weights, is reopened when a stage needs
+  its weights.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Insert, Select, Table, Update, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from orchestrator.artifacts.store import RECORDS
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.journal import Journal, dump
 from orchestrator.ledger.lease import notify
 from orchestrator.ledger.tables import now_s
 from orchestrator.plan.plan import Arm, Plan, Trial
-from orchestrator.states import LIVE_STAGES, REOPENED, StageState, StudyState, TrialState
+from orchestrator.states import LIVE_STAGES, REOPENED, RESULTS, StageState, StudyState, TrialState
 
 _GIVEN_UP = (StageState.FAILED, StageState.SKIPPED, StageState.CANCELLED)
 
 
 def known_versions(connection: Connection, name: str, scale: str) -> list[dict[str, Any]]:
-    """Return id, version, hash and spec (JSON text) of the study's versions, newest first."""
+    """Return id, version, hash and spec (as JSON text) of all versions of a study, newest first."""
     columns = (t.studies.c.study_id, t.studies.c.version, t.studies.c.spec_hash, t.studies.c.spec)
     query = (select(*columns).where(t.studies.c.name == name, t.studies.c.scale == scale)
              .order_by(t.studies.c.version.desc()))
@@ -34,12 +37,12 @@ def known_versions(connection: Connection, name: str, scale: str) -> list[dict[s
 
 
 def make_newest(connection: Connection, study_id: str, version: int) -> None:
-    """Give a known study a new version number: its file was changed back to what it was."""
+    """Give a known study a new version number, because its file was changed back to its earlier contents."""
     connection.execute(t.studies.update().where(t.studies.c.study_id == study_id).values(version=version))
 
 
 def renew_prose(connection: Connection, plan: Plan, study_id: str) -> None:
-    """Keep the newest wording and budget of a study whose meaning is the same."""
+    """Store the newest wording and budget of a study whose other contents are unchanged."""
     spec = dump(plan.spec)
     changed = connection.execute(
         t.studies.update().where(t.studies.c.study_id == study_id, t.studies.c.spec != spec).values(spec=spec)
@@ -49,9 +52,9 @@ def renew_prose(connection: Connection, plan: Plan, study_id: str) -> None:
 
 
 def enter_study(connection: Connection, plan: Plan, study_id: str, version: int, *, actor: str) -> bool:
-    """Enter a study with all that its plan holds; False if another process entered it first."""
+    """Insert a study and everything its plan holds. Return False if another process inserted it first."""
     now = database_now(connection)
-    inserted = _insert_new(connection, t.studies, [{
+    inserted = insert_new(connection, t.studies, [{
         "study_id": study_id, "name": plan.study.name, "scale": plan.scale, "version": version,
         "spec_hash": plan.spec_hash, "spec": dump(plan.spec), "state": str(StudyState.QUEUED), "reason": "",
         "requested_stages": 0, "grows": plan.study.grows,
@@ -65,17 +68,17 @@ def enter_study(connection: Connection, plan: Plan, study_id: str, version: int,
 
 
 def insert_plan(connection: Connection, plan: Plan, study_id: str, *, actor: str) -> None:
-    """Enter the arms, trials and stages of a plan into a study that is there; what is known stays as it is."""
+    """Insert the arms, trials and stages of a plan into a study that exists. Rows that exist stay unchanged."""
     record = Journal(connection, now=database_now(connection), actor=actor)
     known = set(connection.execute(select(t.trials.c.trial_key).where(t.trials.c.study_id == study_id)).scalars())
     trials = [trial for trial in plan.trials if trial.key not in known]
     _insert_arms(connection, study_id, plan.arms)
-    _insert_new(connection, t.trials, [
+    insert_new(connection, t.trials, [
         {"study_id": study_id, "trial_key": trial.key, "arm_key": trial.arm_key, "seed": trial.seed,
          "rung": trial.rung, "number": len(known) + i, "config": dump(trial.config), "state": str(TrialState.PLANNED)}
         for i, trial in enumerate(trials)])
     _enter_stages(connection, plan, record)
-    _insert_new(connection, t.trial_stages, [
+    insert_new(connection, t.trial_stages, [
         {"study_id": study_id, "trial_key": trial.key, "position": i, "stage_id": stage_id}
         for trial in trials for i, stage_id in enumerate(trial.stage_ids)])
     requested = sum(plan.stages[stage_id].kind != "import" for trial in trials for stage_id in trial.stage_ids)
@@ -89,7 +92,7 @@ def insert_plan(connection: Connection, plan: Plan, study_id: str, *, actor: str
 def _insert_arms(connection: Connection, study_id: str, arms: Sequence[Arm], *, stopped: str | None = None) -> None:
     num_known = connection.execute(
         select(func.count()).select_from(t.arms).where(t.arms.c.study_id == study_id)).scalar_one()
-    _insert_new(connection, t.arms, [
+    insert_new(connection, t.arms, [
         {"study_id": study_id, "arm_key": arm.key, "number": num_known + i, "name": arm.name, "levels": dump(arm.levels),
          "stopped": stopped} for i, arm in enumerate(arms)])
 
@@ -106,7 +109,7 @@ def _announce(connection: Connection, record: Journal, plan: Plan, study_id: str
 
 
 def stop_arm(connection: Connection, study_id: str, arm_key: str, why: dict[str, Any], *, actor: str) -> None:
-    """Write down that a search gave an arm up early, and why."""
+    """Record that a search stopped an arm early, and why."""
     record = Journal(connection, now=database_now(connection), actor=actor)
     mine = (t.arms.c.study_id == study_id) & (t.arms.c.arm_key == arm_key) & t.arms.c.stopped.is_(None)
     if connection.execute(t.arms.update().where(mine).values(stopped=dump(why))).rowcount:
@@ -115,7 +118,7 @@ def stop_arm(connection: Connection, study_id: str, arm_key: str, why: dict[str,
 
 
 def refuse_arm(connection: Connection, study_id: str, arm: Arm, why: dict[str, Any], *, actor: str) -> None:
-    """Write down an arm that is never trained, since it misses a constraint before that, and why."""
+    """Record an arm that is never trained because it violates a constraint, and why."""
     record = Journal(connection, now=database_now(connection), actor=actor)
     _insert_arms(connection, study_id, [arm], stopped=dump({"rung": 0, **why}))
     record.event("arm", arm.key, "", "INFEASIBLE", study_id=study_id, detail=why)
@@ -123,7 +126,7 @@ def refuse_arm(connection: Connection, study_id: str, arm: Arm, why: dict[str, A
 
 
 def close_growth(connection: Connection, study_id: str, reason: str = "") -> None:
-    """Let a study end with the trials that it has; a reason, if there is one to tell, stays with it."""
+    """Let a study end with the trials that it has. A reason, if given, is stored with it."""
     values = {"grows": False} | ({"reason": reason} if reason else {})
     connection.execute(t.studies.update().where(t.studies.c.study_id == study_id).values(**values))
     if reason:
@@ -139,13 +142,29 @@ def database_now(connection: Connection) -> float:
 
 
 def reopen(connection: Connection, record: Journal, stage_ids: list[str]) -> None:
-    """Open stages that were given up, forgiving their attempts; results stay as they are."""
+    """Open stages that were given up, forgiving their attempts, and the trainings whose weights are needed and not here.
+
+    Other results stay as they are.
+    """
     for some in t.chunks(stage_ids):
         for row in connection.execute(_given_up(), {"stage_ids": some}).all():
             target = REOPENED[StageState][StageState(row.state)]
             connection.execute(t.stages.update().where(t.stages.c.stage_id == row.stage_id).values(
                 state=str(target), charged_from=t.stages.c.attempts_made, not_before=0.0))
             record.event("stage", row.stage_id, row.state, target)
+    _train_again(connection, record, stage_ids)
+
+
+def _train_again(connection: Connection, record: Journal, stage_ids: Sequence[str]) -> None:
+    """Open the trainings that open stages start from and of which only a record is here, and what these start from in turn."""
+    while stage_ids:
+        lacking = [parent_id for some in t.chunks(stage_ids)
+                   for parent_id in connection.execute(_without_weights(), {"stage_ids": some}).scalars()]
+        for stage_id in lacking:
+            connection.execute(t.stages.update().where(t.stages.c.stage_id == stage_id).values(
+                state=str(StageState.PLANNED), charged_from=t.stages.c.attempts_made, not_before=0.0, artifact=None))
+            record.event("stage", stage_id, StageState.SUCCEEDED, StageState.PLANNED, detail={"reason": "weights are needed"})
+        stage_ids = lacking
 
 
 def _enter_stages(connection: Connection, plan: Plan, record: Journal) -> None:
@@ -159,15 +178,15 @@ def _enter_stages(connection: Connection, plan: Plan, record: Journal) -> None:
             "workers": stage.workers, "not_before": 0.0,
             "state": str(StageState.SUCCEEDED if is_import else StageState.PLANNED), "attempts_made": 0,
             "charged_from": 0, "artifact": stage.spec["path"] if is_import else None, "created_at": now})
-    _insert_new(connection, t.stages, rows)
+    insert_new(connection, t.stages, rows)
     enter_workers(connection, plan)
-    _insert_new(connection, t.stage_parents, [{"stage_id": stage.stage_id, "parent_id": stage.parent_id}
+    insert_new(connection, t.stage_parents, [{"stage_id": stage.stage_id, "parent_id": stage.parent_id}
                                               for stage in plan.stages.values() if stage.parent_id])
     reopen(connection, record, list(plan.stages))
 
 
 def enter_workers(connection: Connection, plan: Plan) -> None:
-    """Let the newest plan say by how many workers its stages are trained, those that run now excepted."""
+    """Set how many workers train each stage to what the newest plan says, except for stages that run now."""
     wanted: dict[int, list[str]] = defaultdict(list)
     for stage in plan.stages.values():
         wanted[stage.workers].append(stage.stage_id)
@@ -180,8 +199,8 @@ def enter_workers(connection: Connection, plan: Plan) -> None:
         notify(connection)
 
 
-def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:
-    """Insert the rows whose key is not there yet; return how many, as far as the engine tells."""
+def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Insert the rows whose key does not exist yet; return how many, as far as the database reports it."""
     if not rows:
         return 0
     return connection.execute(_inserting(table, connection.dialect.name), rows).rowcount
@@ -206,6 +225,16 @@ def _given_up() -> Select[Any]:
     stages = t.stages.c
     return (select(stages.stage_id, stages.state)
             .where(stages.stage_id.in_(bindparam("stage_ids", expanding=True)), stages.state.in_(_GIVEN_UP)))
+
+
+@cache
+def _without_weights() -> Select[Any]:
+    """Return the statement for the parents of open stages that are finished and have no weights here."""
+    parent, links = t.stages.alias("parent").c, t.stage_parents.c
+    return (select(parent.stage_id).distinct().select_from(t.stage_parents)
+            .join(t.stages, t.stages.c.stage_id == links.stage_id).join(parent.stage_id.table, parent.stage_id == links.parent_id)
+            .where(links.stage_id.in_(bindparam("stage_ids", expanding=True)), t.stages.c.state.not_in(RESULTS),
+                   parent.state == StageState.SUCCEEDED, parent.artifact.startswith(RECORDS)))
 
 
 @cache

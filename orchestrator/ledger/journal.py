@@ -1,20 +1,21 @@
-"""Events and tracking messages, collected in a transaction and written at its end in two statements.
+"""Events and tracking messages, collected during a transaction and written at its end with two statements.
 
-The outbox is the contract with `tracking/`. Each message has a `subject` (what one MLflow run stands for), a `seq`
-(order within it, without gaps), a `kind` and a payload of plain values; `at` is seconds by the database clock.
+The outbox is the contract with `tracking/`. Each message has a `subject` (one MLflow run), a `seq` (its number within
+the subject, from 1 without gaps), a `kind` and a payload of plain values. `at` is the time in seconds by the database's
+clock.
 
 subject `trial:STUDY_ID:TRIAL_KEY`
 - `trial_created`: study_id, study, scale, version, spec_hash, trial_key, arm_key, arm_name, levels, seed, config
   (the resolved trial configuration), stage_ids, at
 - `trial_finished`: study_id, trial_key, state, stage_ids, scores {benchmark: {value, value_lenient, num_items,
-  num_unparseable, is_complete, tokens_per_image, stage_id}}, at. May come again after `ablate resume`.
+  num_unparseable, is_complete, tokens_per_image, stage_id}}, at. It may be sent again after `ablate resume`.
 
 subject `attempt:ATTEMPT_ID`
 - `attempt_started`: attempt_id, attempt_no, stage_id, kind, label, spec, parent_ids, flops, samples, study_id, at.
 - `attempt_finished`: attempt_id, attempt_no, stage_id, kind, label, state, seconds, result (the stage function's totals
   or scores, None on failure), failure (kind, message, traceback, hash; None on success), artifact (name for
-  `Artifacts.resolve`, None on failure), at. The curve lies in `Artifacts.attempt_dir(stage_id, attempt_no)` as
-  progress.jsonl, a report a line, each with its time `at`.
+  `Artifacts.resolve`, None on failure), at. The loss curve is the file progress.jsonl in
+  `Artifacts.attempt_dir(stage_id, attempt_no)`: one report a line, each with its time `at`.
 """
 
 from __future__ import annotations
@@ -30,28 +31,31 @@ from orchestrator.ledger import tables as t
 
 
 class Journal:
-    """Collects what happened in one transaction."""
+    """The events and tracking messages of one transaction.
+
+    `now` is the time of the transaction by the database's clock, and `actor` who acts: a driver's id or a person's
+    name.
+    """
 
     def __init__(self, connection: Connection, *, now: float, actor: str) -> None:
-        """Start empty; `actor` is who acts: a driver's id or a person's name."""
         self._connection, self.now, self._actor = connection, now, actor
         self._events: list[dict[str, Any]] = []
         self._messages: list[dict[str, Any]] = []
 
     def event(self, entity: str, entity_id: str, source: StrEnum | str, target: StrEnum | str, *,
               study_id: str | None = None, detail: dict[str, Any] | None = None) -> None:
-        """Note a change of state."""
+        """Add a change of state to the events."""
         self._events.append({"at": self.now, "study_id": study_id, "entity": entity, "entity_id": entity_id,
                              "from_state": str(source), "to_state": str(target), "actor": self._actor,
                              "detail": dump(detail or {})})
 
     def message(self, subject: str, kind: str, payload: dict[str, Any]) -> None:
-        """Put a message for tracking into the outbox."""
+        """Add a message for tracking to the outbox."""
         self._messages.append({"subject": subject, "kind": kind, "payload": dump({**payload, "at": self.now}),
                                "created_at": self.now})
 
     def flush(self) -> None:
-        """Write what was collected."""
+        """Write the collected events and messages."""
         if self._events:
             self._connection.execute(t.events.insert(), self._events)
         if self._messages:
@@ -80,5 +84,5 @@ def _highest() -> Select[Any]:
 
 
 def dump(value: object) -> str:
-    """Return compact JSON; non-finite numbers were refused before they came here."""
+    """Return a value as compact JSON. Non-finite numbers were refused earlier; they raise ValueError here."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

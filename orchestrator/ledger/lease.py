@@ -1,9 +1,10 @@
-"""The driver's lease: one row for the whole ledger, there from the first migration.
+"""The driver's lease: one row for the whole ledger, inserted by the first migration.
 
-- Taking it raises the epoch and thereby fences every older driver.
-- Its life is in the events, as that of an entity `driver`: DRIVING, then LEFT or FENCED.
-- Every write of the driver extends it, and `Keeper` does where no write comes: while Ray starts, or a disk syncs.
-- One that ran out is taken only as it was seen: a holder that renews between look and leap keeps it.
+- Acquiring the lease raises the epoch, which fences every earlier driver: its writes are refused from then on.
+- The events record it as the states of an entity `driver`: DRIVING, then LEFT or FENCED.
+- Every write of the driver extends the lease. `Keeper` extends it while the driver writes nothing, for example while
+  Ray starts or a disk syncs.
+- An expired lease is taken only in the state in which the caller saw it: if its holder renews in between, it keeps it.
 """
 
 from __future__ import annotations
@@ -25,35 +26,37 @@ from orchestrator.ledger.rows import DriverRow
 from orchestrator.ledger.tables import CLOCK_SLACK_S, driver_lease, now_s
 
 DRIVING, LEFT, FENCED = "DRIVING", "LEFT", "FENCED"
-"""What the events say of a driver."""
+"""The states of a driver in the events."""
 _ROW = driver_lease.c.id == 1
 _GIVEN_BACK = 0.0
 _RELEASE_FOR_S = 2.0
-"""A lease that cannot be given back runs out by itself."""
+"""How long to try to give the lease back. A lease that is not given back expires by itself."""
 _RENEWALS = 3
-"""Renewals in a time-to-live: two may fail before it runs out."""
+"""Renewals within one time-to-live: two of them may fail before the lease expires."""
 _logger = logging.getLogger(__name__)
 
 
 def acquire(engine: Engine, driver_id: str, *, ttl_s: float, holder: dict[str, Any], dead: str = "",
             ran_out_at: float | None = None) -> Fence | None:
-    """Take the lease if it is free, ran out, or its holder is known to be dead.
+    """Take the lease if it is free, if it has expired, or if its holder is known to be dead.
 
     Args:
         engine: the ledger.
-        driver_id: a fresh name for each process.
-        ttl_s: seconds until another may take over from us.
-        holder: where we run, for messages and for `dead`.
-        dead: id of a holder whose process was seen to be gone on this host; its lease need not run out.
-        ran_out_at: when the lease ran out that the caller saw: one renewed since is left alone. A commit that took longer
-            than the time-to-live leaves a lease that has run out, and its holder alive. None takes any that ran out.
+        driver_id: a fresh id for each process.
+        ttl_s: seconds until another driver may take over from this one.
+        holder: host and process of this driver, for messages and for `dead`.
+        dead: id of a holder on this host whose process no longer exists; its lease need not have expired.
+        ran_out_at: the expiry time that the caller saw; a lease renewed since then is not taken. This protects a holder
+            whose commit took longer than its time-to-live: its lease has expired, but it is alive. None takes any
+            expired lease.
 
     Returns:
-        the fence, or None if another driver lives.
+        The fence, or None if another driver is alive.
     """
     def attempt() -> Fence | None:
         with transaction(engine) as connection:
-            # FOR UPDATE: what is read of the holder before us must be what we take the lease from.
+            # FOR UPDATE: the event below names the previous holder, so nobody may change the row between this read and
+            # the update.
             before = connection.execute(select(driver_lease.c.driver_id, driver_lease.c.lease_expires_at)
                                         .where(_ROW).with_for_update()).one()
             taken = connection.execute(
@@ -74,7 +77,10 @@ def acquire(engine: Engine, driver_id: str, *, ttl_s: float, holder: dict[str, A
 
 
 def _is_free(driver_id: str, dead: str, ran_out_at: float | None) -> ColumnElement[bool]:
-    """Say whether the lease may be taken; one that reaches further ahead than it was meant to is from a clock set back."""
+    """Return whether the lease may be taken.
+
+    If it expires later than any renewal could have set it, the clock was set back, and the lease is free.
+    """
     lease = driver_lease.c
     is_over = or_(lease.lease_expires_at < now_s(), lease.lease_expires_at > now_s() + lease.ttl_s + CLOCK_SLACK_S)
     if ran_out_at is not None:
@@ -83,7 +89,7 @@ def _is_free(driver_id: str, dead: str, ran_out_at: float | None) -> ColumnEleme
 
 
 def renew(engine: Engine, fence: Fence) -> bool:
-    """Extend the lease and write nothing else; False if another driver took over."""
+    """Extend the lease without writing anything else. Return False if another driver took over."""
     mine = (driver_lease.c.epoch == fence.epoch) & (driver_lease.c.driver_id == fence.driver_id)
     with transaction(engine) as connection:
         extended = connection.execute(driver_lease.update().where(mine).values(lease_expires_at=now_s() + fence.ttl_s))
@@ -91,19 +97,18 @@ def renew(engine: Engine, fence: Fence) -> bool:
 
 
 class HolderWatch:
-    """What a process that wants the lease has seen of its holder: enough to tell one that is late from one that is gone."""
+    """Watches the holder of the lease, to tell a holder that is late from one that is gone."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin having seen nothing."""
         self._clock = clock
         self._seen: tuple[str, float, float] | None = None
 
     def is_kept(self, holder: DriverRow) -> bool:
-        """Say whether the holder is to be left alone.
+        """Return whether the holder keeps the lease.
 
-        A process that is seen to be at work here keeps its lease even when it ran out. One that is seen to be stopped
-        or gone loses it at once, and of one on another host the lease must go without renewal for the time that a
-        renewal takes.
+        - A process on this host that is running keeps it, even if the lease has expired.
+        - A process on this host that is stopped or gone loses it at once.
+        - A process on another host loses it if it does not renew within the time in which a renewal is due.
         """
         if holder.is_live or is_surely_alive(holder.holder):
             self._seen = None
@@ -117,13 +122,12 @@ class HolderWatch:
 
 
 class Keeper:
-    """Renews a lease from a thread of its own for as long as the process is at work, whatever its main thread waits for.
+    """Renews a lease from its own thread as long as the process runs, whatever the main thread waits for.
 
-    A stopped process stops all its threads, a dead one has none: both lose the lease when it runs out.
+    A stopped process stops all its threads, and a dead one has none: both lose the lease when it expires.
     """
 
     def __init__(self, engine: Engine, fence: Fence) -> None:
-        """Begin to renew."""
         self._engine, self._fence = engine, fence
         self._every_s = fence.ttl_s / _RENEWALS
         self._extended_at = time.monotonic()
@@ -132,11 +136,11 @@ class Keeper:
         self._thread.start()
 
     def extended(self) -> None:
-        """Note that a write of the driver has just extended the lease: nothing is to be done for a while."""
+        """Note that a write of the driver has just extended the lease, so the next renewal can wait."""
         self._extended_at = time.monotonic()
 
     def stop(self) -> None:
-        """End the thread; the lease is not renewed any more."""
+        """End the thread. The lease is not renewed any more."""
         self._stop.set()
         self._thread.join()
 
@@ -147,7 +151,7 @@ class Keeper:
             self.extended()
             try:
                 is_ours = renew(self._engine, self._fence)
-            except SQLAlchemyError as error:  # the main thread hears of it too, and knows how long to wait
+            except SQLAlchemyError as error:  # the main thread meets the same error and decides how long to wait
                 _logger.debug("the lease could not be renewed: %s", error)
                 continue
             if not is_ours:
@@ -155,7 +159,7 @@ class Keeper:
 
 
 def release(engine: Engine, fence: Fence) -> None:
-    """Give the lease back, if it is still ours, so that the next driver need not wait."""
+    """Give the lease back if it is still ours, so that the next driver need not wait."""
     def attempt() -> None:
         mine = (driver_lease.c.epoch == fence.epoch) & (driver_lease.c.driver_id == fence.driver_id)
         with transaction(engine) as connection:
@@ -170,11 +174,11 @@ def release(engine: Engine, fence: Fence) -> None:
 
 
 def is_newest(engine: Engine, fence: Fence) -> bool:
-    """Say whether nobody took over; a cheap read for idle moments."""
+    """Return whether this driver still holds the lease. It is a cheap read, for idle moments."""
     with engine.connect() as connection:
         return connection.execute(select(driver_lease.c.epoch)).scalar() == fence.epoch
 
 
 def notify(connection: Connection) -> None:
-    """Tell the driver that a person changed something."""
+    """Move the counter `bell`, which tells the driver that a person changed something."""
     connection.execute(driver_lease.update().where(_ROW).values(bell=driver_lease.c.bell + 1))

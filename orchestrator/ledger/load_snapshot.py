@@ -1,6 +1,6 @@
-"""Read what the driver decides from: everything about studies that are not over, in six statements.
+"""Read the snapshot that the driver decides from: all about the studies that have not ended, in six statements.
 
-The statements are built once (`cache`): building one costs several times what running it costs.
+The statements are built once (`cache`): building one takes several times as long as running it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from orchestrator.states import (
 
 
 def read_snapshot(connection: Connection) -> Snapshot:
-    """Return the driver's view of the ledger."""
+    """Return the snapshot of all studies that have not ended."""
     studies = {row.study_id: _study(row) for row in connection.execute(_open_studies())}
     return Snapshot(studies, _trials(connection), _stages(connection), _attempts(connection))
 
@@ -39,7 +39,10 @@ def _study(row: Row[Any]) -> StudyView:
 
 
 def orders(connection: Connection, stage_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return for each stage what its worker must know: kind, label, spec (as JSON text), workers and the parent's artifact."""
+    """Return what each stage's worker must know.
+
+    Kind, label, spec (as JSON text), workers and the parent's artifact.
+    """
     wanted = sorted(stage_ids)
     rows = connection.execute(_ordered(), {"stage_ids": wanted}) if wanted else ()
     return {row.stage_id: dict(row._mapping) for row in rows}
@@ -66,7 +69,7 @@ def _stages(connection: Connection) -> dict[str, StageView]:
         past[row.stage_id].append(
             PastAttempt(row.attempt_no, AttemptState(row.state), row.is_charged, row.checkpoint_step)
         )
-        hashes[row.stage_id] = row.failure_hash  # of the last that is over
+        hashes[row.stage_id] = row.failure_hash  # the last ended attempt's hash remains
     return {row.stage_id: StageView(row.stage_id, row.kind, StageState(row.state), row.position,
                                     tuple(parents[row.stage_id]), row.not_before, row.attempts_made, row.charged_from,
                                     tuple(past[row.stage_id]), hashes.get(row.stage_id, ""), row.workers)
@@ -93,7 +96,7 @@ def _open_studies() -> Select[Any]:
 
 @cache
 def _open_trials() -> tuple[Select[Any], Select[Any]]:
-    """Return the statements for the stages of open trials, and for the trials."""
+    """Return the statements that select the stages of open trials, and the trials."""
     links, trials = t.trial_stages.c, t.trials.c
     return (select(t.trial_stages).join(t.studies, t.studies.c.study_id == links.study_id).where(_is_open())
             .order_by(links.study_id, links.trial_key, links.position),
@@ -104,7 +107,7 @@ def _open_trials() -> tuple[Select[Any], Select[Any]]:
 
 @cache
 def _needed_stages() -> tuple[Select[Any], Select[Any], Select[Any]]:
-    """Return the statements for parents, for attempts that are over, and for the stages that are open or of an open study."""
+    """Return the statements for parents, ended attempts, and stages that are open or belong to an open study."""
     stages, parents, attempts, links = t.stages.c, t.stage_parents.c, t.attempts.c, t.trial_stages.c
     linked = select(links.stage_id).where(links.study_id.in_(select(t.studies.c.study_id).where(_is_open())))
     needed = or_(stages.stage_id.in_(linked), stages.state.not_in(TERMINAL_STAGES))

@@ -1,4 +1,4 @@
-"""The outbox as its one flusher sees it: what to send, what was sent, and which foreign run stands for a subject."""
+"""The outbox, as its flusher uses it: messages to send, messages that were sent, and the MLflow run of each subject."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.ledger.tables import now_s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message for tracking; kinds and payloads are documented in `record.py`."""
+    """One message for tracking. `journal.py` documents kinds and payloads."""
 
     message_id: int
     subject: str
@@ -28,18 +28,18 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """What is left when we stop waiting."""
+    """What was not sent when the driver stopped waiting for the flusher."""
 
     num_left: int
-    """Messages in the outbox; the next driver sends them."""
+    """Messages that remain in the outbox. The next driver sends them."""
     num_refused: int
-    """Messages that MLflow will never take, for instance because its mlflow_run was deleted by hand."""
+    """Messages that MLflow will never accept, for instance because somebody deleted their mlflow_run."""
     error: str
-    """The last failure, or ""."""
+    """The last error, or ""."""
 
 
 def pending(engine: Engine, *, limit: int = 500) -> list[Message]:
-    """Return unsent messages, oldest first, so that each subject's come in order."""
+    """Return unsent messages, oldest first, so that those of each subject come in order."""
     query = select(t.tracking_outbox).where(t.tracking_outbox.c.sent_at.is_(None))
     with engine.connect() as connection:
         rows = connection.execute(query.order_by(t.tracking_outbox.c.id).limit(limit)).all()
@@ -48,15 +48,18 @@ def pending(engine: Engine, *, limit: int = 500) -> list[Message]:
 
 
 def settle(engine: Engine, message_ids: Iterable[int], made: Mapping[str, str]) -> dict[str, str]:
-    """Note in one transaction that messages arrived, and which foreign runs were made; saying it twice is fine.
+    """Record in one transaction which messages were sent and which MLflow runs were created.
+
+    Repeating it changes nothing.
 
     Args:
         engine: the ledger.
-        message_ids: of the messages that arrived.
-        made: subject -> foreign run.
+        message_ids: the messages that were sent.
+        made: subject -> id of the MLflow run that was created for it.
 
     Returns:
-        subject -> foreign run where another one was noted before ours: that one counts.
+        Subject -> id of the MLflow run that was recorded earlier for it, where that is another one; the earlier one
+        counts.
     """
     ids = list(message_ids)
 
@@ -78,24 +81,24 @@ def settle(engine: Engine, message_ids: Iterable[int], made: Mapping[str, str]) 
 
 
 def external_id(engine: Engine, subject: str) -> str | None:
-    """Return the foreign run of a subject, None if none was noted."""
+    """Return the id of a subject's MLflow run, None if none was recorded."""
     query = select(t.tracking_subjects.c.external_id).where(t.tracking_subjects.c.subject == subject)
     with engine.connect() as connection:
         return connection.execute(query).scalar_one_or_none()
 
 
 def last_sent_at(engine: Engine) -> float | None:
-    """Return when a message last arrived, None if none ever did."""
+    """Return when the newest message was sent (seconds since the epoch), None if none was."""
     with engine.connect() as connection:
         return connection.execute(select(func.max(t.tracking_outbox.c.sent_at))).scalar()
 
 
 def requeue(engine: Engine, found: Mapping[str, str]) -> int:
-    """Make all messages wait again, and note which foreign runs there are; return how many messages wait.
+    """Mark all messages as unsent and replace the recorded MLflow runs. Return how many messages are unsent.
 
     Args:
         engine: the ledger.
-        found: subject -> foreign run, as the foreign store has them now; others are forgotten.
+        found: subject -> id of its MLflow run, as MLflow has them now; all other records are deleted.
     """
     def attempt() -> int:
         with transaction(engine) as connection:

@@ -1,7 +1,8 @@
-"""The read side: frozen rows for command line, dashboard and analysis. Writes nothing, takes no locks.
+"""The read side: frozen rows for the command line, the dashboard and the analysis.
 
+- It writes nothing and takes no locks.
 - Each function is one short read transaction with few statements, whatever the number of trials.
-- What comes back lies in `rows.py`.
+- `rows.py` defines what is returned.
 """
 
 from __future__ import annotations
@@ -53,10 +54,10 @@ def studies(engine: Engine) -> list[StudyRow]:
 
 
 def study(engine: Engine, name: str, scale: str | None = None) -> StudyRow:
-    """Return the newest version of a study by its name, or the study of that id.
+    """Return the newest version of the study with this name, or the study with this id.
 
     Raises:
-        StudyError: nothing of that name (and scale) was submitted; the message lists what was.
+        StudyError: no study of this name (and scale) was submitted; the message lists those that were.
     """
     rows = studies(engine)
     for row in rows:
@@ -65,14 +66,14 @@ def study(engine: Engine, name: str, scale: str | None = None) -> StudyRow:
     named = [row for row in rows if row.name == name and scale in (None, row.scale)]
     if not named:
         known = ", ".join(sorted({f"{row.name} ({row.scale})" for row in rows})) or "none"
-        raise StudyError(name, 0, f"no study of that name{f' at scale {scale}' if scale else ''} in the ledger; "
-                                  f"known: {known}", "ablate submit enters one")
+        raise StudyError(name, 0, f"the ledger holds no study of this name{f' at scale {scale}' if scale else ''}; "
+                                  f"known: {known}", "`ablate submit` adds one")
     newest = named[0]
     return max((row for row in named if row.scale == newest.scale), key=lambda row: row.version)
 
 
 def arms(engine: Engine, study_id: str) -> list[ArmRow]:
-    """Return the arms of a study in the order of the plan, then of their proposal."""
+    """Return the arms of a study in the order of the plan, then those that a search proposed."""
     with engine.connect() as connection:
         return [ArmRow(key=row.arm_key, name=row.name, levels=json.loads(row.levels), stopped=_json(row.stopped))
                 for row in connection.execute(_arms(), {"study_id": study_id})]
@@ -83,8 +84,9 @@ def trials(engine: Engine, study_id: str, known: RowCache | None = None) -> list
 
     Args:
         engine: the ledger.
-        study_id: of the study.
-        known: of this study, from earlier looks; configuration and stages of a trial never change.
+        study_id: the study.
+        known: rows of this study from earlier reads. Configuration and stages of a trial never change, so they are read
+            once.
     """
     links, query = _trials()
     known = RowCache() if known is None else known
@@ -99,12 +101,12 @@ def trials(engine: Engine, study_id: str, known: RowCache | None = None) -> list
 
 
 def stages(engine: Engine, study_id: str, known: RowCache | None = None) -> list[StageRow]:
-    """Return the distinct stages that a study needs, parents before children.
+    """Return the distinct stages of a study, parents before children.
 
     Args:
         engine: the ledger.
-        study_id: of the study.
-        known: of this study, from `trials` and earlier looks; stages that had their result are not read again.
+        study_id: the study.
+        known: rows of this study from `trials` and earlier reads. Stages that had a result are not read again.
     """
     known = RowCache() if known is None else known
     with engine.connect() as connection:
@@ -122,7 +124,7 @@ def stages(engine: Engine, study_id: str, known: RowCache | None = None) -> list
 
 
 def attempts(engine: Engine, study_id: str) -> list[AttemptRow]:
-    """Return all attempts of the stages that a study needs, in the order in which they began."""
+    """Return all attempts of a study's stages, in the order in which they started."""
     a, mine = t.attempts.c, select(t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
     query = (select(a.stage_id, t.stages.c.label, a.attempt_no, a.state, a.started_at, a.ended_at, a.failure)
              .join(t.stages, t.stages.c.stage_id == a.stage_id)
@@ -132,13 +134,13 @@ def attempts(engine: Engine, study_id: str) -> list[AttemptRow]:
 
 
 def stage_label(engine: Engine, stage_id: str) -> str | None:
-    """Return the label of a stage for people, None if the ledger has no such stage."""
+    """Return the readable label of a stage, None if the ledger has no such stage."""
     with engine.connect() as connection:
         return connection.execute(select(t.stages.c.label).where(t.stages.c.stage_id == stage_id)).scalar()
 
 
 def scores(engine: Engine, study_id: str, trial_keys: Sequence[str] | None = None) -> list[ScoreRow]:
-    """Return one row for each trial and benchmark that has a score; of these trials alone, if any are named."""
+    """Return one row for each trial and benchmark with a score. If trials are named, return only theirs."""
     queries = (
         [_scores()]
         if trial_keys is None
@@ -151,7 +153,7 @@ def scores(engine: Engine, study_id: str, trial_keys: Sequence[str] | None = Non
 
 
 def events(engine: Engine, study_id: str | None = None, limit: int = 100) -> list[EventRow]:
-    """Return the newest events first: those of a study, its trials and its stages, or of the whole ledger."""
+    """Return events, newest first: of one study with its trials and stages, or of the whole ledger."""
     query = select(t.events).order_by(t.events.c.id.desc()).limit(limit)
     if study_id is not None:
         mine = select(t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
@@ -164,13 +166,13 @@ def events(engine: Engine, study_id: str | None = None, limit: int = 100) -> lis
 
 
 def newest_event(engine: Engine) -> int:
-    """Return the number of the newest event, 0 if nothing ever happened: it grows with every change of state."""
+    """Return the number of the newest event, 0 if there is none. It grows with every change of state."""
     with engine.connect() as connection:
         return connection.execute(select(func.max(t.events.c.id))).scalar() or 0
 
 
 def driver(engine: Engine) -> DriverRow | None:
-    """Return who held the lease last, None if no driver ever ran."""
+    """Return the driver that held the lease last, None if no driver ever ran."""
     lease = t.driver_lease
     query = select(lease, (lease.c.lease_expires_at - now_s()).label("expires_in_s")).where(lease.c.epoch > 0)
     with engine.connect() as connection:
@@ -183,14 +185,14 @@ def driver(engine: Engine) -> DriverRow | None:
 
 
 def outbox_lag(engine: Engine) -> int:
-    """Return how many tracking events wait to be sent."""
+    """Return how many tracking messages wait to be sent."""
     query = select(func.count()).select_from(t.tracking_outbox).where(t.tracking_outbox.c.sent_at.is_(None))
     with engine.connect() as connection:
         return connection.execute(query).scalar_one()
 
 
 def bell(engine: Engine) -> int:
-    """Return the counter that moves when a person submits, pauses, resumes or cancels."""
+    """Return the counter that moves whenever a person submits, pauses, resumes or cancels a study."""
     with engine.connect() as connection:
         return connection.execute(_bell()).scalar() or 0
 
@@ -207,7 +209,11 @@ def _links(
 
 
 def _changed(connection: Connection, known: RowCache) -> list[str]:
-    """Return the stages that may not be as they are known: every attempt counts itself, and only a live one reports in between."""
+    """Return the stages that may differ from the cached rows.
+
+    These are the stages that are not cached, those with a new state or attempt, and those with a live attempt, whose
+    progress changes.
+    """
     needed = set(chain.from_iterable(known.links.values()))
     changed = list(needed - known.stages.keys())
     without_result = [each for each, row in known.stages.items() if row.state not in RESULTS]
@@ -223,7 +229,7 @@ def _changed(connection: Connection, known: RowCache) -> list[str]:
 
 
 def _stages(connection: Connection, study_id: str, stage_ids: Sequence[str] | None) -> Iterator[StageRow]:
-    """Read stages by their ids, or all of a study."""
+    """Read stages by their ids, or all stages of a study."""
     if stage_ids is None:
         mine = select(t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
         yield from map(_stage, connection.execute(_stage_rows().where(t.stages.c.stage_id.in_(mine))))
@@ -293,7 +299,7 @@ def _study(row: Row[Any]) -> StudyRow:
                     trials_done=0, stages_total=0, stages_done=0, stages_running=0, stages_failed=0)
 
 
-# ---- statements, built once: those that a driver reads again and again ---------------------------------------------
+# ---- statements, built once because a driver uses them again and again ---------------------------------------------
 
 
 @cache
@@ -308,7 +314,7 @@ def _arms() -> Select[Any]:
 
 @cache
 def _trials() -> tuple[Select[Any], Select[Any]]:
-    """Return the statements for the stages of a study's trials, and for the trials."""
+    """Return the statements that select the stages of a study's trials, and the trials."""
     links = t.trial_stages.c
     study_id: BindParameter[str] = bindparam("study_id")
     return (

@@ -1,6 +1,6 @@
-"""What the read side returns: frozen rows of plain values.
+"""The rows that the read side returns: frozen, with plain values.
 
-Times are seconds since the epoch by the database's clock, convertible to aware UTC.
+Times are seconds since the epoch by the database's clock.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class StudyRow:
     version: int
     state: str
     reason: str
-    """Why it is paused, or ""."""
+    """Why the study is paused or ended early, or ""."""
     spec_hash: str
     spec: Plain
     created_at: float
@@ -29,28 +29,28 @@ class StudyRow:
     num_arms: int
     num_trials: int
     trials_done: int
-    """Trials in a final state, whatever it is."""
+    """Trials in any final state."""
     stages_total: int
     """Distinct stages that the study needs."""
     stages_done: int
     stages_running: int
     stages_failed: int
-    """Failed, diverged, skipped or cancelled."""
+    """Stages that failed, diverged, were skipped or cancelled."""
     requested_stages: int
-    """Stages before sharing: what the trials would cost one by one."""
+    """Stages before sharing: those that the trials would need if each ran by itself."""
     priority: int
-    """Higher goes first."""
+    """Studies with a higher number are served first."""
     max_slots: int
-    """Most slots that it may hold; 0 for no cap."""
+    """The most slots that the study may hold, 0 for no limit."""
     estimate: Plain | None = None
-    """What it was expected to cost when it was submitted."""
+    """The expected cost, as it was estimated when the study was submitted."""
     grows: bool = False
     """Whether a search or a rule may still add trials."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRow:
-    """Arm x seed."""
+    """One arm with one seed."""
 
     trial_key: str
     arm_key: str
@@ -61,24 +61,25 @@ class TrialRow:
     stage_ids: tuple[str, ...]
     config: Plain
     rung: int = 0
-    """A short training by which a search decides whether the arm goes on; 0 is the whole training."""
+    """0 for full training; 1 and higher for the shorter trainings by which a search decides whether the arm continues.
+    """
     stopped: Plain | None = None
-    """Why a search gave the arm up, None if it did not."""
+    """Why a search stopped the arm, None if it did not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmRow:
-    """An arm, whether it was ever trained or not."""
+    """One arm, whether it was trained or not."""
 
     key: str
     name: str
     levels: Plain
     stopped: Plain | None
-    """Why a search gave it up; `rung` 0 before anything was trained."""
+    """Why a search stopped the arm; its `rung` is 0 if that was before any training."""
 
     @property
     def is_refused(self) -> bool:
-        """Whether it missed a constraint before anything was trained: it has no trials."""
+        """Whether the arm violated a constraint before any training, so that it has no trials."""
         return self.stopped is not None and not self.stopped["rung"]
 
 
@@ -90,7 +91,7 @@ class StageRow:
     kind: str
     label: str
     position: int
-    """Among the stages of the study that entered it: parents before children."""
+    """Its place in the plan of the study that inserted it: parents come before children."""
     state: str
     parent_id: str | None
     spec: Plain
@@ -98,33 +99,36 @@ class StageRow:
     samples: int
     attempts_made: int
     progress: Plain | None
-    """Last report of the live attempt, else None."""
+    """The last report of the live attempt, None if no attempt is live."""
     seconds: float | None
-    """Duration of the accepted attempt; None while there is none."""
+    """Duration of the accepted attempt, None if there is none."""
     started_at: float | None
-    """Start of the newest attempt."""
+    """When the newest attempt started."""
     artifact: str | None
-    """Name for `Artifacts.resolve`."""
+    """Name of the published artifact, for `Artifacts.resolve`."""
     result: Plain | None
     failure: Plain | None
-    """Kind, message, traceback of the newest attempt if it failed."""
+    """Kind, message and traceback of the newest attempt if it failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowCache:
-    """What was read of a study before, for whoever looks at it many times: the read side adds to it, and reads nothing final again."""
+    """Rows of one study from earlier reads, for callers that read it many times.
+
+    The functions of `read.py` add to it, and read nothing again that is final.
+    """
 
     configs: dict[str, Plain] = field(default_factory=dict)
     """Trial key -> configuration."""
     links: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Trial key -> stage ids."""
     stages: dict[str, StageRow] = field(default_factory=dict)
-    """Stage id -> row, parents before children; whether it may have changed since, its state says."""
+    """Stage id -> row, parents before children. A row may be out of date unless its state is final."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreRow:
-    """One benchmark of one trial, 0 to 100."""
+    """The score of one trial on one benchmark, 0 to 100."""
 
     trial_key: str
     arm_key: str
@@ -142,7 +146,7 @@ class ScoreRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRow:
-    """One change of state, or one act of a person."""
+    """One change of state, or one action of a person."""
 
     event_id: int
     at: float
@@ -166,19 +170,19 @@ class AttemptRow:
     started_at: float
     ended_at: float | None
     failure: Plain | None
-    """Kind, message, traceback."""
+    """Kind, message and traceback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverRow:
-    """Who decides, and whether it still lives."""
+    """The driver that held the lease last, and whether it is alive."""
 
     driver_id: str
     epoch: int
     is_live: bool
     expires_at: float
-    """By the ledger's clock; moves with each renewal, 0 once it was given back."""
+    """When the lease expires, by the ledger's clock. Each renewal moves it; it is 0 after the lease was given back."""
     ttl_s: float
     expires_in_s: float
-    """Negative: the lease ran out so long ago."""
+    """Seconds until the lease expires, negative if it expired already."""
     holder: Plain

@@ -1,4 +1,4 @@
-"""Enter a study into the ledger. Idempotent: the same file is the same study, however often it is submitted."""
+"""Submit a study to the ledger. Idempotent: the same file is the same study, however often it is submitted."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from orchestrator.ledger.insert import enter_study, enter_workers, known_version
 from orchestrator.plan.plan import Plan
 
 _SHOWN = 12
-"""Differences that a message lists."""
+"""How many differences a message lists."""
 
 
 def submit(engine: Engine, plan: Plan, *, update: bool = False, actor: str = "submit", slots: int | None = None) -> str:
-    """Enter a study, its arms, trials and stages.
+    """Insert a study with its arms, trials and stages.
 
     Args:
         engine: the ledger.
-        plan: of the study at a scale.
-        update: allow a changed file under a known name: a new version, which shares all old stages.
-        actor: who submits, for the record.
-        slots: what the driver will have; None does not ask whether every stage fits.
+        plan: the plan of the study at a scale.
+        update: allow a changed file under a known name. It becomes a new version, which shares all finished stages.
+        actor: who submits; written into the event.
+        slots: how many slots the driver will have. None skips the check that every stage fits.
 
     Returns:
-        the study's id; that of the known study if this one is there already.
+        The study's id. If this study was submitted before, that one's id.
 
     Raises:
-        StudyError: a checkpoint or a data set is missing, a stage needs more slots than there are, or the file changed and `update` was not
-            given; shows what changed.
+        StudyError: a checkpoint or a data set is missing, a stage needs more slots than there are, or the file changed
+            and `update` was not given; the message then lists the changes.
     """
     refuse_incomplete(plan, slots=slots)
     study_id = study_identity(plan)
@@ -54,18 +54,18 @@ def submit(engine: Engine, plan: Plan, *, update: bool = False, actor: str = "su
             failpoint("enter.before_commit")
             return is_entered
 
-    while not retrying(attempt):  # another submitter entered this version first: look again at what it is
+    while not retrying(attempt):  # another process inserted this version first: read again what it holds
         pass
     failpoint("enter.after_commit")
     return study_id
 
 
 def refuse_incomplete(plan: Plan, *, slots: int | None) -> None:
-    """Refuse a plan that lacks something that running it needs.
+    """Refuse a plan that lacks something it needs to run.
 
     Args:
-        plan: of the study at a scale.
-        slots: what the driver will have; None does not ask whether every stage fits.
+        plan: the plan of the study at a scale.
+        slots: how many slots the driver will have. None skips the check that every stage fits.
 
     Raises:
         StudyError: a checkpoint or a data set is missing, or a stage needs more slots than there are.
@@ -75,16 +75,16 @@ def refuse_incomplete(plan: Plan, *, slots: int | None) -> None:
             plan.study.name,
             0,
             f"start checkpoint missing: {', '.join(plan.missing_checkpoints)}",
-            "the plan can be looked at; to run it, put the checkpoint where the message of `ablate plan` says",
+            "`ablate plan` shows the plan, and where to put the checkpoint before the study can run",
         )
     if slots is not None and plan.workers > slots:
         raise StudyError(
             plan.study.name,
             0,
-            f"its training stages take {plan.workers} slots each at scale {plan.scale}, one for each "
+            f"each training stage takes {plan.workers} slots at scale {plan.scale}, one for each "
             f"worker; there are {slots} slots",
-            "ABLATE_SLOTS says how many slots there are, `resources.workers` of the "
-            "scale how many workers train a stage; the result does not depend on it",
+            "ABLATE_SLOTS sets the number of slots, and `resources.workers` of the "
+            "scale how many workers train a stage; results do not depend on either",
         )
     if plan.missing_data:
         raise StudyError(plan.study.name, 0, f"no data set is configured for {', '.join(plan.missing_data)}",
@@ -92,10 +92,10 @@ def refuse_incomplete(plan: Plan, *, slots: int | None) -> None:
 
 
 def refuse_changed(engine: Engine, plan: Plan) -> None:
-    """Refuse a file that changed under a name that the ledger knows, as `submit` does without `update`.
+    """Refuse a changed file under a name that the ledger knows, as `submit` does without `update`.
 
     Raises:
-        StudyError: what changed.
+        StudyError: the file changed; the message lists the changes.
     """
     with engine.connect() as connection:
         known = known_versions(connection, plan.study.name, plan.scale)
@@ -104,7 +104,7 @@ def refuse_changed(engine: Engine, plan: Plan) -> None:
 
 
 def study_identity(plan: Plan) -> str:
-    """Return the study's id: its name, scale and resolved file, so that two submitters agree on it."""
+    """Return the study's id: a hash of its name, scale and resolved file, so that two processes agree on it."""
     return hashlib.sha256(f"{plan.study.name}\n{plan.scale}\n{plan.spec_hash}".encode()).hexdigest()[:16]
 
 
@@ -112,13 +112,13 @@ def _changed(plan: Plan, newest: dict[str, Any]) -> StudyError:
     changes = list(differences(json.loads(newest["spec"]), plan.spec))
     shown = "\n".join(f"  {change}" for change in changes[:_SHOWN])
     more = f"\n  and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
-    return StudyError(plan.study.path, 0, f"the ledger knows {plan.study.name!r} at scale {plan.scale} with other "
+    return StudyError(plan.study.path, 0, f"the ledger holds {plan.study.name!r} at scale {plan.scale} with other "
                       f"contents (version {newest['version']}):\n{shown}{more}",
-                      "--update makes a new version, which shares all finished stages; or give the study another name")
+                      "`--update` submits it as a new version, which shares all finished stages; or give the study another name")
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """Return `path: old -> new` for every value that differs between two plain values."""
+    """Return `path: old -> new` for every value that differs between two nested plain values."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name in [*old, *(name for name in new if name not in old)]:
             below = f"{path}.{name}" if path else str(name)

@@ -1,9 +1,9 @@
-"""What the ledger already knows about stages that a plan asks for, and how fast its workers were. Read-only.
+"""Short queries about stages: what is done, running or failed, what it took, and how fast workers were. Read-only.
 
-- A plan is looked at before it is submitted: its stages may have been finished by other studies.
-- How far a study is needs sums and the few stages that run: not thirty thousand rows every two seconds.
-- A driver that asks a study's words or state at every step needs one row, not the counts that a list of studies shows.
-- Rates are FLOPs by formula per measured second, of the newest stages of a scale: they turn a plan's FLOPs into time.
+- A plan is shown before it is submitted; other studies may have finished some of its stages already.
+- Progress of a study needs sums and the few stages that run, not thirty thousand rows every two seconds.
+- A driver that needs a study's spec or state at every step reads one row, not the counts that a list of studies shows.
+- A rate is FLOPs by formula per measured second, over the newest stages of a scale. It turns a plan's FLOPs into time.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from orchestrator.states import LIVE_ATTEMPTS, LIVE_STAGES, AttemptState, StageS
 
 _IMPORT = literal("import")
 NEWEST = 400
-"""Finished stages that rates are taken from."""
+"""How many of the newest finished stages the rates are computed from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyHead:
-    """A study as it was submitted, with its state now."""
+    """A study as it was submitted, with its present state."""
 
     study_id: str
     name: str
@@ -42,7 +42,7 @@ class StudyHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSum:
-    """The stages of a study that share kind and state; imports are in none."""
+    """The stages of a study that share kind and state, added up; imports are not counted."""
 
     kind: str
     state: str
@@ -50,9 +50,9 @@ class StageSum:
     flops: float
     largest_flops: float
     seconds: float
-    """Of the accepted attempts; 0 for what is not finished."""
+    """Sum over the accepted attempts; 0 for stages that are not finished."""
     workers: int = 1
-    """Slots that one of them takes, the most if they differ."""
+    """Slots that one of these stages takes; the maximum if they differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +65,39 @@ class LiveStage:
     flops: float
     attempt_no: int
     progress: dict[str, Any]
+    """The last report; empty before the first."""
     workers: int = 1
     samples: int = 0
+
+    @property
+    def step(self) -> int | None:
+        """The newest step, None before the first report."""
+        return self.progress.get("step")
+
+    @property
+    def steps(self) -> int | None:
+        """The number of steps that the stage will make."""
+        return self.progress.get("steps")
+
+    @property
+    def loss(self) -> float | None:
+        """The newest loss, None if the stage reports none."""
+        return self.progress.get("loss")
+
+    @property
+    def samples_per_s(self) -> float | None:
+        """The newest speed in samples per second, None if the stage reports none."""
+        return self.progress.get("samples_per_s")
+
+    @property
+    def rate(self) -> float | None:
+        """FLOPs per second by the last report, None if it has no speed."""
+        return self.flops / self.samples * self.samples_per_s if self.samples_per_s and self.samples else None
+
+    @property
+    def fraction(self) -> float:
+        """The fraction of the steps that is done, 0 to 1; 0 before the first report."""
+        return min(self.step / self.steps, 1.0) if self.step is not None and self.steps else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,27 +109,27 @@ class FailedStage:
     state: str
     attempts_made: int
     failure: dict[str, Any]
-    """Kind, message, traceback."""
+    """Kind, message and traceback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptTotals:
-    """What attempts made for a study took, by kind of stage."""
+    """What all attempts for a study took, by kind of stage."""
 
     seconds: dict[str, float]
     bytes: dict[str, int]
-    """Published."""
+    """Bytes that were published."""
     wall_s: float
-    """Of the study, since it was submitted."""
+    """Seconds since the study was submitted, until it ended or until now."""
     flops: float
-    """By formula, of all kinds."""
+    """FLOPs by formula, over all kinds."""
 
 
 def submitted(engine: Engine, study_id: str) -> StudyHead:
-    """Return the study of that id.
+    """Return the study with this id.
 
     Raises:
-        NoResultFound: there is none.
+        NoResultFound: the ledger holds none.
     """
     with engine.connect() as connection:
         row = connection.execute(_submitted(), {"study_id": study_id}).one()
@@ -113,7 +144,7 @@ def _submitted() -> Select[Any]:
 
 
 def earlier_versions(engine: Engine, study_id: str) -> list[StudyHead]:
-    """Return the versions of the same study at the same scale that were submitted before this one, oldest first."""
+    """Return the earlier versions of this study at the same scale, oldest first."""
     c, this = t.studies.c, t.studies.alias("this").c
     query = (
         select(c.study_id, c.name, c.scale, c.state, c.spec_hash, c.spec)
@@ -126,7 +157,7 @@ def earlier_versions(engine: Engine, study_id: str) -> list[StudyHead]:
 
 
 def stage_files(engine: Engine) -> dict[str, StageFiles]:
-    """Return every stage of the ledger by its id."""
+    """Return the files of every stage in the ledger, by stage id."""
     attempts: dict[str, dict[int, str]] = defaultdict(dict)
     names: dict[str, set[str]] = defaultdict(set)
     links, study = t.trial_stages.c, t.studies.c
@@ -150,15 +181,16 @@ def stage_ids(engine: Engine) -> frozenset[str]:
 
 
 def published(engine: Engine) -> dict[str, str]:
-    """Return the artifact of every finished stage that made one, by the stage's id."""
+    """Return the artifact of every finished stage that made one here, by the stage's id; those of imported records are left out."""
     c = t.stages.c
-    query = select(c.stage_id, c.artifact).where(c.state == StageState.SUCCEEDED, c.artifact.is_not(None), c.kind != _IMPORT)
+    is_ours = c.artifact.startswith("stages/", autoescape=True)
+    query = select(c.stage_id, c.artifact).where(c.state == StageState.SUCCEEDED, is_ours)
     with engine.connect() as connection:
         return {row.stage_id: row.artifact for row in connection.execute(query)}
 
 
 def stage_sums(engine: Engine, study_id: str) -> list[StageSum]:
-    """Return the stages of a study added up by kind and state."""
+    """Return the stages of a study, added up by kind and state."""
     c, mine = t.stages.c, select(t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
     columns = (c.kind, c.state, func.count().label("number"), func.sum(c.flops).label("flops"),
                func.max(c.flops).label("largest_flops"), func.coalesce(func.sum(c.seconds), 0.0).label("seconds"),
@@ -186,7 +218,7 @@ def live_stages(engine: Engine, study_id: str) -> list[LiveStage]:
 
 
 def failed_stages(engine: Engine, study_id: str) -> list[FailedStage]:
-    """Return the stages of a study whose newest attempt failed, whether they will be tried again or not."""
+    """Return the stages of a study whose newest attempt failed, whether they will be retried or not."""
     c, a = t.stages.c, t.attempts.c
     mine = select(t.trial_stages.c.stage_id).where(t.trial_stages.c.study_id == study_id)
     query = (select(c.stage_id, c.label, c.state, c.attempts_made, a.failure)
@@ -199,7 +231,7 @@ def failed_stages(engine: Engine, study_id: str) -> list[FailedStage]:
 
 
 def stage_states(engine: Engine, stage_ids: Sequence[str]) -> dict[str, str]:
-    """Return the state of each of these stages that the ledger holds."""
+    """Return the states of those of the given stages that the ledger holds."""
     states: dict[str, str] = {}
     with engine.connect() as connection:
         for some in t.chunks(stage_ids):
@@ -210,7 +242,7 @@ def stage_states(engine: Engine, stage_ids: Sequence[str]) -> dict[str, str]:
 
 
 def spent_sums(engine: Engine, study_id: str) -> AttemptTotals:
-    """Add up all attempts made for a study, running ones up to now."""
+    """Add up what all attempts for a study took; running attempts count up to now."""
     a, s = t.attempts.c, t.studies.c
     # What runs is alive until its lease: while nobody drives, no time is spent.
     now = case((a.lease_expires_at < t.now_s(), a.lease_expires_at), else_=t.now_s())
@@ -230,12 +262,13 @@ def spent_sums(engine: Engine, study_id: str) -> AttemptTotals:
 
 
 def _is_whole() -> ColumnElement[bool]:
-    """Say of an attempt that it did its stage from beginning to end: its FLOPs are the stage's."""
-    return (t.attempts.c.attempt_no == 1) & (t.attempts.c.state == AttemptState.SUCCEEDED)
+    """Return whether an attempt executed its stage from beginning to end, so that its FLOPs are the stage's."""
+    a = t.attempts.c
+    return ((a.attempt_no == 1) & (a.state == AttemptState.SUCCEEDED)) | (a.state == AttemptState.IMPORTED)
 
 
 def _flops_of_parts(connection: Connection, study_id: str) -> float:
-    """Count the steps that each of the other attempts made."""
+    """Return the FLOPs of the attempts that executed only part of their stage."""
     a, before, flops = t.attempts.c, t.attempts.alias("before").c, t.stages.c.flops
     of_stage = t.attempts.join(t.stages, t.stages.c.stage_id == a.stage_id)
     earlier = of_stage.outerjoin(
@@ -252,7 +285,10 @@ def _flops_of_parts(connection: Connection, study_id: str) -> float:
 
 
 def _part(state: str, progress: str | None, began_at: int | None) -> float:
-    """Return the part of a stage's steps that an attempt made, 0 to 1; it began at the checkpoint of the attempt before it."""
+    """Return the fraction of a stage's steps that an attempt made, 0 to 1.
+
+    An attempt begins at the checkpoint of the attempt before it.
+    """
     report, is_done = json.loads(progress or "{}"), state == AttemptState.SUCCEEDED
     if not report.get("steps"):
         return float(is_done)
@@ -261,24 +297,25 @@ def _part(state: str, progress: str | None, began_at: int | None) -> float:
 
 
 def keep_estimate(engine: Engine, study_id: str, estimate: dict[str, Any]) -> None:
-    """Keep what a study was expected to cost, once."""
+    """Store the expected cost of a study, unless it is stored already."""
     with engine.begin() as connection:
         mine = (t.studies.c.study_id == study_id) & t.studies.c.estimate.is_(None)
         connection.execute(t.studies.update().where(mine).values(estimate=json.dumps(estimate)))
 
 
 def measured_rates(engine: Engine, scale: str) -> dict[str, float]:
-    """Return the FLOPs per second that the newest finished stages of a scale reached, on the class of device that worked last.
+    """Return the FLOPs per second of the newest finished stages of a scale, on the class of device that was used last.
 
     Returns:
-        `rate_key` of the stages -> rate, and kind -> rate of all its stages together.
+        Rate by `rate_key` of the stages, and rate by kind over all stages of that kind.
     """
     c, a = t.stages.c, t.attempts.c
     at_scale = (select(t.trial_stages.c.stage_id).join(t.studies, t.studies.c.study_id == t.trial_stages.c.study_id)
                 .where(t.studies.c.scale == scale))
     query = (select(c.kind, c.spec, c.flops, c.seconds, c.result)
              .join(t.attempts, (a.stage_id == c.stage_id) & (a.attempt_no == c.attempts_made))
-             .where(c.state == StageState.SUCCEEDED, c.seconds > 0, c.flops > 0, c.stage_id.in_(at_scale))
+             .where(c.state == StageState.SUCCEEDED, c.seconds > 0, c.flops > 0, c.stage_id.in_(at_scale),
+                    a.state == AttemptState.SUCCEEDED)  # an imported stage tells how fast another machine was
              .order_by(a.ended_at.desc()).limit(NEWEST))
     with engine.connect() as connection:
         rows = connection.execute(query).all()

@@ -1,9 +1,10 @@
-"""The tables, once, for SQLite and PostgreSQL.
+"""The tables, defined once for SQLite and PostgreSQL.
 
-- Times are seconds since the epoch by the database's clock (`now_s`), never by a process's.
-- Things with a life have a `state`; it is a projection, `events` is the history, written in the same transaction.
-- Plain values are JSON in text columns: canonical, readable by both engines, never queried inside.
-- Two partial unique indexes carry the promise "executed at least once, accepted exactly once".
+- Times are seconds since the epoch by the database's clock (`now_s`), never by the clock of a process.
+- Studies, trials, stages and attempts have a `state`. It is a projection: `events` is the history, and both are written
+  in the same transaction.
+- Nested values are JSON in text columns: canonical, readable by both databases, and never queried inside.
+- Two partial unique indexes guarantee that a stage has at most one live and at most one accepted attempt.
 """
 
 from __future__ import annotations
@@ -35,22 +36,24 @@ metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "fk": "fk_%(ta
                                        "uq": "uq_%(table_name)s_%(column_0_name)s", "ix": "ix_%(column_0_label)s"})
 
 CHUNK = 500
-"""Ids in one statement: engines limit the number of bound values."""
+"""Most ids in one statement: databases limit the number of bound values."""
 CLOCK_SLACK_S = 5.0
-"""How much further than its time-to-live a lease may reach ahead before the clock must have been set back."""
+"""Tolerance in seconds: a lease that expires later than its time-to-live plus this comes from a clock that was set
+back.
+"""
 
 _LIVE_SQL = text("state IN ('LEASED', 'RUNNING')")
 _SUCCESS_SQL = text("state = 'SUCCEEDED'")
 
 
 def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield ids so many at a time as one statement takes."""
+    """Yield the ids in groups that fit into one statement."""
     for start in range(0, len(ids), CHUNK):
         yield ids[start:start + CHUNK]
 
 
 class now_s(FunctionElement[float]):  # noqa: N801 (reads as the SQL function that it is)
-    """Seconds since the epoch by the database clock; in PostgreSQL those of the transaction's start."""
+    """Seconds since the epoch by the database's clock; in PostgreSQL the time at which the transaction started."""
 
     type = Double()
     inherit_cache = True
@@ -58,7 +61,7 @@ class now_s(FunctionElement[float]):  # noqa: N801 (reads as the SQL function th
 
 @compiles(now_s, "sqlite")
 def _now_sqlite(_element: now_s, _compiler: Any, **_: Any) -> str:
-    # Not unixepoch('subsec'): it is NULL on SQLite 3.40, and a NULL lease would never expire.
+    # Not unixepoch('subsec'): it returns NULL on SQLite 3.40, and a NULL lease would never expire.
     return "((julianday('now') - 2440587.5) * 86400.0)"
 
 
@@ -73,10 +76,10 @@ driver_lease = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("driver_id", String(64), nullable=False),
     Column("lease_expires_at", Double, nullable=False),
-    Column("holder", Text, nullable=False),  # JSON: host, pid, when the process started
-    Column("bell", BigInteger, nullable=False),  # counts what people did; the driver re-reads when it moves
+    Column("holder", Text, nullable=False),  # JSON: host, process id, start of the process
+    Column("bell", BigInteger, nullable=False),  # counts people's actions; the driver reads the ledger again when it moves
     Column("token", String(64), nullable=False, server_default=""),  # of the last fenced transaction that was committed
-    Column("ttl_s", Double, nullable=False, server_default="60"),  # a lease that reaches further ahead comes from a clock set back
+    Column("ttl_s", Double, nullable=False, server_default="60"),  # a lease that expires later comes from a clock set back
 )
 
 studies = Table(
@@ -88,12 +91,12 @@ studies = Table(
     Column("spec_hash", String(64), nullable=False),
     Column("spec", Text, nullable=False),
     Column("state", String(32), nullable=False),
-    Column("reason", Text, nullable=False),  # why it is paused, or ended early, or ""
+    Column("reason", Text, nullable=False),  # why it is paused or ended early, or ""
     Column("requested_stages", Integer, nullable=False),
     Column("grows", Boolean, nullable=False, server_default=false()),  # whether trials may still be added
-    Column("parallel", Integer, nullable=False),  # arms that may be open when trials are added
-    Column("priority", Integer, nullable=False, server_default=text("0")),  # higher goes first
-    Column("max_slots", Integer, nullable=False, server_default=text("0")),  # most slots it may hold; 0: no cap
+    Column("parallel", Integer, nullable=False),  # how many arms a search may have open at once
+    Column("priority", Integer, nullable=False, server_default=text("0")),  # a higher number is served first
+    Column("max_slots", Integer, nullable=False, server_default=text("0")),  # most slots it may hold; 0: no limit
     Column("estimate", Text),  # JSON: what it was expected to cost when it was submitted
     Column("created_at", Double, nullable=False),
     Column("ended_at", Double),
@@ -117,7 +120,7 @@ trials = Table(
     Column("trial_key", String(200), primary_key=True),
     Column("arm_key", String(200), nullable=False),
     Column("seed", Integer, nullable=False),
-    Column("rung", Integer, nullable=False, server_default=text("0")),  # a short training of a search; 0 is the whole
+    Column("rung", Integer, nullable=False, server_default=text("0")),  # 1 and higher: a shorter training of a search; 0: full
     Column("number", Integer, nullable=False),
     Column("config", Text, nullable=False),
     Column("state", String(32), nullable=False),
@@ -167,17 +170,17 @@ attempts = Table(
     "attempts", metadata,
     Column("attempt_id", String(64), primary_key=True),
     Column("stage_id", String(64), ForeignKey("stages.stage_id"), nullable=False),
-    Column("attempt_no", Integer, nullable=False),  # grows for each stage: the fencing token
-    Column("study_id", String(64), nullable=False),  # for whom it was claimed; others may share its result
+    Column("attempt_no", Integer, nullable=False),  # counts up within a stage: the fencing token
+    Column("study_id", String(64), nullable=False),  # for which it was started; others may share its result
     Column("driver_id", String(64), nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("state", String(32), nullable=False),
-    Column("lease_expires_at", Double, nullable=False),  # never NULL: a NULL lease compares as false for ever
+    Column("lease_expires_at", Double, nullable=False),  # never NULL: a comparison with NULL is never true
     Column("started_at", Double, nullable=False),
     Column("ended_at", Double),
     Column("is_charged", Boolean, nullable=False),
     Column("checkpoint_step", BigInteger, nullable=False),  # newest step to resume from, when it ended
-    Column("bytes", BigInteger, nullable=False, server_default=text("0")),  # published by it
+    Column("bytes", BigInteger, nullable=False, server_default=text("0")),  # bytes it published
     Column("progress", Text),
     Column("failure", Text),
     Column("failure_hash", String(64), nullable=False),  # equal errors have equal hashes; "" without one
@@ -199,13 +202,13 @@ scores = Table(
     Column("tokens_per_image", Double),
 )
 
-_SERIAL = BigInteger().with_variant(Integer(), "sqlite")  # SQLite counts up only an INTEGER primary key
+_SERIAL = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers only an INTEGER primary key by itself
 
 events = Table(
     "events", metadata,
     Column("id", _SERIAL, primary_key=True, autoincrement=True),
     Column("at", Double, nullable=False),
-    Column("study_id", String(64)),  # NULL: concerns the ledger, or a stage that several studies share
+    Column("study_id", String(64)),  # NULL: an event of the ledger, or of a stage that several studies share
     Column("entity", String(16), nullable=False),
     Column("entity_id", String(300), nullable=False),
     Column("from_state", String(32), nullable=False),
@@ -233,5 +236,5 @@ tracking_outbox = Table(
 tracking_subjects = Table(
     "tracking_subjects", metadata,
     Column("subject", String(300), primary_key=True),
-    Column("external_id", String(100), nullable=False),  # the mlflow_run that stands for the subject
+    Column("external_id", String(100), nullable=False),  # id of the subject's mlflow_run
 )

@@ -1,10 +1,10 @@
-"""Replay the events against the rows, and hold the rows against the promises of the protocol. Read-only.
+"""Check the ledger: replay the events and compare them with the rows, then check the rows' invariants. Read-only.
 
-- States are projections: for every study, trial, stage and attempt the last event must name the state of the row, each
-  event must go on where the one before it ended, and each step must be in the transition table.
-- Beyond that: one accepted and one live attempt a stage, attempts numbered without gaps, retries within their budgets,
-  every live attempt leased, scores and outbox messages where they belong.
-- A difference is a bug or a hand in the database; nothing is mended here.
+- A state is a projection of the events. For every study, trial, stage and attempt, the last event must name the state
+  of the row, each event must start where the previous one ended, and each step must be in the transition table.
+- The invariants: a stage has at most one accepted and one live attempt, attempts are numbered without gaps, retries
+  stay within their budgets, every live attempt has a lease, and scores and outbox messages belong to what they should.
+- A difference is a bug, or somebody edited the database. Nothing is repaired here.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from orchestrator.states import (
     LIVE_ATTEMPTS,
     LIVE_STAGES,
     REOPENED,
+    RESULTS,
     TERMINAL_TRIALS,
     AttemptState,
     StageState,
@@ -40,14 +41,14 @@ _STATES: dict[str, type[StrEnum]] = {
 }
 _KNOWN = {entity: frozenset(map(str, states)) for entity, states in _STATES.items()}
 _BORN = {"study": "", "trial": str(TrialState.PLANNED), "stage": str(StageState.PLANNED), "attempt": ""}
-"""State before the first event: stages and trials are entered as planned, without an event of their own."""
+"""State before the first event: stages and trials are inserted as PLANNED without an event."""
 Key = tuple[str, str]
 """Entity, id; a trial's id is `study_id/trial_key`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerDifference:
-    """One thing that does not add up."""
+    """One inconsistency."""
 
     entity: str
     entity_id: str
@@ -56,7 +57,7 @@ class LedgerDifference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """What was looked at, and what did not add up."""
+    """How much was checked, and the inconsistencies that were found."""
 
     num_events: int
     num_rows: int
@@ -64,7 +65,7 @@ class Verified:
 
 
 def verify(engine: Engine) -> Verified:
-    """Compare the whole ledger with its own history, in one read transaction."""
+    """Compare the whole ledger with its event history, in one read transaction."""
     with engine.connect() as connection:
         replayed, num_events, broken = _replay(connection)
         rows = dict(_rows(connection))
@@ -77,20 +78,20 @@ def verify(engine: Engine) -> Verified:
 
 
 def _replay(connection: Connection) -> tuple[dict[Key, str], int, list[LedgerDifference]]:
-    """Follow every entity through its events; return where each ended, and where a step is missing or not allowed."""
+    """Follow every entity through its events. Return its last state, and each step that is missing or not allowed."""
     ends: dict[Key, str] = {}
     broken: list[LedgerDifference] = []
     number = 0
     for event in connection.execution_options(yield_per=1000).execute(select(t.events).order_by(t.events.c.id)):
         number += 1
         if event.to_state not in _KNOWN.get(event.entity, ()):
-            continue  # the life of a driver, or a note such as CHECKPOINT_CORRUPT
+            continue  # a driver's event, or a note such as CHECKPOINT_CORRUPT
         entity_id = f"{event.study_id}/{event.entity_id}" if event.entity == "trial" else event.entity_id
         key = (event.entity, entity_id)
         before = ends.get(key, _BORN[event.entity])
         if event.from_state != before:
-            broken.append(_at(key, f"event {event.id} starts from {event.from_state or 'nothing'}, the one before it "
-                                   f"ended in {before or 'nothing'}"))
+            broken.append(_at(key, f"event {event.id} starts from {event.from_state or 'nothing'}, but the event before "
+                                   f"it ended in {before or 'nothing'}"))
         elif event.actor != RESTORE and not _may(event.entity, before, event.to_state):
             broken.append(_at(key, f"event {event.id}: {before} cannot become {event.to_state}"))
         ends[key] = event.to_state
@@ -101,10 +102,17 @@ def _may(entity: str, source: str, target: str) -> bool:
     kind = _STATES[entity]
     if source == "":
         return True
-    if kind is TrialState:  # derived from its stages; final, unless a person opens it again
+    if kind is StageState and _is_import(source, target):
+        return True
+    if kind is TrialState:  # derived from its stages; final, unless a person reopens it
         return TrialState(source) not in TERMINAL_TRIALS or target == TrialState.PLANNED
     reopened = REOPENED.get(kind, {}).get(kind(source))
     return kind(target) in ALLOWED[kind].get(kind(source), frozenset()) or target == reopened
+
+
+def _is_import(source: str, target: str) -> bool:
+    """Say whether a stage may have taken a result from a record, or was opened again since a record has no weights."""
+    return (source not in LIVE_STAGES and target in RESULTS) or (source, target) == (StageState.SUCCEEDED, StageState.PLANNED)
 
 
 def _rows(connection: Connection) -> Iterator[tuple[Key, str]]:
@@ -155,10 +163,11 @@ def _of_stage(stage: Any, attempts: list[Any]) -> Iterator[str]:
     num_live = sum(states[state] for state in LIVE_ATTEMPTS)
     if num_live != (stage.state in LIVE_STAGES):
         yield f"is {stage.state} with {num_live} live attempts"
-    if states[AttemptState.SUCCEEDED] != (stage.state == StageState.SUCCEEDED):
-        yield f"is {stage.state} with {states[AttemptState.SUCCEEDED]} accepted attempts"
+    num_accepted = states[AttemptState.SUCCEEDED] or (stage.state == StageState.SUCCEEDED and states[AttemptState.IMPORTED])
+    if num_accepted != (stage.state == StageState.SUCCEEDED):
+        yield f"is {stage.state} with {num_accepted} accepted attempts"
     if [row.attempt_no for row in attempts] != list(range(1, stage.attempts_made + 1)):
-        yield f"has made {stage.attempts_made} attempts, its rows are numbered {[row.attempt_no for row in attempts]}"
+        yield f"has made {stage.attempts_made} attempts, but its rows are numbered {[row.attempt_no for row in attempts]}"
     charged = Counter(row.state for row in attempts if row.is_charged and row.attempt_no > stage.charged_from)
     for state, number in charged.items():
         budget = BUDGETS.get(AttemptState(state))
@@ -170,11 +179,12 @@ def _trials(connection: Connection) -> Iterator[LedgerDifference]:
     links, trials = t.trial_stages.c, t.trials.c
     event = t.events.c
     again = select(event.entity_id).where(event.entity == "stage", event.actor == RESTORE)  # its artifact was lost
+    imported = select(t.attempts.c.stage_id).where(t.attempts.c.state == AttemptState.IMPORTED)
     query = (select(trials.study_id, trials.trial_key, links.stage_id, t.stages.c.state)
              .join(t.trial_stages, (links.study_id == trials.study_id) & (links.trial_key == trials.trial_key))
              .join(t.stages, t.stages.c.stage_id == links.stage_id)
              .where(trials.state == TrialState.SUCCEEDED, t.stages.c.state != StageState.SUCCEEDED,
-                    links.stage_id.not_in(again)))
+                    t.stages.c.stage_id.not_in(imported), links.stage_id.not_in(again)))
     for row in connection.execute(query):
         yield _at(
             ("trial", f"{row.study_id}/{row.trial_key}"), f"succeeded, but its stage {row.stage_id[:12]} is {row.state}"
@@ -192,7 +202,7 @@ def _scores(connection: Connection) -> Iterator[LedgerDifference]:
 
 
 def _outbox(connection: Connection) -> Iterator[LedgerDifference]:
-    """Each subject's messages are numbered 1, 2, 3; an attempt's are its start and, once it is over, its end."""
+    """Check that each subject's messages are numbered 1, 2, 3, and that an attempt has one for start and end each."""
     c = t.tracking_outbox.c
     query = select(c.subject, func.count().label("n"), func.min(c.seq).label("low"), func.max(c.seq).label("high"))
     told: dict[str, int] = {}
@@ -200,7 +210,8 @@ def _outbox(connection: Connection) -> Iterator[LedgerDifference]:
         told[row.subject] = row.n
         if (row.low, row.high) != (1, row.n):
             yield _at(("message", row.subject), f"{row.n} messages are numbered {row.low} to {row.high}")
-    for row in connection.execute(select(t.attempts.c.attempt_id, t.attempts.c.state)):
+    ran_here = t.attempts.c.state != AttemptState.IMPORTED
+    for row in connection.execute(select(t.attempts.c.attempt_id, t.attempts.c.state).where(ran_here)):
         expected = 1 if row.state in LIVE_ATTEMPTS else 2
         if told.get(f"attempt:{row.attempt_id}", 0) != expected:
             yield _at(

@@ -1,12 +1,12 @@
 """The write side of the driver, and who may change what.
 
-- Stages, attempts, trials and scores are changed by the driver alone, inside `fenced`; studies and their trials also by
-  persons, through `people.py`. Rows in a final state are never changed again.
-- Every change is a compare-and-set on the state that the decision was made from. One that finds another state changes
-  nothing: somebody was faster, the driver reads again. It is reported, never forced.
-- Each change leaves an event, and a message in the outbox where tracking must know, in the same transaction.
-- Statements are built once (`cache`), values are bound: building one costs several times what running it costs, and a
-  take-over runs thousands.
+- Only the driver changes stages, attempts, trials and scores, inside `fenced`. Studies and their trials are also
+  changed by persons, through `actions.py`. A row in a final state is not changed again, unless a person reopens it.
+- Every change is a compare-and-set on the state from which the decision was made. If the row is in another state,
+  nothing is changed: somebody else was faster, and the driver reads again. The conflict is reported, never overridden.
+- Each change writes an event, and a message to the outbox where tracking needs one, in the same transaction.
+- Statements are built once (`cache`) and values are bound: building one takes several times as long as running it, and
+  a take-over runs thousands.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ from orchestrator.states import (
 
 def apply(tx: FencedTransaction, fence: Fence, writes: Sequence[Write], *,
           artifact_of: Callable[[str, int], str]) -> None:
-    """Perform the driver's writes, all or none.
+    """Perform the driver's writes: all of them, or none.
 
     Args:
         tx: the open transaction.
-        fence: the driver's.
-        writes: in the order of the decision.
-        artifact_of: name of what an attempt of a stage publishes.
+        fence: the driver's fence.
+        writes: the changes, in the order of the decision.
+        artifact_of: returns the name of the artifact that an attempt of a stage publishes.
 
     Raises:
-        StaleWrite: a row was not in the state that the decision was made from; the transaction must be given up.
+        StaleWrite: a row was not in the state from which the decision was made; roll the transaction back.
     """
     described = _described(tx.connection, [write.stage_id for write in writes if isinstance(write, Assign | Finish)])
     writer = _Writer(tx, fence, artifact_of, described)
@@ -69,7 +69,7 @@ def apply(tx: FencedTransaction, fence: Fence, writes: Sequence[Write], *,
 
 
 def record_progress(tx: FencedTransaction, fence: Fence, progress: Mapping[str, dict[str, Any]], alive: Iterable[str]) -> None:
-    """Extend the leases of the attempts that are alive, and keep their last report for those who watch.
+    """Extend the leases of the live attempts, and store their last report for those who watch.
 
     The lease of an attempt is as long as its driver's. It says until when the attempt was surely at work: one whose
     driver died is charged to a budget up to then, not until somebody drives again.
@@ -87,7 +87,7 @@ def record_progress(tx: FencedTransaction, fence: Fence, progress: Mapping[str, 
 
 
 class _Writer:
-    """One transaction's writes and their record."""
+    """The writes of one transaction, with their events and messages."""
 
     def __init__(
         self,
@@ -108,17 +108,17 @@ class _Writer:
         self._verbs[type(write)](write)
 
     def _move(self, table: Table, key: dict[str, Any], source: Any, target: Any, **values: Any) -> None:
-        """Change a state by the table of allowed changes, and values with it."""
+        """Change a state as the transition table allows, and other values with it."""
         require(source, target)
         self._swap(table, key, source, target, **values)
 
     def _swap(self, table: Table, key: dict[str, Any], source: Any, target: Any, **values: Any) -> None:
-        """Change a state, and values with it, if it is still what the decision saw."""
+        """Change a state, and other values with it, if it is still the state that the decision saw."""
         bound = {**{f"key_{name}": value for name, value in key.items()}, "key_state": str(source),
                  **{f"new_{name}": value for name, value in values.items()}, "new_state": str(target)}
         changed = self._tx.connection.execute(_swapping(table, tuple(key), tuple(values)), bound)
         if changed.rowcount != 1:
-            raise StaleWrite(f"{table.name} {key}: no longer {source}, so it does not become {target}")
+            raise StaleWrite(f"{table.name} {key}: the state is no longer {source}, so it was not changed to {target}")
 
     def _start(self, write: Start) -> None:
         self._move(t.attempts, {"attempt_id": write.attempt_id}, AttemptState.LEASED, AttemptState.RUNNING)
@@ -161,7 +161,7 @@ class _Writer:
             "new_failure_hash": str((outcome.failure or {}).get("hash", "")), "new_checkpoint_step": outcome.checkpoint_step,
             "new_bytes": outcome.bytes, "new_result": None if outcome.result is None else dump(outcome.result)})
         if changed.rowcount != 1:
-            raise StaleWrite(f"attempt {outcome.attempt_id} is no longer ours; its {outcome.state} is not accepted")
+            raise StaleWrite(f"attempt {outcome.attempt_id} no longer belongs to this driver; its outcome {outcome.state} is not accepted")
 
     def _score(self, stage_id: str, result: dict[str, Any]) -> None:
         self._tx.connection.execute(t.scores.insert(), {
@@ -184,7 +184,7 @@ class _Writer:
 
     def _move_study(self, write: MoveStudy) -> None:
         ended_at = self._tx.now if write.target in TERMINAL_STUDIES else None
-        reason = {"reason": write.reason} if write.reason else {}  # what a search said of its end stays
+        reason = {"reason": write.reason} if write.reason else {}  # an empty reason keeps what a search wrote when it ended
         self._move(t.studies, {"study_id": write.study_id}, write.source, write.target, **reason, ended_at=ended_at)
         self.record.event("study", write.study_id, write.source, write.target, study_id=write.study_id,
                           detail={"reason": write.reason})
@@ -213,13 +213,23 @@ class _Writer:
 
 
 def take_over(tx: FencedTransaction, fence: Fence) -> None:
-    """Make the live attempts of an older driver ours, so that we may end them: harvest, or give them up."""
+    """Assign the live attempts of an earlier driver to this one, so that it may end them.
+
+    It reads the results of those that have finished and gives up the others.
+    ! f"attempt {outcome.attempt_id} no longer belongs to this driver; its outcome {outcome.state} is not accepted")
+    f"attempt {outcome.attempt_id} no longer belongs to this driver; "
+                                 f"its outcome {outcome.state} is not accepted")
+    ! # an empty reason keeps what a search wrote when it ended
+    # else the reason that a search wrote stays
+    ! # an expanding IN is not possible in executemany
+    # executemany cannot expand IN
+    """
     tx.connection.execute(t.attempts.update().where(t.attempts.c.state.in_(LIVE_ATTEMPTS))
                           .values(epoch=fence.epoch, driver_id=fence.driver_id))
 
 
 def finish_trial(connection: Connection, record: Journal, study_id: str, trial_key: str, state: str) -> None:
-    """Tell tracking how a trial ended and what it scored."""
+    """Tell tracking in which state a trial ended, and its scores."""
     linked, scored = _results_of_trial()
     mine = {"study_id": study_id, "trial_key": trial_key}
     stage_ids = connection.execute(linked, mine).scalars().all()
@@ -246,7 +256,7 @@ def _swapping(table: Table, keys: tuple[str, ...], names: tuple[str, ...]) -> Up
 @cache
 def _noting() -> Update:
     attempts = t.attempts.c
-    is_live = or_(*(attempts.state == str(state) for state in sorted(LIVE_ATTEMPTS)))  # IN cannot be executed for many at once
+    is_live = or_(*(attempts.state == str(state) for state in sorted(LIVE_ATTEMPTS)))  # an expanding IN is not possible in executemany
     return (t.attempts.update().where(attempts.attempt_id == bindparam("key_attempt_id"), is_live)
             .values(lease_expires_at=bindparam("new_lease_expires_at"),
                     progress=func.coalesce(bindparam("new_progress", type_=Text), attempts.progress)))
@@ -286,7 +296,7 @@ def _describing() -> tuple[Select[Any], Select[Any]]:
 
 
 def _described(connection: Connection, stage_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return what tracking is told of each stage: kind, label, spec, flops, samples, parent_ids."""
+    """Return what tracking is told about each stage: kind, label, spec, flops, samples and parent_ids."""
     about, parents = _describing()
     found: dict[str, dict[str, Any]] = {}
     for some in t.chunks(stage_ids):

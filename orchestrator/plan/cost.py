@@ -77,7 +77,7 @@ def metrics_of_config(config: Mapping[str, Any]) -> dict[str, float]:
         config: the configuration of the trial, as plain values.
     """
     model, evaluate = build(ModelConfig, config["model"]), build(EvaluateConfig, config["evaluate"])
-    return {TOKENS: tokens_per_image(model, evaluate.images)}
+    return {TOKENS: 0.0 if evaluate.blind else tokens_per_image(model, evaluate.images)}
 
 
 @lru_cache(maxsize=4096)

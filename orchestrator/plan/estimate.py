@@ -1,11 +1,13 @@
-"""How long stages will take: from what their like took before at the same scale, else from the scale's own rate. Pure.
+"""Estimate how long stages will take, from similar finished stages at the same scale, else from the scale's own rate.
 
-- A stage costs FLOPs by formula; finished stages say how many FLOPs a second the workers reach, by scale, kind, class
-  of device and numeric type: the rate of a small model on a CPU says nothing of a large one on a GPU.
-- What runs now says it itself. Where nothing of a kind ever ran at the scale, the rate that the scale declares stands
-  in.
-- Stages run side by side in slots, one of several workers in several: the time left is the work left divided by the
-  slots, never below the longest stage.
+Pure.
+
+- A stage costs FLOPs by formula. Finished stages show how many FLOPs per second workers reach, by scale, kind, class of
+  device and numeric type: the rate of a small model on a CPU does not predict that of a large one on a GPU.
+- A running stage reports its own speed. If no stage of a kind ever ran at the scale, the rate that the scale declares
+  is used.
+- Stages run at the same time in slots; a stage with several workers takes several. The time left is the work left
+  divided by the slots, but at least the time of the longest stage.
 """
 
 from __future__ import annotations
@@ -18,23 +20,24 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimedStage:
-    """One stage, or several of a kind, as far as their time goes."""
+    """One stage, or several of a kind, as far as time estimates need to know."""
 
     kind: str
     flops: float
     largest_flops: float | None = None
-    """Of the largest of several stages, since one stage runs in one slot; None for a single stage."""
+    """FLOPs of the largest of several stages, because one stage cannot be spread over slots; None for a single stage.
+    """
     seconds: float | None = None
-    """What it took, if it is finished."""
+    """Its duration in seconds, if it is finished."""
     is_done: bool = False
     fraction: float = 0.0
-    """How much of it is already done, 0 to 1."""
+    """The fraction of it that is done, 0 to 1."""
     workers: int = 1
-    """Slots that it takes; its seconds and its rate are those of all its workers together."""
+    """The slots that it takes. Its seconds and its rate are those of all its workers together."""
     key: str = ""
-    """What it shares with stages that take as long, by `rate_key`; empty is the kind alone."""
+    """The key from `rate_key` that stages with the same rate share; empty means the kind alone."""
     rate: float | None = None
-    """FLOPs per second that it reports now, if it runs."""
+    """FLOPs per second by its last report, if it runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +46,7 @@ class Estimate:
 
     seconds: float
     declared_kinds: tuple[str, ...] = ()
-    """Kinds of stage that never ran here at this scale: the rate that the scale declares stands in."""
+    """Kinds of stage that never ran here at this scale, so that the scale's declared rate is used."""
 
     @property
     def is_measured(self) -> bool:
@@ -53,12 +56,12 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """FLOPs per second at one scale, on the class of device that worked there last."""
+    """FLOPs per second at one scale, on the class of device that was used last."""
 
     declared: float
-    """As the scale says."""
+    """The rate that the scale declares."""
     measured: Mapping[str, float] = field(default_factory=dict)
-    """Of finished stages: by `rate_key`, and by kind alone for what never ran in this way."""
+    """Rates of finished stages by `rate_key`, and by kind alone for keys that never ran."""
 
     def of(self, key: str) -> tuple[float, bool]:
         """Return the rate of stages with this key, and whether any of their kind was measured."""
@@ -67,9 +70,9 @@ class Rates:
 
 
 def rate_key(kind: str, spec: Mapping[str, Any]) -> str:
-    """Return what stages share that take their FLOPs at one rate: kind, numeric type, and of an evaluation the benchmark.
+    """Return the key of stages with the same rate: kind, numeric type, and for an evaluation the benchmark.
 
-    FLOPs of an evaluation are counted for the longest answers, which some benchmarks need and others never do.
+    FLOPs of an evaluation are computed for the longest answers, which some benchmarks need and others never do.
     """
     config = spec.get("config") or {}
     parts = (kind, config.get("dtype", "fp32"), spec.get("benchmark"))
@@ -80,9 +83,9 @@ def time_left(works: Sequence[TimedStage], *, slots: int, rates: Rates) -> Estim
     """Estimate when all of `works` will be finished.
 
     Args:
-        works: all stages of a plan or study; finished ones set the rate of their kind and add nothing.
-        slots: stages that run at the same time, >= 1.
-        rates: known from elsewhere, for kinds without a finished or running stage among `works`.
+        works: all stages of a plan or study. Finished ones set the rate of their kind and add no time.
+        slots: the number of stages that run at the same time, >= 1.
+        rates: rates for kinds without a finished or running stage among `works`.
     """
     own = _running_rates(works) | _finished_rates(works)
     left = [work for work in works if not work.is_done and work.flops > 0]
@@ -100,7 +103,7 @@ def time_left(works: Sequence[TimedStage], *, slots: int, rates: Rates) -> Estim
 
 
 def _finished_rates(works: Iterable[TimedStage]) -> dict[str, float]:
-    """Return FLOPs per second reached by finished stages, for each kind that has any."""
+    """Return the FLOPs per second of finished stages, for each kind that has any."""
     flops: dict[str, float] = defaultdict(float)
     seconds: dict[str, float] = defaultdict(float)
     for work in works:
@@ -111,7 +114,7 @@ def _finished_rates(works: Iterable[TimedStage]) -> dict[str, float]:
 
 
 def _running_rates(works: Iterable[TimedStage]) -> dict[str, float]:
-    """Return the mean of what running stages report, for each kind that has any."""
+    """Return the mean rate that running stages report, for each kind that has any."""
     found: dict[str, list[float]] = defaultdict(list)
     for work in works:
         if work.rate:

@@ -16,7 +16,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from model.config.fields import build
@@ -110,8 +110,13 @@ def _reduced(value: Any) -> Any:
         return [_reduced(item) for item in value]
     if isinstance(value, float):
         return value + 0.0
-    if not dataclasses.is_dataclass(value):
+    if value is None or isinstance(value, str | int) or not dataclasses.is_dataclass(value):
         return value
-    named = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
-    return {field.name: _reduced(item) for field, item in named
-            if field.metadata.get("identity", True) and item != field.default}
+    named = ((name, default, getattr(value, name)) for name, default in _hashed(type(value)))
+    return {name: _reduced(item) for name, default, item in named if item != default}
+
+
+@cache
+def _hashed(config: type[Any]) -> tuple[tuple[str, Any], ...]:
+    """Return the fields that are part of an identity, each with its default."""
+    return tuple((field.name, field.default) for field in dataclasses.fields(config) if field.metadata.get("identity", True))

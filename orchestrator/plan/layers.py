@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,22 @@ class Paths:
         if path not in chosen:
             raise file.error(location, f"{study} did not choose a value of {path}", did_you_mean(path, chosen))
         return chosen[path]
+
+
+def required_studies(study: Document) -> tuple[str, ...]:
+    """Return the studies whose verdicts a study takes values from, in the order of the file."""
+    return tuple(dict.fromkeys(_references(study.plain())))
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        if isinstance(value.get("from_selection"), str):
+            yield value["from_selection"]
+        for item in value.values():
+            yield from _references(item)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for item in value:
+            yield from _references(item)
 
 
 def over(base: Layer, layer: Layer) -> Layer:

@@ -56,10 +56,22 @@ def missing(plan: Plan, *, has_judge: bool) -> tuple[Missing, ...]:
     categories = [name for name in plan.missing_data if not name.startswith(COPY)]
     found += [Missing(what=f"{what} {', '.join(names)}", hint=CATALOGUE)
               for what, names in (("data sets of", categories), ("local copies of", copies)) if names]
+    found += too_large(plan)
     judged = sorted({stage.spec["benchmark"] for stage in plan.stages.values() if _needs_judge(stage.spec)})
     if judged and not has_judge:
         found.append(Missing(what=f"a judge for {', '.join(judged)}", hint="ABLATE_JUDGE_URL says where it is reached"))
     return tuple(found)
+
+
+def too_large(plan: Plan) -> list[Missing]:
+    """Return the kinds of training stage that need more memory than the scale declares for a worker."""
+    there = plan.spec["scale"]["resources"].get("memory_gib")
+    needed: dict[str, float] = {}
+    for stage in plan.stages.values():
+        needed[stage.kind] = max(needed.get(stage.kind, 0.0), stage.memory / 2**30)
+    return [Missing(what=f"memory for {kind}: {gib:.3g} GiB by formula, each worker has {there:g} (resources.memory_gib)",
+                    hint=f"{kind}.recompute: true, a smaller {kind}.micro_batch, or more resources.workers")
+            for kind, gib in needed.items() if there is not None and gib > there]
 
 
 def not_run(plan: Plan) -> tuple[str, ...]:

@@ -168,6 +168,7 @@ class Planner:
         self._designed = list(zip(designed, configs, strict=False))
         self._probed = configs[len(designed):]
         self._seed_enters = seed_entry(study, configs)
+        _check_initial_weights(study, configs, self._seed_enters)
         self._data_sets = DataSets(catalogue)
         self._data = self._data_sets.contents((config.data, tuple(shares(train.mixture)))  # type: ignore[attr-defined]
                                               for config in configs for train in config.stages.values())
@@ -208,7 +209,7 @@ class Planner:
 
     def _stage_builder(self) -> StageBuilder:
         return StageBuilder(self._seed_enters, self._checkpoints, self._data_sets,
-                            workers=self._scale.resources.workers)
+                            workers=self._scale.resources.workers, seed_varies=self._study.seed_varies)
 
     def _written(self) -> list[_Asked]:
         """Return the study's arms with their first seeds; the baseline of a search also gets a trial at each rung."""
@@ -240,6 +241,8 @@ class Planner:
         return Trial(key, arm.key, config.seed, builder.chain(config, arm.name), plain, rung)
 
     def _check_budget(self, plan: Plan) -> None:
+        if self._study.budget is None:  # most studies have none, and to price ten thousand stages takes a while
+            return
         works = [
             (stage.kind, rate_key(stage.kind, stage.spec), stage.flops)
             for stage in plan.stages.values()
@@ -311,6 +314,18 @@ def seed_entry(study: Study, configs: Sequence[TrialConfig]) -> str | None:
         return kinds[0]
     differing = (kind for kind in kinds if len({config.stages.get(kind) for config in configs}) > 1)
     return next(differing, kinds[-1])
+
+
+def _check_initial_weights(study: Study, configs: Sequence[TrialConfig], seed_enters: str | None) -> None:
+    """Refuse seeds of initial weights where no arm draws any in the stage that the seed enters.
+
+    Raises:
+        StudyError: every arm begins that stage with a checkpoint, so all seeds would give the same scores.
+    """
+    draws = any(config.start is None and next(iter(config.stages), None) == seed_enters for config in configs)
+    if study.seed_varies == "init" and len(study.seed_list) > 1 and not draws:
+        raise study.error(("seeds", "vary"), f"init changes nothing: {seed_enters} begins with a checkpoint in every arm; "
+                                             "allowed here: data, both", "`start: noise` begins from random weights")
 
 
 def _origins(verdicts: Verdicts) -> tuple[str, ...]:

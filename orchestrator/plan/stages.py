@@ -25,6 +25,7 @@ from orchestrator.plan.cost import evaluation_flops, num_items, training_flops, 
 from orchestrator.plan.identity import VERSIONS, canonical, digest_but, identity
 from orchestrator.plan.trial_config import TrialConfig
 from orchestrator.study.catalogue import DataSets
+from orchestrator.study.study import SeedVaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class StageBuilder:
     """Collects the stages of many trials."""
 
     def __init__(self, seed_enters: str | None, checkpoints: Path | None, data_sets: DataSets, *,
-                 workers: int = 1) -> None:
+                 workers: int = 1, seed_varies: SeedVaries = "both") -> None:
         """Start without stages.
 
         Args:
@@ -74,8 +75,9 @@ class StageBuilder:
             checkpoints: the operator's folder of published checkpoints.
             data_sets: the operator's data sets.
             workers: the number of workers of each training stage.
+            seed_varies: what the seed changes in the stages that it enters.
         """
-        self._workers = workers
+        self._workers, self._seed_varies = workers, seed_varies
         self.stages: dict[str, Stage] = {}
         self.missing: dict[str, None] = {}
         self._data_sets = data_sets
@@ -108,6 +110,8 @@ class StageBuilder:
         categories = tuple(shares(train.mixture))  # type: ignore[attr-defined]
         data, fingerprint = self._data_sets.data_of(config.data, categories)
         is_seeded = self._order.index(kind) >= self._entry
+        if is_seeded and self._seed_varies != "both":
+            train = replace(train, seed_varies=self._seed_varies)
         parts = {
             "kind": kind, "version": str(VERSIONS[kind]), "model": config.model, "config": train, "data": data,
             "data_fingerprint": fingerprint, "seed": config.seed if is_seeded else 0, "parent_id": parent_id,
@@ -168,11 +172,14 @@ def plain_of(config: object) -> Any:
 
 @lru_cache(maxsize=65536)
 def _of_benchmark(config: EvaluateConfig, benchmark: str) -> EvaluateConfig:
-    """Return the configuration of one benchmark's evaluation, with only the scoring choices that the benchmark uses.
+    """Return the configuration of one benchmark's evaluation, with only the choices that change its score.
 
-    So a study that changes a choice evaluates again only the benchmarks that use it.
+    So a study that changes a choice evaluates again only the benchmarks that use it. A benchmark without pictures is
+    never blind.
     """
-    return replace(config, benchmarks=(benchmark,), scoring=config.scoring.only(BENCHMARKS[benchmark].choices))
+    spec = BENCHMARKS[benchmark]
+    return replace(config, benchmarks=(benchmark,), scoring=config.scoring.only(spec.choices),
+                   blind=config.blind and spec.category != "text_only")
 
 
 def _run(config: EvaluateConfig) -> list[str]:

@@ -17,6 +17,8 @@ from typing import Any, cast
 
 from model.config.architecture import read_shapes
 from model.config.fields import FieldError, build, did_you_mean, to_plain
+from model.config.packable import require_packable
+from model.config.routing import require_plain_routing
 from model.config.stages import (
     PRESETS,
     TRAINING,
@@ -121,16 +123,16 @@ class Resolver:
         if "recipe" in changes:
             others = {path: change for path, change in changes.items() if path != "recipe"}
             return self._of_recipe(changes).resolve(others, seed)
-        arm: Layer = {}
-        for_each(lambda change: self._paths.add(arm, self._study, change[0], *change[1]), changes.items())
         groups: dict[str, Layer] = {root: {} for root in ROOTS}
-        for path, entry in over(self._base, arm).items():
+        for path, entry in self.layer(changes).items():
             groups[path.partition(".")[0]][path] = entry
         model = self._part("model", groups["model"], self._model)
         for kind in self._kinds:
             groups[kind] = _rated(kind, groups[kind], model)
         trained = for_each(lambda kind: self._part(kind, groups[kind], self._stage), self._kinds)
         stages = {kind: config for kind, config in zip(self._kinds, trained, strict=True) if config is not None}
+        for kind, config in stages.items():
+            self._require_trainable(groups["model"] | groups[kind], kind, config, model)
         images = _images_of(groups, last=(list(stages) or self._kinds)[-1])
         return TrialConfig(
             recipe=self._recipe.name, scale=self._scale.name, start=self._start(groups), seed=seed,
@@ -138,6 +140,21 @@ class Resolver:
             evaluate=self._part("evaluate", over(images, groups["evaluate"]), self._evaluate),
             data=self._part("data", groups["data"], self._data),
         )
+
+    def layer(self, changes: Mapping[str, tuple[Any, Location]]) -> Layer:
+        """Return the values of an arm as they are written, by dotted path, each with the file and location.
+
+        Args:
+            changes: dotted path -> value, and its location in the study's file.
+
+        Raises:
+            StudyError: a path or a value cannot be used.
+        """
+        if "recipe" in changes:
+            return self._of_recipe(changes).layer({path: each for path, each in changes.items() if path != "recipe"})
+        arm: Layer = {}
+        for_each(lambda change: self._paths.add(arm, self._study, change[0], *change[1]), changes.items())
+        return over(self._base, arm)
 
     def recipes(self) -> list[Recipe]:
         """Return the study's recipe, and those of the arms resolved so far that have their own."""
@@ -196,6 +213,15 @@ class Resolver:
         if plain.get("steps") == 0 and type(plain["steps"]) is int:
             return None
         return build(TRAINING[kind], plain, kind)
+
+    def _require_trainable(self, entries: Layer, kind: str, config: TrainConfig, model: ModelConfig) -> None:
+        """Refuse what an imported decoder cannot do in a training stage."""
+        try:
+            require_plain_routing(model.decoder)
+            if config.pack:
+                require_packable(model.decoder, max_tokens=config.max_tokens, path=f"{kind}.pack")
+        except FieldError as error:
+            raise located(error, entries, self._study) from error
 
     def _evaluate(self, name: str, entries: Layer) -> EvaluateConfig:
         return build(EvaluateConfig, self._plain(name, entries) | {"benchmarks": list(self.benchmarks)}, name)

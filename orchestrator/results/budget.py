@@ -1,9 +1,10 @@
-"""What a study may cost, is expected to cost, and has cost so far.
+"""The budget of a study: what it may cost, is expected to cost, and has cost so far.
 
-- Expected: from the plan, at the rates that finished stages of this ledger reached, else at the scale's own.
-- Spent: time of all attempts that were made for the study, failed ones too, those that run now up to now.
-- A study over its budget is paused by the driver: what runs is asked to save a checkpoint. It goes on once the file
-  allows more.
+- Expected: computed from the plan, at the rates of finished stages in this ledger, or else at the scale's declared
+  rate.
+- Spent: the time of all attempts for the study, including failed ones; running attempts count up to now.
+- The driver pauses a study that has reached a limit of its budget, after asking running stages to save a checkpoint.
+  The study continues once its file allows more.
 """
 
 from __future__ import annotations
@@ -25,45 +26,45 @@ from orchestrator.study.study import Budget
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What is left to run will take about this; of a study that grows, with all that it is expected to add."""
+    """The expected cost of what is left to run; for a study that grows, with everything it is expected to add."""
 
     flops: float
     hours: float
-    """Of attempts, one after the other."""
+    """Hours of attempts, as if they ran one after the other."""
     gpu_hours: float
     checkpoint_gb: float
     wall_s: float
-    """On the slots that there are."""
+    """Seconds on the available slots."""
     slots: int
     is_measured: bool
-    """Whether finished stages of every kind set the rate."""
+    """Whether all rates come from finished stages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What attempts made for a study have taken."""
+    """The cost of all attempts for a study."""
 
     hours: float
     gpu_hours: float
     wall_hours: float
-    """From submission to the end, or to now."""
+    """Hours from submission to the end, or to now."""
     flops: float = 0.0
-    """By formula; of attempts that did not end, the part that their steps say."""
+    """FLOPs by formula; of attempts that did not finish, those of their steps."""
     checkpoint_gb: float = 0.0
-    """Published by training stages, as it lies on disk."""
+    """Size on disk of what training stages published."""
 
 
 def expected(
     plan: Plan, resources: Resources, *, done: Collection[str], rates: Rates, slots: int, may_grow: bool = True
 ) -> Expected:
-    """Price what of a plan is not done, and what it is expected to add, none of which is done.
+    """Estimate the cost of the stages of a plan that are not done, and of those it is expected to add.
 
     Args:
-        plan: of the study.
-        resources: of its scale.
-        done: stages that the ledger has finished.
-        rates: of stages at its scale.
-        slots: stages that run at the same time.
+        plan: the plan of the study.
+        resources: the resources of its scale.
+        done: ids of the stages that the ledger has finished.
+        rates: the rates of stages at its scale.
+        slots: the number of stages that run at the same time.
         may_grow: whether anything may still be added.
     """
     growth = plan.growth if may_grow else {}
@@ -83,7 +84,7 @@ def expected(
 
 
 def timed(plan: Plan, done: Collection[str], growth: Mapping[str, Growth]) -> list[TimedStage]:
-    """Return all stages of a plan, and what it grows by, as far as their time goes."""
+    """Return all stages of a plan, and what it is expected to add, in the form that time estimates take."""
     planned = [TimedStage(kind=stage.kind, key=rate_key(stage.kind, stage.spec), flops=stage.flops, workers=stage.workers,
                           is_done=stage.stage_id in done) for stage in plan.stages.values() if stage.kind != "import"]
     return planned + [
@@ -101,7 +102,7 @@ def spent(engine: Engine, study_id: str, resources: Resources) -> Spent:
 
 
 def over(budget: Budget, now: Spent) -> str:
-    """Say which limit is reached, "" if none is."""
+    """Return a sentence about the limit that is reached, "" if none is."""
     used = asdict(now)
     for name, limit in budget.model_dump(exclude_none=True).items():
         if used[name] >= limit:
@@ -113,7 +114,7 @@ def over(budget: Budget, now: Spent) -> str:
 
 
 class BudgetWatch:
-    """Looks whether running studies are within their budgets."""
+    """Checks whether running studies are within their budgets."""
 
     def __init__(self, engine: Engine) -> None:
         """Know no study yet."""
@@ -121,7 +122,7 @@ class BudgetWatch:
         self._limits: dict[str, tuple[Budget, Resources] | None] = {}
 
     def over(self, study_ids: Collection[str]) -> dict[str, str]:
-        """Return study id -> the limit that it has reached, of these studies."""
+        """Return study id -> the limit that it has reached, for those of these studies that have reached one."""
         self._limits = {study_id: known for study_id, known in self._limits.items() if study_id in study_ids}
         found = {}
         for study_id in study_ids:
@@ -135,11 +136,11 @@ class BudgetWatch:
 
 
 def limits(spec: Mapping[str, Any]) -> tuple[Budget, Resources] | None:
-    """Return the budget of a submitted study and the resources of its stages; None without a budget."""
+    """Return the budget of a submitted study and the resources of its stages; None if it has no budget."""
     budget = spec["study"].get("budget")
     return (Budget.model_validate_json(json.dumps(budget)), resources_of(spec)) if budget else None
 
 
 def resources_of(spec: Mapping[str, Any]) -> Resources:
-    """Return what a stage of a submitted study needs."""
+    """Return the resources of a submitted study's scale."""
     return Resources.model_validate_json(json.dumps(spec["scale"].get("resources") or {"flops_per_s": 1e10}))

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
+from orchestrator.plan.layers import required_studies
 from orchestrator.results.results import study_results
 from orchestrator.study.study import Campaign, Study
 
@@ -30,22 +31,6 @@ class Selection:
     sentence: str
     """The verdict in words."""
     study_id: str
-
-
-def required_studies(study: Study) -> tuple[str, ...]:
-    """Return the studies whose verdicts this study needs, in the order of the file."""
-    return tuple(dict.fromkeys(_references(study.plain())))
-
-
-def _references(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        if isinstance(value.get("from_selection"), str):
-            yield value["from_selection"]
-        for item in value.values():
-            yield from _references(item)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        for item in value:
-            yield from _references(item)
 
 
 def sorted_studies(campaign: Campaign) -> list[Study]:

@@ -12,16 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from model.evaluation.averages import averages
-from model.evaluation.stored_answers import ITEMS, read
-from model.samples import Item
 from orchestrator.analysis import crossed, selection, statistics, table
 from orchestrator.analysis.crossed import Advice, Answers, Components, Scored
 from orchestrator.analysis.scores import suite_of
 from orchestrator.analysis.selection import Verdict, Widen
 from orchestrator.analysis.statistics import Difference, Fit
 from orchestrator.artifacts.store import Artifacts
-from orchestrator.ledger.rows import ScoreRow
+from orchestrator.ledger.rows import ScoreRow, StageRow
 from orchestrator.results.results import Results, arms_of, rule_of, study_of
+from orchestrator.results.stored_scores import item_scores
 
 TOLERANCE = 1e-6
 """Points by which a mean over items may differ from the accepted score."""
@@ -115,32 +114,24 @@ def stored_answers(results: Results, rows: Sequence[ScoreRow],
         trials = [(trial.arm_key, trial.seed, accepted[trial.trial_key, name]) for trial in results.trial_rows
                   if trial.trial_key in done and (trial.trial_key, name) in accepted]
         try:
-            kept = [(arm, seed, _scores(row, artifacts, stages[row.stage_id].artifact)) for arm, seed, row in trials]
+            kept = [(arm, seed, _scores(row, artifacts, stages[row.stage_id])) for arm, seed, row in trials]
             found[name] = crossed.collect(kept)
         except (ValueError, OSError) as error:
             left_out[name] = str(error)
     return found, left_out
 
 
-def _scores(row: ScoreRow, artifacts: Artifacts, artifact: str | None) -> list[Scored]:
+def _scores(row: ScoreRow, artifacts: Artifacts, stage: StageRow) -> list[Scored]:
     """Return item, picture and score (0 to 100) of one evaluation.
 
     Raises:
         ValueError: there are no answers, or the accepted score is no mean over them.
     """
-    if artifact is None:
-        raise ValueError("no stored answers")
-    answers = read(artifacts.fetched(artifact) / ITEMS, row.benchmark)
-    for scores in ([answer.score.strict for answer in answers], [answer.score.lenient for answer in answers]):
-        if answers and abs(100 * math.fsum(scores) / len(scores) - row.value) <= TOLERANCE:
-            return [(answer.item.item_id, _picture(answer.item), 100 * score)
-                    for answer, score in zip(answers, scores, strict=True)]
+    found = item_scores(stage, artifacts)
+    for scores in ([each.strict for each in found], [each.lenient for each in found]):
+        if found and abs(100 * math.fsum(scores) / len(scores) - row.value) <= TOLERANCE:
+            return [(each.item_id, each.picture, 100 * score) for each, score in zip(found, scores, strict=True)]
     raise ValueError("its score is no plain mean over its items")
-
-
-def _picture(item: Item) -> str:
-    groups = [item.meta[name] for name in ("category", "task", "image") if name in item.meta]
-    return "/".join(groups) if "image" in item.meta else item.item_id
 
 
 def _variance(weights: Mapping[str, float], answers: Mapping[str, Answers], difference: Difference) -> float | None:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from model.config.fields import did_you_mean
-from model.evaluation.stored_answers import ITEMS, Answer, read
+from model.evaluation.stored_answers import Answer
 from orchestrator.artifacts.store import Artifacts
 from orchestrator.errors import StudyError
 from orchestrator.ledger.rows import StageRow, TrialRow
+from orchestrator.results.stored_scores import stored_answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +77,11 @@ def items(
     )
     for benchmark, stage in mine.items():
         theirs = (
-            {each.item.item_id: each for each in _read(others[benchmark], benchmark, artifacts)}
+            {each.item.item_id: each for each in _read(others[benchmark], artifacts)}
             if benchmark in others
             else {}
         )
-        for answer in _read(stage, benchmark, artifacts):
+        for answer in _read(stage, artifacts):
             yield _row(benchmark, trial, answer, theirs.get(answer.item.item_id))
 
 
@@ -115,9 +116,9 @@ def _answers(study: str, trial: TrialRow, stages: Sequence[StageRow], benchmark:
     return found
 
 
-def _read(stage: StageRow, benchmark: str, artifacts: Artifacts) -> list[Answer]:
+def _read(stage: StageRow, artifacts: Artifacts) -> list[Answer]:
     try:
-        return read(artifacts.fetched(stage.artifact or "") / ITEMS, benchmark)
+        return stored_answers(stage, artifacts)
     except (OSError, ValueError) as error:
         raise StudyError(stage.label, 0, f"its stored answers cannot be read ({error})") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from orchestrator.plan.sharing import Saving, StageUse, saving
 from orchestrator.plan.stages import Stage
 from orchestrator.results.budget import Expected, expected, resources_of, timed
 from orchestrator.results.counts import IMPORT
+from orchestrator.results.rehearsals import RehearsedRates
 from orchestrator.states import StageState
 from orchestrator.study.documents import Resources
 from orchestrator.study.metric_names import TOKENS
@@ -35,7 +37,8 @@ class KindRow:
     flops: float
     """The FLOPs of the distinct stages."""
     memory_gib: float
-    """The estimated memory of each worker of the largest stage, in GiB; 0 for stages that train nothing."""
+    """The memory of each worker of the largest stage, in GiB, as rehearsed, else as estimated; 0 for stages that train
+    nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,8 @@ class Preview:
     resources: Resources
     num_growing: float
     """Stages that the study is expected to add."""
+    rehearsed_kinds: tuple[str, ...]
+    """Kinds of stage whose rate comes from a rehearsal, since none of them was finished at this scale."""
     saving: Saving
     """The saving by sharing, compared with executing all stages of each trial; times are estimated."""
 
@@ -85,37 +90,44 @@ class Preview:
         return self.plan.num_unique - self.num_known
 
 
-def preview(plan: Plan, engine: Engine | None, *, slots: int) -> Preview:
+def preview(plan: Plan, engine: Engine | None, *, slots: int, rehearsed: RehearsedRates | None = None) -> Preview:
     """Estimate the cost of a plan.
 
     Args:
         plan: the plan.
         engine: the ledger, for finished stages and measured speeds; None without a ledger.
         slots: the number of stages that run at the same time.
+        rehearsed: what rehearsals at the plan's scale showed; None is nothing.
     """
     states = stage_states(engine, list(plan.stages)) if engine else {}
     resources = resources_of(plan.spec)
-    rates = rates_of(engine, plan.scale, resources)
+    rehearsed = rehearsed or RehearsedRates()
+    measured = measured_rates(engine, plan.scale) if engine else {}
+    rates = Rates(declared=resources.flops_per_s, measured=_known_rates(measured, rehearsed))
     may_grow = not (engine and _is_grown(plan, engine))
     growth = plan.growth if may_grow else {}
     done = {each for each, state in states.items() if state == StageState.SUCCEEDED}
     return Preview(
         plan=plan,
         arms=_arms(plan, states),
-        kinds=_kinds(plan, states),
+        kinds=_kinds(plan, states, rehearsed),
         states=states,
         slots=slots,
         resources=resources,
         expected=expected(plan, resources, done=done, rates=rates, slots=slots, may_grow=may_grow),
         estimate=time_left(timed(plan, done, growth), slots=slots, rates=rates),
+        rehearsed_kinds=tuple(sorted(rehearsed.kinds() - measured.keys())),
         num_growing=sum(each.number for each in growth.values()),
         saving=_saving(plan, states, rates, resources),
     )
 
 
-def rates_of(engine: Engine | None, scale: str, resources: Resources) -> Rates:
-    """Return what stages of a scale reach: as measured in the ledger, else as the scale declares. For all that tells a time."""
-    return Rates(declared=resources.flops_per_s, measured=measured_rates(engine, scale) if engine else {})
+def _known_rates(measured: Mapping[str, float], rehearsed: RehearsedRates) -> dict[str, float]:
+    """Return the rates of finished stages; for kinds of which none is finished, those of rehearsals."""
+    others = {key: rate for key, rate in rehearsed.rates.items() if key.partition(" ")[0] not in measured}
+    slowest = {kind: min(rate for key, rate in others.items() if key.partition(" ")[0] == kind)
+               for kind in {key.partition(" ")[0] for key in others}}
+    return {**slowest, **others, **measured}
 
 
 def document(shown: Preview) -> dict[str, Any]:
@@ -160,7 +172,7 @@ def _saving(plan: Plan, states: dict[str, str], rates: Rates, resources: Resourc
          for stage in plan.stages.values() if stage.kind != IMPORT), gpus=resources.gpus, workers=resources.workers)
 
 
-def _kinds(plan: Plan, states: dict[str, str]) -> tuple[KindRow, ...]:
+def _kinds(plan: Plan, states: dict[str, str], rehearsed: RehearsedRates) -> tuple[KindRow, ...]:
     requested = Counter(plan.stages[stage_id].kind for trial in plan.trials for stage_id in trial.stage_ids)
     rows = []
     for kind in dict.fromkeys(stage.kind for stage in plan.stages.values() if stage.kind != IMPORT):
@@ -168,7 +180,7 @@ def _kinds(plan: Plan, states: dict[str, str]) -> tuple[KindRow, ...]:
         rows.append(KindRow(kind=kind, requested=requested[kind], unique=len(stages),
                             known=sum(_is_done(stage, states) for stage in stages),
                             flops=sum(stage.flops for stage in stages),
-                            memory_gib=max(stage.memory for stage in stages) / 2**30))
+                            memory_gib=rehearsed.memory_gib.get(kind) or max(stage.memory for stage in stages) / 2**30))
     return tuple(rows)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator import formatting
 from orchestrator.ledger.engine import Engine
@@ -16,25 +15,6 @@ from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.summaries import LiveStage, StageSum, live_stages, measured_rates, stage_sums
 from orchestrator.plan.estimate import Estimate, Rates, TimedStage, time_left
 from orchestrator.states import LIVE_STAGES, TERMINAL_STAGES, TERMINAL_STUDIES, StageState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningStage:
-    """A stage that is being executed, with its last report."""
-
-    stage_id: str
-    kind: str
-    label: str
-    attempt_no: int
-    step: int | None
-    steps: int | None
-    loss: float | None
-    samples_per_s: float | None
-
-    @property
-    def fraction(self) -> float:
-        """The fraction of the steps that is done, 0 to 1; 0 before the first report."""
-        return min(self.step / self.steps, 1.0) if self.step is not None and self.steps else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +28,7 @@ class Progress:
     """The number of stages that succeeded."""
     failed: int
     """The number of stages that failed, diverged, or were skipped or cancelled."""
-    running: tuple[RunningStage, ...]
+    running: tuple[LiveStage, ...]
     left: Estimate
 
     @property
@@ -87,15 +67,13 @@ def counted(study: StudyRow, sums: Sequence[StageSum], live: Sequence[LiveStage]
             measured: Mapping[str, float] | None = None) -> Progress:
     """Put sums and live stages together; `measured` are the rates of their scale."""
     declared = float(study.spec.get("scale", {}).get("resources", {}).get("flops_per_s", 1e10))
-    running = tuple(_running(stage) for stage in live)
     works = [*(_work(each) for each in sums if each.state not in LIVE_STAGES),
-             *(TimedStage(kind=stage.kind, flops=stage.flops, fraction=shown.fraction, workers=stage.workers,
-                          rate=_rate(stage, shown))
-               for stage, shown in zip(live, running, strict=True))]
+             *(TimedStage(kind=stage.kind, flops=stage.flops, fraction=stage.fraction, workers=stage.workers,
+                          rate=stage.rate) for stage in live)]
     return Progress(
         study=study,
         total=sum(each.number for each in sums),
-        running=running,
+        running=tuple(live),
         done=sum(each.number for each in sums if each.state == StageState.SUCCEEDED),
         failed=sum(
             each.number for each in sums if each.state in TERMINAL_STAGES and each.state != StageState.SUCCEEDED
@@ -104,31 +82,8 @@ def counted(study: StudyRow, sums: Sequence[StageSum], live: Sequence[LiveStage]
     )
 
 
-def _rate(stage: LiveStage, shown: RunningStage) -> float | None:
-    """Return the FLOPs per second that a running stage reaches by its last report."""
-    return stage.flops / stage.samples * shown.samples_per_s if shown.samples_per_s and stage.samples else None
-
-
 def _work(each: StageSum) -> TimedStage:
     is_measured = each.state == StageState.SUCCEEDED
     return TimedStage(kind=each.kind, flops=each.flops, largest_flops=each.largest_flops,
                       is_done=each.state in TERMINAL_STAGES, seconds=each.seconds if is_measured else None,
                       workers=each.workers)
-
-
-def _running(stage: LiveStage) -> RunningStage:
-    report = stage.progress
-    return RunningStage(
-        stage_id=stage.stage_id, kind=stage.kind, label=stage.label, attempt_no=stage.attempt_no,
-        step=_whole(report, "step"), steps=_whole(report, "steps"), loss=_number(report, "loss"),
-        samples_per_s=_number(report, "samples_per_s"))
-
-
-def _whole(report: Mapping[str, Any], name: str) -> int | None:
-    value = report.get(name)
-    return int(value) if isinstance(value, int | float) else None
-
-
-def _number(report: Mapping[str, Any], name: str) -> float | None:
-    value = report.get(name)
-    return float(value) if isinstance(value, int | float) else None

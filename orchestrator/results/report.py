@@ -16,6 +16,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from orchestrator.analysis.table import ArmResult, Cell, Delta
+from orchestrator.formatting import MISSING, duration
 from orchestrator.results import figures
 from orchestrator.results.tables import unread
 from orchestrator.study.strict_yaml import dump
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from orchestrator.results.results import Results
 
 _TEMPLATE = Path(__file__).with_suffix(".html")
-MISSING = "–"
 MAX_PANELS = 3
 """The most metrics to draw."""
 MAX_COLUMNS = 6
@@ -233,18 +233,6 @@ def _reproduce(results: Results) -> str:
 
 
 # ---- pieces --------------------------------------------------------------------------------------------------------
-
-
-def duration(seconds: float | None) -> str:
-    """Format a duration as `12 s`, `3 min 20 s` or `5 h 10 min`."""
-    if seconds is None:
-        return MISSING
-    rounded_s = round(seconds)
-    if rounded_s < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{rounded_s} s"
-    if rounded_s < 3600:
-        return f"{rounded_s // 60} min {rounded_s % 60:02d} s"
-    return f"{rounded_s // 3600} h {rounded_s % 3600 // 60:02d} min"
 
 
 def _figure(svg: str, caption: str) -> str:

@@ -17,11 +17,12 @@ from typing import Any
 from model.config.fields import build, did_you_mean
 from model.config.scoring import ScoringConfig
 from model.evaluation.benchmarks.registry import BENCHMARKS
-from model.evaluation.stored_answers import ITEMS, read, rescored
+from model.evaluation.stored_answers import rescored
 from orchestrator.analysis.scores import judge_of, metrics_of, suite_of
 from orchestrator.artifacts.store import Artifacts
 from orchestrator.ledger.rows import ScoreRow, StageRow, TrialRow
 from orchestrator.plan.identity import VERSIONS
+from orchestrator.results.stored_scores import stored_answers
 
 TOLERANCE = 1e-9
 """The largest difference between two scores that count as equal."""
@@ -112,7 +113,7 @@ def _again(stage: StageRow, row: ScoreRow, artifacts: Artifacts,
     """Return a benchmark scored again, and whether its score is complete."""
     spec, config = BENCHMARKS[row.benchmark], stage.spec["config"]
     scoring = build(ScoringConfig, config.get("scoring", {}) | dict(choices), "scoring").only(spec.choices)
-    answers = read(artifacts.fetched(stage.artifact or "") / ITEMS, row.benchmark)
+    answers = stored_answers(stage, artifacts)
     score = rescored(spec, answers, scoring, is_limited=bool(config.get("num_items")))
     version = f"{VERSIONS['evaluate']}.{spec.version}"
     again = RescoredBenchmark(

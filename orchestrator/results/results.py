@@ -36,12 +36,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from model.config.stages import TRAINING
+from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.analysis import claims, confounds, pareto, scores, selection, statistics, table
 from orchestrator.analysis.claims import ClaimResult
 from orchestrator.analysis.confounds import Confound, Executed, Run, SampleInfo
@@ -49,7 +51,7 @@ from orchestrator.analysis.data_seen import DataSeen, supplied
 from orchestrator.analysis.noise import NoisyArm, noisy_arms
 from orchestrator.analysis.predictions import Predicted, with_measurements
 from orchestrator.analysis.scores import TrialScores
-from orchestrator.analysis.selection import ArmLevels, Rule, Verdict
+from orchestrator.analysis.selection import Rule, Verdict
 from orchestrator.analysis.table import ArmResult
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read, rows
@@ -158,7 +160,8 @@ class Results:
             return "n=1: one seed, so no interval."
         if not self.varies_with_seed:
             return "The seeds vary nothing yet."
-        kinds = ", ".join(self.varies_with_seed)
+        part = {"both": "", "data": " (the draw of data alone)", "init": " (the initial weights alone)"}
+        kinds = ", ".join(self.varies_with_seed) + part[study_of(self.study).seed_varies]
         if self.looks > 1:
             numbers = sorted({arm.num_trials for arm in self.arms})
             spread = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0] if numbers else 0)
@@ -275,17 +278,17 @@ def study_of(row: StudyRow) -> Study:
     return Study.model_validate_json(json.dumps(row.spec["study"]))
 
 
-def arms_of(rows: Sequence[TrialRow]) -> list[ArmLevels]:
+def arms_of(rows: Sequence[TrialRow]) -> list[Arm]:
     """Return the distinct arms of these trials, in the order of the trials."""
-    unique = {row.arm_key: ArmLevels(key=row.arm_key, name=row.arm_name, levels=row.levels) for row in rows}
+    unique = {row.arm_key: Arm(row.arm_key, row.arm_name, row.levels) for row in rows}
     return list(unique.values())
 
 
-def baseline_key(study: Study, arms: Sequence[ArmLevels]) -> str | None:
+def baseline_key(study: Study, arms: Sequence[Arm]) -> str | None:
     """Return the key of the baseline arm; None without one."""
     if study.search is not None:
         return next((arm.key for arm in arms if arm.name == "baseline"), None)
-    baseline = baseline_of(study, [Arm(arm.key, arm.name, dict(arm.levels)) for arm in arms]) if arms else None
+    baseline = baseline_of(study, arms) if arms else None
     return baseline.key if baseline else None
 
 
@@ -319,13 +322,13 @@ def _runs(trials: Sequence[TrialRow], stages: Sequence[StageRow]) -> list[Run]:
                 stages=[done[stage_id] for stage_id in row.stage_ids if stage_id in done]) for row in trials]
 
 
-def _confounds(study: Study, runs: Sequence[Run], arms: Sequence[ArmLevels]) -> tuple[Confound, ...]:
+def _confounds(study: Study, runs: Sequence[Run], arms: Sequence[Arm]) -> tuple[Confound, ...]:
     differences = confounds.confounds(runs, {arm.key: arm.name for arm in arms}, _factors(study, arms))
     is_planned = bool(study.looks)  # with an adaptive number of seeds arms differ by design; the seed note says so
     return tuple(each for each in differences if not (is_planned and each.what == "seeds"))
 
 
-def _factors(study: Study, arms: Sequence[ArmLevels]) -> set[str]:
+def _factors(study: Study, arms: Sequence[Arm]) -> set[str]:
     searched = study.search.parameters if study.search else ()
     return {path for arm in arms for path in arm.levels} | set(study.vary or ()) | set(searched)
 
@@ -363,19 +366,30 @@ def _published(study: Study) -> Published | None:
         return None
 
 
-def _judged(published: Published | None, arms: Sequence[ArmLevels],
+def _judged(published: Published | None, arms: Sequence[Arm],
             measured: Sequence[selection.TrialMeasurement]) -> tuple[ClaimResult, ...]:
     if published is None:
         return ()
     names = {arm.key: arm.name for arm in arms}
     named = [dataclasses.replace(each, arm=names[each.arm]) for each in measured]
-    testable = [claims.published_claim(each, list(names.values())) for each in published.claims]
+    scored = {metric for each in measured for metric in each.metrics}
+    testable = [claims.renamed(claims.published_claim(each, list(names.values())), _stand_ins(scored))
+                for each in published.claims]
     metrics = {comparison.metric for claim in testable for comparison in claim.comparisons}
     fits = {metric: statistics.fit(selection.values_of(named, metric)) for metric in metrics}
     return tuple(claims.judge(claim, fits) for claim in testable)
 
 
-def _by_key(published: Published, arms: Sequence[ArmLevels]) -> PublishedScores:
+def _stand_ins(scored: Set[str]) -> dict[str, str]:
+    """Return the public benchmarks that were not run -> the one benchmark that was run in the manner of each."""
+    run: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(scored & BENCHMARKS.keys()):
+        run[BENCHMARKS[name].manner_of].append(name)
+    return {name: run[each.title][0] for name, each in BENCHMARKS.items()
+            if name not in scored and len(run.get(each.title, ())) == 1 and each.title}
+
+
+def _by_key(published: Published, arms: Sequence[Arm]) -> PublishedScores:
     keys = {arm.name: arm.key for arm in arms}
     return PublishedScores(title=published.title, source=published.source, chosen=keys.get(published.chosen or ""),
                            scores={keys[row.arm]: dict(row.scores) for row in published.rows if row.arm in keys})

@@ -1,4 +1,4 @@
-"""Propose the next arm of a search: the only door to Optuna."""
+"""Search: propose the next arm, stop arms early, add seeds. No other package imports Optuna."""
 
 from orchestrator.search.proposals import (
     ObservedTrial,

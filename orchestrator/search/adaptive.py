@@ -1,15 +1,15 @@
-"""What a study grows by while it runs: arms of a search, rungs that stop the worst, seeds where they matter.
+"""What a study adds while it runs: arms of a search, further rungs of an arm, seeds where they decide.
 
-- One step at a time, from the ledger's record alone: the same record gives the same step.
-- First the arms that wait at a rung are judged: among the best `keep` of those measured there they go on, else they
-  are stopped, and why is written down. All are judged on the same seed and the same part of the steps; the baseline
-  never stops.
-- Then a search takes up what an earlier version of it tried, and proposes arms, while it has any left to try; one that
-  finds nothing new before it has tried them all says so. One that misses a constraint on what is known before training
-  (image tokens) is written down as infeasible, told to the sampler, and neither trained nor counted.
-- Then the rule looks at the scores. While it cannot tell arms apart for want of seeds, these arms (and no others) get
-  one more, up to the study's cap; all looks together err in 5 % of studies at most (`analysis.looks`).
-- A proposal that needs torch is made by the executor, in a worker; the driver asks again until it is there.
+- One step at a time, from the ledger's history alone: the same history gives the same step.
+- First the arms that wait at a rung are judged. The best `keep` of the arms measured at that rung continue; the others
+  are stopped, and the reason is recorded. All are compared on the same seed and the same fraction of the steps. The
+  baseline is never stopped.
+- Then a search adopts the arms that an earlier version of it tried, and proposes new ones, until it has tried `trials`
+  arms. If it finds nothing new before that, it says so. A proposal that violates a constraint on what is known before
+  training (image tokens) is recorded as infeasible and told to the sampler; it is neither trained nor counted.
+- Then the selection rule looks at the scores. While more seeds could separate some arms, these arms (and no others) get
+  one more seed, up to the study's limit. All looks together err in at most 5 % of studies (`analysis.looks`).
+- A proposal that needs torch is computed in a worker process. The driver asks again until it is there.
 """
 
 from __future__ import annotations
@@ -35,45 +35,47 @@ from orchestrator.states import TERMINAL_TRIALS
 from orchestrator.study.study import AddedSeeds, Pruning, Search
 
 MOST_REFUSED = 64
-"""Infeasible proposals in a row after which a search ends: its ranges hold nothing feasible that is new."""
+"""Infeasible proposals in a row after which a search ends: its ranges hold nothing new that is feasible."""
 Call = Callable[..., "Future[Any]"]
-"""Call a function of plain values in another process: (function, *arguments) -> its result, later."""
+"""Calls a function of plain values in another process: (function, *arguments) -> a future of its result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextTrials:
-    """What to do now."""
+    """What a study adds or stops now."""
 
     plan: Plan | None = None
     """Trials to add."""
     stopped: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    """Arm key -> why it is given up."""
+    """Arm key -> why the arm is stopped."""
     refused: tuple[Arm, dict[str, Any]] | None = None
-    """A proposed arm that is not trained, and why."""
+    """An arm that was proposed but is not trained, and why."""
     is_over: bool = False
-    """Whether nothing will be added any more."""
+    """Whether the study will add nothing more."""
     reason: str = ""
-    """Why a search ends before it tried all its arms."""
+    """Why a search ends before it has tried all its arms."""
 
 
 class AdaptiveStudies:
-    """Finds the next step of any study; decides from its record alone, and keeps only proposals that are being made."""
+    """Finds the next step of any study from its history. It keeps only the proposals that are being computed.
+
+    `call` runs a function in a worker process, for proposals that need torch.
+    """
 
     def __init__(self, engine: Engine, settings: Settings, call: Call) -> None:
-        """Remember where to read, and who makes proposals that need torch."""
         self._records, self._call = Histories(engine, settings), call
         self._asked: dict[str, tuple[str, Future[Any]]] = {}
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a proposal is being made elsewhere."""
+        """Whether a proposal is being computed in a worker process."""
         return bool(self._asked)
 
     def step(self, study_id: str) -> NextTrials:
-        """Return what a study does next; an empty step means: not yet.
+        """Return what a study does next. An empty step means that there is nothing to do yet.
 
         Raises:
-            StudyError: the library's recipe or scale is no longer the one that the study was submitted with.
+            StudyError: the recipe or scale in the library has changed since the study was submitted.
         """
         record = self._records.read(study_id)
         step = self._next(record)
@@ -83,7 +85,7 @@ class AdaptiveStudies:
 
     def _next(self, record: StudyHistory) -> NextTrials:
         if not record.study.grows:
-            raise StudyError(record.row.name, 0, "the study has nothing to add: no search, and a fixed number of seeds")
+            raise StudyError(record.row.name, 0, "the study adds no trials: no search, and a fixed number of seeds")
         stopped, going_on = _judged(record)
         if going_on:
             return NextTrials(plan=self._planned(record, going_on), stopped=stopped)
@@ -102,7 +104,7 @@ class AdaptiveStudies:
     def _proposal(
         self, record: StudyHistory, search: Search, stopped: Mapping[str, dict[str, Any]]
     ) -> NextTrials | None:
-        """Return the next arm, an empty step while it is being proposed elsewhere, None if there is nothing new to try."""
+        """Return the next arm, an empty step while it is being computed, or None if there is nothing new to try."""
         levels = self._levels(record, search, record.history(stopped))
         if levels is None:
             return NextTrials(stopped=stopped)
@@ -122,7 +124,7 @@ class AdaptiveStudies:
     def _levels(
         self, record: StudyHistory, search: Search, history: list[ObservedTrial]
     ) -> list[dict[str, Any] | None] | None:
-        """Return the next arm's levels in a list, None while they are proposed elsewhere."""
+        """Return the next arm's levels in a list, or None while they are being computed."""
         known = record.to_take_up()
         if known is not None:
             return [known]
@@ -133,7 +135,10 @@ class AdaptiveStudies:
     def _elsewhere(
         self, record: StudyHistory, search: Search, history: list[ObservedTrial]
     ) -> list[dict[str, Any] | None] | None:
-        """Return the proposal in a list once it is there; one made from an older record is thrown away."""
+        """Return the proposal in a list once a worker has computed it.
+
+        One that was computed from an older history is dropped.
+        """
         state, study_id = repr(history), record.row.study_id
         asked = self._asked.get(study_id)
         if asked is None or asked[0] != state:
@@ -145,7 +150,7 @@ class AdaptiveStudies:
         del self._asked[study_id]
         error = asked[1].exception()
         if error is not None:
-            raise StudyError(record.row.name, 0, f"no proposal by {search.sampler}: {error}")
+            raise StudyError(record.row.name, 0, f"sampler {search.sampler} failed to propose an arm: {error}")
         return [asked[1].result()]
 
     def _planned(self, record: StudyHistory, wanted: Sequence[TrialRequest]) -> Plan:
@@ -155,25 +160,28 @@ class AdaptiveStudies:
                 row.name,
                 0,
                 f"recipe {record.study.recipe} or scale {row.scale} changed since the study was submitted",
-                "submit it again with --update; finished stages are found again",
+                "submit it again with `--update`; finished stages are reused",
             )
         return plan
 
 
 def _why_ended(record: StudyHistory, search: Search) -> str:
-    """Say why a search tries no more arms though it may."""
+    """Return why a search tries no more arms although it may."""
     so_far = f"the search ended after {record.num_proposed} of {search.trials} arms: "
     if record.num_refused_last >= MOST_REFUSED:
         why = (record.arms[-1].stopped or {}).get("reason", "")
-        return f"{so_far}{MOST_REFUSED} proposals in a row missed a constraint, the last one was {why}"
-    return f"{so_far}{DRAWS} draws in a row gave arms that it has already; its ranges hold too little else"
+        return f"{so_far}{MOST_REFUSED} proposals in a row violated a constraint; the last one was {why}"
+    return f"{so_far}{DRAWS} draws in a row gave arms that were tried already; its ranges hold too few others"
 
 
 # ---- rungs ---------------------------------------------------------------------------------------------------------
 
 
 def _judged(record: StudyHistory) -> tuple[dict[str, dict[str, Any]], list[TrialRequest]]:
-    """Judge the arms that wait at a rung: why each is stopped, or what it goes on with."""
+    """Judge the arms that wait at a rung.
+
+    Return why each stopped arm is stopped, and the next training of the others.
+    """
     prune = record.study.search.prune if record.study.search else None
     stopped: dict[str, dict[str, Any]] = {}
     going_on: list[TrialRequest] = []
@@ -191,7 +199,7 @@ def _judged(record: StudyHistory) -> tuple[dict[str, dict[str, Any]], list[Trial
 
 
 def _waiting(record: StudyHistory) -> list[tuple[str, int]]:
-    """Return the arms whose newest rung is over and that were not judged there, with the rung."""
+    """Return each arm whose newest rung has ended and was not judged yet, with that rung."""
     rungs: dict[str, list[TrialRow]] = {}
     for row in record.rows:
         if row.arm_key != record.baseline and not row.stopped:
@@ -201,13 +209,13 @@ def _waiting(record: StudyHistory) -> list[tuple[str, int]]:
 
 
 def _why_stopped(record: StudyHistory, prune: Pruning, arm_key: str, rung: int) -> dict[str, Any] | None:
-    """Return why an arm is given up at a rung, None if it goes on."""
+    """Return why an arm is stopped at a rung, None if it continues."""
     signs = [1.0 if way == "maximize" else -1.0 for _, way in record.study.objectives]
     own = record.observed(arm_key, rung)
     detail: dict[str, Any] = {"rung": rung, "fraction": prune.rungs[rung - 1], "keep": prune.keep,
                               "metrics": [name for name, _ in record.study.objectives]}
     if own.values is None:
-        return {**detail, "values": None, "reason": "it has no scores there: it failed or diverged"}
+        return {**detail, "values": None, "reason": "it has no scores at this rung: it failed or diverged"}
     at_rung = {row.arm_key for row in record.rows if row.rung == rung and row.arm_key != record.baseline}
     measured = {
         key: each for key in sorted(at_rung) for each in [record.observed(key, rung)] if each.values is not None
@@ -221,12 +229,13 @@ def _why_stopped(record: StudyHistory, prune: Pruning, arm_key: str, rung: int) 
         "values": list(own.values),
         "rank": rank,
         "among": len(measured),
-        "reason": f"rank {rank} of {len(measured)} arms after {prune.rungs[rung - 1]:g} of the steps; the first {allowed} go on",
+        "reason": f"rank {rank} of {len(measured)} arms after {prune.rungs[rung - 1]:g} of the steps; "
+        f"the first {allowed} continue",
     }
 
 
 def _is_better(a: ObservedTrial, b: ObservedTrial, signs: Sequence[float]) -> bool:
-    """Say whether `a` beats `b`: by less violation, else by domination (with one objective: by more of it)."""
+    """Return whether `a` beats `b`: it violates less, or it violates as little and dominates `b` in the objectives."""
     missed_a, missed_b = (sum(max(0.0, each) for each in observed.violations) for observed in (a, b))
     if missed_a != missed_b:
         return missed_a < missed_b
@@ -238,7 +247,7 @@ def _is_better(a: ObservedTrial, b: ObservedTrial, signs: Sequence[float]) -> bo
 
 
 def seeds_to_add(record: StudyHistory) -> list[TrialRequest]:
-    """Return further seeds for the arms that the rule cannot yet tell apart; nothing once it can, or at the cap."""
+    """Return further seeds for the arms that the rule cannot separate yet; none if it can, or at the limit of seeds."""
     seeds = record.study.seeds
     if not isinstance(seeds, AddedSeeds):
         return []

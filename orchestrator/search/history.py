@@ -1,10 +1,10 @@
-"""A study's arms, trials and scores as the ledger has them now: what its growth is decided from.
+"""The history of a study (arms, trials, scores) as the ledger has it now: what its next step is decided from.
 
-- A search asks for them before each proposal. What no later proposal can change is kept between two of them: the study
-  as it was written, its planner, and the trials' configurations.
-- Arms of an earlier version of the study with the same base and ranges are part of its record: a search that gets more
-  trials, or another sampler, takes them up one after the other before anything new is proposed.
-- A planner that read files of the operator is made anew each time, so that a file that changed is noticed.
+- A search reads it before each proposal. What no later proposal can change is cached: the study's document, its
+  planner, and the trials' configurations.
+- Arms of an earlier version of the study with the same base and ranges belong to its history. A search that gets more
+  trials, or another sampler, adopts them one after the other before it proposes anything new.
+- A planner that reads the operator's files is created anew each time, so that a changed file is noticed.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from functools import partial
 from itertools import takewhile
 from typing import Any
 
-from orchestrator.analysis import selection
 from orchestrator.analysis.scores import TrialScores, trial_scores
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import ArmRow, RowCache, TrialRow
 from orchestrator.ledger.summaries import StudyHead, earlier_versions, submitted
+from orchestrator.plan.arms import Arm
 from orchestrator.plan.cost import metrics_of_config
 from orchestrator.plan.plan import Plan, Planner, search_base
 from orchestrator.results.results import baseline_key
@@ -37,7 +37,7 @@ from orchestrator.study.study import Study
 
 @dataclass(slots=True)
 class _Cached:
-    """What is known of a study whatever its trials do."""
+    """What does not depend on the progress of a study's trials."""
 
     spec: dict[str, Any]
     study: Study
@@ -48,15 +48,14 @@ class _Cached:
 
 
 class Histories:
-    """Reads the records of studies that grow."""
+    """Reads the histories of studies that add trials while they run."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
-        """Remember where to read."""
         self._engine, self._settings = engine, settings
         self._kept: dict[str, _Cached] = {}
 
     def read(self, study_id: str) -> StudyHistory:
-        """Return a study's record as it is now."""
+        """Return a study's history as it is now."""
         row = submitted(self._engine, study_id)
         kept = self._kept.get(study_id)
         if kept is None or kept.spec != row.spec:
@@ -77,11 +76,11 @@ class Histories:
         return tuple(found.values())
 
     def planner(self, record: StudyHistory) -> Planner:
-        """Return who plans what the study grows by."""
+        """Return the planner that plans what the study adds."""
         kept, row = self._kept[record.row.study_id], record.row
         if kept.planner is not None:
             return kept.planner
-        # A scale that was given as a file is in no library: the ledger has what it said.
+        # A scale that was given as a file is in no library; the ledger stores its contents.
         is_known = row.scale in library.names("scale")
         scale = row.scale if is_known else read_document(Scale, ParsedYaml(row.scale, row.spec["scale"], {}))
         planner = Planner(
@@ -95,17 +94,19 @@ class Histories:
         return planner
 
     def forget(self, study_id: str) -> None:
-        """Let go of a study that grows no more."""
+        """Drop the cache of a study that adds nothing more."""
         self._kept.pop(study_id, None)
 
 
 class StudyHistory:
-    """A study's arms, trials and scores, as the ledger has them now."""
+    """A study's arms, trials and scores, as the ledger has them now.
+
+    `known` holds rows from earlier reads, and `tried` the arms of earlier versions of the study.
+    """
 
     def __init__(
         self, engine: Engine, row: StudyHead, study: Study, known: RowCache, tried: Sequence[ArmRow] = ()
     ) -> None:
-        """Read it, but for what is known from before."""
         self.row, self.study, self._tried = row, study, tried
         self.rows: list[TrialRow] = read.trials(engine, row.study_id, known)
         self.scores: list[TrialScores] = trial_scores(self.rows, read.scores(engine, row.study_id))
@@ -114,26 +115,26 @@ class StudyHistory:
 
     @property
     def is_open(self) -> bool:
-        """Whether any trial is still to end."""
+        """Whether any trial has not ended yet."""
         return any(row.state not in TERMINAL_TRIALS for row in self.rows)
 
     @property
     def num_proposed(self) -> int:
-        """Arms that a search proposed, the baseline not counted."""
+        """Arms that the search proposed, without the baseline."""
         return sum(arm.key != self.baseline and not arm.is_refused for arm in self.arms)
 
     @property
     def num_refused_last(self) -> int:
-        """How many proposals in a row, up to the last one, missed a constraint before training."""
+        """How many of the last proposals in a row violated a constraint before training."""
         return sum(1 for _ in takewhile(lambda arm: arm.is_refused, reversed(self.arms)))
 
     def to_take_up(self) -> dict[str, Any] | None:
-        """Return the levels of the next arm that an earlier version tried and this one did not yet, None if there is none."""
+        """Return the levels of the next arm that an earlier version tried and this one has not, if there is one."""
         own = {arm.key for arm in self.arms}
         return next((dict(arm.levels) for arm in self._tried if arm.key not in own), None)
 
     def infeasible_by(self, plan: Plan) -> dict[str, Any] | None:
-        """Return which constraint the plan's arm misses by what is known before training, None if it misses none."""
+        """Return the constraint that the plan's arm violates by what is known before training, if there is one."""
         known = metrics_of_config(plan.trials[0].config)
         baseline = next((metrics_of_config(row.config) for row in self.rows if row.arm_key == self.baseline), {})
         for each in constraints(self.study):
@@ -145,7 +146,7 @@ class StudyHistory:
         return None
 
     def means(self, arm_key: str, rung: int = 0) -> dict[str, float]:
-        """Return the means over an arm's seeds at a rung, once all of them are over."""
+        """Return an arm's means over its seeds at a rung, once all of these trials have ended; empty before."""
         mine = [(row, each) for row, each in zip(self.rows, self.scores, strict=True)
                 if row.arm_key == arm_key and row.rung == rung]
         if any(row.state not in TERMINAL_TRIALS for row, _ in mine):
@@ -156,10 +157,15 @@ class StudyHistory:
         """Return what a search learns from an arm at a rung."""
         levels = next(arm.levels for arm in self.arms if arm.key == arm_key)
         baseline = self.means(self.baseline, rung) if self.baseline else {}
-        return observe(self.study, levels, self.means(arm_key, rung), baseline)
+        return observe(self.study, levels, self.means(arm_key, rung), baseline, self._by_seed(arm_key, rung))
+
+    def _by_seed(self, arm_key: str, rung: int) -> dict[int, Mapping[str, float]]:
+        """Return the scores of each seed of an arm at a rung."""
+        return {row.seed: each.metrics for row, each in zip(self.rows, self.scores, strict=True)
+                if row.arm_key == arm_key and row.rung == rung and not each.is_diverged}
 
     def history(self, stopped: Mapping[str, dict[str, Any]]) -> list[ObservedTrial]:
-        """Return all arms in the order of their proposal; those just stopped as stopped."""
+        """Return all arms in the order of their proposal; `stopped` are the arms that are being stopped now."""
         reasons = {row.arm_key: row.stopped for row in self.rows if row.stopped} | dict(stopped)
         found = []
         for arm in self.arms:
@@ -173,9 +179,9 @@ class StudyHistory:
         return found
 
 
-def candidates(arms: Iterable[ArmRow]) -> list[selection.ArmLevels]:
-    """Return the arms as a rule knows them."""
-    return [selection.ArmLevels(key=arm.key, name=arm.name, levels=arm.levels) for arm in arms]
+def candidates(arms: Iterable[ArmRow]) -> list[Arm]:
+    """Return the arms of these rows."""
+    return [Arm(arm.key, arm.name, arm.levels) for arm in arms]
 
 
 def _means(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:

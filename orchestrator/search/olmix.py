@@ -1,4 +1,7 @@
-"""`ratios.csv` and `metrics.csv` in Olmix's form: one row a run, joined by `run` (or `run_id`), shares that sum to 1. Pure text."""
+"""Read and write `ratios.csv` and `metrics.csv` in Olmix's format.
+
+Each row is one run, and `run` (or `run_id`) joins the two files. The shares of a row sum to 1. Pure functions of text.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ def to_csv(rows: Mapping[str, Mapping[str, float]], names: Mapping[str, str], *,
 
     Args:
         rows: run -> column -> value.
-        names: run -> name for people, in a column of its own.
-        missing: value of a column that a row lacks; None leaves the cell empty.
+        names: run -> readable name, written to its own column.
+        missing: the value of a column that a row lacks; None leaves the cell empty.
     """
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     text = io.StringIO()
@@ -36,15 +39,15 @@ def to_csv(rows: Mapping[str, Mapping[str, float]], names: Mapping[str, str], *,
 
 
 def from_csv(text: str, path: str, *, are_shares: bool) -> Rows:
-    """Read rows; an empty cell is left out.
+    """Read rows from CSV text; empty cells are left out.
 
     Args:
-        text: of the file.
-        path: named in errors.
+        text: the file's contents.
+        path: the file's path, for error messages.
         are_shares: whether each row must sum to 1.
 
     Raises:
-        ValueError: path and line of a row that cannot be used.
+        ValueError: a row cannot be used; the message has path and line.
     """
     reader = csv.DictReader(io.StringIO(text))
     id_column = next((column for column in _IDS if column in (reader.fieldnames or ())), None)
@@ -58,9 +61,9 @@ def from_csv(text: str, path: str, *, are_shares: bool) -> Rows:
         run = row.pop(id_column)
         row.pop(_NAME, None)
         if run in rows:
-            raise ValueError(f"{where}: run {run!r} stands here twice")
+            raise ValueError(f"{where}: run {run!r} occurs twice")
         if None in row or None in row.values():
-            raise ValueError(f"{where}: {len(reader.fieldnames or ())} columns are named, this row has another number")
+            raise ValueError(f"{where}: the number of cells differs from the {len(reader.fieldnames or ())} columns")
         rows[run] = {column: _number(cell, f"{where}: {column}") for column, cell in row.items() if cell.strip()}
         total = math.fsum(rows[run].values())
         if are_shares and (not math.isclose(total, 1.0, abs_tol=0.01) or min(rows[run].values()) < 0):

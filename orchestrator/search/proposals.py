@@ -1,14 +1,19 @@
-"""Propose the next arm of a search. With `space`, the only door to Optuna.
+"""Propose the next arm of a search with an Optuna sampler. Only this module and `space` import Optuna.
 
-- Stateless: each call rebuilds an in-memory study from the ledger's record; no Optuna database can go stale.
-- The same record and seed give the same proposal. The record's length is mixed into the seed, since a sampler that is
-  made anew for each arm would otherwise repeat its first draw.
-- Arms in flight are part of the record without values: samplers keep away from them.
-- An arm that a rung stopped is a pruned trial with its score at that rung: TPE learns from it, others only avoid it.
-- An arm that misses a constraint before any training is one that was measured and is infeasible: every sampler that
-  knows constraints keeps away from its like. It has no scores, so the worst that others have stand in; feasible arms
-  beat it anyway.
-- Known samplers but GP import no torch; `needs_torch` says where a proposal must be made.
+- Stateless: each call rebuilds an in-memory Optuna study from the history in the ledger, so no Optuna database can
+  become stale.
+- The same history and seed give the same proposal. The length of the history is mixed into the seed: a sampler is
+  created anew for each arm and would otherwise repeat its first draw.
+- Arms in flight are part of the history without values; samplers keep away from them.
+- An arm that was stopped at a rung is a pruned optuna_trial with its score at that rung. TPE learns from it; other
+  samplers only avoid it.
+- An arm that violates a constraint before training is passed as measured and infeasible, so every sampler that knows
+  constraints keeps away from similar arms. It has no scores, so the worst scores of the others stand in; feasible arms
+  beat it in any case.
+- The GP sampler learns how much scores vary from seed to seed: it gets one observation for each seed of an arm, less
+  what that seed adds to all arms, instead of a mean that looks certain. So an arm that was lucky once does not draw the
+  search to it, and one with more seeds weighs more.
+- Of the samplers, only GP imports torch; `needs_torch` says which proposals must be computed in a worker.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ import hashlib
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -30,60 +35,66 @@ from orchestrator.study.constraint import Constraint, parse_constraint
 from orchestrator.study.study import Objective, Search, Study
 
 DRAWS = 64
-"""Draws until a proposal is new; a small space may hold nothing new any more."""
+"""The most draws to find an arm that is new; a small space may hold no new one any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedTrial:
-    """One arm of the record."""
+    """One arm of the history, as a sampler sees it."""
 
     levels: Levels
     """Dotted path -> value."""
     values: tuple[float, ...] | None
-    """One mean a objective, in their order; None while the arm is in flight, or if it will never have scores."""
+    """One mean for each objective, in their order. None while the arm is in flight, or if it will never have scores."""
     violations: tuple[float, ...] = ()
-    """Points by which each constraint is missed; 0 or less is met."""
+    """By how many points each constraint is violated; 0 or less means that it is met."""
     stopped_at: int | None = None
-    """Rung at which the arm was given up; `values` are then those of that rung."""
+    """The rung at which the arm was stopped; `values` are then those at that rung."""
+    by_seed: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    """Seed -> the values of that seed alone, in the order of `values`; none where they are not known."""
     is_refused: bool = False
-    """Whether it missed a constraint before anything was trained: it has `violations` and will never have values."""
+    """Whether the arm violated a constraint before training: it has `violations`, and will never have values."""
 
 
-def observe(study: Study, levels: Levels, means: Mapping[str, float], baseline: Mapping[str, float]) -> ObservedTrial:
+def observe(study: Study, levels: Levels, means: Mapping[str, float], baseline: Mapping[str, float],
+            seeds: Mapping[int, Mapping[str, float]] | None = None) -> ObservedTrial:
     """Turn an arm's means into what a search learns from it.
 
     Args:
         study: a study with `search`.
-        levels: of the arm.
-        means: metric -> mean of the arm over its seeds.
-        baseline: metric -> mean of the baseline; relative constraints count as met while it has no scores.
+        levels: the arm's levels.
+        means: metric -> the arm's mean over its seeds.
+        baseline: metric -> the baseline's mean. Relative constraints count as met while it has no scores.
+        seeds: seed -> metric -> score, of the same arm; None where only the means are known.
 
     Returns:
-        without values if any objective is missing.
+        The observed arm; without values if any objective is missing.
     """
     goals = study.objectives
     known = all(name in means for name, _ in goals)
+    by_seed = {seed: tuple(scores[name] for name, _ in goals) for seed, scores in (seeds or {}).items()
+               if all(name in scores for name, _ in goals)}
     return ObservedTrial(levels=levels, values=tuple(means[name] for name, _ in goals) if known else None,
-                    violations=violations(study, means, baseline) if known else ())
+                         violations=violations(study, means, baseline) if known else (), by_seed=by_seed if known else {})
 
 
 def violations(study: Study, means: Mapping[str, float], baseline: Mapping[str, float]) -> tuple[float, ...]:
-    """Return by how much each constraint is missed, 0 or less if it is met.
+    """Return by how much each constraint is violated; 0 or less means that it is met.
 
-    One that cannot be judged yet counts as met (0): it keeps its place, since samplers want as many numbers of every
-    arm.
+    A constraint that cannot be judged yet counts as met (0). It keeps its place, because samplers need equally many
+    numbers of every arm.
     """
     return tuple(each.missed_by(means[each.metric], baseline) if each.is_known(means, baseline) else 0.0
                  for each in constraints(study))
 
 
 def needs_torch(search: Search) -> bool:
-    """Whether the sampler imports torch: its proposals must be made in a worker."""
+    """Return whether the sampler imports torch, so that its proposals must be computed in a worker."""
     return search.sampler == "gp"
 
 
 def propose_from(search: str, history: Sequence[ObservedTrial], seed: int) -> dict[str, Any] | None:
-    """Propose as `propose` does, from a search as JSON: what another process is asked."""
+    """Call `propose` with a search given as JSON, for another process."""
     return propose(Search.model_validate_json(search), history, seed=seed)
 
 
@@ -91,16 +102,17 @@ def propose(search: Search, history: Sequence[ObservedTrial], *, seed: int) -> d
     """Return the levels of the next arm.
 
     Args:
-        search: sampler, parameters, objectives.
-        history: all arms so far in the order of their proposal, baseline included; those that the parameters cannot
-            express (a level outside its range) are only kept from being proposed again.
-        seed: of the search.
+        search: sampler, parameters and objectives.
+        history: all arms so far in the order of their proposal, including the baseline. An arm that the parameters
+            cannot express (a level outside its range) is only excluded from being proposed again.
+        seed: the search's seed.
 
     Returns:
-        dotted path -> value; None if `DRAWS` draws gave nothing new.
+        Dotted path -> value; None if `DRAWS` draws gave nothing new.
 
     Raises:
-        ValueError: a value is not finite (a sampler would chase it for ever), or their number is wrong.
+        ValueError: a value is not finite (a sampler would follow it for ever), or an arm has the wrong number of
+            values.
     """
     directions = _directions(search.objectives)
     _check(history, len(directions))
@@ -122,11 +134,11 @@ def propose(search: Search, history: Sequence[ObservedTrial], *, seed: int) -> d
     return None
 
 
-# ---- the record ----------------------------------------------------------------------------------------------------
+# ---- the history as optuna_trials ----------------------------------------------------------------------------------
 
 
 def constraints(study: Study) -> tuple[Constraint, ...]:
-    """Return what an arm must meet: the search's own constraints, else those of `select`."""
+    """Return the constraints that an arm must meet: the search's own, else those of `select`."""
     own = study.search.constraints if study.search else ()
     return tuple(parse_constraint(text) for text in own or study.select.subject_to)
 
@@ -145,9 +157,10 @@ def _check(history: Iterable[ObservedTrial], num_objectives: int) -> None:
 
 
 def _record(
-    search: Search, history: Iterable[ObservedTrial], space: Mapping[str, BaseDistribution]
+    search: Search, history: Sequence[ObservedTrial], space: Mapping[str, BaseDistribution]
 ) -> Iterable[FrozenTrial]:
     generation_of, worst = _Generations(), _worst(search, history)
+    repeats = _repeats(history) if search.sampler == "gp" else {}
     for each in history:
         params = params_of(search.parameters, flat(each.levels))
         if params is None:
@@ -158,20 +171,36 @@ def _record(
         if each.values is None and not each.is_refused:
             yield optuna.trial.create_trial(state=TrialState.RUNNING, params=params, distributions=dict(space))
             continue
-        yield optuna.trial.create_trial(
-            values=each.values or worst, params=params, distributions=dict(space), system_attrs=generation_of.next(),
-            constraints=_constraints_of(each))
+        for values in repeats.get(id(each)) or [each.values or worst]:
+            yield optuna.trial.create_trial(
+                values=values, params=params, distributions=dict(space), system_attrs=generation_of.next(),
+                constraints=_constraints_of(each))
+
+
+def _repeats(history: Sequence[ObservedTrial]) -> dict[int, list[tuple[float, ...]]]:
+    """Return the observations of each arm with two seeds or more, by the arm's place in memory: each seed's values, less its effect.
+
+    All arms share their seeds, so a seed's effect is the mean of how far its values lie from their arms' means.
+    """
+    known = [each for each in history if each.values is not None and len(each.by_seed) > 1]
+    off: dict[int, list[list[float]]] = {}
+    for each in known:
+        for seed, values in each.by_seed.items():
+            off.setdefault(seed, []).append([a - b for a, b in zip(values, each.values or (), strict=True)])
+    effect = {seed: [math.fsum(column) / len(column) for column in zip(*rows, strict=True)] for seed, rows in off.items()}
+    return {id(each): [tuple(a - b for a, b in zip(values, effect[seed], strict=True)) for seed, values in each.by_seed.items()]
+            for each in known}
 
 
 def _stopped(each: ObservedTrial, params: dict[str, Any], space: Mapping[str, BaseDistribution]) -> FrozenTrial:
-    """Return a pruned trial; Optuna knows intermediate values of one objective only."""
+    """Return a pruned optuna_trial. Optuna takes intermediate values only with a single objective."""
     known = {each.stopped_at or 0: each.values[0]} if each.values and len(each.values) == 1 else {}
     return optuna.trial.create_trial(state=TrialState.PRUNED, params=params, distributions=dict(space),
                                      intermediate_values=known, constraints=_constraints_of(each))
 
 
 def _worst(search: Search, history: Iterable[ObservedTrial]) -> tuple[float, ...]:
-    """Return the worst value of each objective so far, 0 if there is none."""
+    """Return the worst value of each objective so far, 0 if there are none."""
     ways = _directions(search.objectives)
     known = [each.values for each in history if each.values is not None] or [(0.0,) * len(ways)]
     return tuple(
@@ -184,16 +213,15 @@ def _constraints_of(each: ObservedTrial) -> dict[str, float]:
 
 
 class _Generations:
-    """Number finished arms by generations of NSGA-II and NSGA-III, which Optuna would have kept in its own storage."""
+    """Number the finished arms by generations of NSGA-II and NSGA-III, as Optuna would do in its own storage."""
 
     SIZE = 8
-    """Arms of a generation: Optuna's 50 would make a search of tens of arms a random one."""
+    """Arms a generation. With Optuna's 50, a search of some tens of arms would be random."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def next(self) -> dict[str, int]:
-        """Return the system attribute of the next finished arm."""
         self._count += 1
         generation = (self._count - 1) // self.SIZE
         return {"NSGAIISampler:generation": generation, "NSGAIIISampler:generation": generation}
@@ -217,7 +245,7 @@ def _sampler(name: str, seed: int, length: int) -> BaseSampler:
 def _skip_points(study: optuna.Study, space: Mapping[str, BaseDistribution], number: int) -> None:
     """Advance a quasi-random sequence past the points of earlier arms.
 
-    Optuna counts them in its storage, and learns the space from the first finished trial: both are made up here.
+    Optuna counts them in its storage, and takes the space from the first finished trial. Both are imitated here.
     """
     middle = {name: _middle(distribution) for name, distribution in space.items()}
     first = optuna.trial.create_trial(values=[0.0] * len(study.directions), params=middle, distributions=dict(space))

@@ -1,9 +1,9 @@
-"""Between an arm's levels and Optuna's parameters, both ways.
+"""Convert between an arm's levels and Optuna's parameters, in both directions.
 
-- A simplex of n shares is the n - 1 sticks of `model.data.simplex`: uniform, and no redundant
-  dimension. A grid range draws n_max, then n_min among those at most n_max. Both can be read back from levels.
-- Levels are rounded to three digits, so that they can be written and read by people; in a range that is narrow beside
-  its ends to as many more as it takes to tell a hundred of them apart.
+- A simplex of n shares becomes the n - 1 sticks of `model.data.simplex`: uniform, without a redundant dimension. A grid
+  range draws n_max first, then n_min among the values up to n_max. Both can be read back from levels.
+- Levels are rounded to three digits, so that people can write and read them. A range that is narrow compared to its
+  ends gets as many digits as it takes to distinguish a hundred levels.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from orchestrator.study.study import Parameter
 
 SHARE_DIGITS = 3
 LEVEL_DIGITS = 3
-"""Digits of a level, more where the range is narrow."""
+"""Significant digits of a level; more where the range is narrow."""
 Levels = Mapping[str, Any]
 
 
 def distributions(parameter: Parameter) -> dict[str, BaseDistribution]:
-    """Return the variables of a parameter, by name."""
+    """Return a parameter's Optuna distributions, by variable name."""
     if parameter.uniform:
         return {"value": FloatDistribution(*parameter.uniform)}
     if parameter.log_float:
@@ -39,7 +39,7 @@ def distributions(parameter: Parameter) -> dict[str, BaseDistribution]:
 
 
 def levels_of(parameters: Mapping[str, Parameter], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the levels that Optuna's parameters stand for."""
+    """Return the levels for these values of Optuna's parameters."""
     levels: dict[str, Any] = {}
     for path, parameter in parameters.items():
         own = {name.partition("|")[2]: value for name, value in params.items() if name.partition("|")[0] == path}
@@ -63,7 +63,7 @@ def _value(parameter: Parameter, own: Mapping[str, Any]) -> Any:
 
 
 def _digits(value: float, low: float, high: float) -> int:
-    """Return the significant digits of a level: enough for the range's own first three digits, however narrow it is."""
+    """Return the significant digits of a level: enough for the first three digits of the range's width."""
     return max(LEVEL_DIGITS, _exponent(value) - _exponent(high - low) + LEVEL_DIGITS) if value else LEVEL_DIGITS
 
 
@@ -82,7 +82,7 @@ def _shares(sticks: Sequence[float]) -> list[float]:
 
 
 def params_of(parameters: Mapping[str, Parameter], levels: Levels) -> dict[str, Any] | None:
-    """Read Optuna's parameters back from levels; None if they cannot be expressed."""
+    """Return Optuna's parameters for these levels, None if the parameters cannot express them."""
     params: dict[str, Any] = {}
     for path, parameter in parameters.items():
         own = _read(parameter, path, levels)
@@ -122,7 +122,7 @@ def _sticks(shares: Sequence[float | None]) -> dict[str, float] | None:
 
 
 def flat(levels: Levels) -> dict[str, Any]:
-    """Write a mapping as value as the paths below it."""
+    """Replace each mapping among the values by the paths below it."""
     leaves: dict[str, Any] = {}
     for path, value in levels.items():
         if isinstance(value, Mapping):
@@ -137,5 +137,5 @@ def _is_within(part: Levels, levels: Levels) -> bool:
 
 
 def is_same(levels: Levels, other: Levels) -> bool:
-    """Say whether two arms have the same levels."""
+    """Return whether two arms have the same levels."""
     return levels.keys() == other.keys() and _is_within(levels, other)

@@ -1,11 +1,13 @@
-"""A mixture surrogate: from the shares of finished arms to a metric, fitted, checked, and only then asked. Pure.
+"""A mixture surrogate predicts a metric from the shares of a mixture.
 
-- Three forms: `log_linear` (m = c + k exp(sum t_j r_j), as data mixing laws have it), `quadratic` in the logarithm of
-  the ratio to the first category (ridge), and `gp`, a Gaussian process with a squared exponential kernel over square
-  roots of shares.
-- Trusted by leave-one-out: each arm is predicted by a fit on the others; the rank correlation between these
-  predictions and what was measured is shown with every proposal, and below `TRUSTED` there is no proposal.
-- It proposes, the platform verifies: a proposal is an arm to be run, never a result.
+It is fitted to finished arms and checked before it is used. Pure.
+
+- Three forms: `log_linear` (m = c + k exp(sum t_j r_j), as in data mixing laws), `quadratic` in the logarithm of the
+  ratio to the first category (ridge regression), and `gp`, a Gaussian process with a squared exponential kernel over
+  the square roots of the shares.
+- The check is leave-one-out: each arm is predicted by a fit on the others. The rank correlation between these
+  predictions and the measured values is shown with every proposal; below `TRUSTED` nothing is proposed.
+- A proposal is an arm to be trained, never a result.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from scipy import optimize, stats
 Form = Literal["log_linear", "quadratic", "gp"]
 FORMS: tuple[Form, ...] = ("log_linear", "quadratic", "gp")
 TRUSTED = 0.5
-"""Leave-one-out rank correlation (Spearman) below which nothing is proposed."""
+"""The leave-one-out rank correlation (Spearman) below which nothing is proposed."""
 FEWEST = 4
-"""Arms below which a correlation says nothing."""
+"""The fewest arms for which a correlation has a meaning."""
 FLOOR = 1e-3
-"""Share that stands for none where a logarithm is taken."""
+"""The share that replaces 0 in a logarithm."""
 RIDGE = 1e-2
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Predict = Callable[[Array], Array]
@@ -33,11 +35,11 @@ Predict = Callable[[Array], Array]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurrogateCheck:
-    """How well a form predicts arms that it has not seen."""
+    """How well a form predicts arms that it was not fitted to."""
 
     form: Form
     correlation: float
-    """Spearman's, between leave-one-out predictions and measured values; 0 where either is constant."""
+    """Spearman's rank correlation between leave-one-out predictions and measured values; 0 where either is constant."""
     error: float
     """Root mean square of the leave-one-out errors, in points."""
     predicted: dict[str, float]
@@ -45,13 +47,13 @@ class SurrogateCheck:
 
     @property
     def is_trusted(self) -> bool:
-        """Whether its proposals are worth an arm."""
+        """Whether the correlation is high enough to train what the form proposes."""
         return self.correlation >= TRUSTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """A mixture worth running, by a form that was checked."""
+    """A mixture to train, proposed by a form that was checked."""
 
     shares: dict[str, float]
     predicted: float
@@ -60,11 +62,11 @@ class Proposal:
 
 
 def check(form: Form, ratios: Mapping[str, Mapping[str, float]], values: Mapping[str, float]) -> SurrogateCheck:
-    """Predict each arm from the others.
+    """Check a form by predicting each arm from the others.
 
     Args:
-        form: of the surrogate.
-        ratios: arm -> category -> share; a category left out is a share of 0.
+        form: the surrogate's form.
+        ratios: arm -> category -> share; a missing category is a share of 0.
         values: arm -> mean of the metric.
 
     Raises:
@@ -91,14 +93,14 @@ def best_check(ratios: Mapping[str, Mapping[str, float]], values: Mapping[str, f
 
 def propose(checked: SurrogateCheck, ratios: Mapping[str, Mapping[str, float]], values: Mapping[str, float],
             candidates: Sequence[Mapping[str, float]], *, is_maximized: bool = True) -> Proposal | None:
-    """Return the candidate with the best prediction; None if the form is not trusted.
+    """Return the candidate with the best prediction, None if the form is not trusted.
 
     Args:
-        checked: of the form, on the same arms.
+        checked: the check of the form, on the same arms.
         ratios: as for `check`.
         values: as for `check`.
-        candidates: mixtures that may be run, such as draws around a prior.
-        is_maximized: whether more is better.
+        candidates: mixtures that may be trained, such as draws around a prior.
+        is_maximized: whether higher values are better.
     """
     if not checked.is_trusted or not candidates:
         return None
@@ -106,7 +108,7 @@ def propose(checked: SurrogateCheck, ratios: Mapping[str, Mapping[str, float]], 
     unknown = sorted({name for each in candidates for name in each} - set(names))
     if unknown:
         raise ValueError(
-            f"candidates hold {', '.join(unknown)}, of which no finished arm has any; allowed: {', '.join(names)}"
+            f"candidates contain {', '.join(unknown)}, which no finished arm contains; allowed: {', '.join(names)}"
         )
     found = _fit(checked.form, shares, measured)(
         np.array([[float(each.get(name, 0.0)) for name in names] for each in candidates])
@@ -139,7 +141,10 @@ def _fit(form: Form, shares: Array, values: Array) -> Predict:
 
 
 def _log_linear(shares: Array, values: Array) -> Predict:
-    """Fit c + s exp(r t) with both signs of s, slightly drawn to t = 0; k is in t, since shares sum to 1."""
+    """Fit c + s exp(r t) for s = 1 and s = -1, with t slightly shrunk to 0.
+
+    The factor k is part of t, because the shares sum to 1.
+    """
     spread = float(np.ptp(values)) or 1.0
 
     def residuals(theta: Array, sign: float) -> Array:
@@ -173,7 +178,10 @@ def _log_ratios(rows: Array) -> Array:
 
 
 def _gaussian_process(shares: Array, values: Array) -> Predict:
-    """Fit a Gaussian process; length and noise maximise the marginal likelihood, on a small grid: few arms carry no more."""
+    """Fit a Gaussian process. Length scale and noise maximise the marginal likelihood on a small grid.
+
+    A finer search would not help: a few tens of arms say no more.
+    """
     x, mean, spread = np.sqrt(shares), values.mean(), values.std() or 1.0
     y = (values - mean) / spread
     grid = [(length, noise) for length in (0.1, 0.2, 0.4, 0.8, 1.6) for noise in (0.01, 0.1, 0.4)]

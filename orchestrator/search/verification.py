@@ -1,8 +1,8 @@
-"""From a surrogate's proposal to a study that verifies it: the baseline, the best arm so far, and the proposal. Pure.
+"""Write the study that verifies a surrogate's proposal: the baseline, the best arm so far, and the proposal. Pure.
 
-- Recipe, settings, seeds and evaluation are the source's, so its finished stages are found again: only the proposal is
-  trained.
-- What was predicted, and how far the form was trusted, is written into the study and shown beside what comes out.
+- Recipe, settings, seeds and evaluation are those of the source study, so its finished stages are reused and only the
+  proposal is trained.
+- The predicted value and the surrogate's correlation are written into the study, and shown beside the measured value.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _DIGITS = 6
 
 def verifying_study(source: Mapping[str, Any], proposal: Proposal, *, kind: str, metric: str, num_arms: int,
                     arms: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the values of a study's file.
+    """Return the values of the study's file.
 
     Args:
-        source: values of the study whose arms the surrogate was fitted to.
-        proposal: what it proposes.
-        kind: training stage that the mixture is of.
-        metric: that was predicted.
-        num_arms: that the surrogate was fitted to.
-        arms: what the proposal is compared with: name -> levels.
+        source: the values of the study whose arms the surrogate was fitted to.
+        proposal: the surrogate's proposal.
+        kind: the training stage to which the mixture belongs.
+        metric: the metric that was predicted.
+        num_arms: how many arms the surrogate was fitted to.
+        arms: the arms to compare with: name -> levels.
     """
     name, rule = source["name"], source.get("select", {})
     changes = {f"{kind}.mixture": mixture_levels(proposal.shares, kind)}
@@ -52,10 +52,10 @@ def verifying_study(source: Mapping[str, Any], proposal: Proposal, *, kind: str,
 
 
 def mixture_levels(shares: Mapping[str, float], kind: str) -> dict[str, Any]:
-    """Return the fields of a stage's mixture that has these shares.
+    """Return the fields of a stage's mixture that give these shares.
 
     Raises:
-        ValueError: no such mixture can be written down.
+        ValueError: no mixture can be written for them.
     """
     total = sum(shares.values())
     whole = {name: share / total for name, share in shares.items() if share > 0}

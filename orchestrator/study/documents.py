@@ -101,6 +101,9 @@ class Resources(StrictModel):
     """The number of workers of each training stage, each in a slot of its own; an evaluation takes one slot."""
     gpus: Annotated[int, Field(ge=0)] = 0
     """The number of GPUs of all workers of a training stage together."""
+    memory_gib: Annotated[float, Field(gt=0)] | None = None
+    """The memory of each worker's GPU in GiB (without one, of its share of the machine). A study that needs more, by
+    formula, is refused."""
     cpus: Annotated[int, Field(ge=1)] = 1
     flops_per_s: Annotated[float, Field(gt=0)]
     """The assumed speed of a stage in FLOPs per second, for estimates until one was measured."""
@@ -112,8 +115,8 @@ class Scale(Document):
     kind: Literal["scale"]
     about: Text
     models: dict[Literal["base", "larger"], ScaleModel]
-    levels: dict[Literal["tile", "tokens"], dict[str, int]]
-    """Image setting -> symbolic level -> its value."""
+    levels: dict[Literal["tile", "tokens", "pretrain.steps", "continual.steps"], dict[str, int]]
+    """Image setting or number of steps -> symbolic level -> its value."""
     suite: Name
     """The suite of benchmarks, unless the study names its own."""
     data: Changes

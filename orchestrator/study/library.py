@@ -62,6 +62,16 @@ def find(kind: str, name_or_path: str | Path) -> ParsedYaml:
     return document
 
 
+def results_folder(scale: str, name: str) -> Path:
+    """Return the folder of a study's committed record of results, whether it exists or not."""
+    return ROOT / "results" / scale / name
+
+
+def result_folders() -> list[Path]:
+    """Return the folders of all committed records, of the operator's own folder too, sorted."""
+    return [path.parent for root in _roots() for path in sorted(root.glob("results/*/*/manifest.json"))]
+
+
 def is_file(name_or_path: str) -> bool:
     """Whether this names a file rather than a document of the library."""
     return name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path

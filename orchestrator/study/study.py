@@ -153,6 +153,18 @@ class Pruning(StrictModel):
         return self
 
 
+SeedVaries = Literal["both", "data", "init"]
+"""What a seed changes in the stages that it enters: the draw of data, the initial weights, or both."""
+
+
+class VariedSeeds(StrictModel):
+    """Seeds that change a part of the training only: `{number: 5, vary: data}`."""
+
+    number: Annotated[int, Field(ge=1, le=1000)] | Annotated[tuple[int, ...], Field(min_length=1, max_length=1000)]
+    """The number of seeds, or the seeds themselves."""
+    vary: SeedVaries
+
+
 class AddedSeeds(StrictModel):
     """An adaptive number of seeds: as long as the rule cannot tell arms apart, they get one more each time."""
 
@@ -160,6 +172,7 @@ class AddedSeeds(StrictModel):
     """The number of seeds that every arm starts with."""
     most: Annotated[int, Field(ge=2, le=1000)]
     """The largest number of seeds of an arm."""
+    vary: SeedVaries = "both"
 
     @property
     def rounds(self) -> tuple[int, ...]:
@@ -244,8 +257,9 @@ class Study(Document):
     arms: Annotated[dict[ArmName, Changes], Field(min_length=1)] | None = None
     search: Search | None = None
     seeds: (Annotated[int, Field(ge=1, le=1000)] | Annotated[tuple[int, ...], Field(min_length=1, max_length=1000)]
-            | AddedSeeds) = 1
-    """The number of seeds, the seeds themselves, or an adaptive number."""
+            | AddedSeeds | VariedSeeds) = 1
+    """The number of seeds, the seeds themselves, an adaptive number, or seeds that vary the data or the initial weights
+    alone."""
     seed_from: TrainingKind | None = None
     """The first training stage that uses the trial's seed; by default it is derived from the arms (see `plan`)."""
     evaluate: Evaluate = Evaluate()
@@ -265,7 +279,13 @@ class Study(Document):
         """The seeds that every arm starts with: 3 means 0, 1, 2."""
         if isinstance(self.seeds, AddedSeeds):
             return tuple(range(self.seeds.first))
-        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+        seeds = self.seeds.number if isinstance(self.seeds, VariedSeeds) else self.seeds
+        return tuple(range(seeds)) if isinstance(seeds, int) else seeds
+
+    @property
+    def seed_varies(self) -> SeedVaries:
+        """What the seeds change: the draw of data, the initial weights, or both."""
+        return self.seeds.vary if isinstance(self.seeds, AddedSeeds | VariedSeeds) else "both"
 
     @property
     def most_seeds(self) -> int:

@@ -1,9 +1,9 @@
-"""The outbox and MLflow. The only door to MLflow; the flusher is the only writer to it.
+"""Tracking: the flusher that sends the outbox to MLflow, and queries of MLflow. No other package imports MLflow.
 
-- MLflow is written, not read: nothing that is shown or selected on is read back from it, but for `ablate query`, which
-  asks it.
-- One MLflow experiment for each study (by its name), with one mlflow_run a trial; the MLflow experiment `stages` has
-  one mlflow_run an attempt. A trained stage is a LoggedModel, output of its attempt and input of what starts from it.
-- Importing `flusher`, `query` or `resync` loads MLflow, which takes one to two seconds: only who needs it does. The
-  driver does not: its flusher is a process of its own (`beside`).
+- Results are written to MLflow and never read back from it for display or selection. Only `ablate query` reads from it.
+- Each study has one MLflow experiment (by its name), with one mlflow_run a trial. The MLflow experiment `stages` has
+  one mlflow_run an attempt. The checkpoint of a training stage is a LoggedModel: an output of its attempt, and an input
+  of the attempts that start from it.
+- Importing `flusher`, `query` or `resync` loads MLflow, which takes one to two seconds. The driver avoids this: its
+  flusher is a separate process (`flusher_process`).
 """

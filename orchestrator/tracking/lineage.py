@@ -1,8 +1,8 @@
-"""What went into an attempt and what came out of it, as MLflow draws it: data, and checkpoints as LoggedModels.
+"""Lineage in MLflow: the data and checkpoints that an attempt read, and the checkpoint that it made, as a LoggedModel.
 
-- The checkpoint of a stage is one LoggedModel, found again by the tag `stage_id`. It is made by the attempt that
-  trained it, or, for an imported checkpoint, by the first attempt that starts from it.
-- pre-training -> continual -> sft -> evaluation is then a chain of outputs and inputs in MLflow's own pages.
+- The checkpoint of a stage is one LoggedModel, identified by the tag `stage_id`. The attempt that trained it creates
+  it; for an imported checkpoint, the first attempt that starts from it does.
+- MLflow's pages then show pre-training -> continual -> sft -> evaluation as a chain of outputs and inputs.
 """
 
 from __future__ import annotations
@@ -18,24 +18,26 @@ from orchestrator.tracking.payloads import LONGEST_NAME, Data, RunContent
 from orchestrator.tracking.run_ids import RunIds
 
 _DIGEST = 36
-"""Characters of a digest that MLflow keeps."""
+"""Characters of a digest that MLflow stores."""
 _FORBIDDEN_IN_NAMES = str.maketrans(dict.fromkeys('/:.%"\'', "_"))
 
 
 class Lineage:
-    """Links mlflow_runs to data and LoggedModels; saying a link twice is fine."""
+    """Links mlflow_runs to data and LoggedModels. Repeating a link does no harm.
+
+    `experiment_id` is the MLflow experiment that holds the models.
+    """
 
     def __init__(self, client: MlflowClient, engine: Engine, known: RunIds, experiment_id: str) -> None:
-        """Remember the MLflow experiment in which the models are kept."""
         self._client, self._engine, self._known, self._experiment_id = client, engine, known, experiment_id
 
     def link(self, mlflow_run_id: str, content: RunContent, *, is_doubtful: bool) -> None:
-        """Say what this attempt read and what it made.
+        """Record what this attempt read and what it made.
 
         Args:
-            mlflow_run_id: of the attempt.
-            content: with `data`, `parents` and `made`; a trial's has none of them.
-            is_doubtful: some of it may have been said before.
+            mlflow_run_id: the attempt's mlflow_run.
+            content: its `data`, `parents` and `made` are linked; those of a trial are empty.
+            is_doubtful: whether an earlier process may have recorded part of it.
         """
         if content.data or content.parents:
             models = [self._model(stage_id, is_doubtful=is_doubtful) for stage_id in content.parents]
@@ -46,8 +48,7 @@ class Lineage:
             )
         if content.made:
             model_id = self._model(content.made, mlflow_run_id, content.name, is_doubtful=is_doubtful)
-            # Unlike inputs of data, a second output of the same name is an error of MLflow's, so it is looked for
-            # first.
+            # MLflow accepts the same input twice, but not the same output, so look whether it is there.
             if not is_doubtful or model_id not in {
                     each.model_id for each in self._client.get_run(mlflow_run_id).outputs.model_outputs}:
                 self._client.log_outputs(mlflow_run_id, [LoggedModelOutput(model_id, content.last_step)])
@@ -59,7 +60,10 @@ class Lineage:
         return [each for each in models if each not in known]
 
     def _model(self, stage_id: str, mlflow_run_id: str | None = None, label: str = "", *, is_doubtful: bool) -> str:
-        """Return the LoggedModel of a stage's checkpoint, made if need be: by the run that trained it, if that is what says so."""
+        """Return the LoggedModel of a stage's checkpoint, and create it if there is none.
+
+        `mlflow_run_id` is the run that trained the checkpoint, None if the caller only starts from it.
+        """
         subject = f"model:{stage_id}"
         known = self._known.get(subject)
         if known:

@@ -1,9 +1,9 @@
-"""One MLflow store, written so that sending anything twice does no harm.
+"""One MLflow store, written so that sending a message twice does no harm.
 
-- Creating an mlflow_run is not idempotent, so: known to the ledger? else, if an earlier process or a lost reply may
-  have made it, search by the tag `subject`; else create. The same for LoggedModels, by the tag `stage_id`.
-- What the store refuses of a subject is left out one by one (a param, a tag): the rest arrives. What it fails at while
-  it answers otherwise holds up that subject alone, never those behind it.
+- Creating an mlflow_run is not idempotent. So: use the one that the ledger knows; else, if an earlier process or a lost
+  reply may have created it, search by the tag `subject`; else create it. LoggedModels likewise, by the tag `stage_id`.
+- If MLflow refuses one entity of a subject (a param, a tag), only that entity is left out. If it fails for one subject
+  although it answers otherwise, only that subject waits.
 """
 
 from __future__ import annotations
@@ -32,35 +32,35 @@ from orchestrator.tracking.payloads import STAGES, RunContent, attempt_content, 
 from orchestrator.tracking.run_ids import RunIds
 
 MODEL = "m-"
-"""How MLflow begins the id of a LoggedModel."""
+"""The prefix of a LoggedModel's id."""
 BEGINNINGS = ("trial_created", "attempt_started")
-"""The first message of a subject: said once in its life."""
+"""The kinds of a subject's first message, which is sent once."""
 _REFUSED_VALUES = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST"})
-"""How MLflow refuses what it was given; the second also when its database does: "value too long"."""
+"""MLflow's codes for a value that it refuses. The second one also comes from its database: "value too long"."""
 _REFUSALS = _REFUSED_VALUES | {"RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"}
 log = logging.getLogger(__name__)
 
 
 class UnusableMessage(Exception):
-    """What the outbox holds of a subject cannot be turned into content: another release wrote it, or a hand."""
+    """The messages of a subject cannot be read: another release wrote them, or somebody edited them."""
 
 
 class Held(Exception):
-    """The store fails at one subject though it answers: the subject waits, and others go on."""
+    """MLflow fails for one subject although it answers otherwise: this subject waits, and the others are sent."""
 
 
 class MlflowStore:
-    """The store behind a tracking URI."""
+    """The MLflow store at a tracking URI.
+
+    Args:
+        uri: MLflow's tracking URI.
+        engine: the ledger, which records the mlflow_runs that were created.
+        artifacts: where attempts left their curves.
+        doubtful_until: MLflow may have part of the messages up to this id already, because an earlier process died
+            while it sent them.
+    """
 
     def __init__(self, uri: str, engine: Engine, artifacts: Artifacts, *, doubtful_until: int) -> None:
-        """Open the store.
-
-        Args:
-            uri: of MLflow.
-            engine: the ledger, which knows the mlflow_runs that were made.
-            artifacts: where attempts left their curves.
-            doubtful_until: messages up to this one may have been half sent by a process that died.
-        """
         self._client = client_of(uri)
         self._artifacts, self._doubtful_until = artifacts, doubtful_until
         self._experiments: dict[str, str] = {}
@@ -72,36 +72,36 @@ class MlflowStore:
             sqlite_store.tune_sqlite(self._client)
 
     def settle(self, message_ids: Sequence[int]) -> None:
-        """Note in the ledger what arrived, once it is on the disk here."""
+        """Record in the ledger what was sent, after it is on disk here."""
         if self._file:
             sqlite_store.sync(self._file)
-        before, self._doubtful_until = self._doubtful_until, max(self._doubtful_until, *message_ids)  # if it fails, all is said again
+        before, self._doubtful_until = self._doubtful_until, max(self._doubtful_until, *message_ids)  # a failure sends all again
         failpoint("flush.before_mark")
         lost = self._known.settle(message_ids)
         self._doubtful_until = before
         for ours, theirs in lost:
-            if not ours.startswith(MODEL):  # another flusher made its own mlflow_run; a second model of a checkpoint harms nobody
+            if not ours.startswith(MODEL):  # another flusher created a run too; a second model does no harm
                 self._client.set_tag(ours, "duplicate_of", theirs)
 
     def deliver(self, messages: Sequence[Message]) -> int:
-        """Send all that waits for one subject; return how many of its messages were refused for good.
+        """Send all messages of one subject. Return how many of them MLflow refused for good.
 
         Raises:
-            Held: the store fails at this subject alone, for a reason that may pass.
-            MlflowException: the store cannot be reached.
+            Held: MLflow fails for this subject alone, for a reason that may pass.
+            MlflowException: MLflow cannot be reached.
         """
         try:
             self._deliver(messages)
         except MlflowException as error:
             if error.error_code not in _REFUSALS:
-                self._doubtful_until = max(self._doubtful_until, messages[-1].message_id)  # its reply may be lost
+                self._doubtful_until = max(self._doubtful_until, messages[-1].message_id)  # only the reply may be lost
                 if self._answers():
                     raise Held(f"{messages[0].subject}: {first_line(error)}") from error
                 raise
             log.warning("MLflow refused %s: %s", messages[0].subject, error)
             return len(messages)
-        except UnusableMessage as error:  # held back it would hold up all that comes after it
-            log.warning("nothing can be said to MLflow of %s: %s", messages[0].subject, error)
+        except UnusableMessage as error:  # waiting would block all later messages for ever
+            log.warning("the messages of %s cannot be read and are not sent to MLflow: %s", messages[0].subject, error)
             return len(messages)
         return 0
 
@@ -112,7 +112,7 @@ class MlflowStore:
         mlflow_run_id = None if is_new else self._known.get(first.subject)
         if mlflow_run_id is None:
             mlflow_run_id = self._create(first, content, is_doubtful=is_doubtful)
-        if is_new:  # ended while empty: MLflow reads back all that a run has when it ends
+        if is_new:  # end it while it is empty: MLflow reads back all its data when it ends
             self._end(mlflow_run_id, content)
         for batch in _batches(content):
             self._log(mlflow_run_id, batch)
@@ -121,7 +121,7 @@ class MlflowStore:
             self._end(mlflow_run_id, content)
 
     def _log(self, mlflow_run_id: str, batch: Mapping[str, Sequence[Any]]) -> None:
-        """Send a batch; if the store refuses something in it, everything else of it."""
+        """Send a batch. If MLflow refuses an entity in it, send all others."""
         try:
             self._client.log_batch(mlflow_run_id, **batch)
         except MlflowException as error:
@@ -138,7 +138,7 @@ class MlflowStore:
             if error.error_code not in _REFUSED_VALUES:
                 raise
             log.warning(
-                "MLflow refused of run %s the %s %s: %s",
+                "MLflow refused for run %s the %s %s: %s",
                 mlflow_run_id,
                 kind.removesuffix("s"),
                 entity.key,
@@ -146,7 +146,7 @@ class MlflowStore:
             )
 
     def _answers(self) -> bool:
-        """Say whether the store can be reached at all."""
+        """Return whether MLflow can be reached at all."""
         try:
             self._client.search_experiments(max_results=1)
         except MlflowException:
@@ -172,7 +172,7 @@ class MlflowStore:
             raise UnusableMessage(f"{type(error).__name__}: {error}") from error
 
     def _suite(self, subject: str) -> tuple[str, ...]:
-        """Ask MLflow for the suite that an earlier process noted with the trial's creation."""
+        """Return the suite that an earlier process stored in the trial's tags."""
         known = self._known.get(subject)
         return suite_of_tags(self._client.get_run(known).data.tags) if known else ()
 
@@ -187,7 +187,10 @@ class MlflowStore:
         return self._known.note(first.subject, created)
 
     def _made(self, experiment_id: str, subject: str, tags: Mapping[str, str], content: RunContent) -> str:
-        """Make an mlflow_run with its tags; if one of them is refused without any but its subject, and they follow one by one."""
+        """Create an mlflow_run with its tags.
+
+        If MLflow refuses a tag, create it with its subject alone; the tags follow singly.
+        """
         create = partial(
             self._client.create_run, experiment_id, start_time=content.started_at_ms, run_name=content.name
         )
@@ -207,7 +210,7 @@ class MlflowStore:
         return found[0].info.run_id if found else None
 
     def _experiment(self, name: str) -> str:
-        """Return the id of an MLflow experiment, made or brought back if need be."""
+        """Return the id of an MLflow experiment; create or restore it if needed."""
         if name not in self._experiments:
             known = self._client.get_experiment_by_name(name)
             if known is not None and known.lifecycle_stage == "deleted":
@@ -217,25 +220,25 @@ class MlflowStore:
 
 
 def client_of(uri: str) -> MlflowClient:
-    """Return a client that reports to nobody, retries next to nothing and prints nothing on standard output."""
+    """Return a client that sends no telemetry, retries almost never and prints nothing on standard output."""
     mlflow_environment.MLFLOW_DISABLE_TELEMETRY.set(True)
     set_telemetry_client()
     mlflow_environment.MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(1)
     mlflow_environment.MLFLOW_HTTP_REQUEST_TIMEOUT.set(5)
     mlflow_environment.MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)
-    for name in ("mlflow", "alembic"):  # its migration tells of each step
+    for name in ("mlflow", "alembic"):  # their migrations log every step
         logging.getLogger(name).setLevel(logging.WARNING)
     return MlflowClient(uri)
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says in one line: a database's own words, without the statement that it refused."""
+    """Return the first line of an error's message; for a database error its own reason without the SQL statement."""
     lines = str(getattr(error, "orig", None) or error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def _batches(content: RunContent) -> Iterator[dict[str, Any]]:
-    """Cut into requests that MLflow takes: 100 params, 100 tags, 1000 entities in all."""
+    """Split the content into requests within MLflow's limits: 100 params, 100 tags, 1000 entities in all."""
     params = [Param(name, value) for name, value in content.params.items()]
     metrics = [Metric(*point) for point in content.metrics]
     tags = [RunTag(name, value) for name, value in content.tags.items()]

@@ -1,11 +1,14 @@
-"""What tracking says about a trial or an attempt, as plain values; names no vendor but by its ids.
+"""Turn the messages of a trial or an attempt into params, tags and metrics as plain values.
 
-- A trial carries its resolved configuration as parameters and its scores, averages among them, as metrics.
-- An attempt carries its stage's spec, the curve from its progress file, and the totals of its result.
-- Tags are for searching: `tags.study = 'alpha-science' and tags.arm = 'science=0.1' and tags.seed = '0'`. `identity`
-  is the stage's id, or for a trial the hash of its stages' ids: equal identities are equal computations.
-- What an attempt read and made (data by fingerprint, checkpoints by stage) is lineage; what its machine did meanwhile
-  are metrics below `system/`, as MLflow's own monitor names them.
+Nothing here imports MLflow.
+
+- A trial has its resolved configuration as params, and its scores, averages among them, as metrics.
+- An attempt has its stage's spec as params, and as metrics the curve from its progress file and the totals of its
+  result.
+- Tags are for searching: `tags.study = 'alpha-science' and tags.arm = 'science=0.1' and tags.seed = '0'`. `identity` is
+  the stage's id, or for a trial the hash of its stages' ids: equal identities are equal computations.
+- The data that an attempt read (by fingerprint) and the checkpoints that it read and made (by stage) are its lineage.
+  Its machine's load is stored as metrics below `system/`, named as MLflow's own monitor names them.
 """
 
 from __future__ import annotations
@@ -26,15 +29,15 @@ from orchestrator.ledger.rows import ScoreRow
 from orchestrator.plan.identity import CONFIGS
 
 STAGES = "stages"
-"""The MLflow experiment of all attempts."""
+"""The MLflow experiment that holds all attempts."""
 MAX_CURVE = 2000
-"""Points of a curve; more are thinned, the last one kept."""
+"""The most points of a curve. Longer curves are thinned; the last point is kept."""
 LONGEST_PARAM = 6000
 LONGEST_TAG = 8000
 LONGEST_NAME = 250
-"""Characters of any name: the column of an mlflow_run on a database server, which SQLite does not enforce."""
+"""The most characters of a name: the width of MLflow's column in a database server. SQLite does not enforce it."""
 LONGEST_SOURCE = 65_000
-"""Characters of what describes a data set."""
+"""The most characters of a data set's description."""
 _SUITE = "benchmarks"
 _STATUS = {"SUCCEEDED": "FINISHED", "CANCELLED": "KILLED", "PREEMPTED": "KILLED"}
 _NO_METRIC = frozenset({"step", "steps", "at"})
@@ -46,29 +49,29 @@ Point = tuple[str, float, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """Data that an attempt read."""
+    """One data set that an attempt read."""
 
     name: str
-    """Categories of a training stage, or the benchmark."""
+    """The categories of a training stage, or the benchmark."""
     source: str
-    """workbench or catalogue."""
+    """`workbench` or `catalogue`."""
     fingerprint: str
     description: str
-    """Its configuration, as JSON."""
+    """Its configuration as JSON."""
     context: str
-    """training or evaluation."""
+    """`training` or `evaluation`."""
 
 
 @dataclass(slots=True, kw_only=True)
 class RunContent:
-    """All that is to be said about one subject now."""
+    """What is to be sent for one subject now."""
 
     experiment: str = ""
     name: str = ""
     started_at_ms: int | None = None
     ended_at_ms: int | None = None
     status: str | None = None
-    """FINISHED, FAILED or KILLED; None while it goes on."""
+    """FINISHED, FAILED or KILLED; None while it is in progress."""
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     metrics: list[Point] = field(default_factory=list)
@@ -81,7 +84,7 @@ class RunContent:
 
 
 def trial_content(messages: Sequence[tuple[str, Payload]], suite: Sequence[str]) -> RunContent:
-    """Return what these messages of one trial amount to; later ones win."""
+    """Return the content of these messages of one trial. Later messages overwrite earlier ones."""
     content = RunContent()
     for kind, payload in messages:
         if kind == "trial_created":
@@ -92,7 +95,7 @@ def trial_content(messages: Sequence[tuple[str, Payload]], suite: Sequence[str])
 
 
 def attempt_content(messages: Sequence[tuple[str, Payload]], artifacts: Artifacts) -> RunContent:
-    """Return what these messages of one attempt amount to."""
+    """Return the content of these messages of one attempt."""
     content = RunContent(experiment=STAGES)
     for kind, payload in messages:
         if kind == "attempt_started":
@@ -103,7 +106,7 @@ def attempt_content(messages: Sequence[tuple[str, Payload]], artifacts: Artifact
 
 
 def suite_of_tags(tags: Mapping[str, str]) -> tuple[str, ...]:
-    """Read back the suite that a trial's creation noted."""
+    """Return the suite that a trial's tags hold."""
     return tuple(name for name in tags.get(_SUITE, "").split(",") if name)
 
 
@@ -134,7 +137,7 @@ def _trial_finished(content: RunContent, payload: Payload, suite: Sequence[str])
 def _attempt_started(content: RunContent, payload: Payload) -> None:
     content.name = _name(payload["label"])
     content.started_at_ms = _ms(payload["at"])
-    is_evaluation = payload["kind"] == "evaluate"  # its model is that of the parent, which says it
+    is_evaluation = payload["kind"] == "evaluate"  # its model is the parent's, where it is logged
     spec = {name: value for name, value in payload["spec"].items() if not (is_evaluation and name == "model")}
     content.params |= _flat(_with_choices(spec, "config", [spec["benchmark"]]) if is_evaluation else spec)
     content.tags |= _texts({
@@ -145,9 +148,9 @@ def _attempt_started(content: RunContent, payload: Payload) -> None:
 
 
 def _with_choices(values: Mapping[str, Any], section: str, suite: Sequence[str]) -> dict[str, Any]:
-    """Keep of `scoring` what these benchmarks let one choose: the rest changes none of their scores."""
+    """Keep only those `scoring` options that some of these benchmarks offer. The others change none of their scores."""
     scoring = values.get(section, {}).get("scoring")
-    if not scoring or not all(benchmark in BENCHMARKS for benchmark in suite):  # a ledger outlives the benchmarks of a release
+    if not scoring or not all(benchmark in BENCHMARKS for benchmark in suite):  # of another release
         return dict(values)
     chosen = {name for benchmark in suite for name in BENCHMARKS[benchmark].choices}
     kept = {name: value for name, value in scoring.items() if name in chosen}
@@ -155,7 +158,7 @@ def _with_choices(values: Mapping[str, Any], section: str, suite: Sequence[str])
 
 
 def _data(kind: str, spec: Mapping[str, Any]) -> list[Data]:
-    """Return what names the data of a stage; an import reads none."""
+    """Return the data of a stage; an import reads none."""
     if "data_fingerprint" not in spec:
         return []
     is_evaluation = kind == "evaluate"
@@ -196,7 +199,7 @@ def _end(content: RunContent, payload: Payload) -> None:
 
 
 def _curve(path: Any, at: int) -> list[Point]:
-    """Read the reports of an attempt; a line that a crash cut short is left out."""
+    """Read the reports of an attempt. A line that a crash cut off is skipped."""
     reports = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
@@ -210,13 +213,13 @@ def _curve(path: Any, at: int) -> list[Point]:
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    """Keep finite numbers: infinity would be stored as 1.8e308."""
+    """Keep the finite numbers: MLflow would store infinity as 1.8e308."""
     return {name: float(value) for name, value in values.items()
             if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Write nested values as dotted paths; what is absent is left out."""
+    """Flatten nested values to dotted paths. None is left out."""
     flat: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
@@ -231,12 +234,15 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _name(text: str, end: str = "") -> str:
-    """Return a name with its end kept, whatever has to be cut: it says the seed."""
+    """Return a name that is short enough. Its end is never cut, because it holds the seed."""
     return _cut(text, LONGEST_NAME - len(end)) + end
 
 
 def _cut(text: str, length: int) -> str:
-    """Return text that every database takes: without NUL and lone surrogates (file names hold them), and not too long."""
+    """Return text that every database accepts.
+
+    It has no NUL and no lone surrogates (file names may contain them), and at most `length` characters.
+    """
     text = text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
     return text if len(text) <= length else text[: length - 1] + "…"
 

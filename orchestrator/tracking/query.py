@@ -1,6 +1,6 @@
-"""Past trials and attempts, asked for in MLflow's filter language.
+"""Search past trials and attempts in MLflow's filter language.
 
-The one place that reads from MLflow: to find things again, never to show or select on a score.
+This is the only module that reads results from MLflow. It finds past work; it never selects on a score.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Found:
     started_at: float
     """Seconds since the epoch."""
     seconds: float | None
-    """From start to end; None while it goes on."""
+    """From start to end; None while it is in progress."""
     tags: dict[str, str]
     params: dict[str, str]
     metrics: dict[str, float]
 
     def value(self, column: str) -> str | float | None:
-        """Return what a column named as in the filter language holds, e.g. `metrics.mmbase`."""
+        """Return the value of a column, named as in the filter language, e.g. `metrics.mmbase`."""
         kind, _, name = column.partition(".")
         values: dict[str, dict[str, str] | dict[str, float]] = {
             "metrics": self.metrics,
@@ -56,22 +56,22 @@ class Found:
 def search(
     settings: Settings, text: str, *, study: str | None, stages: bool, order_by: Sequence[str], limit: int
 ) -> list[Found]:
-    """Return the mlflow_runs that match, newest first unless `order_by` says otherwise.
+    """Return the matching mlflow_runs, newest first unless `order_by` says otherwise.
 
     Args:
-        settings: of the operator; they name the store.
-        text: in MLflow's filter language; "" is everything.
-        study: only this study's trials; None is all studies.
-        stages: attempts of stages in place of trials.
-        order_by: as MLflow takes it, e.g. `metrics.mmbase DESC`.
-        limit: most rows, 1 to 50,000.
+        settings: the operator's settings; they name MLflow's store.
+        text: a filter in MLflow's language; "" matches all.
+        study: return only this study's trials. None means all studies.
+        stages: return attempts of stages instead of trials.
+        order_by: columns as MLflow takes them, e.g. `metrics.mmbase DESC`.
+        limit: the most rows, 1 to 50,000.
 
     Raises:
         StudyError: MLflow does not understand the filter.
-        OrchestratorError: there is no store, or it does not answer.
+        OrchestratorError: tracking is off, or MLflow does not answer.
     """
     file = sqlite_file(settings.mlflow_uri)
-    if file is not None and not file.exists():  # asking makes no store
+    if file is not None and not file.exists():  # a query must not create one
         return []
     with open_store(settings) as client:
         names = {each.experiment_id: each.name for each in client.search_experiments()}
@@ -85,7 +85,7 @@ def search(
 
 
 def columns_of(*texts: str) -> list[str]:
-    """Return the metrics, params and tags that filters speak of, each once: what the reader wants to see."""
+    """Return the metrics, params and tags that occur in these filters, each once: the columns to show."""
     named = (
         f"{kind}.{quoted or double or plain}" for text in texts for kind, quoted, double, plain in _NAMED.findall(text)
     )
@@ -94,10 +94,10 @@ def columns_of(*texts: str) -> list[str]:
 
 @contextmanager
 def open_store(settings: Settings) -> Iterator[MlflowClient]:
-    """Open the store; what it refuses or cannot do becomes an error of ours."""
+    """Open MLflow's store. Its errors are raised as `OrchestratorError`."""
     uri = settings.mlflow_uri
     if uri == OFF:
-        raise OrchestratorError("tracking is off\nhint: unset ABLATE_MLFLOW_URI, or let it name an MLflow server")
+        raise OrchestratorError("tracking is off\nhint: unset ABLATE_MLFLOW_URI, or set it to an MLflow server's URI")
     Path(settings.home).mkdir(parents=True, exist_ok=True)
     try:
         yield client_of(uri)
@@ -110,11 +110,14 @@ def open_store(settings: Settings) -> Iterator[MlflowClient]:
 
 
 def _broken(uri: str, error: Exception) -> OrchestratorError:
-    """Return what is wrong with a store in one line, and how it is mended: the ledger holds all that it held."""
+    """Return an error that names the store, the reason in one line, and the repair.
+
+    The ledger has all that MLflow held.
+    """
     file = sqlite_file(uri)
-    hint = "start the server, or let ABLATE_MLFLOW_URI name another; nothing is lost meanwhile, `ablate mlflow sync` sends it again"
+    hint = "start the server, or set ABLATE_MLFLOW_URI to another; `ablate mlflow sync` then sends what is missing"
     if file is not None:
-        hint = f"{mlflow_repair(file)}   (the ledger makes it anew)"
+        hint = f"{mlflow_repair(file)}   (it is rebuilt from the ledger)"
     return OrchestratorError(redact(f"MLflow at {uri} does not answer: {first_line(error)}\nhint: {hint}"))
 
 

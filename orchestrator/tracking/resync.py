@@ -1,8 +1,8 @@
-"""Rebuild an MLflow store from the ledger: after it was lost, replaced, or changed by hand.
+"""Rebuild an MLflow store from the ledger, after the store was lost, replaced, or edited.
 
-- What the store still has keeps its mlflow_run; what it lacks is made again; everything is said once more, which is
-  harmless where it was there.
-- Only while no driver lives: its flusher remembers the store as it was.
+- What the store still holds keeps its mlflow_run, and what it lacks is created. All messages are sent once more, which
+  does no harm where they were sent before.
+- No driver may run meanwhile: its flusher remembers ids of the old store.
 """
 
 from __future__ import annotations
@@ -24,48 +24,44 @@ from orchestrator.tracking.query import open_store
 
 PAGE = 1000
 TURN_S = 1.0
-"""Seconds between two words on how much is left."""
+"""Seconds between two reports of how many messages are left."""
 
 
 def resync(settings: Settings, engine: Engine, *, on_progress: Callable[[int, int], None]) -> Flushed:
-    """Send everything that the ledger knows to the MLflow store of the settings.
+    """Send everything in the ledger to the MLflow store that the settings name.
 
     Args:
-        settings: of the operator.
+        settings: the operator's settings.
         engine: the ledger.
-        on_progress: told how many messages are sent, and of how many.
+        on_progress: called with the number of messages sent and the number of all messages.
 
     Raises:
         LostLease: a driver is running.
-        OrchestratorError: the store cannot be reached, or tracking is off.
+        OrchestratorError: MLflow cannot be reached, or tracking is off.
     """
     holder = read.driver(engine)
     if holder and (holder.is_live or is_surely_alive(holder.holder)) and not is_surely_dead(holder.holder):
-        raise LostLease("a driver is running and writes to MLflow\nhint: wait for it, or stop it, then sync")
+        raise LostLease("a driver is running and writes to MLflow\nhint: wait until it ends, or stop it, then sync")
     with open_store(settings) as client:
         total = outbox.requeue(engine, _found(client))
     flusher = Flusher(settings, engine)
-    flusher.start()
-    try:
+    flushed = flusher.flush_all(TURN_S)
+    while flushed.num_left and not flushed.error:
+        on_progress(total - flushed.num_left, total)
         flushed = flusher.flush_all(TURN_S)
-        while flushed.num_left and not flushed.error:
-            on_progress(total - flushed.num_left, total)
-            flushed = flusher.flush_all(TURN_S)
-    finally:
-        flusher.stop()
     on_progress(total - flushed.num_left, total)
     if flushed.error:
         raise OrchestratorError(
             redact(
-                f"MLflow at {settings.mlflow_uri}: {flushed.error}; {flushed.num_left} of {total} messages wait\n"
-                "hint: they are kept; run it again when the store answers"
+                f"MLflow at {settings.mlflow_uri}: {flushed.error}; {flushed.num_left} of {total} messages are unsent\n"
+                "hint: they are kept; run the command again when MLflow answers"
             )
         )
     return flushed
 
 
 def _found(client: MlflowClient) -> dict[str, str]:
-    """Return which mlflow_run stands for each subject, and which LoggedModel for each stage; deleted runs come back."""
+    """Return the mlflow_run of each subject and the LoggedModel of each stage. Deleted runs are restored."""
     found: dict[str, str] = {}
     experiments = [
         each.experiment_id

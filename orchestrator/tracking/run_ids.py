@@ -1,7 +1,8 @@
-"""Which mlflow_run or LoggedModel stands for a subject: what the ledger has noted, and what was made since.
+"""The mlflow_run or LoggedModel of each subject: those that the ledger has recorded, and those created since.
 
-What was made is noted once for many messages, together with their arrival. A process that dies between the two leaves
-messages that wait, and the next one searches MLflow for what they may have made before it makes anything.
+Ids of created runs are written to the ledger together with the messages that were sent, many at a time. If a process
+dies before that, its messages are still in the outbox, and the next process searches MLflow for the runs before it
+creates any.
 """
 
 from __future__ import annotations
@@ -12,20 +13,19 @@ from orchestrator.ledger import outbox
 from orchestrator.ledger.engine import Engine
 
 _MOST_REMEMBERED = 10_000
-"""Ids kept in memory; beyond, all are asked for again."""
+"""The most ids kept in memory; beyond this all are read from the ledger again."""
 
 
 class RunIds:
-    """Ids by subject."""
+    """MLflow's ids by subject."""
 
     def __init__(self, engine: Engine) -> None:
-        """Begin with what the ledger has."""
         self._engine = engine
         self._made: dict[str, str] = {}
         self._remembered: dict[str, str] = {}
 
     def get(self, subject: str) -> str | None:
-        """Return the id that stands for a subject, None if there is none."""
+        """Return the id of a subject, None if it has none."""
         near = self._made.get(subject) or self._remembered.get(subject)
         found = near or outbox.external_id(self._engine, subject)
         if found and not near:
@@ -33,15 +33,15 @@ class RunIds:
         return found
 
     def note(self, subject: str, made: str) -> str:
-        """Remember what was made, or found, for a subject; return it."""
+        """Remember the id that was created or found for a subject, and return it."""
         self._made[subject] = made
         return made
 
     def settle(self, message_ids: Iterable[int]) -> list[tuple[str, str]]:
-        """Write what was made and what arrived to the ledger.
+        """Write the created ids and the sent messages to the ledger.
 
         Returns:
-            ours and theirs, where another process had noted something for a subject before: theirs counts.
+            Pairs (our id, their id) where another process had recorded an id for the subject before; theirs counts.
         """
         first = outbox.settle(self._engine, message_ids, self._made)
         made, self._made = self._made, {}

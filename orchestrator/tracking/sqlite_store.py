@@ -1,8 +1,8 @@
-"""MLflow's store in a SQLite file, made quick by the settings of its connections.
+"""Make MLflow's store in a SQLite file fast, by the settings of its connections.
 
-- MLflow commits six times for each run: with a write-ahead log and `synchronous=NORMAL` only `sync` waits for the disk.
-- Three settings of its own it makes anew in each session, nine times for each run, which takes a fifth of its time.
-  They are made once for each connection here, and its sessions are those that it gives other databases.
+- MLflow commits six times a run. With a write-ahead log and `synchronous=NORMAL`, only `sync` waits for the disk.
+- MLflow sets three pragmas in each session, nine times a run, which takes a fifth of its time. Here they are set once a
+  connection, and its sessions are those that it uses for other databases.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ MLFLOWS = ("foreign_keys=ON", "busy_timeout=20000", "case_sensitive_like=true")
 
 
 def tune_sqlite(client: MlflowClient) -> None:
-    """Have all connections of the client's store set up once, and its sessions do without."""
+    """Set up all connections of the client's store once, and make its sessions skip this."""
     store = client._tracking_client.store
     event.listen(store.engine, "connect", _set_up)
-    store.engine.dispose()  # connections from before
+    store.engine.dispose()  # close the connections that were opened before
     store.ManagedSessionMaker = _get_managed_session_maker(sessionmaker(bind=store.engine), "")
 
 
 def sync(file: Path) -> None:
-    """Wait until all that was committed is on the disk."""
+    """Wait until everything that was committed is on the disk."""
     connection = sqlite3.connect(file)
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
     connection.close()

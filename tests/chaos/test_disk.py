@@ -82,7 +82,7 @@ def test_a_full_disk_is_seen_before_a_stage_is_started_and_work_goes_on_when_the
 
     assert drive(settings, until=study_id, executor=lambda _: InlineExecutor(toy_execute), on_tick=watch) is Exit.FINISHED
     assert "GiB are free at" in troubles[0]
-    assert "no stage is started until there is room" in troubles[0]
+    assert "no stage starts below" in troubles[0]
     assert read.study(engine, study_id).state == "COMPLETED"
     assert Counter(executions(settings)) == {"pretrain": 1, "sft": 1, "evaluate": 1}
 

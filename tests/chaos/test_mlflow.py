@@ -61,7 +61,6 @@ def test_a_failing_server_delays_nothing_and_gets_everything_once_in_the_end(tmp
     deadline = time.monotonic() + 120
     while read.outbox_lag(engine) and time.monotonic() < deadline:
         flusher.flush_all(60)
-    flusher.stop()
     assert read.outbox_lag(engine) == 0
     client = MlflowClient(server.uri)
     mine = {f"trial:{study_id}:{row.trial_key}" for row in read.trials(engine, study_id)}

@@ -58,6 +58,8 @@ class Sketch:
     published: str | None = None
     noise: float = 1.3
     scale: str = "tiny"
+    training_flops: float = 3.1e11
+    """Of each training stage."""
     age_s: float = 300.0
     score: Callable[[Levels, str], float] = science_curve
     tokens: Callable[[Levels], float] = lambda levels: 16.0
@@ -134,18 +136,20 @@ def _trial(rows: dict[str, list[dict[str, Any]]], wanted: Sketch, study_id: str,
     key, began = f"{arm_key(levels)}-{replicate}", now - wanted.age_s + number
     name = wanted.names[arm] if wanted.names else level_text(levels)
     trial_state = {"QUEUED": "PLANNED", "LEASED": "RUNNING"}.get(state, state)
-    sft = stage_id("sft", wanted.name, key)
+    place = (wanted.name,) if wanted.scale == "tiny" else (wanted.name, wanted.scale)
+    sft = stage_id("sft", *place, key)
     rows["trials"].append({
         "study_id": study_id, "trial_key": key, "arm_key": arm_key(levels), "seed": replicate, "number": number, "state": trial_state,
         "config": json.dumps({"recipe": "sft-ablation", "evaluate": {"benchmarks": wanted.benchmarks}}),
         "ended_at": now if trial_state in DONE else None})
-    rows["stages"].append(_stage(sft, "sft", f"sft {name} seed {replicate}", state, position=3 * number + 1, began=began))
+    rows["stages"].append(_stage(sft, "sft", f"sft {name} seed {replicate}", state, position=3 * number + 1, began=began,
+                                 flops=wanted.training_flops))
     rows["attempts"] += _attempts(sft, study_id, state, began, wanted.name)
     rows["parents"].append({"stage_id": sft, "parent_id": stage_id("import")})
     chain = [stage_id("import"), sft]
     luck = noise.gauss(0, wanted.noise)
     for benchmark in wanted.benchmarks:
-        own = stage_id("evaluate", wanted.name, key, benchmark)
+        own = stage_id("evaluate", *place, key, benchmark)
         below = {"SUCCEEDED": "SUCCEEDED", "FAILED": "SKIPPED", "DIVERGED": "SKIPPED", "CANCELLED": "CANCELLED"}.get(state, "PLANNED")
         rows["stages"].append(_stage(own, "evaluate", f"{benchmark} {name} seed {replicate}", below, position=3 * number + 2, began=began))
         rows["parents"].append({"stage_id": own, "parent_id": sft})
@@ -159,8 +163,9 @@ def _trial(rows: dict[str, list[dict[str, Any]]], wanted: Sketch, study_id: str,
     rows["links"] += [{"study_id": study_id, "trial_key": key, "position": i, "stage_id": each} for i, each in enumerate(chain)]
 
 
-def _stage(identity: str, kind: str, label: str, state: str, *, position: int, began: float) -> dict[str, Any]:
-    is_done, flops = state == "SUCCEEDED", {"sft": 3.1e11, "evaluate": 2.4e10}.get(kind, 0.0)
+def _stage(identity: str, kind: str, label: str, state: str, *, position: int, began: float,
+           flops: float = 0.0) -> dict[str, Any]:
+    is_done, flops = state == "SUCCEEDED", flops or {"evaluate": 2.4e10}.get(kind, 0.0)
     return {"stage_id": identity, "kind": kind, "label": label, "spec": json.dumps({"kind": kind}), "position": position, "flops": flops,
             "samples": 1280, "state": state, "not_before": 0.0,
             "attempts_made": int(kind != "import" and state in BEGUN), "charged_from": 0,

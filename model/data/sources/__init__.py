@@ -1,1 +1,1 @@
-"""Data sets on disk, in object stores and on the hub: rows by number, whatever they are stored in."""
+"""Data sets on disk, in object stores and on the Hugging Face hub: rows by number, in whatever format."""

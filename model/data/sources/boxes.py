@@ -1,13 +1,13 @@
-"""Boxes as other data sets write them, to ours: `[x1, y1, x2, y2]`, thousandths of the whole image. Torch-free.
+"""Convert boxes as other data sets write them to ours: `[x1, y1, x2, y2]`, thousandths of the whole image. Torch-free.
 
-- `fractions` are 0 to 1 of width and height; `fractions_of_square` of the image padded to a square around its middle,
-  as LLaVA 1.5 sees it; `pixels` are corners, `pixels_xywh` corner and size as in COCO; `qwen` and `thousandths` are
-  thousandths.
-- Which unit it is, the catalogue declares. How a box is spelt is read from the text, whatever the unit: brackets,
-  parentheses, two corners in parentheses, the tags of Qwen-VL, Qwen2-VL, InternVL and Ferret, JSON with `bbox_2d`.
-  Half of a data set in one unit and half in another would be learned as noise.
-- A box that leaves the image by more than rounding may put it there is broken data, not something to cut in silence.
-  So is a unit that cannot be right.
+- `fractions` are 0 to 1 of width and height. `fractions_of_square` refer to the image padded to a square around its
+  middle, as LLaVA 1.5 sees it. `pixels` are corners; `pixels_xywh` are corner and size as in COCO. `qwen` and
+  `thousandths` are thousandths.
+- The catalogue declares the unit. The spelling is read from the text, whatever the unit: brackets, parentheses, two
+  corners in parentheses, the tags of Qwen-VL, Qwen2-VL, InternVL and Ferret, JSON with `bbox_2d`. A model would learn a
+  data set with mixed units as noise.
+- A box that leaves the image by more than rounding is broken data; it is not clipped silently. The same holds for a
+  unit that cannot be right.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from model.config.catalogue import BoxForm
 from model.images.placement import THOUSANDTHS
 
 SLACK = 0.005
-"""Share of a side by which rounding may put a corner outside; of the padded square's side, two decimals."""
+"""The share of a side by which rounding may put a corner outside; for a padded square, of its side (two decimals)."""
 MAX_FRACTION = 1.5
-"""Pixels whose largest coordinate is not above this are fractions under a wrong name."""
+"""Numbers declared as pixels whose largest coordinate is at most this are really fractions."""
 
 _NUMBER = r"\s*(-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
 _FOUR = ",".join([_NUMBER] * 4)
@@ -30,7 +30,7 @@ _BEGIN, _END = r"(?:<box>|<\|box_start\|>|<bbox>)", r"(?:</box>|<\|box_end\|>|</
 _OURS = r"\[\d+, \d+, \d+, \d+\]"
 _BOX = re.compile(rf"{_BEGIN}\s*{_FOUR}\s*{_END}|\[{_FOUR}\]|{_CORNERS}|\({_FOUR}\)")
 _ENCLOSED = re.compile(rf"{_BEGIN}\s*\[?\s*({_OURS}(?:\s*,\s*{_OURS})*)\s*\]?\s*{_END}")
-"""One box or several between tags, after each was converted."""
+"""One box or several between tags, after each box was converted."""
 _REFERENCE = re.compile(r"</?ref>|<\|object_ref_(?:start|end)\|>")
 _QWEN_JSON = re.compile(r"['\"]bbox_2d['\"]\s*:")
 _LEFT_OVER = re.compile(f"{_BEGIN}|{_END}")
@@ -46,11 +46,11 @@ def convert(text: str, form: BoxForm, size: Size | None) -> str:
     Args:
         text: a question or an answer.
         form: the unit of its boxes.
-        size: of the image they refer to; None where the sample has not exactly one.
+        size: the size of the image they refer to; None if the sample does not have exactly one.
 
     Raises:
-        ValueError: a box leaves the image, is empty the wrong way round, has another unit than was declared, is spelt in no known
-            way, or cannot be placed without the size of one image.
+        ValueError: a box leaves the image, has its corners in the wrong order, has another unit than declared, has an
+            unknown spelling, or needs the size of one image and there is none.
     """
     if form == "none":
         return text
@@ -61,13 +61,13 @@ def convert(text: str, form: BoxForm, size: Size | None) -> str:
     tag = _LEFT_OVER.search(converted)
     if tag:
         raise ValueError(
-            f"{tag[0]} encloses no box that is known, in {text[:60]!r}; allowed: four numbers, or two corners"
+            f"{tag[0]} encloses no box in a known spelling, in {text[:60]!r}; allowed: four numbers, or two corners"
         )
     return converted
 
 
 def boxes_in(text: str) -> int:
-    """Return how many boxes a text holds, in any spelling and unit."""
+    """Return the number of boxes in a text, in any spelling and unit."""
     return sum(1 for _ in _BOX.finditer(text))
 
 
@@ -83,19 +83,22 @@ def _written(match: re.Match[str], form: BoxForm, size: Size | None) -> str:
     if not is_inside:
         raise ValueError(f"box {match[0]} in {form} is not inside the image"
                          + (f" of {size[0]} x {size[1]} px" if size and needs_size else ""))
-    # The epsilon keeps a thousandth that went through floats from falling to the one below.
+    # The epsilon keeps a whole thousandth from being truncated to the one below it by float rounding.
     return f"[{', '.join(str(int(min(max(part, 0), 1) * THOUSANDTHS + 1e-6)) for part in fractions)}]"
 
 
 def _check_unit(written: str, largest: float, form: BoxForm) -> None:
-    """Refuse pixels and thousandths that are fractions: all corners of them would fall into the first pixel."""
+    """Refuse pixels and thousandths that are really fractions: all their corners would fall into the first pixel."""
     if not form.startswith("fractions") and 0 < largest <= MAX_FRACTION and "." in written:
         raise ValueError(f"box {written} in {form} looks like fractions of the image; allowed: what `boxes` declares\n"
                          "hint: boxes: fractions, or fractions_of_square")
 
 
 def _slack(form: BoxForm, size: Size) -> tuple[float, float]:
-    """Return the rounding of x and y, as shares of the image: that of a padded square is larger on the side that was padded."""
+    """Return the tolerance of x and y as shares of the image.
+
+    For a padded square it is larger along the side that was padded.
+    """
     if form != "fractions_of_square":
         return SLACK, SLACK
     width, height = size
@@ -103,7 +106,7 @@ def _slack(form: BoxForm, size: Size) -> tuple[float, float]:
 
 
 def _of_square(box: Numbers, size: Size) -> Numbers:
-    """Undo the padding to a square: the image lies in its middle."""
+    """Undo the padding to a square, in whose middle the image lies."""
     side = max(size)
     x_pad, y_pad = ((side - length) / 2 for length in size)
     width, height = size
@@ -130,4 +133,4 @@ _FORMS: dict[BoxForm, tuple[Callable[[Numbers, Size], Numbers], bool]] = {
     "pixels": (_of_corners, True),
     "pixels_xywh": (lambda box, size: _of_corners((box[0], box[1], box[0] + box[2], box[1] + box[3]), size), True),
 }
-"""Form to fractions of the image, and whether that needs its size."""
+"""Form -> the conversion to fractions of the image, and whether it needs the image's size."""

@@ -1,4 +1,4 @@
-"""A declared data set, opened: samples by number, each broken one named by file and index."""
+"""Open a data set of the catalogue: samples by number, and an error with file and index for each broken one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from model.samples import Sample
 
 
 class BrokenSample(ValueError):  # noqa: N818 - it names the sample, not the program
-    """A sample that cannot be used; says data set, file and index, and why."""
+    """A sample that cannot be used. The message has the data set, file and index, and the reason."""
 
     def __init__(self, title: str, where: str, reason: str) -> None:
         super().__init__(f"{title}: {where}: {reason}")
@@ -30,32 +30,32 @@ class BrokenSample(ValueError):  # noqa: N818 - it names the sample, not the pro
 
     @property
     def place(self) -> str:
-        """Data set, file and index: what makes it one and the same sample."""
+        """Data set, file and index, which identify the sample."""
         return f"{self.title}: {self.where}"
 
 
 class Rows(Protocol):
-    """Records by number, whatever they are stored in."""
+    """Records by number, in whatever format."""
 
     def __len__(self) -> int:
-        """Return the number of records."""
+        ...
 
     def where(self, row: int) -> str:
         """Return file and number of a record."""
 
     def record(self, row: int) -> Mapping[str, Any]:
-        """Read a record; ValueError if it cannot be read."""
+        """Read a record. Raises ValueError if it cannot be read."""
 
 
 class Source:
     """One data set."""
 
     def __init__(self, config: SourceConfig, catalogue: CatalogueConfig, orientation: Orientation = "stored") -> None:
-        """Find its records.
+        """Open the data set and find its records.
 
         Args:
-            config: what the catalogue says of it.
-            catalogue: what may be opened, and where converted files are kept.
+            config: the data set's entry in the catalogue.
+            catalogue: what may be opened, and where converted files are cached.
             orientation: whether a photograph's EXIF rotation is applied.
 
         Raises:
@@ -67,20 +67,19 @@ class Source:
         if config.take > len(self._rows):
             raise ValueError(f"{config.title}: take is {config.take}, but it has {len(self._rows)} samples")
         if not self._size:
-            raise ValueError(f"{config.title}: {', '.join(config.files) or config.hub}: holds no sample")
+            raise ValueError(f"{config.title}: {', '.join(config.files) or config.hub}: contains no samples")
         self._reading = RecordFormat(
             config.layout, config.category, config.boxes, _ImageOpener(config, catalogue.remote, orientation)
         )
 
     def __len__(self) -> int:
-        """Return the number of samples."""
         return self._size
 
     def sample(self, index: int) -> Sample:
         """Open a sample.
 
         Raises:
-            BrokenSample: it cannot be used.
+            BrokenSample: the sample cannot be used.
         """
         row = self._row(index)
         name = f"{self.config.title}: {self._rows.where(row)}"
@@ -90,7 +89,7 @@ class Source:
             raise self.broken(index, str(error)) from error
 
     def broken(self, index: int, reason: str) -> BrokenSample:
-        """Return the error that names a sample and says what is wrong with it."""
+        """Return the error for a sample, with the reason."""
         return BrokenSample(self.config.title, self._rows.where(self._row(index)), reason)
 
     def _row(self, index: int) -> int:
@@ -101,12 +100,12 @@ class Source:
 def open_once(
     config: SourceConfig, catalogue: CatalogueConfig, versions: tuple[FileVersion, ...], orientation: Orientation
 ) -> Source:
-    """Return the open data set; a process keeps it while its files stay as they are."""
+    """Return an open data set. A process keeps it as long as its files do not change."""
     return Source(config, catalogue, orientation)
 
 
 def open_dataset(config: SourceConfig, catalogue: CatalogueConfig, orientation: Orientation = "stored") -> Source:
-    """Open a data set of a catalogue, its photographs turned as their EXIF data say or not.
+    """Open a data set of a catalogue; `orientation` says whether photographs are rotated as their EXIF data say.
 
     Raises:
         ValueError: a file is missing, damaged or may not be opened, or there are no records.
@@ -115,7 +114,7 @@ def open_dataset(config: SourceConfig, catalogue: CatalogueConfig, orientation: 
 
 
 def versions_of(config: SourceConfig, remote: RemoteConfig) -> list[FileVersion]:
-    """Return the files of a data set as they are now; none of a hub data set."""
+    """Return the present versions of a data set's files; empty for a hub data set."""
     return [file for name in config.files for file in expand(name, remote)]
 
 
@@ -132,13 +131,13 @@ _KINDS: dict[str, Callable[[SourceConfig, list[FileVersion], RemoteConfig, str],
 
 
 class _ImageOpener:
-    """From what a record holds to a picture, within the rules of the catalogue."""
+    """Opens the image to which a record refers, within the rules of the catalogue."""
 
     def __init__(self, config: SourceConfig, remote: RemoteConfig, orientation: Orientation) -> None:
         self._root, self._remote, self._orientation = config.images, remote, orientation
 
     def __call__(self, reference: Any) -> Image.Image:
-        """Open a picture; ValueError names what is wrong with it."""
+        """Open an image. Raises ValueError with the reason if it cannot be opened."""
         if isinstance(reference, Mapping):
             content = reference.get("bytes")
             reference = content if content is not None else reference.get("path")
@@ -150,7 +149,7 @@ class _ImageOpener:
             content = fetch(reference, self._remote, max_bytes=self._remote.max_bytes)
             return decode_image(content, reference, orientation=self._orientation)
         if not self._root:
-            raise ValueError(f"image {reference!r} is a name, but the data set has no folder `images`")
+            raise ValueError(f"image {reference!r} is a file name, but the data set declares no folder `images`")
         if is_remote(self._root):
             (file,) = expand(f"{self._root.rstrip('/')}/{_plain(reference)}", self._remote)
             content = read(file, self._remote, size=min(file.size, MAX_BYTES + 1))
@@ -160,5 +159,5 @@ class _ImageOpener:
 
 def _plain(name: str) -> str:
     if name.startswith("/") or ".." in name.split("/") or any(character in name for character in "*?\\"):
-        raise ValueError(f"{name!r}: not a name below the folder of images")
+        raise ValueError(f"{name!r}: not a file name below the folder of images")
     return name

@@ -1,8 +1,7 @@
-"""Files on disk, in object stores and behind https, by one set of verbs. The door of fsspec in `model`.
+"""Read files on disk, in object stores and over https with the same functions. Only this module of `model` uses fsspec.
 
-- A file has a version (size and time of change, or the store's own tag), so that indices and hashes are made once.
-- The operator's own paths may be links; a name that comes out of a data set never leads out of the folder it belongs
-  to.
+- A file has a version (size and modification time, or the store's own tag), so indices and hashes are made once.
+- The operator's own paths may be links. A name that comes from a data set never leads out of the folder it belongs to.
 """
 
 from __future__ import annotations
@@ -24,22 +23,22 @@ from model.data.sources.store_errors import map_store_errors
 from model.data.sources.urls import check_address, fetch, is_remote
 
 MAX_FILE_BYTES = 2**40
-"""Largest file of a data set read from https as a whole."""
+"""The largest data file that is read whole over https."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileVersion:
-    """A file as it is now."""
+    """A file in its present version."""
 
     name: str
-    """Path or address."""
+    """Path or URL."""
     size: int
     version: str
     """Changes whenever the content does."""
 
 
 def expand(pattern: str, remote: RemoteConfig) -> list[FileVersion]:
-    """Return the files that a path or an address stands for, by name; `*` and `?` stand for parts of a file name.
+    """Return the files that a path or a URL matches, by name; `*` and `?` match parts of the file name.
 
     Raises:
         ValueError: there is none, it is no regular file, or it may not be opened.
@@ -54,7 +53,7 @@ def read(file: FileVersion, remote: RemoteConfig, *, offset: int = 0, size: int 
     """Read part of a file, or all of it.
 
     Raises:
-        ValueError: it is shorter than asked for, cannot be read, or may not be opened.
+        ValueError: the file is shorter than requested, cannot be read, or may not be opened.
     """
     wanted = file.size - offset if size is None else size
     try:
@@ -69,11 +68,11 @@ def read(file: FileVersion, remote: RemoteConfig, *, offset: int = 0, size: int 
 
 
 def open_stream(file: FileVersion, remote: RemoteConfig) -> Any:
-    """Open a file for reading forwards and seeking; what it returns is closed by the caller.
+    """Open a file for forward reading and seeking. The caller closes it.
 
     Raises:
-        OSError: a local one cannot be opened.
-        ValueError: a remote one cannot, or may not.
+        OSError: a local file cannot be opened.
+        ValueError: a remote file cannot or may not be opened.
     """
     if not is_remote(file.name):
         return open(file.name, "rb")
@@ -88,7 +87,7 @@ def inside(root: str, name: str) -> Path:
     """Return the file of this name below a folder.
 
     Raises:
-        ValueError: the name is absolute, climbs, holds a NUL, or leads out of the folder through a link.
+        ValueError: the name is absolute, contains `..` or a NUL, or leads out of the folder through a link.
     """
     path = Path(name)
     if not name or "\0" in name or "\\" in name or path.is_absolute() or ".." in path.parts:
@@ -118,7 +117,10 @@ def listing(root: str, remote: RemoteConfig) -> Iterator[tuple[str, int]]:
 
 
 def content_hash(file: FileVersion, remote: RemoteConfig) -> str:
-    """Return the SHA-256 of a local file's content; of a remote one, of its size and the store's tag, which it is not read for."""
+    """Return the SHA-256 of a local file's content.
+
+    For a remote file, of its size and the store's tag, without reading it.
+    """
     if is_remote(file.name):
         return hashlib.sha256(f"{file.size}/{file.version}".encode()).hexdigest()
     with open_stream(file, remote) as opened:
@@ -138,7 +140,10 @@ def _expand_local(pattern: str) -> list[FileVersion]:
 
 
 def _pattern(name: str) -> str:
-    """Return the expression for a name in which `*` and `?` alone stand for others: brackets are characters of file names."""
+    """Return the regular expression of a name in which only `*` and `?` are wildcards.
+
+    Brackets are ordinary characters.
+    """
     return re.escape(name).replace(r"\*", ".*").replace(r"\?", ".")
 
 
@@ -164,7 +169,7 @@ def _expand_remote(pattern: str, remote: RemoteConfig) -> list[FileVersion]:
 def _stored(scheme: str, info: dict[str, Any]) -> FileVersion:
     tag = info.get("ETag") or info.get("etag") or info.get("LastModified") or info.get("updated")
     if tag is None:
-        raise ValueError(f"{info['name']}: the store tells no version of it")
+        raise ValueError(f"{info['name']}: the store reports no version of it")
     return FileVersion(
         f"{scheme}://{info['name'].removeprefix(f'{scheme}://')}", int(info["size"]), str(tag).strip('"')
     )
@@ -195,7 +200,7 @@ def _descriptor(file: FileVersion) -> int:
 
 @lru_cache(maxsize=4)
 def _store(scheme: str) -> Any:
-    """Return the file system of a scheme; its credentials and end point come from the operator's environment."""
+    """Return the file system of a scheme. Its credentials and endpoint come from the operator's environment."""
     try:
         return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True)
     except (ImportError, ValueError) as error:
@@ -216,5 +221,5 @@ def _walk(folder: str, below: str) -> Iterator[tuple[str, int]]:
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(entry.path, f"{below}{entry.name}/")
-        elif entry.is_file():  # of a link, what it leads to; a link to a folder is not followed, it may lead in a circle
+        elif entry.is_file():  # links to files count; links to folders may form a circle
             yield below + entry.name, entry.stat().st_size

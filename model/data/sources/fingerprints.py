@@ -1,11 +1,11 @@
-"""What names the content of a catalogue's data sets: hashes of files, never their paths. Torch-free, Pillow-free.
+"""The fingerprint of a catalogue's data sets: hashes of contents, never of paths. Torch-free, Pillow-free.
 
-- Annotations, shards and parquet count by the SHA-256 of their content, kept in the cache under the file's version
-  (size, time of change, inode), so that a terabyte is read once. Objects of a store count by size and the store's own
-  tag.
-- Pictures in a folder count by name and size: there may be millions. Pictures behind https count by their address
-  alone.
-- A hub data set counts by its commit.
+- Annotations, shards and parquet files are identified by the SHA-256 of their content, cached under the file's version
+  (size, modification time, inode), so that a terabyte is read once. Objects in a store are identified by size and the
+  store's own tag.
+- Images in a folder are identified by name and size, because there may be millions. Images behind https are identified
+  by their URL alone.
+- A hub data set is identified by its commit.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from model.data.sources.files import FileVersion, content_hash, expand, listing
 from model.data.sources.text_cache import cached_text
 
 READING = {"tar": 2, "boxes": 2}
-"""Version of a reader; bumped by hand when it makes other samples of the same files (pictures in the order of their
-numbers, boxes in spellings that were left alone)."""
+"""Version of each reader; raised by hand when it makes other samples from the same files (images in the order of their
+numbers, boxes in spellings that were left unchanged before).
+"""
 
 
 def category_content(catalogue: CatalogueConfig, category: str) -> list[Any]:
-    """Return plain values that change exactly when the samples of a category can.
+    """Return plain values that change exactly when the samples of a category may change.
 
     Raises:
         ValueError: a file is missing or may not be opened.
@@ -41,7 +42,7 @@ def _source_content(source: SourceConfig, catalogue: CatalogueConfig) -> list[An
 
 
 def _reading(source: SourceConfig) -> list[Any]:
-    """Return the version of what reads the source, where that has changed what its records say."""
+    """Return the versions of the readers of this source, if a change of a reader has changed its records."""
     changed = {
         "tar": any(ending(name) == ".tar" for name in source.files),
         "boxes": source.boxes not in ("none", "thousandths"),
@@ -61,6 +62,6 @@ def _pictures(root: str, remote: RemoteConfig) -> str:
 
 
 def kept_hash(file: FileVersion, catalogue: CatalogueConfig) -> str:
-    """Return the hash of a file, kept in the catalogue's cache under the file's version."""
+    """Return the hash of a file, cached in the catalogue's cache under the file's version."""
     return cached_text(lambda: content_hash(file, catalogue.remote), cache=catalogue.cache, kind="hashes",
                      key=(file.name, file.size, file.version))

@@ -1,10 +1,10 @@
-"""The parquet files of a hub data set, in the operator's cache: which ones a subset and split have, and where they lie.
+"""Fetch the parquet files of a hub data set into the operator's cache, for one subset and split.
 
-- Which ones is what the data set's card says, else what the files are called. A card is somebody's text: its patterns
-  choose among the files of the repository at that commit. One that names an address or a path of this machine is
-  refused, and no script is run.
-- What was chosen is kept, so that any number of processes with one cache ask the hub once, and later ones not at all.
-- The scheme and host of the hub must be allowed by the catalogue.
+- The data set's card says which files these are, else their names do. A card is untrusted text: its patterns only
+  choose among the files of the repository at that commit. A pattern that is a URL or a path of this machine is refused,
+  and no script is run.
+- The choice is cached, so any number of processes with one cache ask the hub once, and later ones not at all.
+- The catalogue must allow the scheme and host of the hub.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from model.data.sources.text_cache import cached_text
 from model.huggingface import Listing, end_point, fetch_from_dataset, list_dataset
 
 UNSAID = ("{split}.parquet", "{split}-*.parquet", "{split}/*.parquet", "data/{split}-*.parquet", "data/{split}.parquet")
-"""Where the files of a split lie if no card says so, below the folder of the subset if one is asked for."""
+"""Where the files of a split are if no card says so, below the folder of the subset if one is requested."""
 NAMED = 5
-"""Files or subsets that a message names."""
+"""How many files or subsets a message lists."""
 
 
 def hub_files(config: SourceConfig, remote: RemoteConfig, cache: str) -> list[FileVersion]:
-    """Return the local files of a hub data set, fetched as far as they are not there.
+    """Return the local files of a hub data set; those that are missing are fetched.
 
     Raises:
-        ValueError: the catalogue does not allow the hub, there are no such files, or they cannot be had.
+        ValueError: the catalogue does not allow the hub, there are no such files, or they cannot be fetched.
     """
     scheme, host = end_point()
     if host not in remote.hosts or scheme not in remote.schemes:
@@ -59,7 +59,7 @@ def chosen_files(config: SourceConfig, listing: Listing) -> list[str]:
     patterns = _said(config, listing.configs) if listing.configs else _unsaid(config, config.subset)
     for pattern in patterns:
         if "://" in pattern or pattern.startswith("/") or ".." in pattern.split("/"):
-            raise ValueError(f"{_title(config)}: the card names {pattern!r}; allowed: files of its own repository")
+            raise ValueError(f"{_title(config)}: the card refers to {pattern!r}; allowed: files of its own repository")
     rules = [re.compile(glob_translate(pattern)) for pattern in patterns]
     chosen = [name for name in listing.names if any(rule.match(name) for rule in rules)]
     if not chosen:
@@ -67,13 +67,13 @@ def chosen_files(config: SourceConfig, listing: Listing) -> list[str]:
     others = [name for name in chosen if not name.lower().endswith(".parquet")]
     if others:
         raise ValueError(
-            f"{_title(config)}: {_some(others)}; allowed: .parquet\nhint: fetch other kinds of files and name them by `files`"
+            f"{_title(config)}: {_some(others)}; allowed: .parquet\nhint: download other files and list them under `files`"
         )
     return chosen
 
 
 def _said(config: SourceConfig, configs: tuple[Any, ...]) -> list[str]:
-    """Return the patterns that the card gives the subset and the split."""
+    """Return the patterns that the card gives for the subset and the split."""
     named = {str(each.get("config_name")): each for each in configs if isinstance(each, Mapping)}
     first = next((name for name, each in named.items() if each.get("default") is True), "default")
     subset = config.subset or (next(iter(named)) if len(named) == 1 else first)
@@ -88,7 +88,7 @@ def _said(config: SourceConfig, configs: tuple[Any, ...]) -> list[str]:
 
 
 def _splits(data_files: Any) -> dict[str, list[str]]:
-    """Return the patterns of each split; a card names them in several ways, and files without a split are those of training."""
+    """Return the patterns of each split. Cards write them in several ways; files without a split belong to `train`."""
     found: dict[str, list[str]] = {}
     entries = data_files if isinstance(data_files, list) else [] if data_files is None else [data_files]
     for entry in entries:

@@ -1,4 +1,4 @@
-"""Records of .jsonl and .json files by number, without keeping them in memory."""
+"""Read records of .jsonl and .json files by number, without keeping them in memory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from model.data.sources.record_index import IndexedRows, IndexPart, Located, ind
 
 _SPACE = " \t\r\n"
 _MARK = "\ufeff"
-"""Windows tools begin a file of UTF-8 with it; it is no part of the text."""
+"""Byte order mark with which Windows tools begin a UTF-8 file; it is not part of the text."""
 
 
 class JsonRows(IndexedRows):
-    """The records of a source's files, those whose first image has the wanted prefix."""
+    """The records of a source's files. With `image_prefix`, only those whose first image starts with it."""
 
     def __init__(self, config: SourceConfig, files: list[FileVersion], remote: RemoteConfig, cache: str) -> None:
-        """Find where every record lies."""
         def scan(file: FileVersion) -> Iterator[Located]:
             content = read(file, remote)
             found = _lines(content) if ending(file.name) == ".jsonl" else _elements(content, file.name)
@@ -43,7 +42,7 @@ def parsed(content: bytes) -> Mapping[str, Any]:
     """Return the JSON object in these bytes.
 
     Raises:
-        ValueError: they hold something else.
+        ValueError: they are not a JSON object.
     """
     try:
         record = json.loads(content)
@@ -65,7 +64,7 @@ def _lines(content: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _elements(content: bytes, name: str) -> Iterator[tuple[int, int]]:
-    """Return offset and size of the elements of a JSON list, in bytes."""
+    """Return offset and size, in bytes, of the elements of a JSON list."""
     try:
         text = content.decode("utf-8")
         elements = list(_decoded(text))

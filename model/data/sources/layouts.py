@@ -1,14 +1,14 @@
-"""What a record says, as a sample. Torch-free.
+"""Convert a record to a sample, by its layout. Torch-free.
 
 - `llava`: `{"image": name or names, "conversations": [{"from": "human", "value": ...}, {"from": "gpt", ...}]}`, also
   `messages`.
-- `cauldron`: `{"images": [...], "texts": [{"user": ..., "assistant": ...}]}`; the images stand before the first
+- `cauldron`: `{"images": [...], "texts": [{"user": ..., "assistant": ...}]}`; the images come before the first
   question.
-- `caption`: an image and its text. `interleaved`: `texts` and `images` of one length, None where the other has the
-  item.
-- `text`: an instruction and its answer, under any of the field names that public sets use; or a conversation without
+- `caption`: an image and its text. `interleaved`: `texts` and `images` of equal length, with None where the other list
+  has the item.
+- `text`: an instruction and its answer, in any of the field names that public data sets use; or a conversation without
   images.
-- A record that does not fit is a `ValueError`; whoever knows the file and the index adds them.
+- A record that does not match its layout raises `ValueError`; the caller adds file and index.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from model.images.decode import MAX_PIXELS
 from model.samples import FILMS, IMAGE, Sample, Turn
 
 OpenImage = Callable[[Any], Image.Image]
-"""From what a record holds (a name, an address, or bytes) to the picture."""
+"""Opens the image to which a record refers by a name, a URL, or bytes."""
 MAX_IMAGES = 64
-"""Most images of one sample: a document of thousands would exhaust the memory of its worker."""
+"""The most images of one sample: a document with thousands would exhaust its worker's memory."""
 
 MAX_SAMPLE_PIXELS = 4 * MAX_PIXELS
-"""Most pixels of all images of a sample together."""
+"""The most pixels of all images of a sample together."""
 
 _OTHER_MEDIA = ("video", "videos", "audio", "audios", "sound", "speech")
-"""Fields of what is no picture: a record that has one says something about it, and is no text."""
+"""Fields of media that are not images. A record with one of them describes it, so it must not pass as text."""
 _OTHER_MARKERS = ("<video>", "<audio>")
 _QUESTIONS, _ANSWERS = {"human", "user"}, {"gpt", "assistant"}
 _CAPTIONS = ("caption", "text", "txt")
 _INSTRUCTIONS = (("instruction", "context", "response"), ("instruction", "input", "output"), ("system_prompt", "question", "response"),
                  ("instruction", None, "output"), ("question", None, "answer"), ("prompt", None, "completion"),
                  ("query", None, "answer"), ("query", None, "response"))
-"""First part of the question, second part where there is one, answer."""
+"""First part of the question, its second part if there is one, and the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +57,22 @@ def sample_of(record: Mapping[str, Any], sample_id: str, reading: RecordFormat, 
     """Return the sample that a record describes.
 
     Args:
-        record: plain values, as of JSON; images as names, addresses, bytes or `{"bytes", "path"}`.
-        sample_id: what the sample is called in messages.
-        reading: layout, category, form of boxes, and how images are opened.
-        source: data set that the sample comes from.
+        record: plain values as in JSON; images are names, URLs, bytes or `{"bytes", "path"}`.
+        sample_id: the name of the sample in messages.
+        reading: layout, category, unit of boxes, and how images are opened.
+        source: the data set of the sample.
 
     Raises:
-        ValueError: the record does not fit the layout, or an image cannot be opened.
+        ValueError: the record does not match the layout, or an image cannot be opened.
     """
     _check_media(record)
     turns, references = _LAYOUTS[reading.layout](record)
     if not turns:
-        raise ValueError("holds no question with an answer")
+        raise ValueError("contains no question with an answer")
     if reading.layout != "text":
         _check_markers(turns)
     if len(references) > MAX_IMAGES:
-        raise ValueError(f"holds {len(references)} images; allowed: {MAX_IMAGES}")
+        raise ValueError(f"contains {len(references)} images; allowed: {MAX_IMAGES}")
     images = tuple(reading.open_image(reference) for reference in references)
     num_pixels = sum(image.width * image.height for image in images)
     if num_pixels > MAX_SAMPLE_PIXELS:
@@ -88,21 +88,21 @@ def _check_media(record: Mapping[str, Any]) -> None:
     for name in _OTHER_MEDIA:
         if record.get(name) not in (None, "", [], {}):
             raise ValueError(
-                f"holds {name}: {str(record[name])[:40]!r}; allowed: pictures and text (a film as a list of its frames)"
+                f"contains {name}: {str(record[name])[:40]!r}; allowed: images and text (a film as its frames)"
             )
     images = record.get("image", record.get("images"))
     for image in images if isinstance(images, list | tuple) else [images]:
         if isinstance(image, str) and image.rpartition(".")[2].lower() in FILMS:
-            raise ValueError(f"image {image!r} is a film; allowed: pictures (a film as a list of its frames)")
+            raise ValueError(f"image {image!r} is a film; allowed: images (a film as a list of its frames)")
 
 
 def _check_markers(turns: tuple[Turn, ...]) -> None:
-    """Refuse a question that begins or ends with the place of a film, as public mixes write it."""
+    """Refuse a question that begins or ends with the marker of a film, as public data sets write it."""
     for turn in turns:
         for marker in _OTHER_MARKERS:
             if turn.question.strip().startswith(marker) or turn.question.strip().endswith(marker):
                 raise ValueError(
-                    f"a question holds {marker}, {turn.question[:40]!r}; allowed: {IMAGE}, one for each picture"
+                    f"a question contains {marker}, {turn.question[:40]!r}; allowed: {IMAGE}, once for each image"
                 )
 
 
@@ -128,7 +128,7 @@ def _messages(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _paired(messages: list[tuple[str, str]]) -> list[Turn]:
-    """Pair questions with answers; a leading system text goes before the first question."""
+    """Pair questions with answers. A system text at the start is put before the first question."""
     system = ""
     if messages and messages[0][0] == "system":
         system, messages = messages[0][1] + "\n", messages[1:]
@@ -144,9 +144,9 @@ def _paired(messages: list[tuple[str, str]]) -> list[Turn]:
 
 
 def _turn(question: str, answer: str) -> Turn:
-    """Return a turn without the line breaks that LLaVA puts around an image."""
+    """Return a turn without the line breaks that LLaVA puts around an image marker."""
     if IMAGE in answer:
-        raise ValueError(f"an answer holds {IMAGE}; allowed: in questions only")
+        raise ValueError(f"an answer contains {IMAGE}; allowed: in questions only")
     if not answer.strip():
         raise ValueError("an answer is empty")
     return Turn(question.replace(f"{IMAGE}\n", IMAGE).replace(f"\n{IMAGE}", IMAGE).strip(), answer.strip())
@@ -158,7 +158,7 @@ def _cauldron(record: Mapping[str, Any]) -> Parts:
         raise ValueError(f"has no lists `images` and `texts`; its fields: {', '.join(record)}")
     turns = [_turn(_text(text, "user"), _text(text, "assistant")) for text in texts]
     if any(IMAGE in turn.question for turn in turns):
-        raise ValueError(f"a question holds {IMAGE}; in this layout the images stand before the first question")
+        raise ValueError(f"a question contains {IMAGE}; in this layout the images come before the first question")
     return (_before(turns, len(images)), images) if turns else ((), images)
 
 
@@ -174,10 +174,10 @@ def _caption(record: Mapping[str, Any]) -> Parts:
 
 
 def _interleaved(record: Mapping[str, Any]) -> Parts:
-    """Return text and images in their order; every text answers the images before it, so all text carries loss."""
+    """Return text and images in their order. Each text is the answer to the images before it, so all text has loss."""
     texts, images = record.get("texts"), record.get("images")
     if not isinstance(texts, list) or not isinstance(images, list) or len(texts) != len(images):
-        raise ValueError("has no lists `texts` and `images` of one length")
+        raise ValueError("has no lists `texts` and `images` of equal length")
     turns: list[Turn] = []
     references, waiting = [], 0
     for place, (text, image) in enumerate(zip(texts, images, strict=True)):
@@ -194,13 +194,13 @@ def _interleaved(record: Mapping[str, Any]) -> Parts:
         turns.append(_document_turn(text, waiting))
         waiting = 0
     if waiting:
-        raise ValueError(f"ends with {waiting} images that no text follows; allowed: text after every image")
+        raise ValueError(f"ends with {waiting} images without a text after them; allowed: text after every image")
     return tuple(turns), references
 
 
 def _document_turn(text: str, num_images: int) -> Turn:
     if not text.strip() or IMAGE in text:
-        raise ValueError(f"a text is empty or holds {IMAGE}")
+        raise ValueError(f"a text is empty or contains {IMAGE}")
     return Turn(IMAGE * num_images, text.strip())
 
 
@@ -220,7 +220,7 @@ def _instruction(record: Mapping[str, Any]) -> Parts:
 
 
 def _text(record: Any, *names: str, may_be_empty: bool = False) -> str:
-    """Return the first of these fields that is there, which must be text."""
+    """Return the first of these fields that exists; it must be text."""
     for name in names:
         if isinstance(record, Mapping) and name in record:
             value = record[name]

@@ -1,11 +1,12 @@
-"""Rows of parquet, local or of the hub, by number. The door of `pyarrow` in `model.data`.
+"""Read rows of parquet files, local or from the hub, by number. Only this module of `model.data` uses `pyarrow`.
 
-- Each file is turned into an Arrow file once, in the operator's cache, and mapped into memory: any row at once, no
-  copy.
-- Cells are what the file's columns hold, and nothing that the file says of them: what `datasets` keeps in the metadata
-  (this column is a picture, decode it from that address) is text of whoever made the file. Pictures stay bytes or
-  names, which the one opener of the source turns into pictures, within the rules of the catalogue.
-- Files of one data set have the same columns: a shard of another kind is named, not read as if it had empty cells.
+- Each file is converted once to an Arrow file in the operator's cache, which is memory-mapped: any row is read at once,
+  without a copy.
+- Only the columns are read, not the file's metadata. What `datasets` stores there (this column is an image, load it
+  from that URL) is untrusted text. Images stay bytes or names; the source's own opener turns them into images, within
+  the rules of the catalogue.
+- All files of a data set must have the same columns. A shard with other columns is an error; its cells do not count as
+  empty.
 """
 
 from __future__ import annotations
@@ -32,21 +33,21 @@ from model.data.sources.hub_files import hub_files
 from model.data.sources.store_errors import UNREACHED
 
 FORM = 1
-"""Raised when the converted rows of the same file would be others."""
+"""Raised by hand when the same file would be converted to other rows."""
 BATCH_ROWS = 64
-"""Rows that are converted and found together."""
+"""Rows that are converted and read together."""
 OPEN_FILES = 128
 """Converted files that a process keeps mapped."""
 _ALIKE = (("large_", ""), ("uint", "int"), ("int8", "int"), ("int16", "int"), ("int32", "int"), ("int64", "int"), ("halffloat", "float"),
           ("double", "float"))
-"""Widths of one kind, which writers choose by what a file happens to hold."""
+"""Widths of one kind of number; writers choose them by what a file happens to contain."""
 
 
 class ParquetRows:
     """The rows of a source."""
 
     def __init__(self, config: SourceConfig, files: list[FileVersion], remote: RemoteConfig, cache: str) -> None:
-        """Find the rows; the first time, fetch the files from the hub if that is where they are, and convert them.
+        """Find the rows. The first time, fetch files from the hub if needed, and convert them.
 
         Raises:
             ValueError: a file cannot be read as parquet, or has other columns than the others.
@@ -54,7 +55,7 @@ class ParquetRows:
         if config.image_prefix:
             raise ValueError("image_prefix is for JSON files")
         if not cache:
-            raise ValueError("parquet needs a cache folder for what it is converted to")
+            raise ValueError("parquet needs a cache folder for its converted files")
         files = hub_files(config, remote, cache) if config.hub else files
         self._files, self._config = files, config
         self._converted = [_converted(file, remote, cache) for file in files]
@@ -65,11 +66,10 @@ class ParquetRows:
         self._ends = running_totals([table.num_rows for table in tables])
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return self._ends[-1] if self._ends else 0
 
     def where(self, row: int) -> str:
-        """Return file and row; of a file of the hub, its place there."""
+        """Return file and row; for a file from the hub, its path there."""
         which, row = self._place(row)
         name, commit = self._files[which].name, self._config.revision
         if self._config.hub:
@@ -92,7 +92,7 @@ class _Table:
 
     reader: Any
     ends: list[int]
-    """Rows up to the end of each batch."""
+    """Number of rows up to the end of each batch."""
 
     @property
     def num_rows(self) -> int:
@@ -100,7 +100,7 @@ class _Table:
 
     @property
     def columns(self) -> dict[str, str]:
-        """Name to kind of what a column holds, whatever its width."""
+        """Name -> kind of a column's values, whatever their width."""
         return {field.name: _kind(field.type) for field in self.reader.schema}
 
     def record(self, row: int) -> dict[str, Any]:
@@ -119,7 +119,10 @@ def _opened(path: Path) -> _Table:
 
 
 def _converted(file: FileVersion, remote: RemoteConfig, cache: str) -> Path:
-    """Return the file's rows as an Arrow file of the cache, written whole or not at all."""
+    """Return the file's rows as an Arrow file in the cache.
+
+    It is written to a temporary name and renamed when complete.
+    """
     version = json.dumps([FORM, file.name, file.size, file.version])
     path = Path(cache) / "rows" / f"{hashlib.sha256(version.encode()).hexdigest()}.arrow"
     if path.exists():
@@ -147,7 +150,7 @@ def _convert(opened: Any, path: Path) -> None:
 
 
 def _check_columns(files: Sequence[tuple[str, dict[str, str]]]) -> None:
-    """Refuse a file whose columns differ from those that most of the files have."""
+    """Refuse a file whose columns differ from those of most files."""
     if not files:
         return
     usual = dict(Counter(tuple(sorted(columns.items())) for _, columns in files).most_common(1)[0][0])

@@ -1,9 +1,8 @@
-"""Where each record of a data set lies: file, place and length of its parts, as arrays. Made once for each version of the files.
+"""An index of where each record of a data set is: file, offset and size of its parts, as arrays.
 
-- A record of JSON has one part, a sample of a tar has one for each of its members. Reading a row is one read for each
-  part.
-- An index is kept in the operator's cache folder under a name that holds the versions of all files, written whole or
-  not at all.
+- A record of JSON has one part; a sample in a tar has one for each of its members. Reading a row is one read a part.
+- An index is made once for each version of the files. It is stored in the operator's cache folder under a name that
+  contains the versions of all files; it is written to a temporary name and renamed when complete.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from model.config.catalogue import RemoteConfig
 from model.data.sources.files import FileVersion, read
 
 FORM = 2
-"""Raised when an index of the same files would be another one."""
+"""Raised by hand when the same files would give another index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +30,17 @@ class IndexPart:
     """One piece of a record."""
 
     kind: str
-    """Ending of its name, without the dot."""
+    """Suffix of its name, without the dot."""
     offset: int
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """One record where a scan found it."""
+    """One record as a scan found it."""
 
     ordinal: int
-    """Which record of its file."""
+    """The record's number in its file."""
     parts: tuple[IndexPart, ...]
 
 
@@ -50,7 +49,7 @@ Scan = Callable[[FileVersion], Iterable[Located]]
 
 @dataclass(frozen=True, slots=True)
 class RecordIndex:
-    """The records of several files, one behind the other: row r has the parts `first[r]` to `first[r + 1]`."""
+    """The records of several files, concatenated. Row r has the parts `first[r]` to `first[r + 1]`."""
 
     files: tuple[FileVersion, ...]
     kinds: tuple[str, ...]
@@ -62,7 +61,6 @@ class RecordIndex:
     size: NDArray[np.int64]
 
     def __len__(self) -> int:
-        """Return the number of records."""
         return len(self.file)
 
     def where(self, row: int) -> str:
@@ -79,14 +77,12 @@ class RecordIndex:
 
 
 class IndexedRows:
-    """Records by number, whose parts are read from their places; what kinds of files share."""
+    """Records by number, read with an index. Shared by the file formats."""
 
     def __init__(self, index: RecordIndex, remote: RemoteConfig) -> None:
-        """Remember where every record lies, and what may be opened."""
         self._index, self._remote = index, remote
 
     def __len__(self) -> int:
-        """Return the number of records."""
         return len(self._index)
 
     def where(self, row: int) -> str:
@@ -101,10 +97,10 @@ def indexed(files: Sequence[FileVersion], scan: Scan, *, cache: str, salt: str) 
     """Return the index of these files, from the cache if it was made before.
 
     Args:
-        files: in the order of their records.
+        files: the files in the order of their records.
         scan: lists the records of one file.
-        cache: folder; empty keeps nothing.
-        salt: whatever else decides which records the scan lists.
+        cache: folder; "" stores nothing.
+        salt: everything else that decides which records the scan lists.
     """
     if not cache:
         return _built(files, scan)

@@ -1,8 +1,7 @@
-"""What an object store's failures mean, in words for whoever named it. Torch-free.
+"""Explain an object store's errors to the person who named the file. Torch-free.
 
-s3fs turns what a store answers into errors of the operating system (403 is PermissionError, a missing key or bucket
-FileNotFoundError); what botocore finds before there is an answer (no credentials, nobody there, a time-out) comes as
-it is.
+s3fs turns a store's answers into OSErrors (403 is PermissionError, a missing key or bucket FileNotFoundError). Errors
+that botocore finds before there is an answer (no credentials, no server, a time-out) come as they are.
 """
 
 from __future__ import annotations
@@ -13,26 +12,26 @@ from contextlib import contextmanager
 from botocore.exceptions import BotoCoreError, NoCredentialsError, PartialCredentialsError
 
 UNREACHED = (OSError, BotoCoreError)
-"""What a store that cannot be read raises."""
+"""The errors of a store that cannot be read."""
 REFUSED = (PermissionError, NoCredentialsError, PartialCredentialsError)
-"""Asking again with the same credentials would not help."""
+"""Retrying with the same credentials would not help."""
 CREDENTIALS = (
     "the environment's credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or a profile) must be allowed to open it"
 )
 MISSING = "check the names of bucket and file; a bucket must exist before it is used"
-AWAY = "AWS_ENDPOINT_URL names the store's end point; without it, it is Amazon's. `ablate doctor` looks at the artifacts' store"
+AWAY = "AWS_ENDPOINT_URL sets the store's endpoint (default: Amazon's); `ablate doctor` checks the store of the artifacts"
 REASON_CHARACTERS = 300
 
 
 @contextmanager
 def map_store_errors(name: str) -> Iterator[None]:
-    """Call a store: nothing of ours may stand in the block.
+    """Turn a store's errors into ValueError. Only calls of the store may be in the block.
 
     Args:
-        name: the file or address that is asked for.
+        name: the requested file or URL.
 
     Raises:
-        ValueError: it cannot be read: which, why, and where to look.
+        ValueError: it cannot be read; the message has the name, the reason and a hint.
     """
     try:
         yield
@@ -46,13 +45,13 @@ def store_error(name: str, error: Exception) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Return what was said, on one line; the error's kind where nothing was."""
+    """Return the error's message on one line, after its type."""
     said = " ".join(str(error).split())[:REASON_CHARACTERS]
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def hint(error: Exception) -> str:
-    """Return where to look."""
+    """Return what to check."""
     if isinstance(error, REFUSED):
         return CREDENTIALS
     return MISSING if isinstance(error, FileNotFoundError) else AWAY

@@ -1,13 +1,12 @@
-"""Samples of WebDataset shards by number: members of one name stand together, read from their place, never extracted.
+"""Read samples of WebDataset shards by number, from their place in the archive; nothing is extracted.
 
-- A sample is what members share up to the first dot of their file's name; what follows is the kind (`jpg`, `txt`,
-  `json`).
-- Nothing is written to disk, so a member's name cannot lead anywhere. Links, devices, absolute and climbing names are
-  refused all the same: a shard that holds them was made by someone who hoped for more.
-- Only plain .tar: the place of a member in a compressed archive cannot be read without everything before it.
-- An archive is whole or refused: a reader that stops at the first header it does not understand loses the samples
-  behind it without a word. So what follows the last member must be the end that every writer of tars puts there, and
-  nothing else.
+- A sample consists of consecutive members with the same name up to the first dot. What follows the dot is the kind
+  (`jpg`, `txt`, `json`).
+- Nothing is written to disk, so a member's name cannot lead anywhere. Links, devices, absolute names and names with
+  `..` are refused all the same: a shard with them was made with bad intent.
+- Only plain .tar: a member of a compressed archive cannot be read without everything before it.
+- An archive is complete or refused. A reader that stops at the first unreadable header would silently lose the samples
+  after it. So after the last member there must be exactly the end that every writer of tars makes.
 """
 
 from __future__ import annotations
@@ -28,28 +27,28 @@ from model.samples import FILMS
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
 PICKLED = ("pkl", "pickle", "pyd", "pt", "pth")
-"""Kinds that WebDataset's own reader would unpickle: code of whoever made the shard."""
+"""Kinds that WebDataset's own reader would unpickle, which can run code of whoever made the shard."""
 MAX_MEMBERS = 10_000_000
 END_BYTES = 2 * tarfile.BLOCKSIZE
-"""Two empty blocks close an archive; most writers fill up to a whole record behind them."""
+"""Two empty blocks end an archive; most writers pad it to a whole record after them."""
 
 
 class TarRows(IndexedRows):
     """The samples of a source's shards."""
 
     def __init__(self, config: SourceConfig, files: list[FileVersion], remote: RemoteConfig, cache: str) -> None:
-        """Find where every member lies."""
         if config.image_prefix:
             raise ValueError("image_prefix is for JSON files; a tar names its images by its members")
         super().__init__(indexed(files, lambda file: _scan(file, remote), cache=cache, salt="tar"), remote)
 
     def record(self, row: int) -> Mapping[str, Any]:
-        """Read a sample: its JSON, its text as `text`, its image as `image`, several of them in the order of their kinds as `images`.
+        """Read a sample.
 
-        Numbers in the kinds count as numbers: `9.png` stands before `10.png`.
+        Its JSON is the record, its text becomes `text`, and its image `image`; several images become `images`, in the
+        order of their kinds. Numbers in the kinds count as numbers: `9.png` comes before `10.png`.
 
         Raises:
-            ValueError: it holds nothing that is known, or a picture or film that cannot be read.
+            ValueError: it holds nothing that is known, or an image or film that cannot be read.
         """
         record: dict[str, Any] = {}
         images: list[tuple[str, bytes]] = []
@@ -71,7 +70,10 @@ class TarRows(IndexedRows):
 
 
 def _check_kind(kind: str) -> None:
-    """Refuse what shows something: without it the sample would pass as one of text alone. Other kinds are of no concern here."""
+    """Refuse images or films of an unreadable kind, because without them the sample would pass as text.
+
+    Other kinds are ignored.
+    """
     if kind.rpartition(".")[2] in (*FILMS, *OTHER_PICTURES):
         raise ValueError(f"its member .{kind} cannot be read; allowed: {', '.join(IMAGES)}")
 
@@ -81,11 +83,11 @@ def _numeric(kind: str) -> list[tuple[int, str]]:
 
 
 def _placed(images: Any, contents: list[bytes]) -> list[Any]:
-    """Put the images of a sample where its JSON's `images` has something, in their order."""
+    """Put a sample's images, in their order, where its JSON's `images` is not None."""
     if not isinstance(images, list):
         return list(contents)
     if sum(image is not None for image in images) != len(contents):
-        raise ValueError(f"{len(contents)} images, but its JSON places {sum(image is not None for image in images)}")
+        raise ValueError(f"{len(contents)} images, but its JSON lists {sum(image is not None for image in images)}")
     waiting = iter(contents)
     return [None if image is None else next(waiting) for image in images]
 
@@ -106,15 +108,15 @@ def _different(parts: tuple[IndexPart, ...], where: str) -> tuple[IndexPart, ...
 
 
 def _members(opened: Any, name: str) -> Iterator[tuple[str, IndexPart]]:
-    """List the members as (sample, part).
+    """Yield the members as (sample, part).
 
     Raises:
-        ValueError: the archive is damaged, cut, compressed, or holds what no shard should.
+        ValueError: the archive is damaged, truncated, compressed, or contains what no shard should.
     """
     try:
         with tarfile.open(fileobj=opened, mode="r:") as archive:
             for number, member in enumerate(archive):
-                archive.members = []  # type: ignore[attr-defined]  # else every member of a shard stays in memory
+                archive.members = []  # type: ignore[attr-defined]  # otherwise all members stay in memory
                 if number >= MAX_MEMBERS:
                     raise ValueError(f"{name}: more than {MAX_MEMBERS} members")
                 if not member.isdir():
@@ -128,12 +130,12 @@ def _members(opened: Any, name: str) -> Iterator[tuple[str, IndexPart]]:
 
 
 def _check_end(opened: Any, offset: int, name: str) -> None:
-    """Refuse an archive that goes on behind its last readable member, or breaks off there.
+    """Refuse an archive that continues after its last readable member, or that is truncated there.
 
     Args:
         opened: the archive.
         offset: where the reader stopped, in bytes.
-        name: of the file.
+        name: the file's name.
     """
     opened.seek(0, 2)
     size = opened.tell()
@@ -145,15 +147,18 @@ def _check_end(opened: Any, offset: int, name: str) -> None:
 
 
 def _problem_of_end(rest: bytes, offset: int, size: int) -> str:
-    """Say what is wrong with an archive whose last readable member ends at an offset; `rest` is what follows, as far as it matters."""
+    """Return what is wrong with the end of an archive, or "".
+
+    `rest` is what follows the last readable member, which ends at `offset`, as far as it matters.
+    """
     if rest[: tarfile.BLOCKSIZE].strip(b"\0"):
         return f"the header at byte {offset} is damaged, or the file was cut in it\nhint: fetch or write it again"
     if len(rest) < END_BYTES:
-        return "it breaks off without the two empty blocks that close an archive\nhint: fetch or write it again"
+        return "it ends without the two empty blocks that close an archive\nhint: fetch or write it again"
     if rest.strip(b"\0"):
         return (
             f"something follows its end at byte {offset}\n"
-            "hint: joined archives are read up to the end of the first; name each by itself, or join them by `tar --concatenate`"
+            "hint: of joined archives only the first is read; list each by itself, or join them with `tar --concatenate`"
         )
     filled = -(-(offset + END_BYTES) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
     if size not in (offset + END_BYTES, filled):

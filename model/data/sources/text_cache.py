@@ -1,4 +1,4 @@
-"""Texts that take long to find out, kept in the catalogue's cache: written whole or not at all."""
+"""Cache texts that take long to compute. Each is written to a temporary name and renamed when complete."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 
 def cached_text(find: Callable[[], str], *, cache: str, kind: str, key: Sequence[str | int]) -> str:
-    """Return what was found out before under this key, or find it out.
+    """Return the text that is cached under this key, or compute and cache it.
 
     Args:
-        find: finds it out.
-        cache: folder; empty keeps nothing.
-        kind: of text, a folder in the cache.
-        key: whatever decides what is found.
+        find: computes the text.
+        cache: folder; "" caches nothing.
+        kind: kind of text, a folder in the cache.
+        key: everything that determines the text.
     """
     if not cache:
         return find()

@@ -1,11 +1,11 @@
-"""Which addresses may be opened, and https without a way into the private network.
+"""Decide which URLs may be opened, and fetch over https without reaching the private network.
 
-- Remote is off by default. A catalogue allows schemes and hosts by name; fsspec's chaining (`::`) and all other
+- Remote access is off by default. A catalogue allows schemes and hosts by name; fsspec's chaining (`::`) and all other
   schemes are refused.
-- A host is resolved once, every address must be a public one, and the connection goes to that address: a name that
-  resolves to another address a moment later reaches nothing. Each redirect is checked in the same way; credentials in
-  addresses are refused.
-- Sizes are counted while reading, not believed.
+- A host is resolved once, all its addresses must be public, and the connection goes to that address. So a name that
+  resolves to another address a moment later (DNS rebinding) reaches nothing. Each redirect is checked in the same way.
+  Credentials in URLs are refused.
+- Sizes are counted while reading; a server's statement is not trusted.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ MAX_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 EMBEDDING = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
-"""Networks whose last 32 bits are an IPv4 address: NAT64, and the compatible form that went before it."""
+"""Networks whose last 32 bits are an IPv4 address: NAT64, and the older IPv4-compatible form."""
 Number = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 Resolve = Callable[[str, int], list[str]]
-"""From host and port to numeric addresses."""
+"""Host and port -> numeric addresses."""
 
 
 def is_remote(name: str) -> bool:
-    """Say whether a name is an address rather than a path."""
+    """Return whether a name is a URL rather than a path."""
     return "://" in name or "::" in name
 
 
 def check_address(address: str, remote: RemoteConfig) -> SplitResult:
-    """Return the parts of an address that may be opened.
+    """Return the parts of a URL, if it may be opened.
 
     Raises:
-        ValueError: the scheme or the host is not allowed, or the address holds more than scheme, host, port, path and query.
+        ValueError: the scheme or the host is not allowed, or the URL has more than scheme, host, port, path and query.
     """
     parts = urlsplit(address)
     allowed = f"allowed by the catalogue: schemes {_listed(remote.schemes)}, hosts {_listed(remote.hosts)}"
@@ -63,10 +63,10 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 def public_address(host: str, port: int, resolver: Resolve = resolve) -> str:
-    """Resolve a host once.
+    """Resolve a host once, and return its first address.
 
     Raises:
-        ValueError: it does not resolve, or one of its addresses is not a public one.
+        ValueError: it does not resolve, or one of its addresses is not public.
     """
     try:
         found = resolver(host, port)
@@ -86,7 +86,10 @@ def _is_public(number: Number) -> bool:
 
 
 def _within(number: Number) -> Number:
-    """Return the IPv4 address that an IPv6 one stands for (mapped, embedded or 6to4), else the address itself: a gateway would go there."""
+    """Return the IPv4 address that an IPv6 address contains (mapped, embedded or 6to4), else the address itself.
+
+    A gateway would connect to the IPv4 address, so that one must be public too.
+    """
     if isinstance(number, ipaddress.IPv4Address):
         return number
     embedded = ipaddress.IPv4Address(int(number) & 0xFFFFFFFF) if any(number in each for each in EMBEDDING) else None
@@ -95,18 +98,18 @@ def _within(number: Number) -> Number:
 
 def fetch(address: str, remote: RemoteConfig, *, max_bytes: int, headers: Mapping[str, str] | None = None,
           resolver: Resolve = resolve, context: ssl.SSLContext | None = None) -> bytes:
-    """Read what lies at an https address.
+    """Read the contents of an https URL.
 
     Args:
-        address: checked against `remote` first, and so is each redirect.
+        address: the URL; it and each redirect are checked against `remote` first.
         remote: what may be opened.
-        max_bytes: of the answer's body.
-        headers: of the request, such as a range.
-        resolver: of host names.
-        context: of the encryption; the system's certificates by default.
+        max_bytes: the most bytes of the answer's body.
+        headers: headers of the request, such as a range.
+        resolver: resolves host names.
+        context: TLS context; by default with the system's certificates.
 
     Raises:
-        ValueError: it may not be opened, does not answer, or is too large; the message names the address.
+        ValueError: it may not be opened, does not answer, or is too large; the message has the URL.
     """
     for _ in range(MAX_REDIRECTS + 1):
         parts = check_address(address, remote)
@@ -139,7 +142,7 @@ def _get(connection: http.client.HTTPSConnection, parts: SplitResult, headers: d
 
 
 class _Pinned(http.client.HTTPSConnection):
-    """A connection to one numeric address, encrypted for the host's name."""
+    """A TLS connection to one numeric address, verified for the host's name."""
 
     def __init__(self, host: str, port: int, address: str, context: ssl.SSLContext) -> None:
         super().__init__(host, port, timeout=TIMEOUT_S, context=context)

@@ -1,1 +1,1 @@
-"""Benchmarks: public ones, the workbench's, in-context ones, and the suites that name them."""
+"""Benchmarks: public ones, the workbench's, in-context ones, and the suites that list them."""

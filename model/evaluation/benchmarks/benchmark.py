@@ -1,4 +1,4 @@
-"""What is known of a benchmark before it runs. Torch-free; plans read it."""
+"""The definition of a benchmark. Torch-free, because plans read it."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ class Benchmark:
     name: str
     category: Category
     metric: str
-    """A key of `model.evaluation.metrics.METRICS`, of `judging.JUDGED`, or `likelihood`."""
+    """A key of `model.evaluation.metrics.METRICS` or of `grading.JUDGED`, or `likelihood`."""
     num_items: int
-    """Items of the test split, where they are known; 0 where the local copy says."""
+    """Items of the test split, where known; 0 means that the local copy decides."""
     max_new_tokens: int = 8
     in_average: bool = True
     version: int = 1
-    """Bumped by hand when prompt, metric or decoding change what is measured."""
+    """Raised by hand when a change of prompt, metric or decoding changes what is measured."""
     source: Literal["workbench", "catalogue"] = "workbench"
     manner_of: str = ""
     """Public benchmarks that a workbench one resembles."""
     title: str = ""
-    """As the paper writes it."""
+    """The name as the paper writes it."""
     prompt: str = ""
-    """Template of the question; `{question}`, `{options}` and `{hint}` stand for the item's own."""
+    """Template of the question. `{question}`, `{options}` and `{hint}` are replaced by the item's own."""
     layout: str = ""
-    """What a local copy holds: columns of its rows, and files beside them."""
+    """What a local copy contains: the columns of its rows, and files beside them."""
     places_images: bool = False
-    """Whether its questions say by markers where their images stand; else all stand before the question."""
+    """Whether markers in its questions give the places of the images; otherwise all images come before the question."""
     choices: tuple[str, ...] = ()
     """Fields of `ScoringConfig` that change this benchmark's score."""
     total: Total = "mean"
-    """How items become the score; see `totals`."""
+    """How the scores of items become the benchmark's score; see `benchmark_scores`."""
     group: str = ""
-    """Key of `Item.meta` whose groups are scored apart and then averaged."""
+    """Key of `Item.meta` whose groups are scored separately and then averaged."""
     groups: tuple[str, ...] = ()
-    """The groups that a whole copy has."""
+    """The groups of a complete copy."""
     average: str = ""
     """Field of `ScoringConfig` that says whether groups are averaged or pooled; empty: averaged where there is a
     `group`."""
@@ -53,21 +53,21 @@ class Benchmark:
     examples: str = ""
     """Category of the training samples that are the examples of `shots_of`."""
     made_of: tuple[str, ...] = ()
-    """Generators of the workbench behind the items, where that is not the one of the same name."""
+    """Generators of the workbench that make the items, if not the one of the same name."""
 
     @property
     def data_names(self) -> tuple[str, ...]:
-        """What the fingerprint of its data is made of."""
+        """The names from which the fingerprint of its data is computed."""
         return self.made_of or (self.name,)
 
     @property
     def needs_judge(self) -> bool:
-        """Whether answers are read or graded by a judge's model."""
+        """Whether a judge model reads or grades the answers."""
         return "judge" in self.choices
 
     @property
     def scale(self) -> str:
-        """What 100 means."""
+        """What a score of 100 means."""
         return {
             "relative": "judged as well as the reference answer, or better above 100",
             "mme": "all points",

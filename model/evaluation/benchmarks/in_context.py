@@ -1,7 +1,7 @@
 """Benchmarks of the workbench that are asked after worked examples, and held-out text. Torch-free.
 
-The deck's claims on interleaved data and on text-only data are about these abilities, so a study can name them:
-`scene-qa-4shot`. They stand outside the deck's averages, in categories of their own.
+The deck's claims about interleaved data and about text-only data concern these abilities, so a study can select these
+benchmarks: `scene-qa-4shot`. They have categories of their own, outside the deck's averages.
 """
 
 from __future__ import annotations

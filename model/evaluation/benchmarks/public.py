@@ -1,7 +1,8 @@
-"""The public benchmarks of the deck (MM1.5, arXiv:2409.20566), and VL-ICL for learning in context. Torch-free.
+"""The public benchmarks of the deck (MM1.5, arXiv:2409.20566), and VL-ICL for in-context learning. Torch-free.
 
-- Their data come from local copies, read by `model.evaluation.local_copies`; `layout` says what a copy holds.
-- Prompts are lmms-eval's, since the paper's are not published. Sizes are given where a source was read for them.
+- Their data come from local copies, read by `model.evaluation.local_copies`; `layout` says what a copy contains.
+- Prompts are those of lmms-eval, because the paper's are not published. Sizes are given where they were read in a
+  source.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ MVBENCH_TASKS = (
     "moving_attribute", "moving_count", "moving_direction", "object_existence", "object_interaction", "object_shuffle", "scene_transition",
     "state_change", "unexpected_action")
 OUTSIDE_AVERAGES = frozenset({"ferret-bench", "muirbench"})
-"""Marked with a dagger in the deck; that they stay out of the ablation averages is probable, not verified."""
+"""Marked with a dagger in the deck. That they are outside the ablation averages is probable, not verified."""
 BOXES = ("iou_threshold", "box_scale")
 REFCOCO: dict[str, Any] = {
     "metric": "refcoco",

@@ -1,4 +1,4 @@
-"""All benchmarks by name, and suites of them: the workbench's and the public ones. Torch-free; plans read it."""
+"""All benchmarks by name, and the suites: the workbench's and the public ones. Torch-free, because plans read it."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ BENCHMARKS: dict[str, Benchmark] = {
 }
 
 SUITES: dict[str, tuple[str, ...]] = WORKBENCH_SUITES | IN_CONTEXT_SUITES | PUBLIC_SUITES
-"""Named sets of benchmarks; a scale names one."""
+"""Named sets of benchmarks. A scale selects one."""

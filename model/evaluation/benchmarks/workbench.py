@@ -1,6 +1,6 @@
-"""Benchmarks of the workbench: in the manner of public ones and never named after them. Torch-free.
+"""Benchmarks of the workbench: similar to public ones, and never named after them. Torch-free.
 
-Each has a maker of the same name in `model.workbench`.
+Each has a generator of the same name in `model.workbench`.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ JUDGED: tuple[Benchmark, ...] = (
                groups=("refer_desc", "refer_reason", "ground_conv"), in_average=False, **OPEN),
     _benchmark("maths-read", "knowledge", "judge_extract", "MathVista", num_items=60, **OPEN),
 )
-"""Open answers for a judge's model: without one they are not run."""
+"""Open answers, scored by a judge model; without a judge they are not run."""
 
 UNTRAINED: tuple[Benchmark, ...] = (_benchmark("emoji-pictures", "general", "choice", "SEED-IMG", in_average=False),)
-"""What no training data of the workbench shows: a suite of its own, so that a study runs it only when it asks for
-it."""
+"""Tasks that no training data of the workbench shows. They form a suite of their own, so that a study runs them only
+if it asks for them."""
 
 WORKBENCH_SUITES: dict[str, tuple[str, ...]] = {
     "workbench": tuple(each.name for each in WORKBENCH),

@@ -1,1 +1,1 @@
-"""Answers that a judge grades: its endpoint, what it is asked, how its marks are read."""
+"""Judges that grade answers: the endpoint, the prompts, and how replies are read."""

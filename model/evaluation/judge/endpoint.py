@@ -1,8 +1,11 @@
-"""A judge behind an OpenAI-compatible endpoint: one question, one reply, cached on disk, asked again where the server is busy.
+"""A judge behind an OpenAI-compatible endpoint.
 
-- The key is read from its file for each request and appears in no message, log or record; redirects are refused, so
-  that it goes nowhere else.
-- A reply is cached under the hash of all that was asked, and written whole or not at all; a cached reply costs nothing.
+One prompt, one reply, cached on disk, with retries if the server is busy.
+
+- The key is read from its file for each request. It appears in no message, log or record, and redirects are refused, so
+  it is sent nowhere else.
+- A reply is cached under the hash of the complete request, and renamed into place when complete. A cached reply costs
+  nothing.
 """
 
 from __future__ import annotations
@@ -27,21 +30,21 @@ MAX_WAIT_S = 60.0
 
 
 class JudgeFailed(ValueError):
-    """The endpoint gave no reply that can be used."""
+    """The endpoint gave no usable reply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a judge is reached; none of this can change what it says."""
+    """Where a judge is reached. None of these settings changes what it replies."""
 
     url: str
-    """Base of the API, as `https://host/v1`."""
+    """Base URL of the API, such as `https://host/v1`."""
     key_file: Path | None = None
-    """File that holds the key alone; none sends no key."""
+    """File that contains only the key; None sends no key."""
     cache: Path | None = None
-    """Folder of replies; none keeps nothing."""
+    """Folder of cached replies; None caches nothing."""
     attempts: int = 6
-    """Requests for one reply, the first included."""
+    """The most requests for one reply, including the first."""
     timeout_s: float = 120.0
 
 
@@ -64,23 +67,23 @@ class Reply:
 
 
 class Judge:
-    """One model behind one endpoint."""
+    """One model at one endpoint.
+
+    Args:
+        endpoint: where to send prompts.
+        model: name and version, as the endpoint knows them.
+        sleep: waits between attempts; takes seconds.
+    """
 
     def __init__(self, endpoint: Endpoint, model: str, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Remember where and who; nothing is asked yet.
-
-        Args:
-            endpoint: where.
-            model: name and version, as the endpoint knows it.
-            sleep: waits between attempts, seconds.
-        """
         self.endpoint, self.model, self._sleep = endpoint, model, sleep
 
     def ask(self, prompt: str, *, system: str = "", temperature: float = 0.0) -> Reply:
         """Return the reply to a prompt.
 
         Raises:
-            JudgeFailed: refused, unreachable or unreadable after all attempts; the message holds no key.
+            JudgeFailed: the endpoint refused, could not be reached or gave no readable reply in all attempts; the
+                message does not contain the key.
         """
         messages = [{"role": "system", "content": system}] if system else []
         asked = {
@@ -112,15 +115,15 @@ class Judge:
             if wait_s is None:
                 break
             if attempt + 1 < self.endpoint.attempts:
-                log.warning("judge %s: %s; asked again", self.model, problem)
+                log.warning("judge %s: %s; the request is repeated", self.model, problem)
                 self._sleep(min(wait_s or 2.0**attempt, MAX_WAIT_S))
         raise JudgeFailed(
             f"judge {self.model} at {self.endpoint.url}: {problem}; allowed: an OpenAI-compatible endpoint that answers\n"
-            "hint: ABLATE_JUDGE_URL names the endpoint, ABLATE_JUDGE_KEY_FILE its key"
+            "hint: ABLATE_JUDGE_URL sets the endpoint, ABLATE_JUDGE_KEY_FILE the file with its key"
         )
 
     def _once(self, asked: dict[str, Any]) -> tuple[str, str | None, float | None]:
-        """Return (problem, text, seconds to wait); no text and no wait: asking again would not help."""
+        """Return (problem, text, seconds to wait). Without text and wait, another request would not help."""
         try:
             response = requests.post(
                 f"{self.endpoint.url.rstrip('/')}/chat/completions",
@@ -162,7 +165,7 @@ def _content(body: bytes) -> tuple[str, str | None, float | None]:
 
 
 def _seconds(text: str) -> float:
-    """Read `Retry-After` in seconds, 0 where it says nothing that we understand."""
+    """Return `Retry-After` in seconds, 0 if it is missing or in another form."""
     return float(text) if text.isascii() and text.isdigit() else 0.0
 
 
@@ -172,7 +175,7 @@ def _known(path: Path, asked: dict[str, Any]) -> str | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise JudgeFailed(f"{path}: damaged ({error}); hint: delete it, and it is asked for again") from error
+        raise JudgeFailed(f"{path}: damaged ({error}); hint: delete it, and the judge is asked again") from error
     return str(kept["reply"]) if kept["asked"] == asked else None
 
 

@@ -1,10 +1,10 @@
-"""Benchmarks that a judge grades, or reads: what it is asked, and what is made of its reply. Torch-free.
+"""Benchmarks in which a judge grades or reads answers: its prompts, and the scores from its replies. Torch-free.
 
-- The words that a judge is given are other people's: they come with the local copy (`judge/`), and their hash is in
-  the result.
-- A reply that cannot be read is asked for again with more temperature; then the item is dropped and counted, never
-  scored 0.
-- Prompt, reply and temperature of every item are recorded beside its answer.
+- The instructions for the judge are the benchmark authors': they come with the local copy (`judge/`), and their hash is
+  in the result.
+- If a reply cannot be read, the judge is asked again with a higher temperature. If no reply can be read, the item is
+  dropped and counted; it never scores 0.
+- Prompt, reply and temperature of every item are recorded with its answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST_TEMPERATURE, WARMER = 2.0, 0.5
 
 @dataclass(frozen=True, slots=True)
 class JudgeSession:
-    """A judge with what it is told."""
+    """A judge with the instructions of one benchmark."""
 
     judge: Judge
     scoring: ScoringConfig
@@ -37,7 +37,7 @@ class JudgeSession:
         """Ask until a reply can be read.
 
         Returns:
-            what was read, None if nothing could be; and the record of the last reply.
+            What was read, None if no reply could be read; and the record of the last reply.
         """
         system, temperature = self.materials.get(SYSTEM, "").strip(), self.scoring.judge_temperature
         while True:
@@ -54,20 +54,20 @@ class JudgeSession:
 
 
 def judge_item(spec: Benchmark, item: Item, prediction: str, session: JudgeSession) -> ItemScore:
-    """Have one answer judged.
+    """Score one answer with the judge.
 
     Raises:
         JudgeFailed: the endpoint does not answer; nothing is scored then.
-        ValueError: the copy does not bring what the judge is told.
+        ValueError: the copy lacks the judge's instructions.
     """
     return JUDGED[spec.metric](item, prediction, session)
 
 
 def require(spec: Benchmark, materials: Mapping[str, str]) -> str:
-    """Check that a copy brings what its judge is told, and return the hash of it.
+    """Check that a copy contains the judge's instructions, and return their hash.
 
     Raises:
-        ValueError: a file is missing or not what it should be.
+        ValueError: a file is missing or has other contents than expected.
     """
     name = RULES if spec.metric == "judge_pair" else PROMPT
     if not materials.get(name, "").strip():
@@ -78,10 +78,10 @@ def require(spec: Benchmark, materials: Mapping[str, str]) -> str:
 
 
 def _pair(item: Item, prediction: str, session: JudgeSession) -> ItemScore:
-    """LLaVA-Bench and Ferret-Bench: marks of 1 to 10 for the reference answer and for ours."""
+    """Score LLaVA-Bench and Ferret-Bench: the judge rates the reference answer and ours from 1 to 10."""
     category = item.meta["category"]
     shown = judged.shown_to_judge(prediction, category)
-    has_bad_box = shown is None  # Ferret's script fails on it; the judge sees it as it was said, and it counts as unread
+    has_bad_box = shown is None  # Ferret's script fails here; we count it as unread
     shown = prediction if shown is None else shown
     rules = _rules(session.materials)
     rule = rules.get(category) or rules.get(f"llava_bench_{category}")
@@ -101,7 +101,7 @@ def _pair(item: Item, prediction: str, session: JudgeSession) -> ItemScore:
 
 
 def _grade(item: Item, prediction: str, session: JudgeSession) -> ItemScore:
-    """MM-Vet: a grade of 0 to 1 beside the gold answer."""
+    """Score MM-Vet: the judge gives a grade from 0 to 1, given the gold answer."""
     gold = item.references[0].replace("<AND>", " <AND> ").replace("<OR>", " <OR> ")
     question = item.question.replace("<image>", "").strip()
     prompt = f"{session.materials[PROMPT].strip()}\n{question} | {gold} | {prediction} |"
@@ -111,7 +111,10 @@ def _grade(item: Item, prediction: str, session: JudgeSession) -> ItemScore:
 
 
 def _extract(item: Item, prediction: str, session: JudgeSession) -> ItemScore:
-    """MathVista: the judge reads the answer out of the text; comparing is ours. An empty answer is wrong, whatever is nearest to it."""
+    """Score MathVista: the judge extracts the answer from the text, and we compare it.
+
+    An empty answer is wrong; it is not matched to the nearest option.
+    """
     kind = mathvista.AnswerKind(
         item.meta["question_type"], item.meta["answer_type"], int(item.meta["precision"]), item.options
     )

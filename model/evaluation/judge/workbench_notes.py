@@ -1,7 +1,9 @@
-"""What a judge is told about the workbench's open answers, in the form that the public benchmarks' own files have. Torch-free.
+"""Instructions for the judge of the workbench's open answers, in the format of the public benchmarks' files.
 
-The words are ours: a public copy brings its authors' in `judge/`, the workbench has none. What is changed here changes
-scores: raise the `version` of the benchmarks that use it.
+Torch-free.
+
+A public copy has its authors' instructions in `judge/`; the workbench has none, so these are ours. A change here
+changes scores: raise the `version` of the benchmarks that use it.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""A checkpoint as a model of lmms-eval, so that the benchmarks it brings run on it."""
+"""Adapter to lmms-eval, so that its benchmarks can run on a checkpoint."""

@@ -1,8 +1,8 @@
-"""The model as lmms-eval calls it, in its simple form: texts and images apart, answers in the order of the requests.
+"""The model as an lmms-eval model of its simple kind: texts and images are separate, answers come in request order.
 
-- Answers are made by the `Generator` of our own evaluations: the same prompt, images, windows and batches.
-- A continuation is weighed as an answer, which begins without the blank that lmms-eval puts before it; the mark of the
-  end is no part of it, as in lmms-eval's other models.
+- The `Generator` of our own evaluations makes the answers, with the same prompt, images, windows and batches.
+- A continuation is scored as an answer, without the leading blank that lmms-eval puts before it and without the end
+  token, as in lmms-eval's other models.
 - One process, one device.
 """
 
@@ -29,7 +29,7 @@ from model.network.mm15 import MM15
 from model.samples import Item
 
 LONGEST = 64
-"""Tokens of an answer, where the task does not say."""
+"""The most tokens of an answer, if the task sets no limit."""
 
 
 class MM15ForLmmsEval(lmms):  # type: ignore[misc]  # lmms-eval is no dependency, so its class is untyped here
@@ -45,21 +45,21 @@ class MM15ForLmmsEval(lmms):  # type: ignore[misc]  # lmms-eval is no dependency
         max_batch_size: int | None = None,
         **settings: Any,
     ) -> None:
-        """Load a checkpoint; `settings` are the fields of `ImageConfig`, `dtype` and `threads`.
+        """Load a checkpoint. `settings` are the fields of `ImageConfig`, `dtype` and `threads`.
 
         Raises:
-            ValueError: a setting that is unknown, or missing, or of a wrong kind.
-            CorruptDirectory: the checkpoint was damaged.
+            ValueError: a setting is unknown, missing or of a wrong type.
+            CorruptDirectory: the checkpoint is damaged.
         """
         super().__init__()
         if max_batch_size is not None:
             raise ValueError(
-                f"--max_batch_size {max_batch_size}; allowed: --batch_size alone, the size is not searched for"
+                f"--max_batch_size {max_batch_size}; allowed: only --batch_size, because the size is not searched for"
             )
         processes = PartialState().num_processes
         if processes > 1:
             raise ValueError(
-                f"{processes} processes; allowed: 1\nhint: split the tasks over processes, each with a device of its own"
+                f"{processes} processes; allowed: 1\nhint: split the tasks over processes, each with its own device"
             )
         config = evaluate_config(settings, batch=read_batch_size(batch_size))
         torch.set_num_threads(config.threads)
@@ -73,10 +73,10 @@ class MM15ForLmmsEval(lmms):  # type: ignore[misc]  # lmms-eval is no dependency
         self.model = model
 
     def generate_until(self, requests: list[Instance]) -> list[str]:
-        """Answer greedily.
+        """Answer by greedy decoding.
 
         Raises:
-            ValueError: a request asks for sampling, brings a video, or is longer than the context.
+            ValueError: a request asks for sampling, contains a video, or is longer than the context.
         """
         ends = [decoding(each.args[1], longest=LONGEST, name=_name(each)) for each in requests]
         answers: dict[int, str] = {}
@@ -88,11 +88,10 @@ class MM15ForLmmsEval(lmms):  # type: ignore[misc]  # lmms-eval is no dependency
         return [self._kept("generate_until", each, answers[index]) for index, each in enumerate(requests)]
 
     def loglikelihood(self, requests: list[Instance]) -> list[GenerationResult]:
-        """Return the mean loss (nats a token) of each continuation, and whether it is what greedy decoding says.
+        """Return the mean loss (nats a token) of each continuation, and whether greedy decoding would produce it.
 
-        lmms-eval's documentation says log probability, but it takes the choice with the smallest value, and its other
-        models return the mean loss. A bare pair is turned into text by its evaluator (0.7.3); a pair within a
-        `GenerationResult` is not.
+        lmms-eval's documentation says log probability, but it chooses the smallest value, and its other models return
+        the mean loss. Its evaluator (0.7.3) turns a bare pair into text, but not a pair within a `GenerationResult`.
         """
         found = losses(self.model, self._encoder, self._config, self._continued(requests))
         return [
@@ -101,10 +100,10 @@ class MM15ForLmmsEval(lmms):  # type: ignore[misc]  # lmms-eval is no dependency
         ]
 
     def generate_until_multi_round(self, requests: list[Instance]) -> list[str]:
-        """Refuse.
+        """Refuse tasks of several rounds.
 
         Raises:
-            ValueError: always; such tasks ask again with what was answered.
+            ValueError: always; such tasks ask again with the previous answer.
         """
         raise ValueError(
             f"{_name(requests[0])}: a task of several rounds; allowed: tasks of output type generate_until, "

@@ -1,4 +1,4 @@
-"""How likely a model finds given answers: what multiple choice without generation is made of."""
+"""The likelihood of given answers, for multiple choice without generation."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from model.samples import Item, Sample, Turn
 def losses(
     model: MM15, encoder: Encoder, config: EvaluateConfig, items: Iterator[Item]
 ) -> Iterator[tuple[float, bool]]:
-    """Weigh each item's reference as the answer to its question, without the mark of its end.
+    """Compute the loss of each item's reference as the answer to its question, without the end token.
 
     Yields:
-        its mean loss in nats a token, and whether greedy decoding would say it.
+        Its mean loss in nats a token, and whether greedy decoding would produce it.
 
     Raises:
-        ValueError: an answer is empty, or longer than the context together with its question.
+        ValueError: an answer is empty, or question and answer together are longer than the context.
     """
     device = next(model.parameters()).device
     while window := [_answered(encoder, item) for item in islice(items, config.batch)]:

@@ -1,4 +1,4 @@
-"""What lmms-eval reads from the entry point `lmms_eval.models`: the name `mm15` and the class behind it."""
+"""The entry point `lmms_eval.models`, which registers the class under the name `mm15`."""
 
 from __future__ import annotations
 

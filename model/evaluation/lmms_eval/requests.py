@@ -1,9 +1,10 @@
-"""What lmms-eval asks, in our words: images in their places, and how an answer ends. Knows nothing of lmms-eval, nor of torch.
+"""Translate lmms-eval's requests: images in their places, and where an answer ends.
 
-- Answers are greedy. A task that asks for sampling or beams is refused: its score would be of something else than it
-  says.
-- lmms-eval hands texts and images over apart. Where the text has an `<image>` for each, they stand there, else before
-  it.
+Imports neither lmms-eval nor torch.
+
+- Answers are greedy. A task that asks for sampling or beams is refused, because its score would not be what it claims.
+- lmms-eval passes texts and images separately. If the text has an `<image>` for each image, they go there, else before
+  the text.
 """
 
 from __future__ import annotations
@@ -22,22 +23,22 @@ GREEDY: dict[str, tuple[object, ...]] = {
     "num_beams": (1, None),
     "repetition_penalty": (1, None),
 }
-"""Settings of generation that must have one of these values, because that is what greedy decoding does."""
+"""Settings of generation, and the values that mean greedy decoding; other values are refused."""
 WITHOUT_EFFECT = ("top_p", "top_k", "image_aspect_ratio")
-"""Settings that change nothing here: they shape sampling, or the input of another model."""
+"""Settings without effect here: they affect sampling, or the input of another model."""
 KNOWN = ("until", "max_new_tokens", "temperature", *GREEDY, *WITHOUT_EFFECT)
 
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How an answer ends."""
+    """Where an answer ends."""
 
     max_new_tokens: int
     until: tuple[str, ...] = ()
-    """The answer ends before the first of these."""
+    """Strings; the answer ends before the first of them."""
 
     def cut(self, text: str) -> str:
-        """Return the text up to the first stop."""
+        """Return the text before the first of the strings in `until`."""
         return text[: min([len(text), *(text.index(stop) for stop in self.until if stop in text)])]
 
 
@@ -45,12 +46,12 @@ def decoding(asked: Mapping[str, Any], *, longest: int, name: str) -> Decoding:
     """Read a task's `generation_kwargs`.
 
     Args:
-        asked: as the task gives them.
-        longest: tokens of an answer, where the task does not say.
-        name: of the request, for messages.
+        asked: the settings of the task.
+        longest: the most tokens of an answer, if the task sets no limit.
+        name: name of the request, for messages.
 
     Raises:
-        ValueError: what is asked for is not greedy decoding, or has no meaning here.
+        ValueError: the settings do not mean greedy decoding, or are unknown here.
     """
     unknown = sorted(set(asked) - set(KNOWN))
     if unknown:
@@ -77,7 +78,7 @@ def pictures(visuals: Sequence[Any] | None, name: str) -> tuple[Image.Image, ...
     """Return the images of a request in RGB.
 
     Raises:
-        ValueError: one is a video or a sound.
+        ValueError: one of them is a video or a sound.
     """
     found = list(visuals or ())
     for each in found:
@@ -92,7 +93,7 @@ def question(text: str, count: int, name: str) -> str:
     """Return the text with a marker for each image.
 
     Raises:
-        ValueError: the text has markers of its own, in another number.
+        ValueError: the text has its own markers, in another number.
     """
     markers = text.count(IMAGE)
     if markers == count:

@@ -1,4 +1,4 @@
-"""What `--model_args` say: the checkpoint, the inference images, and how evaluations are run. Torch-free."""
+"""Read `--model_args`: the checkpoint, the inference images, and how evaluations run. Torch-free."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from model.config.stages import EvaluateConfig, ImageConfig
 
 IMAGES = tuple(field.name for field in dataclasses.fields(ImageConfig))
 OWN = ("dtype", "threads")
-"""Fields of `EvaluateConfig` that matter here; the items are lmms-eval's."""
+"""Fields of `EvaluateConfig` that matter here; lmms-eval chooses the items."""
 
 
 def evaluate_config(given: Mapping[str, Any], *, batch: int) -> EvaluateConfig:
     """Read the fields of `ImageConfig`, `dtype` and `threads` from model arguments.
 
     Raises:
-        ValueError: an unknown field, one that is missing, or a value that it does not take.
+        ValueError: a field is unknown or missing, or its value is not allowed.
     """
     for name in given:
         if name not in (*IMAGES, *OWN):
@@ -32,7 +32,7 @@ def batch_size(value: object) -> int:
     """Read lmms-eval's `--batch_size`.
 
     Raises:
-        ValueError: it is `auto`, or no count.
+        ValueError: it is `auto`, or not a number of at least 1.
     """
     text = str(value)
     if not text.isdecimal() or int(text) < 1:

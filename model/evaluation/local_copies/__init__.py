@@ -1,1 +1,1 @@
-"""Public benchmarks from local copies of their data."""
+"""Read public benchmarks from local copies of their data."""

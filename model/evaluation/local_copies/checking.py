@@ -1,4 +1,4 @@
-"""Open the local copies of benchmarks as an evaluation would, and name what it would refuse. Torch-free."""
+"""Open the local copies of benchmarks as an evaluation would, and report what it would refuse. Torch-free."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CATEGORY = "benchmark"
 
 
 def check_copies(catalogue: CatalogueConfig, num_items: int) -> Iterator[Checked]:
-    """Read all rows of every copy, and open the pictures of some items, spread over its files; 0 opens all."""
+    """Read all rows of every copy, and open the images of some items, spread over its files; 0 opens all."""
     for copy in catalogue.benchmarks:
         yield _checked(copy, BENCHMARKS[copy.name], num_items)
 

@@ -1,4 +1,4 @@
-"""An item of a local copy before its pictures are opened, and what the makers of drafts share."""
+"""An item of a local copy before its images are opened, and helpers to make one from a row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LETTERS = string.ascii_uppercase
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemDraft:
-    """Everything of an `Item` but its pictures."""
+    """An `Item` without its images."""
 
     item_id: str
     question: str
@@ -29,22 +29,22 @@ class ItemDraft:
     meta: dict[str, str] = field(default_factory=dict)
     shots: tuple[Turn, ...] = ()
     where: str = ""
-    """File and row that it comes from, for messages."""
+    """File and row it comes from, for messages."""
 
     def check(self) -> None:
-        """Refuse what no model can be asked, as far as that is known without the pictures.
+        """Refuse an item that no model can be asked, as far as that is known without the images.
 
         Raises:
-            ValueError: places and pictures differ in number, or a text holds halves of characters.
+            ValueError: the numbers of markers and of images differ, or a text contains lone surrogates.
         """
         places = sum(text.count(IMAGE) for text in (*(shot.question for shot in self.shots), self.question))
         if places != len(self.pictures):
-            raise ValueError(f"{places} places {IMAGE} in the question, but {len(self.pictures)} pictures")
+            raise ValueError(f"{places} markers {IMAGE} in the question, but {len(self.pictures)} images")
         for text in (self.question, *self.references, *self.options):
             check_text(text)
 
     def item(self, benchmark: str, orientation: Orientation = "stored") -> Item:
-        """Open the pictures; the size of the last one, which the question is about, goes to `meta`."""
+        """Open the images. `meta` gets the size of the last one, which is the one the question is about."""
         images = tuple(picture.open(orientation) for picture in self.pictures)
         size = {"width": str(images[-1].width), "height": str(images[-1].height)} if images else {}
         return Item(item_id=self.item_id, benchmark=benchmark, question=self.question, images=images, references=self.references,
@@ -56,15 +56,15 @@ Maker = Callable[[Row, Benchmark], list[ItemDraft]]
 
 
 def ask(spec: Benchmark, question: str, *, options: Sequence[str] = (), hint: str = "", images: int = 1) -> str:
-    """Return the benchmark's prompt with a marker for each image before it, unless the benchmark's questions place them themselves.
+    """Return the benchmark's prompt, with a marker for each image before it unless its questions contain the markers.
 
     Raises:
-        ValueError: a text quotes the marker where none should stand: the picture would take the place of the quoted word.
+        ValueError: a text contains the marker where none is allowed: an image would replace the quoted word.
     """
     quoting = [text for text in (question, hint, *options) if IMAGE in text]
     if quoting and not spec.places_images:
         raise ValueError(
-            f"a text holds {IMAGE}, {quoting[0][:60]!r}; allowed: none, the picture stands before the question"
+            f"a text contains {IMAGE}, {quoting[0][:60]!r}; allowed: none, because the image comes before the question"
         )
     listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
     text = spec.prompt.replace("{options}", listed).replace("{hint}", hint).replace("{question}", question)
@@ -73,18 +73,18 @@ def ask(spec: Benchmark, question: str, *, options: Sequence[str] = (), hint: st
 
 def draft(row: Row, spec: Benchmark, question: str, *, name: str, references: Sequence[str], images: Sequence[str] = ("image",),
           options: Sequence[str] = (), hint: str = "", meta: dict[str, str] | None = None) -> list[ItemDraft]:
-    """Make the one draft of a plain row.
+    """Make the one draft of a simple row.
 
     Args:
-        row: where it comes from.
-        spec: of the benchmark.
-        question: without prompt.
-        name: what identifies the item within the benchmark.
+        row: the row it comes from.
+        spec: the benchmark.
+        question: the question without the prompt.
+        name: identifies the item within the benchmark.
         references: accepted answers.
-        images: columns of pictures; none for a question of text alone.
-        options: of a multiple-choice question.
+        images: columns of images; empty for a question of text only.
+        options: options of a multiple-choice question.
         hint: text that the prompt shows before the question.
-        meta: what the metric needs beside.
+        meta: what else the metric needs.
     """
     pictures = row.pictures(*images) if images else ()
     return [ItemDraft(item_id=f"{spec.name}/{name}", question=ask(spec, question, options=options, hint=hint, images=len(pictures)),
@@ -92,10 +92,10 @@ def draft(row: Row, spec: Benchmark, question: str, *, name: str, references: Se
 
 
 def letter_of(answer: object, options: Sequence[str], row: Row) -> str:
-    """Return the letter of the right option from a letter, `(B)`, or an index from 0.
+    """Return the letter of the right option, given as a letter, as `(B)`, or as an index from 0.
 
     Raises:
-        ValueError: it names no option.
+        ValueError: it is no option.
     """
     text = str(answer).strip().strip("()")
     valid = LETTERS[: len(options)]
@@ -110,7 +110,7 @@ def list_of(row: Row, column: str, *, may_lack: bool = False) -> list[str]:
     """Return a cell that is a list, or the text of one (`['a', 'b']`, as MMMU writes its options).
 
     Raises:
-        ValueError: it is no list, or absent where it must be there.
+        ValueError: it is no list, or a required one is missing.
     """
     cell = row.get(column, []) if may_lack else row[column]
     if isinstance(cell, str):
@@ -121,10 +121,11 @@ def list_of(row: Row, column: str, *, may_lack: bool = False) -> list[str]:
 
 
 def _written_list(text: str, where: str) -> object:
-    """Read the text of a list.
+    """Parse the text of a list.
 
     Raises:
-        ValueError: it is none, or what numpy prints of one (`['a' 'b']`): Python reads neighbours without a comma as one text.
+        ValueError: it is no list, or it is what numpy prints (`['a' 'b']`): Python would join neighbours without a
+            comma.
     """
     try:
         found = ast.literal_eval(text)

@@ -1,6 +1,7 @@
-"""What names the content of a local copy: hashes of its rows and of what its judge is told, never their places. Torch-free, Pillow-free.
+"""The fingerprint of a local copy: hashes of its rows and of its judge's instructions, never of paths. Torch-free.
 
-Pictures beside the rows count by name and size, as those of training data do: there may be many.
+Images beside the rows are identified by name and size, as those of training data are, because there may be many.
+Pillow-free.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ ROWS = (".jsonl", ".json", ".parquet", ".txt")
 
 
 def copy_fingerprint(catalogue: CatalogueConfig, benchmark: str) -> str:
-    """Return 64 hex digits that change exactly when the items of a benchmark's copy can.
+    """Return 64 hex digits that change exactly when the items of a benchmark's copy may change.
 
     Raises:
-        ValueError: the catalogue names no copy, or its folder is not there.
+        ValueError: the catalogue has no copy of it, or its folder does not exist.
     """
     folder = catalogue.copy_of(benchmark)
     if folder is None or not folder.is_dir():
         raise ValueError(
-            f"benchmark {benchmark!r}: {folder or 'no copy'} is not there; allowed: a folder that the catalogue names"
+            f"benchmark {benchmark!r}: {folder or 'no copy'} does not exist; allowed: a folder that the catalogue lists"
         )
     content = [
         [str(path.relative_to(folder)), _content(path, catalogue)]

@@ -1,4 +1,4 @@
-"""Rows of general and text-rich benchmarks. Columns are those of the copies on the hub (lmms-eval's task files name them)."""
+"""Rows of general and text-rich benchmarks. Columns are those of the hub's copies."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ POPE_SUBSETS = {
 
 
 def mme(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """Two questions an image: question_id names the image, category the sub-task."""
+    """Convert an MME row: two questions an image; `question_id` is the image, `category` the sub-task."""
     answer = _yes_no(row, "answer")
     meta = {"task": row.text("category"), "image": row.text("question_id")}
     return draft(row, spec, row.text("question"), name=f"{meta['task']}/{meta['image']}/{row.place}", references=[answer], meta=meta)
 
 
 def pope(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """Three subsets over the same images, told apart by `category` or by the name of the file."""
+    """Convert a POPE row: three subsets over the same images, given by `category` or by the file's name."""
     named = row.text("category", row.series).lower()
     subset = next((full for short, full in POPE_SUBSETS.items() if short in named), "")
     if not subset:
@@ -35,7 +35,7 @@ def pope(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 
 def seed(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """Images alone: rows of videos are left out, as the deck's SEED-IMG does."""
+    """Convert a SEED row. Rows of videos are left out, as in the deck's SEED-IMG."""
     if row.text("data_type", "image") != "image":
         return []
     options = [row.text(f"choice_{letter}") for letter in "abcd"]
@@ -44,12 +44,12 @@ def seed(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 
 def realworldqa(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """The question holds its options, if it has any."""
+    """Convert a RealWorldQA row: the question contains its options, if it has any."""
     return draft(row, spec, row.text("question"), name=row.key, references=[row.text("answer")])
 
 
 def judged(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """LLaVA-Bench and Ferret-Bench: a reference answer, and what the judge is told of the image."""
+    """Convert a row of LLaVA-Bench or Ferret-Bench: a reference answer, and the image's description for the judge."""
     told = row.get("caption", row.get("context"))
     lines = told if isinstance(told, list) else [told]
     context = "\n".join(plain_text(line, f"{row.where}: caption") for line in lines)
@@ -59,7 +59,7 @@ def judged(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 
 def mmvet(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """The gold answer joins its parts by <AND> and <OR>; capability says what is needed."""
+    """Convert an MM-Vet row: <AND> and <OR> join the parts of the gold answer; `capability` lists what is needed."""
     needs = row.get("capability")
     meta = {
         "capability": ",".join(list_of(row, "capability")) if isinstance(needs, list) else row.text("capability", "")
@@ -70,7 +70,7 @@ def mmvet(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 
 def one_answer(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """ChartQA: one answer; `type` is human_test or augmented_test."""
+    """Convert a ChartQA row: one answer; `type` is human_test or augmented_test."""
     half = row.text("type", row.series)
     meta = {"half": "human" if "human" in half else "augmented"}
     return draft(
@@ -79,14 +79,14 @@ def one_answer(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 
 def answers(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """TextVQA, DocVQA, InfoVQA: several accepted answers."""
+    """Convert a row of TextVQA, DocVQA or InfoVQA: several accepted answers."""
     given = list_of(row, "answers")
     name = row.text("question_id", row.get("questionId", row.key))
     return draft(row, spec, row.text("question"), name=name, references=given)
 
 
 def ocrbench(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """The data set tells handwritten formulas apart; question_type is one of the five groups."""
+    """Convert an OCRBench row: `dataset` identifies handwritten formulas; `question_type` is one of five groups."""
     cell = row["answer"]
     given = list_of(row, "answer") if isinstance(cell, list) else [row.text("answer")]
     meta = {"dataset": row.text("dataset"), "type": row.text("question_type", "")}
@@ -94,14 +94,14 @@ def ocrbench(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 
 def wtq(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """A rendered table; the gold is a list of values, or their text between bars."""
+    """Convert a WTQ row: a rendered table; the gold answer is a list of values, or their text between bars."""
     cell = row["answer"]
     gold = "|".join(map(_escaped, list_of(row, "answer"))) if isinstance(cell, list) else row.text("answer")
     return draft(row, spec, row.text("question"), name=row.text("question_id", row.key), references=[gold])
 
 
 def tabfact(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """A rendered table and a statement, entailed (1) or refuted (0)."""
+    """Convert a TabFact row: a rendered table and a statement, entailed (1) or refuted (0)."""
     label = row.text("answer").lower()
     if label not in ("0", "1", "true", "false"):
         raise ValueError(f"{row.where}: the answer is {label!r}; allowed: 0, 1, true, false")
@@ -110,12 +110,12 @@ def tabfact(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 
 def ai2d(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """Options by letter; the answer is a letter or an index."""
+    """Convert an AI2D row: the answer is an option's letter or index."""
     return _choices(row, spec, list_of(row, "options"), name=row.key)
 
 
 def scienceqa(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """Only rows with a picture; the hint stands before the question."""
+    """Convert a ScienceQA row. Rows without an image are left out; the hint comes before the question."""
     if row.get("image", None) is None:
         return []
     hint = row.text("hint", "")
@@ -123,7 +123,7 @@ def scienceqa(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 
 def mathvista(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """What form the answer has decides how it is compared; `query` is the question with its hint."""
+    """Convert a MathVista row: its types decide how answers are compared; `query` is the question with its hint."""
     choices = list_of(row, "choices", may_lack=True)
     meta = {"question_type": row.text("question_type"), "answer_type": row.text("answer_type"),
             "precision": str(int(float(row.text("precision", 0)))), "query": row.text("query", row.text("question"))}
@@ -132,7 +132,7 @@ def mathvista(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 
 def text(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """A document to be weighed."""
+    """Convert a document whose likelihood is measured."""
     return [ItemDraft(item_id=f"{spec.name}/{row.series}/{row.place}", question="", references=(row.text("text"),))]
 
 

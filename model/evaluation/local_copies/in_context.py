@@ -1,7 +1,8 @@
-"""VL-ICL (arXiv:2403.13164): a query after worked examples, whose pictures and answers define the task.
+"""VL-ICL (arXiv:2403.13164): a query after worked examples, whose images and answers define the task.
 
-A copy holds `query*` and `support*`, rows of {image, question, answer}; a query may name the rows of its own support
-by `support` (numbers from 0). Else its examples are drawn from all of them, by a stream that the query's place names.
+A copy contains `query*` and `support*`, rows of {image, question, answer}. A query may list the rows of its own support
+in `support` (numbers from 0). Otherwise its examples are drawn from all support rows, by a random stream that depends
+on the query's position.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from model.seeds import stream
 
 
 def drafts(spec: Benchmark, folder: Path) -> list[ItemDraft]:
-    """Make the items of a task with `spec.shots` examples each.
+    """Make the items of a task, with `spec.shots` examples each.
 
     Raises:
         ValueError: queries or support are missing, or there are fewer examples than shots.
@@ -32,7 +33,7 @@ def _draft(spec: Benchmark, query: Row, support: Sequence[Row]) -> ItemDraft:
     pool = [support[int(number)] for number in own] if own and support else list(support)
     if len(pool) < spec.shots:
         raise ValueError(
-            f"{query.where}: {len(pool)} examples of support for {spec.shots} shots; allowed: as many or more"
+            f"{query.where}: {len(pool)} support examples for {spec.shots} shots; allowed: at least as many as shots"
         )
     chosen = pool[: spec.shots] if own else _drawn(pool, spec.shots, stream(spec.name.rsplit("-", 1)[0], query.number))
     pictures = tuple(picture for row in (*chosen, query) for picture in row.pictures("image"))
@@ -44,7 +45,10 @@ def _draft(spec: Benchmark, query: Row, support: Sequence[Row]) -> ItemDraft:
 
 
 def _drawn(pool: Sequence[Row], count: int, rng: random.Random) -> list[Row]:
-    """Draw without repetition; more shots begin with the fewer ones, so that shot counts can be compared."""
+    """Draw without repetition.
+
+    More shots start with the examples of fewer shots, so that shot counts can be compared.
+    """
     return rng.sample(pool, len(pool))[:count]
 
 

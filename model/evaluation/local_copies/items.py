@@ -1,7 +1,7 @@
-"""Public benchmarks from local copies of their data.
+"""The items of a public benchmark, from a local copy of its data.
 
-- A copy is a folder; `Benchmark.layout` says what it holds. Nothing is fetched.
-- Rows are read at once, pictures when an item is asked for: a benchmark is larger than memory.
+- A copy is a folder; `Benchmark.layout` says what it contains. Nothing is downloaded.
+- Rows are read at once, images when an item is asked for, because a benchmark is larger than memory.
 - A row that cannot become an item is an error with file and number; none is skipped.
 """
 
@@ -30,12 +30,12 @@ class LocalItems:
         """Read the rows.
 
         Args:
-            spec: of the benchmark.
-            folder: of the copy.
-            orientation: whether photographs are turned as their EXIF data say.
+            spec: the benchmark.
+            folder: the folder of the copy.
+            orientation: whether photographs are rotated as their EXIF data say.
 
         Raises:
-            ValueError: the copy is not there, a row is broken, or two items have one name.
+            ValueError: the copy does not exist, a row is broken, or two items have the same name.
         """
         self.spec, self.folder, self._orientation = spec, folder, orientation
         in_shots = spec.category == "in_context"
@@ -47,19 +47,18 @@ class LocalItems:
         for draft in self._drafts:
             if draft.item_id in seen:
                 raise ValueError(
-                    f"{draft.where or folder}: two items are called {draft.item_id}; allowed: each name once"
+                    f"{draft.where or folder}: two items have the name {draft.item_id}; allowed: each name once"
                 )
             seen.add(draft.item_id)
 
     def __len__(self) -> int:
-        """Return how many items the copy has."""
         return len(self._drafts)
 
     def __getitem__(self, index: int) -> Item:
-        """Return an item with its pictures.
+        """Return an item with its images.
 
         Raises:
-            ValueError: a picture cannot be opened, or the question has not as many places for pictures as there are.
+            ValueError: an image cannot be opened, or the numbers of markers and of images differ.
         """
         return self._drafts[index].item(self.spec.name, self._orientation)
 
@@ -68,11 +67,11 @@ class LocalItems:
         return self._drafts[index].where
 
     def meta(self, index: int) -> dict[str, str]:
-        """Return what is known of an item without opening its pictures."""
+        """Return what is known about an item without opening its images."""
         return self._drafts[index].meta
 
     def materials(self) -> dict[str, str]:
-        """Return what the copy brings for its judge: file name -> text."""
+        """Return the judge's instructions in the copy: file name -> text."""
         folder = self.folder / JUDGE
         return (
             {path.name: _text(path) for path in sorted(folder.iterdir()) if path.is_file()} if folder.is_dir() else {}
@@ -80,10 +79,10 @@ class LocalItems:
 
 
 def _made(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """Make the drafts of a row; whatever is wrong with it is said with file and number, and before a model is loaded.
+    """Make the drafts of a row. Errors have file and number, and are raised before a model is loaded.
 
     Raises:
-        ValueError: it cannot become an item.
+        ValueError: the row cannot become an item.
     """
     try:
         drafts = [replace(draft, where=row.where) for draft in MAKERS[spec.name](row, spec)]

@@ -1,7 +1,7 @@
-"""Rows of a local copy: JSON lines, JSON lists and parquet, read without their pictures; a picture is opened when it is asked for.
+"""Read the rows of a local copy (JSON lines, JSON lists, parquet) without their images, which are opened on request.
 
-- Files are read in the order of their names; a row knows its file and number, and every error names them.
-- A picture is a path below the copy's folder, or bytes in a parquet file, as data sets on the hub hold them.
+- Files are read in the order of their names. A row knows its file and number, and every error has them.
+- An image is a path below the copy's folder, or bytes in a parquet file, as in data sets on the hub.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from model.images.decode import decode_image, open_image
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
 _PART = re.compile(r"[-_.]?\d*(?:-of-\d+)?$")
-"""What numbers a file of several."""
+"""The number of a file among several."""
 JUDGE = "judge"
-"""Folder of a copy that holds what its judge is told, and no rows."""
+"""Folder of a copy with the judge's instructions; it contains no rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Where a picture is: its row, its column, and its place in a column of several."""
+    """Where an image is: its row, its column, and its place in a column of several."""
 
     row: Row
     column: str
@@ -40,38 +40,40 @@ class Picture:
 
     @property
     def name(self) -> str:
-        """Path of the file, or of the file of rows with row and column."""
+        """Path of the image file, or of the file of rows with row and column."""
         cell = self.row.cells.get(self.column)
         cell = cell[self.place] if isinstance(cell, list) else cell
         return str(self.row.table.root / cell) if isinstance(cell, str) else f"{self.row.where}, {self.column}"
 
     def open(self, orientation: Orientation = "stored") -> Image.Image:
-        """Decode it, RGB, turned as its EXIF data say or not.
+        """Decode the image as RGB, rotated as its EXIF data say or not.
 
         Raises:
-            ValueError: it cannot be read, or is too large; the message names it.
+            ValueError: it cannot be read, or is too large; the message has its name.
         """
         return self.row.table.picture(self, orientation)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row without its pictures."""
+    """One row without its images."""
 
     table: RowTable
     number: int
-    """In its file, from 0; for messages."""
+    """Its number in the file, from 0; for messages."""
     cells: dict[str, Any]
     place: int = 0
-    """In the series of files that its file is a part of, from 0; for names, since a split lies in several files."""
+    """Its number in the series of files to which its file belongs, from 0; for names, because a split may have several
+    files.
+    """
     series: str = ""
-    """Of the file: its place in the copy without what numbers it, as `val` or `data/val`."""
+    """The series of its file: the path in the copy without the part number, such as `val` or `data/val`."""
     is_alone: bool = True
-    """Whether the copy is one series."""
+    """Whether the copy has only one series."""
 
     @property
     def key(self) -> str:
-        """What tells it from all other rows of the copy."""
+        """Identifies the row within the copy."""
         return str(self.place) if self.is_alone else f"{self.series}/{self.place}"
 
     @property
@@ -83,40 +85,40 @@ class Row:
         """Return a cell.
 
         Raises:
-            ValueError: there is no such column, or it is empty here.
+            ValueError: there is no such column, or it is empty in this row.
         """
         if self.cells.get(column) is None:
-            hint = "it is empty here" if column in self.cells else did_you_mean(column, self.cells)
+            hint = "it is empty in this row" if column in self.cells else did_you_mean(column, self.cells)
             raise ValueError(f"{self.where}: no {column!r}; {hint}")
         return self.cells[column]
 
     def get(self, column: str, default: Any = "") -> Any:
-        """Return a cell, or the default where it is empty or there is none."""
+        """Return a cell, or the default if it is empty or missing."""
         found = self.cells.get(column)
         return default if found is None else found
 
     def text(self, column: str, default: object = None) -> str:
-        """Return a cell as text without outer white space: a text, a number, or true or false.
+        """Return a cell (a text, a number or a truth value) as text without outer white space.
 
         Args:
-            column: its name.
-            default: stands in for a cell that is empty or not there; None allows no such cell.
+            column: the column's name.
+            default: replaces a cell that is empty or missing; None raises instead.
 
         Raises:
-            ValueError: there is no such cell, or it holds something else (a list, a number that is none).
+            ValueError: there is no such cell, or it holds something else (a list, a number that is not finite).
         """
         cell = self[column] if default is None else self.get(column, default)
         return plain_text(cell, f"{self.where}: {column}")
 
     def pictures(self, *columns: str) -> tuple[Picture, ...]:
-        """Return the pictures of columns, each with one picture, several or none.
+        """Return the images of some columns; each column has one image, several or none.
 
         Raises:
-            ValueError: there is no picture at all.
+            ValueError: there is no image at all.
         """
         found = [Picture(self, column, place) for column in columns for place in range(self._count(column))]
         if not found:
-            raise ValueError(f"{self.where}: no picture in {', '.join(columns)}; it has {', '.join(self.cells)}")
+            raise ValueError(f"{self.where}: no image in {', '.join(columns)}; its columns: {', '.join(self.cells)}")
         return tuple(found)
 
     def _count(self, column: str) -> int:
@@ -125,15 +127,14 @@ class Row:
 
 
 class RowTable:
-    """The rows of one file."""
+    """The rows of one file.
+
+    Args:
+        path: the file.
+        root: the folder to which paths of images are relative.
+    """
 
     def __init__(self, path: Path, root: Path) -> None:
-        """Name a file of a copy.
-
-        Args:
-            path: the file.
-            root: folder that paths of pictures start from.
-        """
         self.path, self.root = path, root
         self._parquet = pq.ParquetFile(path) if path.suffix == ".parquet" else None
         self._group, self._columns = -1, dict[str, list[Any]]()
@@ -142,7 +143,7 @@ class RowTable:
         """Yield all rows.
 
         Raises:
-            ValueError: the file is not what its name says.
+            ValueError: the file does not have the format of its suffix.
         """
         cells = self._parquet_cells() if self._parquet else self._json_cells()
         for number, each in enumerate(cells):
@@ -151,7 +152,7 @@ class RowTable:
             yield Row(self, number, each)
 
     def picture(self, picture: Picture, orientation: Orientation = "stored") -> Image.Image:
-        """Open a picture of one of the rows."""
+        """Open an image of one of the rows."""
         name = f"{picture.row.where}, {picture.column}"
         cell = self._bytes_of(picture) if self._parquet else picture.row.cells[picture.column]
         cell = cell[picture.place] if isinstance(cell, list) else cell
@@ -160,7 +161,7 @@ class RowTable:
         path = cell.get("path") if isinstance(cell, dict) else cell
         if not isinstance(path, str):
             raise ValueError(
-                f"{name}: {type(cell).__name__} is no picture; allowed: a path below {self.root}, or bytes in parquet"
+                f"{name}: {type(cell).__name__} is no image; allowed: a path below {self.root}, or bytes in parquet"
             )
         full = (self.root / path).resolve()
         if not full.is_relative_to(self.root.resolve()):
@@ -195,8 +196,8 @@ class RowTable:
     def _bytes_of(self, picture: Picture) -> Any:
         """Return a cell with its bytes.
 
-        Of the row group that was read last each column is kept: neighbours follow each other, and an item has pictures
-        in several.
+        The columns of the row group that was read last are kept, because neighbouring rows are read in turn, and an
+        item may have images in several columns.
         """
         assert self._parquet is not None
         start = 0
@@ -215,7 +216,7 @@ class RowTable:
 
 
 def rows_of(folder: Path, stem: str = "") -> list[Row]:
-    """Read the rows of all files of a folder, or of those whose name starts with `stem`.
+    """Read the rows of all files in a folder, or of those whose name starts with `stem`.
 
     Raises:
         ValueError: there is no such folder or file, or one cannot be read.
@@ -245,7 +246,7 @@ def _rows_of(path: Path, folder: Path) -> Iterator[Row]:
 
 
 def _series(path: Path) -> str:
-    """Name what a file is a part of: `val-00000-of-00004.parquet` and `val/0000.parquet` are parts of `val`."""
+    """Return the series of a file: `val-00000-of-00004.parquet` and `val/0000.parquet` belong to `val`."""
     stem = _PART.sub("", path.name.removesuffix(path.suffix))
     return (path.parent / stem if stem else path.parent).as_posix()
 
@@ -254,7 +255,8 @@ def plain_text(cell: object, where: str) -> str:
     """Return a cell as text without outer white space.
 
     Raises:
-        ValueError: it is no text, number or truth: what Python prints of a list would be compared with answers.
+        ValueError: it is no text, number or truth value. Otherwise Python's text of a list would be compared with
+            answers.
     """
     is_number = isinstance(cell, int) or (isinstance(cell, float) and math.isfinite(cell))
     if not isinstance(cell, str) and not is_number:
@@ -263,7 +265,7 @@ def plain_text(cell: object, where: str) -> str:
 
 
 def _without_bytes(field: pa.Field) -> str:
-    """Name the column, or the leaf of it that tells whether there is a picture without reading it."""
+    """Return the column's name, or its leaf that shows whether there is an image without reading the image."""
     name, kind = field.name, field.type
     if pa.types.is_list(kind) and _is_picture(kind.value_type):
         return f"{name}.list.element.path"

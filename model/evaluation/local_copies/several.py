@@ -1,6 +1,6 @@
 """Rows of benchmarks with several images, with boxes, or with worked examples, and of MMMU.
 
-Boxes are kept in px in `meta["boxes"]`: answers are compared in px of the image that was opened.
+Boxes are stored in px in `meta["boxes"]`, because answers are compared in px of the opened image.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from model.samples import IMAGE
 
 MANTIS_TAILS = {True: "Answer with the option's letter from the given choices directly.",
                 False: 'Give your final answer after "Final Answer:".'}
-"""What follows a multiple-choice question, and another one."""
+"""What follows a multiple-choice question (True), and any other question (False)."""
 BLINK_IMAGES = tuple(f"image_{number}" for number in range(1, 5))
 
 
 def mmmu(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """Images stand in question and options as `<image 1>`; an open question's gold may be a list."""
+    """Convert an MMMU row: `<image 1>` marks images in question and options.
+
+    An open question may have several gold answers.
+    """
     options, kind = list_of(row, "options"), row.text("question_type")
     meta = {"subject": re.sub(r"^(?:validation|dev|test)_|_\d+$", "", row.text("id")), "question_type": kind}
     template = (
@@ -38,7 +41,10 @@ def mmmu(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 
 def refcoco(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """One item for each expression of a row; the split is the file's name; bbox is x, y, width, height in px."""
+    """Convert a RefCOCO row to one item for each expression.
+
+    The file's name gives the split; bbox is x, y, width, height in px.
+    """
     split = next((name for name in spec.groups for part in _parts(row) if part.startswith(name)), "")
     if not split:
         raise ValueError(f"{row.where}: no split in the name of the file or its folder; "
@@ -50,7 +56,7 @@ def refcoco(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 
 def flickr30k(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """One item for each phrase of a sentence: {phrase, boxes}, corners in px."""
+    """Convert a Flickr30k row to one item for each phrase of its sentence: {phrase, boxes}, corners in px."""
     found = []
     for place, each in enumerate(row["phrases"]):
         boxes = [_four(row, box) for box in each["boxes"]]
@@ -61,21 +67,21 @@ def flickr30k(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 
 def lvis(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """A region, asked for as the row words it; the name and its synonyms are right; `prompt` is box or point."""
+    """Convert an LVIS row: a region whose name or synonym is asked for; `prompt` is box or point."""
     names = [row.text("name"), *list_of(row, "synonyms", may_lack=True)]
     meta = {"prompt": row.text("prompt", "box")}
     return draft(row, spec, row.text("question"), name=row.text("id", row.key), references=dict.fromkeys(names), meta=meta)  # type: ignore[arg-type]
 
 
 def qbench2(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """Two images; two to four options, the others are N/A."""
+    """Convert a Q-Bench2 row: two images; two to four options, the others are N/A."""
     options = [cell for cell in (row.text(f"option{place}", "N/A") for place in range(4)) if cell != "N/A"]
     return draft(row, spec, row.text("question"), name=row.text("id"), images=["image1", "image2"], options=options,
                  references=[letter_of(row["correct_choice"], options, row)])
 
 
 def mantis(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """Multiple choice with the options in the question, or a short answer."""
+    """Convert a Mantis row: multiple choice with the options in the question, or a short answer."""
     options = list_of(row, "options", may_lack=True)
     is_choice = row.text("question_type") == "multi-choice"
     tail = MANTIS_TAILS[is_choice]
@@ -85,7 +91,7 @@ def mantis(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 
 def nlvr2(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """Two images and a statement; the identifier names sentence and pair."""
+    """Convert an NLVR2 row: two images and a statement; the identifier contains sentence and pair."""
     label = row.text("label").lower()
     if label not in ("true", "false"):
         raise ValueError(f"{row.where}: the label is {label!r}; allowed: true, false")
@@ -95,14 +101,17 @@ def nlvr2(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 
 def blink(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """One to four images; the prompt holds the options; the answer is `(A)`."""
+    """Convert a BLINK row: one to four images; the prompt contains the options; the answer is `(A)`."""
     options = list_of(row, "choices")
     return draft(row, spec, row.text("prompt"), name=row.text("idx"), images=BLINK_IMAGES, options=options,
                  references=[letter_of(row["answer"], options, row)], meta={"task": row.text("sub_task")})
 
 
 def mvbench(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """Frames of a video, cut beforehand; the answer is the text of a candidate; the sub-task is a column or the file's name."""
+    """Convert an MVBench row: frames that were cut from a video; the answer is a candidate's text.
+
+    The sub-task is a column, or the file's name.
+    """
     options, answer, part = list_of(row, "candidates"), row.text("answer"), row.series.rpartition("/")[2]
     if answer not in options:
         raise ValueError(f"{row.where}: the answer {answer!r} is none of the candidates {options}")
@@ -111,7 +120,7 @@ def mvbench(row: Row, spec: Benchmark) -> list[ItemDraft]:
 
 
 def muirbench(row: Row, spec: Benchmark) -> list[ItemDraft]:
-    """Images stand in question and options as `<image>`."""
+    """Convert a MuirBench row: `<image>` marks images in question and options."""
     options = list_of(row, "options")
     return draft(row, spec, row.text("question"), name=row.text("idx"), images=["image_list"], options=options,
                  references=[letter_of(row["answer"], options, row)])
@@ -137,7 +146,7 @@ def _four(row: Row, box: Sequence[float]) -> tuple[float, float, float, float]:
 
 
 def _parts(row: Row) -> tuple[str, ...]:
-    """Return the names of a row's file and of its folders below the copy, the file's first."""
+    """Return the names of a row's file and of its folders below the copy, the file first."""
     return tuple(reversed(row.table.path.relative_to(row.table.root).parts))
 
 

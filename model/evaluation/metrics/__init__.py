@@ -1,7 +1,7 @@
 """Metrics by name: from a prediction and its item to a score of 0 to 1, strict and lenient, and what was read.
 
-- Strict is the benchmark's own rule, lenient forgives form; strict never exceeds lenient.
-- What cannot be read is wrong by the strict rule, and counted; nothing is guessed.
+- Strict is the benchmark's own rule; lenient forgives the form. Strict never exceeds lenient.
+- An answer that cannot be read is wrong by the strict rule, and counted; nothing is guessed.
 - Where the papers leave a rule open, `ScoringConfig` chooses it.
 """
 
@@ -25,18 +25,18 @@ DEFAULT = ScoringConfig()
 
 @dataclass(frozen=True, slots=True)
 class ItemScore:
-    """One answer judged, 0 to 1."""
+    """The scores of one answer, 0 to 1."""
 
     strict: float
     lenient: float
     parsed: str | None
-    """What the strict rule read; None where it could read nothing."""
+    """What the strict rule read, None if it could read nothing."""
     pair: tuple[float, float] | None = None
     """A judge's marks for (reference, model)."""
     is_dropped: bool = False
-    """The judge failed on it: it counts for nothing, and makes the benchmark incomplete."""
+    """The judge failed on it: the item does not count, and the benchmark is incomplete."""
     record: dict[str, Any] = field(default_factory=dict)
-    """What the judge was asked and said."""
+    """What the judge was asked and what it replied."""
 
     @property
     def is_parsed(self) -> bool:
@@ -45,10 +45,11 @@ class ItemScore:
 
 
 def score_item(metric: str, prediction: str, item: Item, scoring: ScoringConfig = DEFAULT) -> ItemScore:
-    """Judge an answer.
+    """Score an answer.
 
     Raises:
-        ValueError: the item cannot be judged: no reference, an empty one, or options that no letters name.
+        ValueError: the item cannot be scored: a reference is missing or empty, or there are too many or too few
+            options.
     """
     if not item.references or not all(reference.strip() for reference in item.references):
         raise ValueError(
@@ -170,7 +171,7 @@ def _refcoco(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScore:
 
 
 def _phrase(prediction: str, item: Item, scoring: ScoringConfig) -> ItemScore:
-    """Take the first box that stands alone or after the phrase."""
+    """Score the first box that stands alone or after the phrase."""
     size, truths = _px(item)
     truths = [boxes.enclosing(truths)] if scoring.flickr_protocol == "merged" else truths
     if scoring.box_scale == "thousandths":
@@ -193,7 +194,7 @@ def _overlap(strict: Box | None, lenient: Box | None, truths: list[Box], scoring
 
 
 def _likelihood(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
-    """The prediction is the number of bits that the model needs for the text."""
+    """Score the number of bits that the model needs for the text; the prediction is that number."""
     saved = likelihood.saved(float(prediction), len(item.references[0].encode()))
     return ItemScore(saved, saved, prediction)
 

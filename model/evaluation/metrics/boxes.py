@@ -1,7 +1,8 @@
-"""Boxes: reading them, and intersection over union. Torch-free.
+"""Read boxes, and compute intersection over union. Torch-free.
 
-Our models write thousandths of the image, and that scale is fixed, never guessed: `strict_box` is the model's own form,
-`lenient_box` forgives separators, corner order and overshoot. The two references are read as they read, for comparison.
+Our models write thousandths of the image. That scale is fixed and never guessed: `strict_box` accepts the model's own
+form; `lenient_box` also accepts other separators, swapped corners and values outside the image. Two readers of
+reference implementations are here for comparison.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from model.images.placement import THOUSANDTHS, Box, parse_box
 
 THRESHOLD = 0.5
-"""Overlap that counts as found; the references compare with >=, though the papers write >."""
+"""Overlap that counts as found. The reference implementations compare with >=, although the papers write >."""
 
 _DECIMAL = r"(-?\d+(?:\.\d+)?)"
 _PLAIN = re.compile(rf"\[\s*{_DECIMAL},\s*{_DECIMAL},\s*{_DECIMAL},\s*{_DECIMAL}\s*\]")
@@ -21,7 +22,7 @@ _LOOSE = re.compile(r"\[\s*" + r"(?:\s*,\s*|\s+)".join([f"({_NUMBER})"] * 4) + r
 
 
 def iou(a: Box, b: Box) -> float:
-    """Return the overlap of two boxes, 0 to 1; a box without area overlaps nothing."""
+    """Return the intersection over union of two boxes, 0 to 1; a box without area overlaps nothing."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     shared = max(0.0, width) * max(0.0, height)
     union = _area(a) + _area(b) - shared
@@ -29,7 +30,7 @@ def iou(a: Box, b: Box) -> float:
 
 
 def found(guess: Box | None, truths: Sequence[Box], *, is_above: bool = False) -> float:
-    """Return 1 if the box overlaps any of the true ones by a half (by more, if `is_above`), else 0 (precision at 1)."""
+    """Return 1 if the box overlaps a true one by at least a half (more, if `is_above`), else 0 (precision at 1)."""
     if guess is None:
         return 0.0
     best = max((iou(guess, truth) for truth in truths), default=0.0)
@@ -37,7 +38,7 @@ def found(guess: Box | None, truths: Sequence[Box], *, is_above: bool = False) -
 
 
 def enclosing(boxes: Sequence[Box]) -> Box:
-    """Return the smallest box around all of them: the `merged` protocol of Flickr30k's phrase grounding."""
+    """Return the smallest box around all boxes: the `merged` protocol of Flickr30k's phrase grounding."""
     left, top, right, bottom = zip(*boxes, strict=True)
     return min(left), min(top), max(right), max(bottom)
 
@@ -48,7 +49,10 @@ def strict_box(prediction: str) -> Box | None:
 
 
 def lenient_box(prediction: str) -> Box | None:
-    """Return the first four numbers as thousandths, cut to the image, corners in order; None where there are fewer."""
+    """Return the first four numbers as thousandths, clipped to the image, with ordered corners.
+
+    None if there are fewer.
+    """
     numbers = _four_numbers(prediction)
     return _ordered(tuple(min(max(0.0, each), float(THOUSANDTHS)) for each in numbers)) if numbers else None
 
@@ -58,7 +62,7 @@ def px_box(prediction: str, *, scale: str, size: tuple[float, float]) -> Box | N
 
     Args:
         prediction: the answer.
-        scale: what coordinates mean: `thousandths` (whole ones), `fractions` or `pixels`.
+        scale: the unit of coordinates: `thousandths` (whole numbers), `fractions` or `pixels`.
         size: width and height of the image in px.
     """
     box = strict_box(prediction) if scale == "thousandths" else lmms_box(prediction)
@@ -66,7 +70,7 @@ def px_box(prediction: str, *, scale: str, size: tuple[float, float]) -> Box | N
 
 
 def px_box_loose(prediction: str, *, scale: str, size: tuple[float, float]) -> Box | None:
-    """Return the first four numbers in px, cut to the image, corners in order; None where there are fewer."""
+    """Return the first four numbers in px, clipped to the image, with ordered corners; None if there are fewer."""
     numbers = _four_numbers(prediction)
     if numbers is None:
         return None
@@ -82,13 +86,13 @@ def _scaled(box: Box, scale: str, size: tuple[float, float]) -> Box:
 
 
 def lmms_box(prediction: str) -> Box | None:
-    """Read the first bracket of four plain decimals, nothing cut or swapped (lmms-eval's RefCOCO)."""
+    """Read the first bracket of four plain decimals, without clipping or swapping (lmms-eval's RefCOCO)."""
     match = _PLAIN.search(prediction)
     return _box(match.groups()) if match else None
 
 
 def vlmevalkit_box(prediction: str, *, width: float, height: float) -> Box | None:
-    """Read the first four numbers as px of an image, their scale guessed from their size (VLMEvalKit's RefCOCO)."""
+    """Read the first four numbers as px of an image; their scale is guessed from their size (VLMEvalKit's RefCOCO)."""
     numbers = _four_numbers(prediction)
     if numbers is None:
         return None

@@ -1,8 +1,10 @@
-"""Multiple choice: which option an answer names, before whether it is right. Torch-free.
+"""Multiple choice: which option an answer means. Torch-free.
 
-- `STRICT` holds each benchmark's own rule, made deterministic: where its reference guesses at random, nothing was read.
-- `lenient_letter` is the project's one extractor for all of them; the gap between the two is about formatting.
-- A rule returns the letter of an option that exists, or None, which is wrong and counted.
+- `STRICT` holds each benchmark's own rule, made deterministic: where its reference implementation guesses at random,
+  nothing is read.
+- `lenient_letter` is the project's one extractor for all benchmarks. The difference between strict and lenient scores
+  is due to formatting.
+- A rule returns the letter of an existing option, or None, which is wrong and counted.
 """
 
 from __future__ import annotations
@@ -16,28 +18,28 @@ from functools import lru_cache
 from model.evaluation.metrics.text import normalised, without_punctuation
 
 LONG_ANSWER_WORDS = 5
-"""MMMU looks for option texts only in answers of more words than this."""
+"""MMMU searches for option texts only in answers with more words than this."""
 
 RANKED = (("({})", 6), ("{}.", 5), ("{}:", 4), ("{})", 3), ("{} ", 2))
 START_RANK, END_RANK, PHRASE_RANK = 10, 9, 7
 SAID = (r"(?i:\banswer(?:\s+is\b\s*:?|\s*:)(?:\s+option\b)?)", r"\\boxed\s*\{(?:\\text\s*\{)?", r"(?i:\boption\b)")
-"""What announces a letter, for the lenient extractor."""
+"""Patterns before a letter, for the lenient extractor."""
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _FINAL_ANSWER = re.compile(r"final answer:", re.IGNORECASE)
 PHRASES = (
     *(f"{the}{said} is" for said in ("answer", "correct answer", "best answer", "correct option", "best option", "choice", "correct choice")
       for the in ("", "the ")),
     "my answer is", "my choice is", "i choose", "i select", "i pick", "옵션", "정답은", "답은", "답:", "答案是", "答案为", "选", "答えは")
-"""What announces a letter, for `ranked`: the letters after the first place of each count."""
+"""Phrases before a letter, for `ranked`; letters after the first occurrence of each phrase count."""
 
 
 def seed(prediction: str, options: Sequence[str]) -> str | None:
-    """Read the first character, whatever its case (SEED-Bench, arXiv:2307.16125)."""
+    """Read the first character, in either case (SEED-Bench, arXiv:2307.16125)."""
     return _valid(prediction.strip()[:1].upper(), options)
 
 
 def ai2d(prediction: str, options: Sequence[str]) -> str | None:
-    """Read a leading `X.`, else the whole answer without punctuation, whatever its case (lmms-eval's AI2D)."""
+    """Read a leading `X.`, else the whole answer without punctuation, in either case (lmms-eval's AI2D)."""
     leading = re.match(r"\s*([A-Z])\.", prediction)
     text = leading.group(1) if leading else prediction
     return _valid(text.translate(_NO_PUNCTUATION).upper(), options)
@@ -52,7 +54,7 @@ def scienceqa(prediction: str, options: Sequence[str]) -> str | None:
 
 
 def leading_period(prediction: str, options: Sequence[str]) -> str | None:
-    """Read a letter alone, whatever its case, or a leading `X.` (lmms-eval's ScienceQA and MuirBench)."""
+    """Read a letter alone, in either case, or a leading `X.` (lmms-eval's ScienceQA and MuirBench)."""
     leading = re.match(r"\s*([A-Z])\.", prediction)
     return _valid(leading.group(1) if leading else prediction.strip().upper(), options)
 
@@ -64,9 +66,10 @@ def mmmu(prediction: str, options: Sequence[str]) -> str | None:
 
 
 def qbench2(prediction: str, options: Sequence[str]) -> str | None:
-    """Read the last `(X)`, else `X `, else `X.`, else in long answers the last option text (lmms-eval's MMMU and Q-Bench2).
+    """Read the last `(X)`, else `X `, else `X.`, else in long answers the last option text (lmms-eval's Q-Bench2).
 
-    Of several letters before a space or a dot the one that also stands alone last is taken.
+    lmms-eval's MMMU has the same rule. Of several letters before a space or a dot, the one whose stand-alone occurrence
+    is last is taken.
     """
     text = _padded(prediction)
     if bracketed := _last(text, options, "({})"):
@@ -79,7 +82,7 @@ def qbench2(prediction: str, options: Sequence[str]) -> str | None:
 
 
 def blink(prediction: str, options: Sequence[str]) -> str | None:
-    """Read the first letter after brackets and spaces, whatever its case (lmms-eval's BLINK, arXiv:2404.12390)."""
+    """Read the first letter after brackets and spaces, in either case (lmms-eval's BLINK, arXiv:2404.12390)."""
     found = re.match(r"[(\s]*([A-Za-z])", prediction)
     return _valid(found.group(1).upper(), options) if found else None
 
@@ -95,9 +98,9 @@ def mvbench(prediction: str, options: Sequence[str]) -> str | None:
 
 
 def names_option(prediction: str, letter: str) -> bool:
-    """Say whether the first word without dots is part of `(x)`, or holds it (VLMEvalKit's MVBench).
+    """Return whether the first word without dots is part of `(x)` or contains it (VLMEvalKit's MVBench).
 
-    Differs: an answer without a first word is wrong; the reference calls it right.
+    Differs: an answer without a first word is wrong; the reference implementation counts it as right.
     """
     first, bracketed = prediction.lower().split(" ")[0], f"({letter.lower()})"
     bare = first.replace(".", "")
@@ -105,7 +108,7 @@ def names_option(prediction: str, letter: str) -> bool:
 
 
 def ranked(prediction: str, options: Sequence[str]) -> str | None:
-    """Read the letter in the most telling form, the later of two alike (lmms-eval's extractor, used for RealWorldQA).
+    """Read the letter in the form of highest rank, the later one of equals (lmms-eval's extractor for RealWorldQA).
 
     Forms by rank: at the start, at the end, after an answer phrase, `(X)`, `X.`, `X:`, `X)`, `X `, anywhere.
     """
@@ -123,7 +126,10 @@ def ranked(prediction: str, options: Sequence[str]) -> str | None:
 
 
 def _forms(text: str, letter: str, announced: Sequence[int]) -> list[tuple[int, int, str]]:
-    """List (rank, position, letter) of each form in which a letter stands in padded text, after `announced` places too."""
+    """Return (rank, position, letter) of each form in which a letter occurs in the padded text.
+
+    `announced` are the positions after answer phrases.
+    """
     bare = text.strip()
     found = [(rank, text.rfind(form.format(letter)), letter) for form, rank in RANKED]
     found += [(PHRASE_RANK, text.find(letter, after), letter) for after in announced]
@@ -135,7 +141,7 @@ def _forms(text: str, letter: str, announced: Sequence[int]) -> list[tuple[int, 
 
 
 def mantis(prediction: str, options: Sequence[str]) -> str | None:
-    """Read what follows `final answer:`: a letter (`_mantis_letter`), else the answer as a whole is an option's text (Mantis-Eval)."""
+    """Read a letter after `final answer:`, else the option whose text equals the whole answer (Mantis-Eval)."""
     if letter := _mantis_letter(prediction, options):
         return letter
     said = prediction.strip()
@@ -146,7 +152,7 @@ def mantis(prediction: str, options: Sequence[str]) -> str | None:
 
 
 def _mantis_letter(prediction: str, options: Sequence[str]) -> str | None:
-    """Read `Answer: X` where it stands first, else the first alphabetic character, whatever its case."""
+    """Read `Answer: X` at the start, else the first alphabetic character, in either case."""
     said = after_final_answer(prediction)
     marked = re.match(r"Answer: ([A-Z])", said)
     return _valid(marked.group(1) if marked else next((mark.upper() for mark in said if mark.isalpha()), ""), options)
@@ -160,18 +166,21 @@ def _without_letter(option: str, letter: str) -> str:
 
 
 def after_final_answer(prediction: str) -> str:
-    """Return the text after `final answer:` without outer white space, or all of it as it is."""
+    """Return the text after `final answer:` without outer white space, or all of the text unchanged."""
     before, *after = _FINAL_ANSWER.split(prediction, maxsplit=1)
     return after[0].strip() if after else before
 
 
 def gold_letter(gold: str) -> str:
-    """Return the letter of a gold answer such as `(B)`, `B.` or `(b) a cat`: its first alphabetic character (Mantis-Eval)."""
+    """Return the letter of a gold answer such as `(B)`, `B.` or `(b) a cat`.
+
+    Its first alphabetic character (Mantis-Eval).
+    """
     return next((mark.upper() for mark in gold if mark.isalpha()), gold)
 
 
 def nlvr2(prediction: str, options: Sequence[str]) -> str | None:
-    """Read a letter as Mantis does, else the option of the one word of true and false that is contained."""
+    """Read a letter as Mantis does, else the option with the only one of the words true and false in the answer."""
     words = [word for word in ("true", "false") if word in prediction.lower()]
     named = [
         name
@@ -188,10 +197,10 @@ STRICT: dict[str, Callable[[str, Sequence[str]], str | None]] = {
 
 
 def lenient_letter(prediction: str, options: Sequence[str]) -> str | None:
-    """Read the option's letter as generously as can be done without guessing, else None.
+    """Read the option's letter in any form that needs no guess, else None.
 
     In this order: after "answer is" or "answer:", in a box, after "option"; the last "(X)"; a leading letter; the only
-    stand-alone capital; the text of exactly one option. Small letters count only where no word could be meant.
+    stand-alone capital; the text of exactly one option. Small letters count only where they cannot be a word.
     """
     text, patterns = prediction.strip(), _patterns(len(options))
     for said in patterns.said:
@@ -216,7 +225,7 @@ def lenient_letter(prediction: str, options: Sequence[str]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Patterns:
-    """Where the lenient extractor finds the letters of so many options."""
+    """The patterns of the lenient extractor for a number of options."""
 
     said: tuple[re.Pattern[str], ...]
     bracketed: re.Pattern[str]
@@ -252,7 +261,7 @@ def _padded(prediction: str) -> str:
 
 
 def _last(text: str, options: Sequence[str], form: str) -> str | None:
-    """Return the letter whose form stands last in the text."""
+    """Return the letter whose form occurs last in the text."""
     found, last = None, -1
     for letter, written in _written(form, len(options)):
         place = text.rfind(written)
@@ -263,7 +272,7 @@ def _last(text: str, options: Sequence[str], form: str) -> str | None:
 
 @lru_cache(maxsize=256)
 def _written(form: str, num_options: int) -> tuple[tuple[str, str], ...]:
-    """Return each letter, and the letter in that form."""
+    """Return pairs of each letter and the letter in that form."""
     return tuple((letter, form.format(letter)) for letter in string.ascii_uppercase[:num_options])
 
 

@@ -1,9 +1,9 @@
 """WikiTableQuestions: an answer is right if it denotes the same set of values (arXiv:1508.00305). Torch-free.
 
-- Values stand between bars and are numbers, dates (y-m-d, `xx` for what is unknown) or texts.
-- Two values agree if their normal forms are equal, or as numbers within a millionth, or as dates.
-- Rules of the official script. A number that is not finite makes that script fail; here it agrees with nothing, not
-  even itself.
+- Values are separated by bars and are numbers, dates (y-m-d, `xx` for unknown parts) or texts.
+- Two values match if their normal forms are equal, or as numbers within a millionth, or as dates.
+- The rules are those of the official script. A number that is not finite makes that script fail; here it matches
+  nothing, not even itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import lru_cache
 TOLERANCE = 1e-6
 UNKNOWN = -1
 NOTHING = "nothing"
-"""Kind of a number that is not finite."""
+"""The kind of a number that is not finite."""
 
 _FOLDED = str.maketrans({**dict.fromkeys("‘’´`", "'"), **dict.fromkeys("“”", '"'), **dict.fromkeys("‐‑‒–—−", "-")})
 _CITATIONS = re.compile(r"((?<!^)\[[^\]]*\]|\[\d+\]|[•♦†‡*#+])*$")
@@ -32,12 +32,13 @@ class Value:
     """One typed value: what it denotes, and the normal form of its text."""
 
     key: Key
-    """("number", amount), ("date", (year, month, day)), ("text", normal form) or (NOTHING, text): what makes two
-    values one."""
+    """("number", amount), ("date", (year, month, day)), ("text", normal form) or (NOTHING, text). Values with equal
+    keys are the same value.
+    """
     text: str
 
     def matches(self, other: Value) -> bool:
-        """Say whether both denote the same."""
+        """Return whether both denote the same."""
         if NOTHING in (self.key[0], other.key[0]):
             return False
         if self.text == other.text or self.key == other.key:
@@ -50,8 +51,8 @@ def denotes(prediction: str, gold: str) -> float:
     """Return 1 if the prediction denotes the set of values of the gold answer, else 0.
 
     Args:
-        prediction: values between `|` or `||`.
-        gold: values between `|`, with newline, bar and backslash escaped as in the official files.
+        prediction: values separated by `|` or `||`.
+        gold: values separated by `|`, with newline, bar and backslash escaped as in the official files.
     """
     wanted, said = values(gold), values(prediction.replace("||", "|"))
     return float(len(wanted) == len(said) and all(any(value.matches(other) for other in said) for value in wanted))
@@ -59,7 +60,7 @@ def denotes(prediction: str, gold: str) -> float:
 
 @lru_cache(maxsize=8192)
 def values(text: str) -> tuple[Value, ...]:
-    """Read the distinct values between bars."""
+    """Return the distinct values between bars."""
     found: dict[Key, Value] = {}
     for part in text.split("|"):
         value = _value(part.replace("\\n", "\n").replace("\\p", "|").replace("\\\\", "\\"))
@@ -69,7 +70,11 @@ def values(text: str) -> tuple[Value, ...]:
 
 @lru_cache(maxsize=8192)
 def normal_form(text: str) -> str:
-    """Drop accents, trailing citations and details in brackets, outer quotes and a final dot; lower-case; one space between words."""
+    """Return a text in normal form.
+
+    Accents, trailing citations and parentheses, outer quotes and a final dot are dropped, letters are lower-cased, and
+    words are separated by one space.
+    """
     text = "".join(
         mark for mark in unicodedata.normalize("NFKD", text) if unicodedata.category(mark) != "Mn"
     ).translate(_FOLDED)
@@ -102,7 +107,7 @@ def _number(text: str) -> float | int | None:
     try:
         return int(text)
     except ValueError:
-        return int(amount) if abs(amount - round(amount)) < TOLERANCE else amount  # cut, not rounded, as the official script
+        return int(amount) if abs(amount - round(amount)) < TOLERANCE else amount  # truncated, as in the official script
 
 
 def _date(text: str) -> tuple[int, int, int] | None:
@@ -123,5 +128,5 @@ def _is_within(field: int, most: int) -> bool:
 
 
 def said_values(text: str) -> str | None:
-    """Return the normal forms of the values as text, None where nothing was said."""
+    """Return the normal forms of the values as text, None if there are none."""
     return " | ".join(value.text for value in values(text.replace("||", "|")) if value.text) or None

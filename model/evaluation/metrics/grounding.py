@@ -1,4 +1,4 @@
-"""Phrase grounding: Flickr30k's recall, Ferret's boxes within text, and an upper bound kept for comparison. Torch-free."""
+"""Phrase grounding: Flickr30k's recall, Ferret's boxes in text, and an upper bound for comparison. Torch-free."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from model.evaluation.metrics.boxes import THRESHOLD, enclosing, iou
 from model.images.placement import THOUSANDTHS, Box
 
 ENDS = ".,;!?"
-"""After a box, everything up to one of these is skipped."""
+"""After a box, the text up to one of these characters is skipped."""
 NO_BOX: Box = (0.0, 0.0, 0.0, 0.0)
 BOX_KEYS = ("bbox_2d", "bbox", "box", "coordinates", "coord", "location", "position")
 
@@ -20,12 +20,14 @@ _FOUR = re.compile(r"\[?\s*" + r"\s*[,\s]\s*".join([_DECIMAL] * 4) + r"\s*\]?")
 
 
 def decode(text: str, *, width: float, height: float) -> list[tuple[str, Box]] | None:
-    """Read (phrase, box in px) from `phrase [x1, y1, x2, y2]`, coordinates in whole thousandths, px cut to integers.
+    """Read (phrase, box in px) from `phrase [x1, y1, x2, y2]`; coordinates are whole thousandths, px are truncated.
 
     A phrase that follows a box without one of `ENDS` between them is lost, and its box stands alone.
 
     Returns:
-        None where a bracket does not hold four whole numbers or more: Ferret's decoder fails on the whole answer.
+        None if a bracket has fewer than four numbers or one that is not whole: Ferret's decoder fails on the whole
+        answer.
+
     Source: Ferret (arXiv:2310.07704).
     """
     found: list[tuple[str, Box]] = []
@@ -58,7 +60,7 @@ def _whole_box(text: str, *, width: float, height: float) -> Box | None:
 
 
 def is_same_phrase(a: str, b: str) -> bool:
-    """Say whether two phrases are equal up to case, punctuation and white space."""
+    """Return whether two phrases are equal up to case, punctuation and white space."""
     return _bare(a) == _bare(b)
 
 
@@ -68,30 +70,30 @@ def _bare(phrase: str) -> str:
 
 
 def first_of_phrase(text: str, phrase: str, *, width: float, height: float) -> Box | None:
-    """Return the first box that belongs to a phrase or stands alone, in px; None where there is none."""
+    """Return the first box that belongs to a phrase or stands alone, in px; None if there is none."""
     found = decode(text, width=width, height=height) or []
     return next((box for said, box in found if not said or is_same_phrase(said, phrase)), None)
 
 
 def best_overlap(guesses: Sequence[Box], truths: Sequence[Box], *, k: int = 1) -> float:
-    """Return the largest overlap of the first k guesses (-1: of all) with any truth, 0 to 1."""
+    """Return the largest overlap of the first k guesses (-1: all) with any true box, 0 to 1."""
     chosen = guesses if k < 0 else guesses[:k]
     return max((iou(guess, truth) for guess in chosen for truth in truths), default=0.0)
 
 
 def is_recalled(guesses: Sequence[Box], truths: Sequence[Box], *, k: int = 1, protocol: str = "any") -> bool:
-    """Say whether one of the first k guesses overlaps a truth by a half.
+    """Return whether one of the first k guesses overlaps a true box by at least a half.
 
     Args:
-        guesses: in the order in which they were said.
-        truths: boxes of the phrase.
-        k: guesses that count; -1 is all.
+        guesses: in the order of the answer.
+        truths: true boxes of the phrase.
+        k: how many guesses count; -1 means all.
         protocol: `any` compares with each box, `merged` with the smallest box around all of them.
     """
     return best_overlap(guesses, [enclosing(truths)] if protocol == "merged" else truths, k=k) >= THRESHOLD
 
 
-# ---- an upper bound: the best box in the best scale, chosen by the truth -------------------------------------------
+# ---- an upper bound: the best box in the best scale, chosen by the true box ----------------------------------------
 
 
 def all_boxes(text: str) -> list[Box]:
@@ -100,7 +102,7 @@ def all_boxes(text: str) -> list[Box]:
 
 
 def oracle_box(text: str, truth: Box, *, width: float, height: float) -> Box:
-    """Return the box, read as px or as thousandths, that overlaps the truth most: an upper bound, never a score."""
+    """Return the box, read as px or as thousandths, that overlaps the true box most: an upper bound, never a score."""
     sides = (width, height) * 2
     readings = [
         reading

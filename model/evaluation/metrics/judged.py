@@ -1,7 +1,7 @@
-"""What judges say, and what is made of it: LLaVA-Bench, Ferret-Bench, MM-Vet. Torch-free.
+"""Read judges' replies and compute scores from them: LLaVA-Bench, Ferret-Bench, MM-Vet. Torch-free.
 
-A reply that cannot be read, or whose marks are outside of the scale, is None: it is asked again, then dropped and
-counted. The references average it in as -1.
+A reply that cannot be read, or whose marks are outside the scale, gives None: the judge is asked again, then the item
+is dropped and counted. The reference implementations average it in as -1.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from model.images.placement import THOUSANDTHS
 
 MARKS = (0.0, 10.0)
-"""Smallest and largest mark of a pair. Judges are asked for 1 to 10; a 0 for an empty answer is still what they
-mean."""
+"""Smallest and largest mark of a pair. Judges are asked for 1 to 10, but a 0 for an empty answer is accepted."""
 GRADES = (0.0, 1.0)
 
 
 def score_pair(reply: str) -> tuple[float, float] | None:
-    """Read (reference, model) from the first line: exactly two numbers with a single space or comma between them.
+    """Read (reference, model) from the first line: exactly two numbers, separated by a single space or comma.
 
     Source: LLaVA's parser of reviews (arXiv:2304.08485), the same in Ferret-Bench.
     """
@@ -41,14 +40,18 @@ def _pair(fields: Sequence[str]) -> tuple[float, float] | None:
 
 
 def _is_within(number: float, scale: tuple[float, float]) -> bool:
-    """Say whether a number is one of the scale; -1, which the references write for what they could not read, is none."""
+    """Return whether a number is within the scale.
+
+    -1, which the reference implementations use for unread replies, is not.
+    """
     return scale[0] <= number <= scale[1]
 
 
 def relative(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Return 100 x the model's mean over the reference's, both means to 3 decimals, the ratio to 1; None for no pairs.
+    """Return 100 x the model's mean / the reference's mean, or None without pairs.
 
-    The reference answer is the measure: a model that is judged better than it scores above 100.
+    Both means are rounded to 3 decimals and the ratio to 1. A model that is rated better than the reference answer
+    scores above 100.
     """
     if not pairs:
         return None
@@ -66,7 +69,7 @@ def correctness(reply: str) -> float | None:
 
 
 def correctness_whole(reply: str) -> float | None:
-    """Read MM-Vet's grade where the whole reply is one number of 0 to 1, else None (VLMEvalKit)."""
+    """Read MM-Vet's grade if the whole reply is one number of 0 to 1, else None (VLMEvalKit)."""
     try:
         grade = float(reply)
     except ValueError:
@@ -75,10 +78,13 @@ def correctness_whole(reply: str) -> float | None:
 
 
 def shown_to_judge(answer: str, category: str) -> str | None:
-    """Return a Ferret-Bench answer as its judge sees it: boxes deleted in refer_*, as fractions in ground_conv.
+    """Return a Ferret-Bench answer as its judge sees it.
+
+    Without boxes in refer_*, with boxes as fractions in ground_conv.
 
     Returns:
-        None where a bracket holds no box of four numbers: the reference's script fails there.
+        None if a bracket has no box of four numbers: the reference implementation fails there.
+
     Source: Ferret (arXiv:2310.07704), whose judge takes boxes as fractions of the image.
     """
     brackets = re.findall(r"\[.*?\]", answer)
@@ -95,7 +101,7 @@ def shown_to_judge(answer: str, category: str) -> str | None:
 
 
 def _fractions(bracket: str) -> str | None:
-    """Write thousandths as fractions; more than four numbers are no box and are deleted."""
+    """Return thousandths as fractions; a bracket with more than four numbers is no box and is deleted."""
     try:
         numbers = [float(part) / THOUSANDTHS for part in bracket.replace("[", "").replace("]", "").split(",")]
     except ValueError:

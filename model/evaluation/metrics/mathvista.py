@@ -1,4 +1,4 @@
-"""MathVista (arXiv:2310.02255): from what a judge extracted to an answer of the question's type. Torch-free."""
+"""MathVista (arXiv:2310.02255): convert what a judge extracted to an answer of the question's type. Torch-free."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rapidfuzz.distance import Levenshtein
 
 @dataclass(frozen=True, slots=True)
 class AnswerKind:
-    """What form the answer to a question has."""
+    """The form of a question's answer."""
 
     question_type: str
     """`multi_choice` or `free_form`."""
@@ -24,7 +24,7 @@ class AnswerKind:
 
 
 def plain(response: str, kind: AnswerKind) -> str | None:
-    """Return the answer of a response that is nothing but the answer, None where it must be extracted."""
+    """Return the answer if the response is nothing else, None if it must be extracted."""
     if kind.question_type == "multi_choice" and response in kind.choices:
         return response
     try:
@@ -36,10 +36,9 @@ def plain(response: str, kind: AnswerKind) -> str | None:
 
 
 def normalise(extraction: str, kind: AnswerKind) -> str | None:
-    """Return the extraction in the form of the answer, None where it has none.
+    """Return the extraction in the form of the answer, None if it does not have that form.
 
-    A choice that is no letter becomes the nearest one by edit distance, so a multiple-choice answer is never
-    unreadable.
+    A choice that is no letter becomes the nearest one by edit distance, so a multiple-choice answer can always be read.
     """
     if kind.question_type == "multi_choice":
         return _choice(extraction.strip(), kind.choices)
@@ -53,7 +52,7 @@ def normalise(extraction: str, kind: AnswerKind) -> str | None:
 
 
 def is_equal(normalised: str | None, answer: str) -> bool:
-    """Say whether the normalised extraction is the answer, outer white space aside."""
+    """Return whether the normalised extraction equals the answer, up to outer white space."""
     return str(normalised).strip() == answer.strip()
 
 

@@ -1,6 +1,6 @@
-"""MMMU's open questions (arXiv:2311.16502): which strings and numbers an answer holds, and whether one is the gold. Torch-free.
+"""MMMU's open questions (arXiv:2311.16502): the strings and numbers in an answer, and whether one is right. Torch-free.
 
-Rules of the official script, in its whole-list form; lmms-eval's keeps one element of an unordered set.
+The rules are those of the official script, in its whole-list form; lmms-eval's keeps one element of an unordered set.
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ _NUMBERS = (
     re.compile(r"-?\d+(?:\.\d+)?[eE][+-]?\d+"),
     re.compile(r"-?(?:\d+\.\d+|\.\d+|\d+\b)(?![eE][+-]?\d+)(?![,\d])"),
 )
-"""With thousands separated by commas, in scientific form, plain."""
+"""Numbers with thousands separators, in scientific notation, and plain."""
 
 
 def read(prediction: str) -> tuple[str | float, ...]:
-    """Return every candidate of an answer: the shortest tail after an indicator of each line, or the answer, and all numbers in them."""
+    """Return every candidate of an answer.
+
+    These are the shortest text after an indicator in each line, or the whole answer, and all numbers in them.
+    """
     tails = _tails(prediction)
     numbers = [number for tail in tails for form in _NUMBERS for number in form.findall(tail)]
     return tuple(dict.fromkeys(candidate for text in (*tails, *numbers) for candidate in candidates(text)))
 
 
 def is_right(prediction: str, golds: Sequence[str]) -> float:
-    """Return 1 if a gold text stands in a candidate text, or a candidate number is a gold number, else 0."""
+    """Return 1 if a gold text occurs in a candidate text, or a candidate number is a gold number, else 0."""
     wanted = [candidate for gold in golds for candidate in candidates(gold)]
     texts = [gold for gold in wanted if isinstance(gold, str)]
     return float(
@@ -41,7 +44,10 @@ def is_right(prediction: str, golds: Sequence[str]) -> float:
 
 @lru_cache(maxsize=8192)
 def candidates(text: str) -> tuple[str | float, ...]:
-    """Return a number rounded to two decimals, else the lower-cased text; a single character must have a space beside it."""
+    """Return a number rounded to two decimals, else the lower-cased text.
+
+    A single character needs a space beside it.
+    """
     text = text.strip()
     try:
         return (round(float(text.replace(",", "")), DECIMALS),)
@@ -51,10 +57,10 @@ def candidates(text: str) -> tuple[str | float, ...]:
 
 
 def pooled(subjects: Mapping[str, tuple[float, int]]) -> float:
-    """Return the accuracy over all questions from (accuracy, questions) of each subject: MMMU's headline, 0 to 1.
+    """Return the accuracy over all questions, MMMU's headline, 0 to 1, given (accuracy, questions) of each subject.
 
     Raises:
-        ValueError: no question at all.
+        ValueError: there are no questions.
     """
     total = sum(count for _, count in subjects.values())
     if not total:
@@ -63,15 +69,18 @@ def pooled(subjects: Mapping[str, tuple[float, int]]) -> float:
 
 
 def _tails(prediction: str) -> list[str]:
-    """Return the shortest tail after an indicator in each line that has one; `=` counts in the last line."""
+    """Return the shortest text after an indicator, for each line with one; `=` counts in the last line."""
     answer = prediction.strip().strip(".").lower()
-    lines = answer.split("\n")  # the official rule also splits at `. ` before a capital; in lower-cased text there is none
+    lines = answer.split("\n")  # the official rule also splits at `. ` before a capital, which lower-cased text lacks
     found = [_tail(line, INDICATORS) for line in lines[:-1]] + [_tail(lines[-1], (*INDICATORS, "="))]
     return [tail for tail in found if tail and tail not in TRIVIAL] or [answer]
 
 
 def _tail(line: str, indicators: Sequence[str]) -> str:
-    """Return the shortest tail after an indicator, the first of equals; an empty one gives way to any later one."""
+    """Return the shortest text after an indicator, the first one of equals.
+
+    An empty text is replaced by any later one.
+    """
     shortest = ""
     for indicator in indicators:
         if indicator in line:

@@ -23,7 +23,7 @@ def exact(prediction: str, references: Sequence[str]) -> float:
 
 
 def contains(prediction: str, references: Sequence[str]) -> float:
-    """Return 1 if a reference stands in the prediction as whole words, else 0: the lenient form of `exact`."""
+    """Return 1 if a reference occurs in the prediction as whole words, else 0: the lenient form of `exact`."""
     text = normalised(prediction)
     return float(any(re.search(rf"(?<!\w){re.escape(normalised(reference))}(?!\w)", text) for reference in references))
 
@@ -34,9 +34,9 @@ def anls(prediction: str, references: Sequence[str], form: str = "rrc") -> float
     Args:
         prediction: the answer.
         references: accepted answers.
-        form: `rrc`, the robust-reading challenge's (ST-VQA, arXiv:1905.13648): the distance is taken on stripped, lower-cased text
-            with collapsed white space, the length on the original strings, and 0.5 itself is kept. `due` compares raw strings and
-            `pix2struct` lower-cased ones; both drop 0.5.
+        form: `rrc` is the robust-reading challenge's (ST-VQA, arXiv:1905.13648): the distance is computed on stripped,
+            lower-cased text with collapsed white space, the length on the original strings, and 0.5 itself is kept.
+            `due` compares raw strings and `pix2struct` lower-cased ones; both drop 0.5.
     """
     if form == "rrc":
         best = max(_similarity(prediction, reference) for reference in references)
@@ -58,7 +58,7 @@ def _raw_similarity(a: str, b: str) -> float:
 
 
 def relaxed(prediction: str, references: Sequence[str]) -> float:
-    """Return 1 if a number is within 5 % of a reference, or a text equals it up to case; else 0.
+    """Return 1 if a number is within 5 % of a reference, or a text equals it up to case, else 0.
 
     Source: ChartQA (arXiv:2203.10244): a trailing `%` divides by 100; a reference of 0 needs the same string.
     """
@@ -80,13 +80,13 @@ def _number(text: str) -> float | None:
 
 
 def is_number(text: str) -> bool:
-    """Say whether the text can be read as a finite number, or per cent of one."""
+    """Return whether the text is a finite number or percentage."""
     found = _number(text.strip())
     return found is not None and math.isfinite(found)
 
 
 def only_number(text: str) -> str | None:
-    """Return the one number that stands in a sentence, thousands without commas; None where there is none, or several."""
+    """Return the only number in a sentence, without thousands separators; None if there is none, or several."""
     found = re.findall(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?%?", text, re.ASCII)
     return str(found[0]).replace(",", "") if len(found) == 1 else None
 
@@ -97,10 +97,11 @@ FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 
 def ocr_contains(prediction: str, references: Sequence[str], *, is_formula: bool = False) -> float:
     """Return 1 if a reference is contained in the prediction, else 0.
 
-    Case, line ends and full-width forms of ASCII do not count; of handwritten formulas only the spaces do not.
+    Case, line breaks and full-width forms of ASCII are ignored; in handwritten formulas only spaces are.
 
     Raises:
-        ValueError: a reference is empty: every answer would hold it.
+        ValueError: a reference is empty, so every answer would contain it.
+
     Source: lmms-eval's OCRBench (arXiv:2305.07895).
     """
     spell = _without_spaces if is_formula else _plain
@@ -118,35 +119,38 @@ def _without_spaces(text: str) -> str:
 
 
 def without_negations(text: str) -> str:
-    """Delete clauses from ` not` to the next comma or dot, then those from ` no` (Ferret's LVIS, arXiv:2310.07704)."""
+    """Delete text from ` not` to the next comma or dot, then from ` no` (Ferret's LVIS, arXiv:2310.07704)."""
     for word in ("not", "no"):
         text = re.sub(rf"\s+{word}[^,.]*[,.]", "", text)
     return text
 
 
 def names_thing(prediction: str, names: Sequence[str]) -> float:
-    """Return 1 if a name is contained as it is spelt, outside of negations, else 0; `a_(b)` is both a and b."""
+    """Return 1 if a name is contained as it is spelled, outside negations, else 0; `a_(b)` stands for both a and b."""
     spelt = (part.strip() for name in names for part in name.replace("_", " ").replace(")", "").split("("))
     said = without_negations(prediction)
     return float(any(name in said for name in spelt if name))
 
 
 def same_without_dots(prediction: str, reference: str) -> bool:
-    """Say whether an answer equals a reference up to case, outer white space and the answer's trailing dots (RealWorldQA)."""
+    """Return whether an answer equals a reference up to case, outer white space and its trailing dots (RealWorldQA)."""
     return prediction.lower().strip().rstrip(".") == reference.lower().strip()
 
 
 MAX_DOTS = 32
-"""Dots that the VQA challenge's script deletes: it hands a flag over as the number of replacements, and all have kept
-that."""
+"""How many dots the VQA challenge's script deletes: it passes a flag as the number of replacements, and all copies do
+so.
+"""
 MARKS = ';/[]"{}()=+\\_-><@`,?!'
 
 
 def without_punctuation(text: str, *, dot: str = r"\.(?!\d)") -> str:
-    """Delete the VQA challenge's punctuation where it stands beside a space or text holds 1,000; else make it a space.
+    """Delete the VQA challenge's punctuation beside a space, or if the text contains 1,000.
+
+    Otherwise replace it by a space.
 
     Args:
-        text: anything.
+        text: any text.
         dot: pattern of the dots to delete; by default those without a digit after them.
     """
     has_thousands = re.search(r"\d,\d", text) is not None

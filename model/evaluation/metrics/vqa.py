@@ -1,10 +1,10 @@
 """TextVQA's accuracy against ten annotators, in the three forms that are in use (arXiv:1904.08920). Torch-free.
 
-- `open_flamingo`, which the deck names, normalises only where the ten answers are not all alike: else case and marks
-  count.
-- `m4c` first splits `'s` and drops commas; `vlmevalkit` keeps the dot of `3.`; the others drop it by a slip in their
-  pattern.
-- An answer is worth a third for each annotator who gave it, one at most, averaged over leaving each annotator out.
+- `open_flamingo`, which the deck names, normalises only if the ten answers are not all equal; otherwise case and
+  punctuation count.
+- `m4c` first splits off `'s` and drops commas. `vlmevalkit` keeps the dot of `3.`; the others drop it because of an
+  error in their pattern.
+- An answer scores a third for each annotator who gave it, at most one, averaged over leaving out each annotator.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ would've wouldn't wouldn't've y'all y'all'll y'all'd've you'd you'd've you'll yo
 CONTRACTIONS = {
     word[:at] + word[at + 1 :]: word for word in _CONTRACTED.split() for at, mark in enumerate(word) if mark == "'"
 }
-CONTRACTIONS["somebody'd"] = "somebodyd"  # the VQA challenge's own slip; every implementation has kept it
-"""A form that lacks one of its apostrophes -> the form with it."""
+CONTRACTIONS["somebody'd"] = "somebodyd"  # an error of the VQA challenge that every implementation repeats
+"""A contraction with one apostrophe missing -> the contraction."""
 
 
 def cut_generation(generation: str) -> str:
-    """Return the text before the first `Question` or `Answer`: a model that goes on with the next example is cut there."""
+    """Return the text before the first `Question` or `Answer`, where a model continues with the next example."""
     return re.split("Question|Answer", generation, maxsplit=1)[0]
 
 
@@ -48,14 +48,17 @@ def open_flamingo(text: str) -> str:
 
 @lru_cache(maxsize=8192)
 def m4c(text: str) -> str:
-    """Normalise as M4C (MMF, LLaVA, lmms-eval): as OpenFlamingo after lower-casing, without commas and with `'s` apart."""
+    """Normalise as M4C (MMF, LLaVA, lmms-eval).
+
+    Like OpenFlamingo, after lower-casing, dropping commas and splitting off `'s`.
+    """
     text = text.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip()
     return _words(without_punctuation(_one_line(text)))
 
 
 @lru_cache(maxsize=8192)
 def vlmevalkit(text: str) -> str:
-    """Normalise as VLMEvalKit: as OpenFlamingo, but a dot after a digit stays."""
+    """Normalise as VLMEvalKit: like OpenFlamingo, but a dot after a digit stays."""
     return _words(without_punctuation(_one_line(text), dot=r"(?<!\d)\.(?!\d)"))
 
 
@@ -63,15 +66,15 @@ FORMS: dict[str, Callable[[str], str]] = {"open_flamingo": open_flamingo, "m4c":
 
 
 def accuracy(prediction: str, answers: Sequence[str], form: str = "open_flamingo") -> float:
-    """Return the share of agreement with the annotators, 0 to 1.
+    """Return the agreement with the annotators, 0 to 1.
 
     Args:
-        prediction: already cut (`cut_generation`).
+        prediction: the answer after `cut_generation`.
         answers: one for each annotator, ten in TextVQA.
         form: a key of `FORMS`.
 
     Raises:
-        ValueError: fewer than two annotators: none could be left out.
+        ValueError: there are fewer than two annotators, so none can be left out.
     """
     if len(answers) < 2:
         raise ValueError(f"{len(answers)} annotators; allowed: 2 or more (TextVQA has 10)")
@@ -87,7 +90,7 @@ def accuracy(prediction: str, answers: Sequence[str], form: str = "open_flamingo
 
 @lru_cache(maxsize=8192)
 def _given(answers: tuple[str, ...], form: str) -> tuple[tuple[str, ...], bool]:
-    """Return what the annotators said, as it is compared, and whether it is normalised."""
+    """Return the annotators' answers in the form in which they are compared, and whether it is the normalised one."""
     given = tuple(_one_line(answer) for answer in answers)
     is_normalised = form != "open_flamingo" or len(set(given)) > 1
     return tuple(FORMS[form](answer) for answer in given) if is_normalised else given, is_normalised

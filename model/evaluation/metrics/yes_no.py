@@ -1,6 +1,6 @@
 """Yes/no benchmarks: POPE and MME, TabFact and NLVR2. Torch-free.
 
-Each rule only reads; what it cannot read is None, and wrong.
+Each rule only reads an answer. What it cannot read is None, which counts as wrong.
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ PERCEPTION = ("existence", "count", "position", "color", "posters", "celebrity",
 COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
 MME_TASKS = PERCEPTION + COGNITION
 MME_POINTS = 200
-"""Of each sub-task."""
+"""Points of each sub-task."""
 
 
 def pope_llava(prediction: str) -> str:
-    """Read `yes` or `no`: text before the first dot, `no` if it holds No, not or no as a word, else `yes`.
+    """Read `no` if the text before the first dot contains No, not or no as a word, else `yes`.
 
-    Source: LLaVA's evaluation of POPE (arXiv:2305.10355). It calls everything without a negation a yes.
+    Source: LLaVA's evaluation of POPE (arXiv:2305.10355). It counts every answer without a negation as yes.
     """
     words = prediction.split(".")[0].replace(",", "").split(" ")
     return "no" if {"No", "not", "no"} & set(words) else "yes"
 
 
 def pope(prediction: str) -> str | None:
-    """Read as LLaVA does, but nothing where its `yes` is no more than a default: the answer says neither yes nor no."""
+    """Read as LLaVA does, but return None for an answer that contains neither yes nor a negation."""
     reading = pope_llava(prediction)
     return reading if reading == "no" or re.search(r"\byes\b", prediction.lower()) else None
 
 
 def plain_word(prediction: str) -> str | None:
-    """Read `yes` or `no` where exactly one of them stands as a word, whatever marks surround it, else None."""
+    """Read `yes` or `no` if exactly one of them occurs as a word, whatever punctuation surrounds it, else None."""
     found = set(re.findall(r"[a-z]+", prediction.lower())) & {"yes", "no"}
     return found.pop() if len(found) == 1 else None
 
 
 def pope_vlmevalkit(prediction: str) -> str | None:
-    """Read `yes` or `no` where exactly one of them is a word without its punctuation, else None (VLMEvalKit's POPE)."""
+    """Read `yes` or `no` if exactly one of them is a word after removing punctuation, else None (VLMEvalKit's POPE)."""
     found = set(without_punctuation(prediction.lower()).split()) & {"yes", "no"}
     return found.pop() if len(found) == 1 else None
 
 
 def mme(prediction: str) -> str | None:
-    """Read `yes` or `no` without dots: alone, as a single letter, or within the first four characters, else None.
+    """Read `yes` or `no` after removing dots: alone, as a single letter, or in the first four characters, else None.
 
     Source: lmms-eval's reading of MME (arXiv:2306.13394).
     """
@@ -55,7 +55,7 @@ def mme(prediction: str) -> str | None:
 
 
 def mme_official(prediction: str) -> str | None:
-    """Read `yes` or `no` as MME's own script: alone, or within the first four characters, else None."""
+    """Read `yes` or `no` as MME's own script does: alone, or in the first four characters, else None."""
     return _within_four(prediction.lower())
 
 
@@ -65,7 +65,7 @@ def _within_four(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class YesNoSummary:
-    """Accuracy, precision, recall and F1, 0 to 1, with yes as the positive class; ratios over nothing are 0."""
+    """Accuracy, precision, recall and F1, 0 to 1, with yes as the positive class; a ratio with denominator 0 is 0."""
 
     accuracy: float
     precision: float
@@ -75,15 +75,15 @@ class YesNoSummary:
 
 
 def summarise(predictions: Sequence[str | None], labels: Sequence[str], *, is_raw: bool = False) -> YesNoSummary:
-    """Compare what was read (`yes`, `no`, None) with labels.
+    """Compare readings (`yes`, `no`, None) with labels.
 
     Args:
-        predictions: what was read.
+        predictions: the readings.
         labels: `yes` or `no`.
-        is_raw: recall leaves out what is neither yes nor no, as in lmms-eval, instead of counting it as missed.
+        is_raw: leave readings of None out of recall, as lmms-eval does, instead of counting them as missed.
 
     Raises:
-        ValueError: there is nothing to compare.
+        ValueError: there are no answers.
     """
     pairs = list(zip(predictions, labels, strict=True))
     if not pairs:
@@ -101,7 +101,7 @@ def summarise(predictions: Sequence[str | None], labels: Sequence[str], *, is_ra
 
 @dataclass(frozen=True, slots=True)
 class MmeSummary:
-    """Sums over sub-tasks: perception 0 to 2000, cognition 0 to 800, and both as a share of all points that there are, 0 to 100."""
+    """Sums over sub-tasks: perception 0 to 2000, cognition 0 to 800, and both as a percentage of all points."""
 
     perception: float
     cognition: float
@@ -109,14 +109,14 @@ class MmeSummary:
 
 
 def summarise_mme(pairs: Sequence[tuple[str, str, Sequence[bool]]], tasks: Sequence[str] = MME_TASKS) -> MmeSummary:
-    """Add up MME: a sub-task is the mean over images of 50 per right answer and 100 if both are right.
+    """Compute MME's points: a sub-task is the mean over images of 50 per right answer, plus 100 if both are right.
 
     Args:
         pairs: (sub-task, image, whether each of its two answers is right).
-        tasks: the sub-tasks that there are; MME has fourteen.
+        tasks: the sub-tasks that exist; MME has fourteen.
 
     Raises:
-        ValueError: an image has not exactly two answers, or the sub-task is unknown.
+        ValueError: an image does not have exactly two answers, or the sub-task is unknown.
     """
     points: dict[str, list[float]] = {}
     for task, image, right in pairs:
@@ -129,7 +129,7 @@ def summarise_mme(pairs: Sequence[tuple[str, str, Sequence[bool]]], tasks: Seque
 
 
 def tabfact(prediction: str) -> str | None:
-    """Read `1` or `0` where exactly one of `true` and `false` is contained, else None; negations are not understood.
+    """Read `1` or `0` if exactly one of `true` and `false` is contained, else None. Negations are not understood.
 
     Source: VLMEvalKit's reading of TabFact (arXiv:1909.02164).
     """
@@ -138,22 +138,24 @@ def tabfact(prediction: str) -> str | None:
 
 
 def tabfact_exact(prediction: str) -> str | None:
-    """Read `1` or `0` from the label's word alone, whatever its case, else None (DUE, UReader)."""
+    """Read `1` or `0` from the label's word alone, in either case, else None (DUE, UReader)."""
     return {"true": "1", "1": "1", "false": "0", "0": "0"}.get(prediction.strip().lower())
 
 
 @dataclass(frozen=True, slots=True)
 class PairSummary:
-    """NLVR2: share of right answers, and of sentences whose every image pair is right, 0 to 1."""
+    """NLVR2: share of right answers, and of sentences whose image pairs are all answered right, 0 to 1."""
 
     accuracy: float
     consistency: float
 
 
 def summarise_nlvr2(items: Sequence[tuple[str, str, str]]) -> PairSummary:
-    """Add up NLVR2 from (identifier, prediction, label); a sentence is an identifier without its third dash field.
+    """Compute NLVR2's scores from (identifier, prediction, label).
 
-    Source: the script beside NLVR2 (arXiv:1811.00491).
+    A sentence is an identifier without its third field between dashes.
+
+    Source: the script published with NLVR2 (arXiv:1811.00491).
     """
     right = [prediction.lower() == label.lower() for _, prediction, label in items]
     sentences: dict[str, bool] = {}

@@ -1,1 +1,1 @@
-"""Simulated studies whose truth is known: whether intervals cover and verdicts are wrong as seldom as promised."""
+"""Simulated studies whose truth is known: do intervals cover, and are verdicts wrong as rarely as promised?"""

@@ -1,8 +1,7 @@
-"""The whole check: every cell of the grids, in an order that any part of it can be repeated from its seed.
+"""The complete check: every cell of the grids. Each cell has its own random seed, so any part can be repeated alone.
 
-A cell in which something went wrong more often than promised, beyond the chance of its draws, is drawn again with
-`AGAIN` times as many and other random numbers; what comes out then counts. Of a thousand cells a few look bad by
-chance.
+A cell with more errors than promised, beyond the chance of its draws, is simulated again with `AGAIN` times as many
+draws and other random numbers, and that result counts. Of a thousand cells a few look bad by chance.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ AGAIN = 10
 
 
 def coverage(cells: Sequence[Cell], *, seed: int, num_draws: int) -> Iterator[Outcome]:
-    """Yield what comes out in each cell; `num_draws` studies of few arms, fewer of many."""
+    """Yield the outcome of each cell, from `num_draws` studies; fewer if they have many arms."""
     for number, cell in enumerate(cells):
         draws = max(400, min(num_draws, num_draws * 12 // cell.num_arms))
         outcome = scores.simulate(cell, np.random.default_rng([seed, number]), draws)
@@ -41,30 +40,30 @@ def races(*, seed: int, num_draws: int) -> list[Race]:
 
 
 def misled(*, seed: int, num_draws: int) -> Iterator[Misled]:
-    """Yield how often equal arms are told apart by these items, and for the population."""
+    """Yield how often equal arms are told apart, for these items and for the population."""
     for number, benchmark in enumerate(items.grid()):
         yield items.simulate(benchmark, np.random.default_rng([seed, number]), num_draws)
 
 
 def ladders(*, seed: int, num_draws: int) -> list[Climb]:
-    """Return what the analysis of ladders says, beside the truth."""
+    """Return what the ladder analysis says, with the truth."""
     return [climb(np.random.default_rng([seed, number])) for number in range(num_draws)]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """Cells of one kind, summed up."""
+    """A summary over cells of one kind."""
 
     name: str
     num_cells: int
     coverage: tuple[float, float]
-    """Lowest and highest of any pair."""
+    """Lowest and highest over all pairs."""
     coverage_today: float
-    """Lowest of any pair, where today's rule is defined."""
+    """Lowest over all pairs, where today's rule is defined."""
     selected: float
     """Highest share of false selections."""
     width: float
-    """Mean width over today's."""
+    """Mean width divided by today's."""
 
 
 KINDS: dict[str, Callable[[Cell], object]] = {
@@ -75,11 +74,11 @@ KINDS: dict[str, Callable[[Cell], object]] = {
     "arms": lambda cell: cell.num_arms,
     "seeds, one look": lambda cell: None if cell.looks else cell.num_seeds,
 }
-"""What cells are summed up by; None leaves a cell out."""
+"""How cells are grouped; None leaves a cell out."""
 
 
 def summary(outcomes: Sequence[Outcome]) -> list[Line]:
-    """Return lines by noise, ratio, looks and number of seeds."""
+    """Return summaries by noise, ratio, looks and number of seeds."""
     lines = []
     for name, kind in KINDS.items():
         for value in dict.fromkeys(kind(each.cell) for each in outcomes):
@@ -98,7 +97,7 @@ def _line(name: str, outcomes: Sequence[Outcome]) -> Line:
 
 
 def as_csv(rows: Sequence[Any]) -> str:
-    """Return dataclasses as a table, nested ones spread over columns; shares to four digits."""
+    """Return dataclasses as CSV, with nested ones spread over columns and shares to four digits."""
     if not rows:
         return ""
     plain = [_flat(row) for row in rows]

@@ -1,8 +1,8 @@
-"""Benchmarks drawn from a population of pictures in which two arms are equally good: does either interval mislead?
+"""Benchmarks drawn from a population of pictures on which two arms are equally good: does either interval mislead?
 
-Each arm is better at some pictures and worse at others; in the population this cancels, in the pictures of one
+Each arm is better at some pictures and worse at others. In the population this cancels; in the pictures of one
 benchmark it does not. So *these items* rightly tells the arms apart more often the more seeds there are, and only the
-interval for the population answers the question which arm is better.
+interval for the population answers which arm is better.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Benchmark:
     num_seeds: int
     num_pictures: int
     taste: float
-    """By how much an arm's chance of a right answer is moved, up or down, at each picture."""
+    """By how much an arm's chance of a right answer is higher or lower at each picture."""
     seed_deviation: float
-    """Of an arm's chance from seed to seed."""
+    """Standard deviation of an arm's chance between seeds."""
     ratio: float
-    """Deviation of the second arm over that of the first."""
+    """Deviation of the second arm divided by that of the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +43,11 @@ class Misled:
     these: float
     population: float
     width: float
-    """Of the population's interval over that of these items, of means."""
+    """Mean width of the population's interval divided by that of these items."""
 
 
 def grid() -> Iterator[Benchmark]:
-    """Yield all kinds."""
+    """Yield all kinds of benchmarks."""
     for num_seeds, num_pictures, taste, seed_deviation, ratio in itertools.product(
             (3, 5, 8), (30, 60, 240), (0.0, 0.2), (0.005, 0.03), (1.0, 4.0)):
         yield Benchmark(num_seeds=num_seeds, num_pictures=num_pictures, taste=taste, seed_deviation=seed_deviation,
@@ -55,7 +55,7 @@ def grid() -> Iterator[Benchmark]:
 
 
 def simulate(benchmark: Benchmark, rng: Generator, num_draws: int) -> Misled:
-    """Draw benchmarks and count how often either interval excludes 0."""
+    """Draw benchmarks and count how often each interval excludes 0."""
     found = np.array([_judge(benchmark, _draw(benchmark, rng)) for _ in range(num_draws)])
     these, population, width_these, width_population = found.mean(axis=0)
     return Misled(benchmark=benchmark, num_draws=num_draws, these=float(these), population=float(population),
@@ -63,7 +63,10 @@ def simulate(benchmark: Benchmark, rng: Generator, num_draws: int) -> Misled:
 
 
 def _draw(benchmark: Benchmark, rng: Generator) -> Array:
-    """Return scores of two arms x seeds x items; chances lie around 1/2, so that cutting at 0 and 1 favours none."""
+    """Return scores of two arms x seeds x items.
+
+    Chances lie around 1/2, so that cutting at 0 and 1 favours neither arm.
+    """
     shape = (2, benchmark.num_seeds, benchmark.num_pictures)
     chance = rng.uniform(0.4, 0.6, benchmark.num_pictures)
     chance = chance + benchmark.taste * rng.choice([-1.0, 1.0], (2, 1, benchmark.num_pictures))

@@ -1,7 +1,7 @@
-"""Ladders of scales whose truth is known: do projections cover, and is decision accuracy what it says?
+"""Ladders of scales whose truth is known: do projections cover, and is decision accuracy what it claims?
 
-Errors fall as a power of compute, with a floor; arms differ in height and in exponent, and each is off its curve by a
-little at every scale, as real ones are.
+Errors fall as a power of compute, with a floor. Arms differ in height and in exponent, and each is slightly off its
+curve at every scale, as real ones are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SEED_DEVIATION, MISFIT = 0.7, 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Climb:
-    """What the analysis said of one ladder, beside the truth; shares of arms or pairs."""
+    """What the analysis said about one ladder, compared with the truth: shares of arms or pairs."""
 
     scores_covered: float
     leads_covered: float

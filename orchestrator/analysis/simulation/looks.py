@@ -1,7 +1,7 @@
-"""What looking after every seed costs and saves, beside equal parts of 5 % at twice as many seeds each time.
+"""What looking after every seed costs and saves, compared with equal parts of 5 % at 2, 4 and 8 seeds.
 
-A study ends as soon as the best arm is selected, or at its most seeds. All rules see the same draws; arms are equally
-noisy, which is where the old rule's pooled residual is at its best.
+A study ends as soon as the best arm is selected, or at its largest number of seeds. All rules see the same draws. Arms
+are equally noisy, which is where the old rule's pooled residual does best.
 """
 
 from __future__ import annotations
@@ -20,26 +20,29 @@ from orchestrator.analysis.statistics import ERROR
 
 DOUBLED = (2, 4, 8)
 EFFECTS = (0.0, 1.0, 1.5, 2.0, 3.0)
-"""Of the best arm over the runner-up, in deviations of one arm."""
+"""The best arm's lead over the second, in standard deviations of one arm."""
 ARMS = (2, 6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Race:
-    """How one rule fares."""
+    """The result of one rule."""
 
     rule: str
     num_arms: int
     effect: float
-    """0: no arm is best, and a selection is false."""
+    """With 0 no arm is best, and a selection is false."""
     selected: float
-    """Share of studies."""
+    """Share of studies that select an arm."""
     seeds: float
     """Mean number of seeds an arm."""
 
 
 def race(num_arms: int, effect: float, rng: Generator, num_draws: int) -> list[Race]:
-    """Run three rules on the same studies: the best arm `effect` above the second, the others three times as far."""
+    """Run three rules on the same studies.
+
+    The best arm leads the second by `effect` and the others by three times as much.
+    """
     behind = np.full(num_arms, -3 * effect)
     behind[:2] = 0.0, -effect
     scores = behind[:, None] + rng.normal(size=(num_draws, num_arms, DOUBLED[-1]))
@@ -60,7 +63,7 @@ def _outcome(rule: str, num_arms: int, effect: float, by_look: list[tuple[int, A
 
 
 def _selects_today(scores: Array) -> Array:
-    """Return the studies in which Holm's test over all pairs, on the pooled residual, tells the best from all."""
+    """Return the studies in which Holm's test over all pairs, with the pooled residual, selects the best arm."""
     num_draws, num_arms, num_seeds = scores.shape
     sigma, df = pooled_deviation(scores)
     means = np.sort(scores.mean(axis=2), axis=1)

@@ -1,12 +1,13 @@
-"""Studies of equal arms, drawn by the thousand: do intervals cover, and is an arm selected that is not better?
+"""Thousands of studies with equal arms: do intervals cover, and is an arm selected that is not better?
 
 - A cell is one kind of study: arms, seeds, how unequal their noise is, its tails, missing trials, one look or many.
-- The tests are the real ones (`statistics.paired`, `looks`, Holm), applied to thousands of studies side by side; what
-  is done here again for speed (means, the choice of the best) a test compares with `selection.select`.
-- Coverage is that of a pair's own interval, over all looks; of a few pairs, since a loud arm makes them unlike.
-- A false selection is counted in the two ways it can happen: all arms are equal; or two arms are equal and all others
-  are far behind, which is the hardest case.
-- "Today" is the rule before: a residual pooled over all arms.
+- The tests are the real ones (`statistics.paired`, `looks`, Holm), applied to thousands of studies at once. What is
+  computed again here for speed (means, the choice of the best) is compared with `selection.select` by a test.
+- Coverage is that of a pair's own interval, over all looks. It is computed for a few pairs, because a noisy arm makes
+  them differ.
+- A false selection is counted in the two ways in which it can happen: all arms are equal; or two arms are equal and all
+  others are far behind, which is the hardest case.
+- "Today" is the earlier rule: a residual pooled over all arms.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from orchestrator.analysis.statistics import ERROR, least_deviation, p_values, p
 Noise = Literal["normal", "t3", "items"]
 Deviations = Literal["1:1", "1:2", "1:4", "half 1:4"]
 SHARE_LOST = 0.15
-"""Of trials, in cells with missing ones."""
+"""Share of lost trials in cells with missing ones."""
 NUM_PICTURES, PER_PICTURE = 30, 4
 MOST_VALUES = 3_000_000
-"""Scores that are drawn for a cell in one go."""
+"""The most scores that are drawn for a cell at once."""
 MOST_PAIRS = 400_000
-"""Pairs that a family of all pairs is tested on."""
+"""The most pairs on which a family of all pairs is tested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,45 +44,45 @@ class Cell:
     num_arms: int
     num_seeds: int
     deviations: Deviations
-    """`1:4`: the first arm has four times the noise of the others; `half 1:4`: every second one has."""
+    """`1:4`: the first arm has four times the noise of the others; `half 1:4`: every second arm has."""
     noise: Noise
-    """Tails of the noise, or scores of `NUM_PICTURES` pictures with `PER_PICTURE` questions each, right or wrong."""
+    """Tails of the noise, or scores from `NUM_PICTURES` pictures with `PER_PICTURE` questions each, right or wrong."""
     is_missing: bool
     """Whether trials are lost at random."""
     looks: tuple[int, ...] = ()
-    """Numbers of seeds at which the rule looks; none: only at the end."""
+    """Numbers of seeds at which the rule looks; empty means only at the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came out in a cell; shares of simulated studies."""
+    """The result of a cell, as shares of simulated studies."""
 
     cell: Cell
     num_draws: int
     coverage_low: float
-    """Of the pair that is covered worst."""
+    """Coverage of the pair that is covered worst."""
     coverage_high: float
     selected_equal: float
-    """An arm is selected though all are equal."""
+    """An arm is selected although all are equal."""
     selected_behind: float
-    """An arm is selected though another one is as good and all others are far behind."""
+    """An arm is selected although another one is as good and all others are far behind."""
     told_apart: float
-    """Any two equal arms are told apart by Holm's test over all pairs, at the last look."""
+    """Holm's test over all pairs tells two equal arms apart, at the last look."""
     dropped: float
-    """An arm that is as good as any is missing from those tied with the best, at the last look."""
+    """An arm that is as good as any is not among those tied with the best, at the last look."""
     width: float
-    """Mean half-width over that of today; NaN where today's is not defined here (missing trials, several looks)."""
+    """Mean half-width divided by today's; NaN where today's is not defined (missing trials, several looks)."""
     coverage_today: float
-    """Of the pair that today's interval covers worst."""
+    """Coverage of the pair that today's interval covers worst."""
 
     @property
     def slack(self) -> float:
-        """Three standard errors of a share of 5 % in this many draws."""
+        """Three standard errors of a share of 5 % with this many draws."""
         return 3 * math.sqrt(ERROR * (1 - ERROR) / self.num_draws)
 
     @property
     def holds(self) -> bool:
-        """Whether nothing is wrong more often than promised, but for the chance of the simulation."""
+        """Whether no error is more frequent than promised, beyond the chance of the simulation."""
         wrong = (1 - self.coverage_low, self.selected_equal, self.selected_behind, self.told_apart)
         return max(wrong) <= ERROR + self.slack
 
@@ -91,7 +92,7 @@ SEEDS = (3, 4, 5, 6, 7, 8)
 LOOKS = ((2, 3), (2, 3, 4, 5), tuple(range(2, 9)), tuple(range(2, 10)))
 """2, 4, 7 and 8 looks."""
 LARGE = 40
-"""Arms of which only some numbers of seeds and looks are drawn: each such cell takes seconds."""
+"""With this many arms only some numbers of seeds and looks are simulated, because each cell takes seconds."""
 
 
 def grid() -> Iterator[Cell]:
@@ -106,7 +107,7 @@ def grid() -> Iterator[Cell]:
 
 
 def simulate(cell: Cell, rng: Generator, num_draws: int) -> Outcome:
-    """Draw studies of one kind and count what goes wrong."""
+    """Draw studies of one kind and count the errors."""
     tallies = [_tally(cell, draw(cell, rng, size)) for size in _sizes(cell, num_draws)]
     sizes = np.array([len(each.covered) for each in tallies])
     covered = np.average([np.nanmean(each.covered, axis=0) for each in tallies], axis=0, weights=sizes)
@@ -121,7 +122,7 @@ def simulate(cell: Cell, rng: Generator, num_draws: int) -> Outcome:
 
 
 def _sizes(cell: Cell, num_draws: int) -> list[int]:
-    """Split the draws so that each part fits into memory."""
+    """Split the draws into parts that fit into memory."""
     values = cell.num_arms * cell.num_seeds * (NUM_PICTURES if cell.noise == "items" else 1)
     size = max(100, min(num_draws, MOST_VALUES // values))
     return [size] * math.ceil(num_draws / size)
@@ -131,7 +132,7 @@ def _sizes(cell: Cell, num_draws: int) -> list[int]:
 
 
 def draw(cell: Cell, rng: Generator, num_draws: int) -> Array:
-    """Return scores of studies x arms x seeds whose arms are equally good; NaN where a trial is missing."""
+    """Return scores of studies x arms x seeds with equally good arms; NaN where a trial is missing."""
     shape = (num_draws, cell.num_arms, cell.num_seeds)
     if cell.noise == "items":
         scores = _right_answers(cell, rng, shape)
@@ -140,13 +141,13 @@ def draw(cell: Cell, rng: Generator, num_draws: int) -> Array:
         scores = 50.0 + rng.normal(0, 2, (num_draws, 1, cell.num_seeds)) + _ratios(cell)[:, None] * tails
     if cell.is_missing:
         scores[rng.random(shape) < SHARE_LOST] = math.nan
-        # A study whose seed or arm is lost altogether is another cell.
+        # Keep one trial of the first arm and seed: a study that loses a whole arm or seed would be another cell.
         scores[:, 0, 0] = np.where(np.isnan(scores[:, 0, 0]), 50.0, scores[:, 0, 0])
     return scores
 
 
 def _ratios(cell: Cell) -> Array:
-    """Return each arm's deviation in units of the quiet ones'."""
+    """Return each arm's standard deviation in units of the quiet arms'."""
     loud = {"1:1": 1.0, "1:2": 2.0, "1:4": 4.0, "half 1:4": 4.0}[cell.deviations]
     ratios = np.ones(cell.num_arms)
     ratios[:: 2 if cell.deviations == "half 1:4" else cell.num_arms] = loud
@@ -154,7 +155,7 @@ def _ratios(cell: Cell) -> Array:
 
 
 def _right_answers(cell: Cell, rng: Generator, shape: tuple[int, ...]) -> Array:
-    """Return shares of right answers; pictures differ in difficulty, and each trial has its own luck with each."""
+    """Return shares of right answers. Pictures differ in difficulty, and each trial has its own luck with each."""
     chance = rng.uniform(0.35, 0.65, (shape[0], 1, 1, NUM_PICTURES))
     chance = chance + rng.normal(0, 0.02, (shape[0], 1, shape[2], 1))
     chance = chance + (_ratios(cell)[:, None] * rng.normal(0, 0.02, shape))[..., None]
@@ -168,14 +169,12 @@ def _right_answers(cell: Cell, rng: Generator, shape: tuple[int, ...]) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class _Tally:
-    """What one batch of studies showed."""
-
     covered: Array
-    """Studies x pairs: 1 where all looks' intervals hold the truth, NaN where the pair has none."""
+    """Studies x pairs: 1 where the intervals of all looks contain the truth, NaN where the pair has none."""
     today: Array
     """Share of studies, by pair, that today's interval covers."""
     behind: Array
-    """Share of studies, by pair, in which its interval excludes 0; a pair without interval counts as not."""
+    """Share of studies, by pair, in which its interval excludes 0; a pair without an interval counts as not."""
     equal: float
     told_apart: float
     dropped: float
@@ -196,12 +195,12 @@ def _tally(cell: Cell, scores: Array) -> _Tally:
 
 
 def _watched(num_arms: int) -> list[tuple[int, int]]:
-    """Return the pairs whose coverage is counted: loud with quiet, quiet with quiet, and loud with loud."""
+    """Return the pairs whose coverage is counted: noisy with quiet, quiet with quiet, and noisy with noisy."""
     return [pair for pair in ((0, 1), (0, 2), (1, 2), (1, 3)) if max(pair) < num_arms]
 
 
 def _p_of_pairs(scores: Array, pairs: list[tuple[int, int]], schedule: Schedule) -> Array:
-    """Return p-values of studies x pairs, over all looks; NaN where a pair has fewer than two common seeds."""
+    """Return p-values of studies x pairs over all looks; NaN where a pair has fewer than two common seeds."""
     first, second = np.array(pairs).T
     return _p_of(scores[:, first] - scores[:, second], least_deviation(scores), schedule)
 
@@ -224,20 +223,20 @@ def selects(scores: Array, schedule: Schedule) -> Array:
 
 
 def _against_best(scores: Array) -> tuple[Array, Array]:
-    """Return the arm with the best mean of each study, and its lead over each arm by seed."""
+    """Return the arm with the best mean in each study, and its lead over each arm by seed."""
     best = np.argmax(least_squares_means(scores), axis=1)
     return best, scores[np.arange(len(best)), best][:, None] - scores
 
 
 def least_squares_means(scores: Array) -> Array:
-    """Return studies x arms: means over all seeds of the study, as `statistics.fit` has them."""
+    """Return studies x arms: means over all seeds of the study, as `statistics.fit` computes them."""
     has = ~np.isnan(scores)
     if has.all():
         return np.asarray(scores.mean(axis=-1))
     weights, filled = has.astype(float), np.where(has, scores, 0.0)
     per_arm = np.maximum(weights.sum(axis=-1, keepdims=True), 1.0)
     share = weights / per_arm
-    # Normal equations of the seeds' effects, arms' means already taken out; the ridge fixes what they leave free.
+    # Normal equations of the seeds' effects after removing the arms' means. The ridge fixes the free constant.
     normal = weights.sum(axis=1)[:, :, None] * np.eye(scores.shape[-1]) - np.swapaxes(weights, 1, 2) @ share
     right = (filled - share * filled.sum(axis=-1, keepdims=True)).sum(axis=1)
     ridge = 1.0 / scores.shape[-1] + 1e-9 * np.eye(scores.shape[-1])
@@ -247,7 +246,10 @@ def least_squares_means(scores: Array) -> Array:
 
 
 def _told_apart(cell: Cell, scores: Array, schedule: Schedule) -> float:
-    """Return the share of studies in which Holm's test over all pairs rejects anything: its smallest p decides."""
+    """Return the share of studies in which Holm's test over all pairs rejects anything.
+
+    Its smallest p-value decides.
+    """
     first, second = np.triu_indices(cell.num_arms, 1)
     chosen = scores[: max(100, MOST_PAIRS // len(first))]
     p = _p_of(chosen[:, first] - chosen[:, second], least_deviation(chosen), schedule)
@@ -256,7 +258,7 @@ def _told_apart(cell: Cell, scores: Array, schedule: Schedule) -> float:
 
 
 def _dropped(scores: Array, schedule: Schedule) -> float:
-    """Return how often an arm is not among those tied with the best: the arm to which that happens most."""
+    """Return how often an arm is not among those tied with the best, for the arm to which this happens most."""
     best, by_seed = _against_best(scores)
     p = _p_of(by_seed, least_deviation(scores), schedule)
     p[np.arange(len(best)), best] = math.nan
@@ -276,7 +278,7 @@ def _has_today(cell: Cell) -> bool:
 
 
 def pooled_deviation(scores: Array) -> tuple[Array, int]:
-    """Return each study's pooled residual deviation, and its degrees of freedom."""
+    """Return each study's pooled residual deviation and its degrees of freedom."""
     _, num_arms, num_seeds = scores.shape
     residual = scores - scores.mean(axis=2, keepdims=True) - scores.mean(axis=1, keepdims=True)
     residual = residual + scores.mean(axis=(1, 2), keepdims=True)
@@ -294,7 +296,7 @@ def _today(cell: Cell, scores: Array, pairs: list[tuple[int, int]]) -> Array:
 
 
 def _width(cell: Cell, scores: Array, pairs: list[tuple[int, int]]) -> float:
-    """Return the mean half-width of the watched pairs over today's."""
+    """Return the mean half-width of the watched pairs divided by today's."""
     if not _has_today(cell):
         return math.nan
     sigma, df = pooled_deviation(scores)

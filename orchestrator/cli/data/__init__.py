@@ -1,1 +1,1 @@
-"""`ablate data`: the data sets that mixtures are made of, a file a subcommand."""
+"""`ablate data`: the data sets that mixtures draw from, with one file for each subcommand."""

@@ -1,4 +1,4 @@
-"""`ablate data check`: open samples of every data set, and name what is broken."""
+"""`ablate data check`: open samples of every data set, and report what is broken."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestrator.settings import Settings
 from orchestrator.study.catalogue import catalogue_of
 
 SHOWN = 10
-"""Broken samples of one data set that the table names; --json names all."""
+"""The most broken samples of one data set that are printed; --json lists all."""
 
 
 @click.command("check", epilog=json_document("""
@@ -33,9 +33,9 @@ SHOWN = 10
 @json_option
 @click.pass_context
 def data_check(ctx: click.Context, samples: int, check_all: bool, as_json: bool) -> None:
-    """Open samples of the workbench, of every configured data set and of every copy of a benchmark.
+    """Open samples of the workbench, of every configured data set and of every local copy of a benchmark.
 
-    Exit code 1 when one cannot be trained or evaluated on.
+    The exit code is 1 if one of them cannot be used for training or evaluation.
     """
     settings = Settings.load()
     checked = list(_checked(settings, samples, check_all))
@@ -78,10 +78,10 @@ def _print(checked: list[Checked], settings: Settings) -> None:
 
 
 def _boxes(each: Checked) -> str:
-    """Say how many boxes there are, and whether they were converted."""
+    """Return how many boxes there are, and from which unit they were converted."""
     if not each.num_boxes:
         return ""
-    how = {"none": " left as they are", "": ""}.get(each.boxes, f" converted from {each.boxes}")
+    how = {"none": " left unchanged", "": ""}.get(each.boxes, f" converted from {each.boxes}")
     return f"{each.num_boxes}{how}"
 
 
@@ -94,4 +94,4 @@ def _print_broken(each: Checked) -> None:
             Text(f"{each.category}/{each.name}: {broken.where}: {broken.reason}", style="red"), soft_wrap=True
         )
     if len(each.broken) > SHOWN:
-        console.print(Text(f"and {len(each.broken) - SHOWN} more; --json names all", style="red"))
+        console.print(Text(f"and {len(each.broken) - SHOWN} more; --json lists all", style="red"))

@@ -1,4 +1,4 @@
-"""`ablate data`: the data sets that mixtures are made of; each subcommand in a module of its own."""
+"""The command group `ablate data`; each subcommand has its own module."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ class DataGroup(LazyGroup):
     """The subcommands of `ablate data`."""
 
     table = {
-        "list": ("data.list", "Show every data set of the taxonomy, its size, and what is configured where."),
-        "check": ("data.check", "Open samples of every data set, and name what is broken."),
-        "show": ("data.show", "Write a page of examples of a category, with boxes drawn."),
+        "list": ("data.list", "Show every data set of the taxonomy, its size, and which files are configured for it."),
+        "check": ("data.check", "Open samples of every data set, and report what is broken."),
+        "show": ("data.show", "Write an HTML page with examples of a category, with boxes drawn."),
     }
     prefix = "data_"
 
 
 @click.group(cls=DataGroup)
 def data() -> None:
-    """List and show the training data, and check what is configured."""
+    """List and show the training data, and check the configured data sets."""

@@ -1,4 +1,4 @@
-"""`ablate data list`: every data set of the taxonomy, its size, and what is configured where."""
+"""`ablate data list`: every data set of the taxonomy, its size, and the files configured for it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from orchestrator.study.catalogue import catalogue_of
 @click.command("list", epilog=json_document("""
     {"datasets": [{"stage", "category", "name", "thousands": samples / 1000 or null, "is_in_house", "public_copy": text or null,
                    "is_copy_confirmed", "configured": {"layout", "files", "hub", "images", "broken"} or null}],
-     "catalogue": its file or null}; data sets of your own come last, with stage null"""))
+     "catalogue": its file or null}; your own data sets come last, with stage null"""))
 @json_option
 def data_list(as_json: bool) -> None:
-    """Show every data set of the taxonomy, its size, and what is configured where."""
+    """Show every data set of the taxonomy, its size, and which files are configured for it."""
     settings = Settings.load()
     catalogue = catalogue_of(settings)
     configured = {(each.category, each.name): each for each in (catalogue.sources if catalogue else ())}
@@ -32,11 +32,11 @@ def data_list(as_json: bool) -> None:
         print_json({"datasets": rows, "catalogue": settings.catalogue_file})
         return
     out().print(_table(rows))
-    where = settings.catalogue_file or "none; a catalogue says where the files lie (ABLATE_CATALOGUE)"
+    where = settings.catalogue_file or "none; a catalogue says where the files are (ABLATE_CATALOGUE)"
     out().print(f"catalogue: {where}")
     out().print(
-        "thousands: samples, as the paper's slides print them; ? is not printed. Copies (by name) fit by their name only: "
-        "whether they hold the same samples is not known, the others have as many as are printed."
+        "thousands: samples as the paper's slides state them; ? means not stated. Copies marked (by name) match by name "
+        "only: it is not known whether they contain the same samples. The others have the stated number of samples."
     )
 
 

@@ -1,4 +1,4 @@
-"""`ablate data show`: a page of examples of a category; apart from `data`, since it draws them."""
+"""`ablate data show`: write an HTML page with examples of a category."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ CATEGORIES = (*SAMPLE_MAKERS, "knowledge")
 @click.option("--num", default=12, show_default=True, type=click.IntRange(1, 200), help="Examples of each generator.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the generated corpus.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=None,
-              help="File to write; by default under ABLATE_HOME/galleries.")
+              help="File to write; by default in ABLATE_HOME/galleries.")
 @json_option
 def data_show(category: str, num: int, seed: int, output: Path | None, as_json: bool) -> None:
-    """Write a page of a category's training samples and test items, with boxes drawn, and print its path.
+    """Write an HTML page of a category's training samples and test items, with boxes drawn, and print its path.
 
-    CATEGORY is one of the workbench's: general, text_rich, refer_ground, science, ..., or knowledge for the three of
-    it.
+    CATEGORY is a category of the workbench: general, text_rich, refer_ground, science, ..., or knowledge for its three
+    categories together.
     """
     names = KNOWLEDGE if category == "knowledge" else (category,)
     sections = [

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
 from model.config.scoring import ScoringConfig
 from model.config.stages import PRESETS, DataConfig, EvaluateConfig, ImageConfig
@@ -16,6 +17,7 @@ from model.evaluation.stage import EvaluationInputs, evaluate_stage
 from model.evaluation.stored_answers import read, rescored
 from model.manifest import CorruptDirectory, publish, verify
 from model.network.mm15 import MM15
+from model.samples import IMAGE, Item, Turn, without_pictures
 from model.training.loop import Stopped
 from tests.support.copies import write
 from tests.support.judge_server import Server
@@ -97,6 +99,23 @@ def test_text_items_have_no_image_tokens(checkpoint, tmp_path):
     assert evaluate(checkpoint, tmp_path / "out", benchmark="sums-text")["tokens_per_image"] == 0
 
 
+@pytest.mark.parametrize("benchmark", ["scene-qa", "film-moves", "operators-4shot"])
+def test_a_blind_evaluation_shows_no_picture_and_keeps_the_question(checkpoint, tmp_path, benchmark):
+    seen, blind = (evaluate(checkpoint, tmp_path / name, benchmark=benchmark, config=replace(CONFIG, blind=name == "blind"))
+                   for name in ("seen", "blind"))
+    assert blind["tokens_per_image"] == 0 < seen["tokens_per_image"]
+    asked = [[(row["item_id"], row["question"], row["references"]) for row in rows(tmp_path / name)] for name in ("seen", "blind")]
+    assert asked[0] == asked[1]
+
+
+def test_two_pictures_are_one_to_who_is_blind():
+    item = Item(item_id="i", benchmark="b", question=f"{IMAGE}\nWhat is it?", references=("x",), images=(Image.new("RGB", (8, 8)),),
+                shots=(Turn(f"{IMAGE}{IMAGE}\nAnd {IMAGE} here?", "y"),))
+    unseen = without_pictures(item)
+    assert (unseen.question, unseen.shots, unseen.images) == ("What is it?", (Turn("And  here?", "y"),), ())
+    assert unseen.num_markers == 0
+
+
 def test_progress_is_reported_after_every_batch(checkpoint, tmp_path):
     reports = []
     evaluate(checkpoint, tmp_path / "out", report=reports.append)
@@ -111,7 +130,7 @@ def test_a_stop_between_batches_publishes_nothing(checkpoint, tmp_path):
 
 
 def test_a_benchmark_without_data_is_refused_before_anything_is_loaded(tmp_path):
-    with pytest.raises(ValueError, match="'mme' reads a local copy, and no catalogue"):
+    with pytest.raises(ValueError, match="'mme' needs a local copy, but no catalogue"):
         evaluate(tmp_path / "no checkpoint", tmp_path / "out", benchmark="mme")
 
 
@@ -154,10 +173,10 @@ def test_bits_per_byte_equal_the_models_own_loss(checkpoint, tmp_path):
 
 
 def test_a_judged_benchmark_without_a_judge_is_not_run_rather_than_zero(tmp_path):
-    with pytest.raises(ValueError, match="mm-vet: not run, it needs a judge"):
+    with pytest.raises(ValueError, match="mm-vet: not run: it needs a judge"):
         evaluate(tmp_path / "no checkpoint", tmp_path / "out", benchmark="mm-vet")
     config = replace(CONFIG, scoring=ScoringConfig(judge="judge-1"))
-    with pytest.raises(ValueError, match=r"no endpoint\nhint: ABLATE_JUDGE_URL"):
+    with pytest.raises(ValueError, match=r"no endpoint\nhint: set ABLATE_JUDGE_URL"):
         evaluate(tmp_path / "no checkpoint", tmp_path / "out", benchmark="mm-vet", config=config)
 
 

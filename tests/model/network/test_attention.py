@@ -3,11 +3,12 @@
 import pytest
 import torch
 from PIL import Image
+from transformers import AttentionInterface
 
 from model.config.stages import PRESETS, ImageConfig
 from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
-from model.network.attention import FLEX, block_diagonal
+from model.network.attention import FLEX, packed_masks
 from model.network.mm15 import MM15
 from model.samples import Sample, Turn
 
@@ -75,9 +76,16 @@ def test_changing_one_sample_leaves_the_others_in_its_row_as_they_were(model):
 
 
 def test_the_mask_is_causal_within_a_sample_and_empty_between():
-    torch.manual_seed(0)
-    mask = block_diagonal(torch.tensor([[1, 1, 2, 2, 0]]), MM15(PRESETS["tiny"]).decoder)
-    assert mask[0, 0].int().tolist() == [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 0, 1]]
+    decoder = MM15(PRESETS["tiny"]).decoder
+    masks = packed_masks(decoder, torch.zeros(1, 5, 8), torch.tensor([[0, 1, 0, 1, 0]]))
+    assert masks["full_attention"][0, 0].int().tolist() == [
+        [1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 0, 1]]
+
+
+def test_dropped_attention_weights_are_refused_on_a_gpu(model):
+    row = torch.zeros(1, 1, 2, 4)
+    with pytest.raises(ValueError, match=r"attention dropout is 0\.1; allowed with packed rows on a GPU: 0"):
+        AttentionInterface()[FLEX](model, row, row, row, None, dropout=0.1)
 
 
 def test_loss_and_gradients_of_packed_samples_equal_unpacked(model):

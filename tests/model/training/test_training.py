@@ -37,9 +37,9 @@ CONFIG = SftConfig(images=ImageConfig(mode="single", tile=64, tokens=4), mixture
 MODEL = replace(PRESETS["tiny"], vision=replace(PRESETS["tiny"].vision, layers=1), decoder=replace(PRESETS["tiny"].decoder, layers=1))
 
 
-def stage(folder, config=CONFIG, *, stop_after=None, report=None, start=None):
+def stage(folder, config=CONFIG, *, stop_after=None, report=None, start=None, seed=0):
     asked = iter(range(100))
-    return train_stage(config=config, model_config=MODEL, data=DataConfig(), seed=0, start=start, checkpoints=folder / "checkpoints",
+    return train_stage(config=config, model_config=MODEL, data=DataConfig(), seed=seed, start=start, checkpoints=folder / "checkpoints",
                        out=folder / "out", report=report or (lambda progress: None),
                        should_stop=lambda: stop_after is not None and next(asked) >= stop_after)
 
@@ -61,6 +61,20 @@ def test_stop_and_resume_equals_straight_through_bit_for_bit(tmp_path, name):
     assert {key: resumed[key] for key in ("samples", "tokens", "loss")} == {key: straight[key] for key in ("samples", "tokens", "loss")}
     for key, value in weights(tmp_path / "a").items():
         assert torch.equal(value, weights(tmp_path / "b")[key]), key
+
+
+@pytest.mark.parametrize(("varies", "changes_weights", "changes_data"), [
+    ("data", False, True), ("init", True, False), ("both", True, True)])
+def test_a_seed_changes_what_it_is_declared_to(tmp_path, varies, changes_weights, changes_data):
+    """With a learning rate next to 0 the weights stay those that were drawn; the draw of data is in the tokens of each step."""
+    config, found = replace(CONFIG, seed_varies=varies, lr=1e-12, steps=2), []
+    for seed in (0, 1):
+        reports = []
+        stage(tmp_path / str(seed), config, seed=seed, report=reports.append)
+        drawn = torch.cat([each.flatten() for each in weights(tmp_path / str(seed)).values()])
+        found.append(([each["tokens"] for each in reports], drawn))
+    assert (found[0][0] != found[1][0]) == changes_data
+    assert (not torch.allclose(found[0][1], found[1][1], atol=1e-6)) == changes_weights
 
 
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(tmp_path):

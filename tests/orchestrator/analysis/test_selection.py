@@ -1,11 +1,12 @@
 import pytest
 
 from orchestrator.analysis import selection, statistics
-from orchestrator.analysis.selection import ArmLevels, Rule, TrialMeasurement
+from orchestrator.analysis.selection import Rule, TrialMeasurement
+from orchestrator.plan.arms import Arm
 from orchestrator.study.constraint import parse_constraint
 
 ALPHA = "sft.mixture.alpha.science"
-ARMS = [ArmLevels(key=key, name=f"alpha {key}", levels={ALPHA: float(key)}) for key in ("0", "0.1", "0.5")]
+ARMS = [Arm(key=key, name=f"alpha {key}", levels={ALPHA: float(key)}) for key in ("0", "0.1", "0.5")]
 NOISE = [0.0, 3.0, -2.0]
 WOBBLE = {"0": [0.1, -0.1, 0.0], "0.1": [-0.1, 0.0, 0.1], "0.5": [0.0, 0.1, -0.1]}
 
@@ -131,5 +132,5 @@ def test_minimized_objective_takes_the_lowest():
 
 
 def test_levels_that_are_not_numbers_are_preferred_by_position():
-    arms = [ArmLevels(key=key, name=key, levels={"mode": mode}) for key, mode in (("z", "single"), ("a", "dynamic"))]
+    arms = [Arm(key=key, name=key, levels={"mode": mode}) for key, mode in (("z", "single"), ("a", "dynamic"))]
     assert selection.preferred("smallest", arms).key == "z"

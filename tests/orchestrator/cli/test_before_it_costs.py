@@ -140,4 +140,4 @@ datasets:
     assert found == {"read": (2, "fractions"), "left": (2, "none")}
     shown = ablate("data", "check", "--samples", "1").stdout
     assert "2 converted from fractions" in shown
-    assert "2 left as they are" in shown
+    assert "2 left unchanged" in shown

@@ -121,3 +121,18 @@ def test_an_error_points_at_the_value_that_the_user_wrote(ablate: Ablate, tmp_pa
     assert result.exit_code == 2
     assert f"{path}:4:7: set.sft.steps: sft.warmup_steps: " in result.stderr
     assert "hint: set sft.warmup_steps as well; its value comes from studies/scales/tiny.yaml:" in result.stderr
+
+
+def test_a_plan_says_why_each_of_its_stages_is_new(ablate: Ablate, ablate_json: Callable[..., Any], own: Path) -> None:
+    assert "No stage is new: the ledger holds all 4." in ablate("plan", str(own), "--why").stdout
+    own.write_text(STAGES.replace("sft.steps: 2", "sft.steps: 3"))
+    said = ablate("plan", str(own), "--why").stdout
+    assert f"sft science=0 seed 0 is new: set.sft.steps in {own}:4 is 3, and 2 in the nearest stage there is" in said
+    assert [each["label"] for each in ablate_json("plan", str(own), "--why")["why"]] == ["sft science=0 seed 0", "sft science=0.5 seed 0"]
+
+
+def test_a_stage_of_the_ledger_is_explained_by_its_label(ablate: Ablate, ablate_json: Callable[..., Any], own: Path) -> None:
+    assert "vary.sft.mixture.alpha.science[1]" in ablate("explain", "sft science=0.5 seed 0").stdout
+    assert ablate_json("explain", "sft science=0.5 seed 0")["differences"][0]["mine"] == 0.5
+    unknown = ablate("explain", "sft science=9")
+    assert (unknown.exit_code, unknown.stdout) == (2, "")

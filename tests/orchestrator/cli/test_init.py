@@ -27,7 +27,7 @@ def test_file_that_is_there_is_left_as_it_is(ablate: Ablate, here: Path) -> None
     (here / "mine.yaml").write_text("precious")
     result = ablate("init", "mine")
     assert result.exit_code == 2
-    assert "left as it is" in result.stderr
+    assert "it was not changed" in result.stderr
     assert (here / "mine.yaml").read_text() == "precious"
 
 

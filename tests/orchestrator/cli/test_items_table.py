@@ -46,7 +46,7 @@ def test_deviations_are_shown_by_benchmark() -> None:
 
 def test_what_does_not_count_is_named() -> None:
     text = printed(verdict=None, left_out={"docvqa": "no stored answers"}, arms=(Both("a", PAIR, None, None),))
-    assert "docvqa: its answers do not count: no stored answers" in text
+    assert "docvqa: its answers are left out: no stored answers" in text
     assert "population of items: " not in text
 
 

@@ -42,4 +42,4 @@ def test_without_a_ledger_there_is_a_hint(tmp_path, monkeypatch):
     monkeypatch.setenv("ABLATE_HOME", str(tmp_path / "none"))
     result = verify()
     assert result.exit_code == 1
-    assert "hint: `ablate run` makes one" in result.stderr
+    assert "hint: `ablate run` creates one" in result.stderr

@@ -86,7 +86,7 @@ def test_the_table_says_where_scores_come_from(ablate: Ablate, engine: Engine, t
     path = of(engine, tmp_path, "science=0.1", 2, counts=(900, 16))
     shown = " ".join(ablate("lmms", "quickstart", path).stdout.split())  # tables are as wide as the terminal
     for expected in ("mmmu_val/mmmu_acc", "science=0.1 seed 2", "mmmu_val: 16 of 900 items", "mmmu_val/mmmu_acc 0.5 ± 0.1",
-                     "--share shows them times 100"):
+                     "--share multiplies them by 100"):
         assert expected in shown
 
 

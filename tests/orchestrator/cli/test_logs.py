@@ -66,7 +66,7 @@ def test_unknown_stage_is_bad_input_that_names_others(ablate: Ablate, engine: En
     sketch(engine, Sketch())
     result = ablate("logs", "quickstart", "--stage", "pretrain")
     assert result.exit_code == 2
-    assert "begun: " in result.stderr
+    assert "started: " in result.stderr
 
 
 def test_following_ends_with_the_study_and_misses_no_line(

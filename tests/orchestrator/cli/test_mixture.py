@@ -42,7 +42,7 @@ def test_a_trusted_surrogate_proposes_and_says_how_far_it_is_trusted(swarm):
     found = json.loads(done.stdout)
     assert found["checks"][0]["correlation"] > 0.9
     assert found["proposal"]["shares"]["a"] > 0.5
-    assert "It is a guess until it has run." in " ".join(run("propose", swarm, "--metric", "score").stdout.split())
+    assert "This is a prediction, not a result." in " ".join(run("propose", swarm, "--metric", "score").stdout.split())
 
 
 def test_noise_gives_no_proposal(swarm):

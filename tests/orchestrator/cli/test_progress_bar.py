@@ -6,15 +6,16 @@ from rich.console import Console
 
 from orchestrator.cli.progress_bar import Reporter, line
 from orchestrator.ledger.rows import StudyRow
+from orchestrator.ledger.summaries import LiveStage
 from orchestrator.plan.estimate import Estimate
-from orchestrator.results.progress import Progress, RunningStage
+from orchestrator.results.progress import Progress
 
 ROW = StudyRow(study_id="s", name="quickstart", scale="tiny", version=1, state="RUNNING", reason="", spec_hash="", spec={},
               priority=0, max_slots=0,
                created_at=0, ended_at=None, num_arms=3, num_trials=9, trials_done=1, stages_total=99, stages_done=12,
                stages_running=1, stages_failed=0, requested_stages=99)
-STAGE = RunningStage(stage_id="a", kind="sft", label="sft science=0", attempt_no=1, step=34, steps=80, loss=1.2071,
-                     samples_per_s=31.52)
+STAGE = LiveStage(stage_id="a", kind="sft", label="sft science=0", flops=1e12, attempt_no=1,
+                  progress={"step": 34, "steps": 80, "loss": 1.2071, "samples_per_s": 31.52})
 
 
 @pytest.fixture

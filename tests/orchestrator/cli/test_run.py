@@ -100,7 +100,7 @@ def test_interrupted_run_resumes(ablate: Ablate, study_file: str, pretended: Pre
     pretended.interrupt_after = 5
     first = ablate("run", study_file)
     assert first.exit_code == 75
-    assert "`ablate run written` goes on" in first.stderr
+    assert "`ablate run written` continues" in first.stderr
     pretended.interrupt_after = -1
     assert ablate("run", study_file).exit_code == 0
     assert pretended.done.count("sft") == 6
@@ -120,7 +120,7 @@ def test_changed_file_under_a_known_name_is_bad_input(ablate: Ablate, study_file
     Path(study_file).write_text(Path(study_file).read_text().replace("0.5", "0.7"))
     result = ablate("run", study_file)
     assert result.exit_code == 2
-    assert "--update makes a new version" in result.stderr
+    assert "`--update` submits it as a new version" in result.stderr
 
 
 def test_lost_lease_says_try_again(ablate: Ablate, study_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ def test_watch_of_a_paused_study_says_how_to_go_on(ablate: Ablate, study_file: s
     ablate("pause", "written")
     result = ablate("watch", "written")
     assert result.exit_code == 75
-    assert "`ablate run written` goes on" in result.stderr
+    assert "`ablate run written` continues" in result.stderr
 
 
 def test_pause_resume_cancel(ablate: Ablate, study_file: str, ablate_json: Callable[..., Any]) -> None:
@@ -193,7 +193,7 @@ def test_a_dry_run_checks_prints_and_enters_nothing(ablate: Ablate, study_file: 
     result = ablate("run", study_file, "--dry-run")
     assert result.exit_code == 0
     assert "stages to run" in result.stdout
-    assert "nothing was entered or run" in result.stderr
+    assert "nothing was submitted or run" in result.stderr
     assert (pretended.done, home.exists()) == ([], False)
 
 
@@ -215,5 +215,5 @@ def test_the_first_failed_stage_pauses_a_study_that_fails_fast_and_names_the_exc
     pretended.failing = "sft"
     result = ablate("run", study_file)
     assert result.exit_code == 75
-    assert "is paused (fail_fast: a stage failed); `ablate run written` goes on" in result.stderr
+    assert "is paused (fail_fast: a stage failed); `ablate run written` continues" in result.stderr
     assert "ValueError: the tile is upside down" in ablate("status", "written").stdout

@@ -55,7 +55,7 @@ def test_a_completed_study_stays(engine, study_id, act):
 
 
 def test_an_unknown_study_is_an_error(engine):
-    with pytest.raises(StudyError, match="no study of that id"):
+    with pytest.raises(StudyError, match="holds no study with this id"):
         actions.pause(engine, "x")
 
 
@@ -98,5 +98,5 @@ def test_share_of_the_slots_is_changed_part_by_part_with_an_event_and_a_bell(eng
 
 
 def test_share_of_an_unknown_study_is_an_error(engine):
-    with pytest.raises(StudyError, match="no study of that id"):
+    with pytest.raises(StudyError, match="holds no study with this id"):
         actions.share(engine, "nobody", priority=1)

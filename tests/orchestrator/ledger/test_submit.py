@@ -25,7 +25,7 @@ def test_sixteen_submitters_at_once_make_one_study(engine):
 
 def test_a_changed_file_under_a_known_name_is_an_error_that_shows_the_difference(engine):
     submit(engine, toy_plan(seeds=2))
-    with pytest.raises(StudyError, match=r"(?s)knows 'toy' at scale toy with other contents \(version 1\).*study.seeds: 2 -> 3.*--update"):
+    with pytest.raises(StudyError, match=r"(?s)holds 'toy' at scale toy with other contents \(version 1\).*study.seeds: 2 -> 3.*--update"):
         submit(engine, toy_plan(seeds=3))
     assert len(read.studies(engine)) == 1
 
@@ -51,7 +51,7 @@ def test_a_missing_checkpoint_is_said_before_anything_is_entered(engine):
 
 
 def test_a_stage_that_needs_more_slots_than_there_are_is_refused_with_both_numbers(engine):
-    with pytest.raises(StudyError, match=r"(?s)take 3 slots each at scale toy.*there are 2 slots.*ABLATE_SLOTS"):
+    with pytest.raises(StudyError, match=r"(?s)takes 3 slots at scale toy.*there are 2 slots.*ABLATE_SLOTS"):
         submit(engine, toy_plan(workers=3), slots=2)
     assert read.studies(engine) == []
 
@@ -89,7 +89,7 @@ def test_a_real_plan_is_entered_whole(engine, planned):
 
 def test_an_unknown_study_is_an_error_that_lists_the_known(engine):
     submit(engine, toy_plan())
-    with pytest.raises(StudyError, match=r"no study of that name at scale x in the ledger; known: toy \(toy\)"):
+    with pytest.raises(StudyError, match=r"the ledger holds no study of this name at scale x; known: toy \(toy\)"):
         read.study(engine, "toy", "x")
 
 

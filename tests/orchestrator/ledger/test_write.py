@@ -86,13 +86,13 @@ def test_a_success_is_accepted_with_result_and_artifact(engine, fence, claimed, 
 
 def test_a_finished_attempt_cannot_be_finished_again(engine, fence, claimed):
     do(engine, fence, finish(claimed, AttemptState.LOST, StageState.QUEUED, failure={"message": "gone", "hash": ""}))
-    with pytest.raises(StaleWrite, match="its SUCCEEDED is not accepted"):
+    with pytest.raises(StaleWrite, match="its outcome SUCCEEDED is not accepted"):
         do(engine, fence, finish(claimed, AttemptState.SUCCEEDED, StageState.SUCCEEDED, source=StageState.QUEUED, result={}))
 
 
 def test_a_late_result_of_an_older_attempt_is_not_accepted(engine, fence, claimed, study_id):
     do(engine, fence, finish(claimed, AttemptState.LOST, StageState.QUEUED), claim(claimed, study_id, no=2))
-    with pytest.raises(StaleWrite, match="attempt attempt-1 is no longer ours"):
+    with pytest.raises(StaleWrite, match="attempt attempt-1 no longer belongs to this driver"):
         do(engine, fence, finish(claimed, AttemptState.SUCCEEDED, StageState.SUCCEEDED, result={}))
 
 

@@ -211,6 +211,35 @@ def test_seed_cannot_enter_at_a_stage_that_nobody_trains(planned: Planned) -> No
         planned(("seeds: 2", "seeds: 2\nseed_from: continual"))
 
 
+@pytest.mark.parametrize("seeds", ["{number: 2, vary: data}", "{first: 2, most: 4, vary: data}", "{number: [0, 1], vary: data}"])
+def test_seeds_may_vary_the_data_alone(seeds: str, planned: Planned) -> None:
+    both, data = planned(), planned(("seeds: 2", f"seeds: {seeds}"))
+    changed = [stage.spec["config"]["seed_varies"] for stage in data.stages.values() if stage.kind == "sft"]
+    assert changed == ["data"] * 6
+    assert [trial.seed for trial in data.trials] == [trial.seed for trial in both.trials]
+    assert {kind: count for kind, count in kinds(data).items()} == kinds(both)
+
+
+def test_stages_before_the_seed_are_shared_whatever_seeds_vary(planned: Planned) -> None:
+    both, data = planned(RECIPE), planned(RECIPE, ("seeds: 2", "seeds: {number: 2, vary: data}"))
+    shared = {each.kind for stage_id, each in data.stages.items() if stage_id in both.stages}
+    assert {"pretrain", "continual"} <= shared
+    assert "sft" not in shared
+
+
+def test_initial_weights_cannot_vary_where_a_checkpoint_has_them(planned: Planned) -> None:
+    with pytest.raises(StudyError, match=r"written.yaml:5.*seeds.vary: init changes nothing: sft begins with a checkpoint"):
+        planned(("seeds: 2", "seeds: {number: 2, vary: init}"))
+    assert planned(("seeds: 2", "seeds: {number: 2, vary: init}\nset: {start: noise}")).seed_enters == "sft"
+
+
+def test_blind_is_another_evaluation_of_the_same_model_but_for_text(planned: Planned) -> None:
+    plan = planned(rows("", "evaluate.blind: true"), NO_BASELINE, ("seeds: 2", "seeds: 1\nevaluate: {benchmarks: [scene-qa, sums-text]}"))
+    assert kinds(plan)["sft"] == 1
+    asked = sorted(stage.spec["benchmark"] for stage in plan.stages.values() if stage.kind == "evaluate")
+    assert asked == ["scene-qa", "scene-qa", "sums-text"]
+
+
 def test_several_seeds_of_nothing_trained_are_refused(planned: Planned) -> None:
     with pytest.raises(StudyError, match="seeds: no arm trains anything"):
         planned(rows("sft.steps: 0"), NO_BASELINE)

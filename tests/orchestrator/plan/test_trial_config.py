@@ -222,3 +222,12 @@ def test_a_checkpoint_without_shapes_is_refused(write: Write, tmp_path: Path) ->
     publish(tmp_path / "imported", lambda folder: (folder / "config.json").write_text("{}") and None)
     with pytest.raises(StudyError, match=r"model.vision: missing"):
         Planner(write(), "tiny", checkpoints=tmp_path).plan()
+
+
+@pytest.mark.usefixtures("of_checkpoint")
+def test_packed_rows_are_refused_for_a_decoder_that_would_mix_samples(write: Write, tmp_path: Path) -> None:
+    plain = to_plain(replace(PRESETS["tiny"], decoder=replace(PRESETS["tiny"].decoder, transformers='{"model_type": "lfm2"}')))
+    publish(tmp_path / "imported", lambda folder: (folder / "config.json").write_text(json.dumps(plain)) and None)
+    study = write(("seeds: 2", "seeds: 2\nset: {sft.pack: 4096}"))
+    with pytest.raises(StudyError, match=r"yaml:\d+:\d+: set\.sft\.pack: decoder 'lfm2' has recurrent or convolutional layers"):
+        Planner(study, "tiny", checkpoints=tmp_path).plan()

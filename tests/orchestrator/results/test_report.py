@@ -128,12 +128,6 @@ def test_report_is_the_same_twice_and_replaces_the_older_one(tmp_path, planned):
     engine.dispose()
 
 
-@pytest.mark.parametrize(("seconds", "text"), [
-    (None, "–"), (3.21, "3.2 s"), (59.0, "59 s"), (200.0, "3 min 20 s"), (18600.0, "5 h 10 min")])
-def test_duration(seconds, text):
-    assert report.duration(seconds) == text
-
-
 def test_levels_of_one_factor_are_sorted(render, tmp_path):
     render(("[0, 0.1, 0.5]", "[0.5, 0, 0.1]"))
     engine = scored.ledger(tmp_path)

@@ -5,6 +5,7 @@ import pytest
 from model.evaluation.benchmarks.registry import BENCHMARKS, SUITES
 from orchestrator.ledger import read
 from orchestrator.results.results import report_path, study_results
+from orchestrator.study import library
 from tests.support import scored
 
 THREE_SEEDS = ("seeds: 2", "seeds: 3")
@@ -118,6 +119,17 @@ def test_published_claims_are_judged(engine, planned):
     assert [each.claim.claim_id for each in found.claims] == ["mix.alpha_science"]
     assert found.claims[0].outcome == "contradicted"
     assert found.arm(found.published.chosen).name == "science=0.1"
+
+
+def test_a_claim_about_a_public_benchmark_is_tested_on_the_one_in_its_manner(engine, planned):
+    text = (library.ROOT / "mm15" / "grid-configuration.yaml").read_text()
+    asked = ("seeds: 5", "seeds: 3\nevaluate: {benchmarks: [form-fields, small-print]}")
+    scored.enter(engine, planned(asked, ("maximize: overall", "maximize: text_rich"), text=text))
+    scored.finish(engine)
+    found = {each.claim.claim_id: each for each in results(engine, "grid-configuration").claims}
+    gain = found["grid.doc_gain_with_n_max"]
+    assert {each.metric for each in gain.claim.comparisons} == {"form-fields", "small-print"}
+    assert gain.outcome == "supported"
 
 
 def test_report_path_names_study_scale_and_version(finished, tmp_path):

@@ -201,7 +201,7 @@ class World(RuleBasedStateMachine):
     def tracking_is_sent(self, mode):
         self.tracker.mode = mode
         with patch.object(flusher, "outbox", SimpleNamespace(pending=self.tracker.pending)):
-            self.flusher._turn()
+            self.flusher.turn()
 
     @precondition(lambda self: self.late)
     @rule(data=st.data())

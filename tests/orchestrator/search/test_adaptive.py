@@ -107,7 +107,7 @@ def test_a_changed_library_is_noticed(settings, ledger, study_id):
 
 
 def test_a_fixed_design_has_nothing_to_add(settings, ledger, planned):
-    with pytest.raises(StudyError, match="has nothing to add"):
+    with pytest.raises(StudyError, match="the study adds no trials"):
         next_levels(settings, ledger, submit(ledger, planned()))
 
 
@@ -130,7 +130,7 @@ def test_a_proposal_that_fails_elsewhere_is_told(settings, ledger, planned):
     answer.set_exception(RuntimeError("no memory"))
     found, study_id = AdaptiveStudies(ledger, settings, lambda *_: answer), submit(ledger, gp(planned))
     found.step(study_id)
-    with pytest.raises(StudyError, match="no proposal by gp: no memory"):
+    with pytest.raises(StudyError, match="sampler gp failed to propose an arm: no memory"):
         found.step(study_id)
 
 
@@ -209,8 +209,8 @@ def test_a_search_that_ends_early_says_why(settings, ledger, planned):
     run(settings, study_id)
     row = read.study(ledger, "searched")
     assert row.state == "COMPLETED"
-    assert row.reason == ("the search ended after 1 of 4 arms: 64 draws in a row gave arms that it has already; "
-                          "its ranges hold too little else")
+    assert row.reason == ("the search ended after 1 of 4 arms: 64 draws in a row gave arms that were tried already; "
+                          "its ranges hold too few others")
     assert [event.to_state for event in read.events(ledger, study_id, limit=1000) if event.entity == "search"] == ["ENDED"]
     assert verify(ledger).differences == ()
 
@@ -278,7 +278,7 @@ def test_a_search_without_anything_feasible_ends_after_so_many_tries(settings, l
     assert run(settings, study_id) is Exit.FINISHED
     row = read.study(ledger, study_id)
     assert len(study_results(ledger, row).search.refused) == 5
-    assert row.reason.startswith("the search ended after 0 of 4 arms: 5 proposals in a row missed a constraint, the last one was "
+    assert row.reason.startswith("the search ended after 0 of 4 arms: 5 proposals in a row violated a constraint; the last one was "
                                  "infeasible before training: tokens_per_image <= 1, and it has ")
     assert {row.arm_name for row in read.trials(ledger, study_id)} == {"baseline"}
 

@@ -22,8 +22,9 @@ def test_the_form_of_the_other_tool_is_read():
 
 @pytest.mark.parametrize(("text", "message"), [
     ("dclm\n1\n", "ratios.csv:1: no column 'run' or 'run_id'; found: dclm"), ("run,a\nx,0.5\n", "ratios.csv:2: shares of x sum to 0.5"),
-    ("run,a\nx,1\nx,1\n", "ratios.csv:3: run 'x' stands here twice"), ("run,a\nx,many\n", "ratios.csv:2: a: 'many'; allowed: a number"),
-    ("run,a\nx,inf\n", "allowed: a finite number"), ("run,a,b\nx,1\n", "3 columns are named"), ("run,a,b\nx,1.5,-0.5\n", "shares >= 0"),
+    ("run,a\nx,1\nx,1\n", "ratios.csv:3: run 'x' occurs twice"), ("run,a\nx,many\n", "ratios.csv:2: a: 'many'; allowed: a number"),
+    ("run,a\nx,inf\n", "allowed: a finite number"), ("run,a,b\nx,1\n", "differs from the 3 columns"),
+    ("run,a,b\nx,1.5,-0.5\n", "shares >= 0"),
 ])
 def test_rows_that_cannot_be_used_are_named(text, message):
     with pytest.raises(ValueError, match=message):

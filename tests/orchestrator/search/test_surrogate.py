@@ -45,5 +45,5 @@ def test_what_cannot_be_fitted_is_refused():
     with pytest.raises(ValueError, match=r"shares of arm 0 sum to 2"):
         check("gp", RATIOS | {"arm 0": {"a": 2.0}}, RISING)
     trusted = SurrogateCheck(form="gp", correlation=1.0, error=0.0, predicted={})
-    with pytest.raises(ValueError, match="candidates hold d"):
+    with pytest.raises(ValueError, match="candidates contain d"):
         propose(trusted, RATIOS, RISING, [{"d": 1.0}])

@@ -44,9 +44,7 @@ def engine(tmp_path, planned):
 
 @pytest.fixture
 def flusher(settings, engine):
-    flusher = Flusher(settings, engine)
-    yield flusher
-    flusher.stop()
+    return Flusher(settings, engine)
 
 
 @pytest.fixture

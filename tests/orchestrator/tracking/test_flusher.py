@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -152,7 +153,9 @@ def test_failure_leaves_what_was_not_sent_and_says_why(flusher, engine, monkeypa
     monkeypatch.setattr(MlflowStore, "deliver", third_fails)
     flushed = flusher.flush_all(30)
     assert (flushed.num_left, flushed.error) == (4, "ZeroDivisionError: division by zero")
-    assert flusher._turn() >= 1.0
+    began = time.monotonic()
+    flusher.turn()
+    assert flusher.next_at - began >= 1.0
 
 
 def test_failed_create_is_searched_for_before_the_next_one(flusher, engine, client, monkeypatch):
@@ -170,20 +173,21 @@ def test_failed_create_is_searched_for_before_the_next_one(flusher, engine, clie
     assert len(runs(client, "other")) == 1
 
 
-def test_thread_sends_by_itself_and_stops(flusher, engine, client):
-    finish_trials(engine)
-    flusher.start()
-    assert flusher.flush_all(60).num_left == 0
-    flusher.stop()
+def test_an_interrupted_turn_ends_after_the_subject_that_it_sends_and_the_next_one_sends_the_rest(settings, engine, client):
+    asked = iter([False, False, True, True])
+    Flusher(settings, engine, lambda: next(asked)).turn()
+    assert (len(outbox.pending(engine)), len(runs(client, "written"))) == (4, 2)
+    assert Flusher(settings, engine).flush_all(60).num_left == 0
     assert len(runs(client, "written")) == 6
+
+
+def test_no_time_sends_nothing(flusher, engine):
+    assert flusher.flush_all(0.0).num_left == 6
 
 
 def test_tracking_may_be_off(settings, engine, monkeypatch):
     monkeypatch.setenv("ABLATE_MLFLOW_URI", "off")
-    flusher = Flusher(Settings.load(), engine)
-    flusher.start()
-    assert flusher.flush_all(30).num_left == 6
-    flusher.stop()
+    assert Flusher(Settings.load(), engine).flush_all(30).num_left == 6
 
 
 def test_study_called_stages_keeps_apart_from_the_attempts(flusher, engine, client):
@@ -247,7 +251,7 @@ def test_what_is_refused_of_a_subject_is_left_out_alone(flusher, engine, client,
     assert odd.data.params["fine"] == "3"
     assert not {"a\nb", "x" * 300} & odd.data.params.keys()
     assert odd.data.params["sft.mixture.alpha.science"]
-    assert len([each for each in caplog.records if "refused of run" in each.message]) == 2
+    assert len([each for each in caplog.records if "refused for run" in each.message]) == 2
 
 
 def test_a_tag_that_is_refused_costs_no_run(flusher, engine, client, monkeypatch):

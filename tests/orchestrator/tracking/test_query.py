@@ -119,7 +119,8 @@ def test_a_broken_store_is_one_line_with_the_repair(settings, engine, words, con
     problem, hint = result.stderr.strip().splitlines()
     assert (result.exit_code, str(result.exception)) == (1, "1")
     assert problem.startswith(f"error: MLflow at sqlite:///{file} does not answer: ")
-    assert hint == f"hint: mv {shlex.quote(str(file))} {shlex.quote(str(file))}.broken && ablate mlflow sync   (the ledger makes it anew)"
+    quoted = shlex.quote(str(file))
+    assert hint == f"hint: mv {quoted} {quoted}.broken && ablate mlflow sync   (it is rebuilt from the ledger)"
 
 
 def test_a_store_of_a_newer_mlflow_is_told(settings, engine):

@@ -16,7 +16,6 @@ def tracked(flusher, settings, engine):
     attempt(engine, settings, value=70.0)
     finish_trials(engine)
     assert flusher.flush_all(60).num_left == 0
-    flusher.stop()
     return settings
 
 

@@ -115,8 +115,8 @@ def test_a_row_of_parquet_is_named_in_its_own_file(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "content", "message"), [
-    ("a.json", b"{}", "not a JSON list"), ("a.json", b"[1, 2", "not a JSON list"), ("a.json", b"[]", "holds no sample"),
-    ("a.jsonl", b"\n\n", "holds no sample"), ("a.parquet", b"PAR1", "not readable as parquet"),
+    ("a.json", b"{}", "not a JSON list"), ("a.json", b"[1, 2", "not a JSON list"), ("a.json", b"[]", "contains no samples"),
+    ("a.jsonl", b"\n\n", "contains no samples"), ("a.parquet", b"PAR1", "not readable as parquet"),
     ("a.tar", b"\x1f\x8b\x08 compressed", "not a readable, uncompressed tar"),
 ])
 def test_an_unreadable_file_is_refused_by_name(tmp_path, name, content, message):

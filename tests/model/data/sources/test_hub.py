@@ -175,7 +175,7 @@ def test_a_card_says_in_several_ways_which_files_a_subset_has(configs, subset, c
 @pytest.mark.parametrize("pattern", ["https://169.254.169.254/a.parquet", "/etc/*.parquet", "../x/*.parquet", "hf://datasets/other/x/*.parquet",
                                      "a/../../x.parquet"])
 def test_a_card_chooses_among_the_files_of_its_repository_alone(pattern):
-    with pytest.raises(ValueError, match=r"the card names '.*'; allowed: files of its own repository"):
+    with pytest.raises(ValueError, match=r"the card refers to '.*'; allowed: files of its own repository"):
         chosen_files(replace(SOURCE, subset="a"), Listing(NAMES, ({"config_name": "a", "data_files": pattern},)))
 
 

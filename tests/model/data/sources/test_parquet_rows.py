@@ -55,7 +55,7 @@ def test_every_row_of_several_files_is_found_at_its_place(tmp_path_factory, size
         pq.write_table(table, folder / f"a[{number}].parquet", row_group_size=group)
     expected = [f"{number}:{row}" for number, size in enumerate(sizes) for row in range(size)]
     if not expected:
-        with pytest.raises(ValueError, match="holds no sample"):
+        with pytest.raises(ValueError, match="contains no samples"):
             opened(folder, folder / "a[*].parquet", layout="text", category="text_only")
         return
     source = opened(folder, folder / "a[*].parquet", layout="text", category="text_only")

@@ -83,8 +83,8 @@ def test_a_damaged_header_in_the_middle_is_refused(path, member, place, change):
 
 def test_joined_archives_are_refused_with_a_hint(path):
     content, end = archive()
-    assert "name each by itself" in outcome(path, content * 2)
-    assert "name each by itself" in outcome(path, content[: end + 1024] + content)
+    assert "list each by itself" in outcome(path, content * 2)
+    assert "list each by itself" in outcome(path, content[: end + 1024] + content)
 
 
 @pytest.mark.parametrize("length", [1024, 0])

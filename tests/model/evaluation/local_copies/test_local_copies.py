@@ -93,7 +93,7 @@ def broken(tmp_path, name, change):
         ("nlvr2", lambda rows: rows[0].update(label="perhaps"), "label is 'perhaps'"),
         ("refcoco", lambda rows: rows[0].update(bbox=[1, 2]), "allowed: four numbers"),
         ("mvbench", lambda rows: rows[0].update(answer="z"), "none of the candidates"),
-        ("textvqa", lambda rows: rows.append(rows[0]), "two items are called textvqa/1"),
+        ("textvqa", lambda rows: rows.append(rows[0]), "two items have the name textvqa/1"),
         ("seed-img", lambda rows: rows.pop(0), "no items of seed-img"),
     ],
 )
@@ -102,7 +102,7 @@ def test_a_broken_row_is_named_with_file_and_number(tmp_path, name, change, mess
         LocalItems(BENCHMARKS[name], broken(tmp_path, name, change))
 
 
-@pytest.mark.parametrize(("picture", "message"), [("../../secret.png", "leaves"), ("missing.png", "cannot be read"), (7, "no picture")])
+@pytest.mark.parametrize(("picture", "message"), [("../../secret.png", "leaves"), ("missing.png", "cannot be read"), (7, "no image")])
 def test_a_picture_outside_or_absent_is_refused(tmp_path, picture, message):
     items = LocalItems(BENCHMARKS["docvqa"], broken(tmp_path, "docvqa", lambda rows: rows[0].update(image=picture)))
     with pytest.raises(ValueError, match=rf"row 0.*{message}|{message}"):

@@ -5,11 +5,12 @@ import pytest
 
 from orchestrator.analysis import selection, statistics
 from orchestrator.analysis.looks import schedule_of
-from orchestrator.analysis.selection import ArmLevels, Rule, TrialMeasurement
+from orchestrator.analysis.selection import Rule, TrialMeasurement
 from orchestrator.analysis.simulation import check, looks, scores
 from orchestrator.analysis.simulation.items import Benchmark
 from orchestrator.analysis.simulation.items import simulate as simulate_items
 from orchestrator.analysis.simulation.scores import Cell, simulate
+from orchestrator.plan.arms import Arm
 
 CELL = Cell(num_arms=4, num_seeds=5, deviations="1:4", noise="normal", is_missing=True)
 
@@ -25,7 +26,7 @@ def measured(own):
 
 def test_side_by_side_the_same_arms_are_selected_as_one_by_one():
     drawn = scores.draw(CELL, np.random.default_rng(0), 150) + np.array([3.0, 0.0, 0.0, -4.0])[:, None]
-    arms = [ArmLevels(key=f"arm{i}", name=f"arm{i}") for i in range(4)]
+    arms = [Arm(f"arm{i}", f"arm{i}", {}) for i in range(4)]
     kinds = [selection.select(Rule(objective="m"), arms, measured(own)).kind for own in drawn]
     together = scores.selects(drawn, schedule_of(()))
     assert [kind == "selected" for kind in kinds] == together.tolist()

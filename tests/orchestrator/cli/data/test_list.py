@@ -19,7 +19,7 @@ def test_sizes_read_as_numbers_and_the_marks_are_explained(ablate: Callable[...,
     output = ablate("data", "list").stdout
     assert "2,000,000 " in output
     assert "e+0" not in output
-    assert "fit by their name only" in " ".join(output.split())
+    assert "match by name only" in " ".join(output.split())
 
 
 def test_json_adds_up_to_the_published_total(ablate_json: Callable[..., Any]) -> None:

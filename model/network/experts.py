@@ -1,0 +1,55 @@
+"""The precision of layers with experts under autocast: routers in fp32, experts in the low type.
+
+- Autocast does the reverse: it rounds a router's product like any other, and it does not know the grouped product that
+  transformers uses for experts, which then runs in fp32. A router that is rounded chooses other experts for tokens whose
+  scores are close; experts hold most of the weights and of the work.
+- Without autocast nothing changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from transformers import PreTrainedModel
+
+
+def set_precision(decoder: PreTrainedModel) -> None:
+    """Make routers of a decoder compute in fp32 and experts in the low type wherever autocast is on."""
+    for router in routers(decoder):
+        router.forward = partial(_in_fp32, router.forward)
+    for module in decoder.modules():
+        # One table for all experts; experts that are modules of their own have linear layers, which autocast knows.
+        if any(weight.ndim == 3 for weight in module.parameters(recurse=False)):
+            module.forward = partial(_in_low_type, module, module.forward)
+
+
+def routers(decoder: PreTrainedModel) -> list[nn.Module]:
+    """Return the routers of a decoder, in order: the modules whose logits transformers records."""
+    recorded = (decoder.base_model._can_record_outputs or {}).get("router_logits", [])
+    kinds = tuple(getattr(each, "target_class", each) for each in (recorded if isinstance(recorded, list) else [recorded]))
+    return [module for module in decoder.modules() if isinstance(module, kinds)]
+
+
+def _in_fp32(forward: Callable[..., Any], hidden: Tensor, *others: Any, **named: Any) -> Any:
+    device = hidden.device.type
+    if not torch.is_autocast_enabled(device):
+        return forward(hidden, *others, **named)
+    with torch.autocast(device, enabled=False):
+        return forward(hidden.float(), *others, **named)
+
+
+def _in_low_type(module: nn.Module, forward: Callable[..., Any], hidden: Tensor, *others: Any, **named: Any) -> Any:
+    device = hidden.device.type
+    if not torch.is_autocast_enabled(device):
+        return forward(hidden, *others, **named)
+    low = torch.get_autocast_dtype(device)
+    weights = dict(module.named_parameters())
+    if all(weight.dtype == low for weight in weights.values()):  # cast below, or gathered by several workers in it
+        return forward(hidden.to(low), *others, **named)
+    # The casts are part of the graph, so gradients reach the fp32 weights in fp32.
+    return functional_call(module, {name: weight.to(low) for name, weight in weights.items()}, (hidden, *others), named)

@@ -1,0 +1,1 @@
+"""Commands on what a study will take before it runs."""

@@ -1,0 +1,125 @@
+"""Choose what a rehearsal executes: two steps of each distinct training stage, two items of each benchmark. Pure.
+
+- Stages that differ only in numbers that no stage can fail by (learning rate, shares above 0, seed) are one: a sweep of
+  a thousand mixtures is rehearsed as often as it has sets of categories.
+- Everything else stays as the study has it: data, weights, image settings, batch, numeric type, workers.
+- A stage after another training stage begins with the two steps of that one, so that the whole chain is tried.
+- Two steps take as much memory as all; the second one is free of start-up, so that its rate says how long all will
+  take. An evaluation of two items is mostly start-up, which says nothing of a rate.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from model.config.fields import build
+from model.config.stages import TRAINING, ModelConfig
+from model.data.mixture import shares
+from orchestrator.plan.cost import training_flops
+from orchestrator.plan.estimate import rate_key
+from orchestrator.plan.identity import stage_identity
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.stages import Stage
+from orchestrator.states import AttemptState
+
+NOT_TRIED = "NOT_TRIED"
+"""The state of a rehearsal whose checkpoint is missing or was not made."""
+STEPS = 2
+"""The steps of a rehearsed training stage."""
+ITEMS = 2
+"""The items of a rehearsed evaluation."""
+_NUMBERS = ("steps", "warmup_steps", "lr", "final_lr", "schedule", "weight_decay", "clip", "checkpoint_every")
+"""Fields of a training stage that no stage can fail by once its configuration is valid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """One short stage that stands for stages of a plan."""
+
+    stage_id: str
+    kind: str
+    label: str
+    """The label of the first stage that it stands for."""
+    spec: dict[str, Any]
+    parent_id: str | None
+    """The rehearsal, or the import, whose checkpoint it begins with; None begins from random weights."""
+    workers: int
+    stands_for: list[str] = field(default_factory=list)
+    """The ids of these stages."""
+    flops_per_sample: float = 0.0
+    """By the plan's formula; 0 for an evaluation."""
+
+    @property
+    def rate_key(self) -> str:
+        """What its stages share that take their FLOPs at one rate."""
+        return rate_key(self.kind, self.spec)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsed:
+    """What one rehearsal showed."""
+
+    rehearsal: Rehearsal
+    state: str
+    """SUCCEEDED, what an attempt's failure is called, or NOT_TRIED."""
+    problem: str = ""
+    seconds: float = 0.0
+    """With start-up."""
+    samples_per_s: float | None = None
+    """Of the last step, by all workers; None for an evaluation."""
+    memory_gib: float | None = None
+    """Largest use of one worker: of its device, or of the process on a CPU."""
+    device: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the stage can run here."""
+        return self.state == AttemptState.SUCCEEDED
+
+    @property
+    def flops_per_s(self) -> float | None:
+        """The rate of all workers together, in FLOPs by the plan's formula; None if it says nothing of one."""
+        return self.rehearsal.flops_per_sample * self.samples_per_s if self.samples_per_s and self.rehearsal.flops_per_sample else None
+
+
+def rehearsals(plan: Plan) -> list[Rehearsal]:
+    """Return what a rehearsal of a plan executes, parents before children; imports are not among them."""
+    found: dict[str, Rehearsal] = {}
+    of_stage: dict[str, str] = {}
+    for stage in plan.stages.values():
+        if stage.kind == "import":
+            of_stage[stage.stage_id] = stage.stage_id
+            continue
+        parent_id = of_stage[stage.parent_id] if stage.parent_id else None
+        key = _key(stage, parent_id)
+        if key not in found:
+            found[key] = _rehearsal(stage, parent_id)
+        found[key].stands_for.append(stage.stage_id)
+        of_stage[stage.stage_id] = found[key].stage_id
+    return list(found.values())
+
+
+def _rehearsal(stage: Stage, parent_id: str | None) -> Rehearsal:
+    short = {"steps": STEPS, "warmup_steps": 0} if stage.kind in TRAINING else {"num_items": ITEMS}
+    spec = {**stage.spec, "config": {**stage.spec["config"], **short}, "parent_id": parent_id}
+    return Rehearsal(stage_id=stage_identity(spec), kind=stage.kind, label=stage.label, spec=spec, parent_id=parent_id,
+                     workers=stage.workers, flops_per_sample=_flops_per_sample(stage.kind, spec))
+
+
+def _flops_per_sample(kind: str, spec: Mapping[str, Any]) -> float:
+    if kind not in TRAINING:
+        return 0.0
+    config = build(TRAINING[kind], spec["config"], kind)
+    return training_flops(build(ModelConfig, spec["model"], "model"), config) / (config.steps * config.batch)
+
+
+def _key(stage: Stage, parent_id: str | None) -> str:
+    """Return what stages share that one rehearsal stands for."""
+    config = {name: value for name, value in stage.spec["config"].items() if name not in (*_NUMBERS, "num_items")}
+    if stage.kind in TRAINING:
+        config["mixture"] = sorted(shares(build(TRAINING[stage.kind], stage.spec["config"], stage.kind).mixture))  # type: ignore[attr-defined]
+    kept = {name: value for name, value in stage.spec.items() if name not in ("config", "seed", "parent_id")}
+    return json.dumps([kept, config, parent_id], sort_keys=True)

@@ -1,0 +1,84 @@
+"""Rehearsals with the real worker: the packaged start checkpoint, generated data, real benchmarks."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.artifacts.store import packaged
+from orchestrator.execution.executor import InlineExecutor
+from orchestrator.execution.rehearsal import FOLDER, rehearse
+from orchestrator.execution.worker import execute
+from orchestrator.plan.plan import Plan, Planner
+from orchestrator.plan.rehearsal import NOT_TRIED, Rehearsed, rehearsals
+from orchestrator.results.preview import preview
+from orchestrator.results.rehearsals import keep_rehearsed, rehearsed_rates
+from orchestrator.settings import Settings
+from orchestrator.study.study import load_study
+
+STUDY = """name: short
+question: q?
+recipe: sft-ablation
+set: {sft.images: {mode: single}}
+vary: {sft.mixture.alpha.science: [0, 0.5]}
+evaluate: {benchmarks: [science-names]}
+select: {maximize: science-names}
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    path = tmp_path / "short.yaml"
+    path.write_text(STUDY)
+    return Planner(load_study(path), "tiny").plan()
+
+
+@pytest.fixture
+def starts(plan: Plan) -> dict[str, Path]:
+    return {each.stage_id: packaged("packaged:tiny") for each in plan.stages.values() if each.kind == "import"}
+
+
+@pytest.fixture
+def found(plan: Plan, starts: dict[str, Path], settings: Settings) -> list[Rehearsed]:
+    return rehearse(rehearsals(plan), starts, settings, InlineExecutor(execute))
+
+
+def test_every_short_stage_runs_and_says_rate_and_memory(found: list[Rehearsed], settings: Settings) -> None:
+    assert [(each.rehearsal.kind, each.state) for each in found] == [("sft", "SUCCEEDED"), ("evaluate", "SUCCEEDED")] * 2
+    trained = [each for each in found if each.rehearsal.kind == "sft"]
+    assert all(each.samples_per_s and each.samples_per_s > 0 for each in trained)
+    assert all(0.05 < (each.memory_gib or 0) < 64 for each in trained)
+
+
+def test_nothing_stays_behind_and_no_ledger_is_made(found: list[Rehearsed], settings: Settings) -> None:
+    assert found
+    assert list((settings.artifacts / FOLDER).iterdir()) == []
+    assert not (settings.home / "ledger.db").exists()
+
+
+def test_plan_counts_with_what_was_seen(found: list[Rehearsed], plan: Plan, settings: Settings) -> None:
+    known = keep_rehearsed(settings.home, plan.scale, found)
+    assert rehearsed_rates(settings.home, plan.scale) == known
+    assert rehearsed_rates(settings.home, "small").rates == {}
+    slowest = min(each.flops_per_s for each in found if each.flops_per_s)
+    assert known.rates == {"sft fp32": slowest}
+    shown, before = (preview(plan, None, slots=1, rehearsed=each) for each in (known, None))
+    trained = sum(stage.flops for stage in plan.stages.values() if stage.kind == "sft")
+    declared = shown.resources.flops_per_s
+    assert shown.estimate.seconds == pytest.approx(before.estimate.seconds + trained / slowest - trained / declared)
+    assert shown.estimate.declared_kinds == ("evaluate",)
+    assert shown.rehearsed_kinds == ("sft",)
+    assert shown.kinds[0].memory_gib == known.memory_gib["sft"] != before.kinds[0].memory_gib
+
+
+def test_a_missing_start_checkpoint_leaves_its_stages_untried(plan: Plan, settings: Settings) -> None:
+    found = rehearse(rehearsals(plan), {}, settings, InlineExecutor(execute))
+    assert {each.state for each in found} == {NOT_TRIED}
+    assert keep_rehearsed(settings.home, plan.scale, found).rates == {}
+
+
+def test_what_fails_says_why_and_what_follows_is_not_tried(plan: Plan, starts: dict[str, Path], settings: Settings, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    found = rehearse(rehearsals(plan), dict.fromkeys(starts, damaged), settings, InlineExecutor(execute))
+    assert [each.state for each in found] == ["USER_ERROR", NOT_TRIED] * 2
+    assert "no readable manifest.json" in found[0].problem
