@@ -10,11 +10,12 @@ import streamlit as st
 
 from dashboard import charts, queries
 from orchestrator import exposure
+from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine, is_ledger, open_for_reading
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.results.results import Results
-from orchestrator.settings import OFF, Settings
+from orchestrator.settings import OFF, Settings, redact
 from orchestrator.states import TERMINAL_STUDIES
 
 STUDY_KEY = "study"
@@ -42,6 +43,11 @@ def refuse_open_door() -> None:
         problem = f"the header {settings().dashboard_user_header} names nobody"
     if problem:
         st.error(problem.replace("\n", "\n\n"), icon=":material/lock:")
+        st.stop()
+    try:
+        engine()
+    except OrchestratorError as error:  # such as a ledger of an older release: its command is what the reader needs
+        st.error(redact(str(error)).replace("\n", "\n\n"), icon=":material/database_off:")
         st.stop()
 
 

@@ -45,6 +45,14 @@ def test_study_page_draws_a_panel_for_each_metric(page: Page, engine: Engine) ->
     assert len(means[0]["y"]) == 3
 
 
+def test_ledger_of_an_older_release_is_named_with_its_command(page: Page, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    app = page("overview")
+    assert "`ablate ledger upgrade`" in app.error[0].value
+    assert not app.title
+
+
 def test_address_chooses_the_study(page: Page, engine: Engine) -> None:
     sketch(engine, Sketch(age_s=500))
     sketch(engine, Sketch(name="newer", age_s=5))
