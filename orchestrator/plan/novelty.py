@@ -210,7 +210,7 @@ def _is_of_today(kind: str, values: Mapping[str, Any]) -> bool:
     if f"{kind}.data_fingerprint" not in values or names is None:
         return True
     data = DataConfig(source=values["data.source"], seed=values["data.seed"])
-    return data_fingerprint(data, names) == values[f"{kind}.data_fingerprint"]
+    return bool(data_fingerprint(data, names) == values[f"{kind}.data_fingerprint"])
 
 
 def _categories(kind: str, values: Mapping[str, Any]) -> tuple[str, ...] | None:
