@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model.config.fields import build
-from model.config.stages import TRAINING, ModelConfig
+from model.config.stages import TRAINING, EvaluateConfig, ModelConfig
 from model.data.mixture import shares
 from orchestrator.plan.cost import evaluation_flops, training_flops
 from orchestrator.plan.estimate import rate_key
-from orchestrator.plan.identity import CONFIGS, stage_identity
+from orchestrator.plan.identity import stage_identity
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stages import Stage
 from orchestrator.states import AttemptState
@@ -115,10 +115,11 @@ def _rehearsal(stage: Stage, parent_id: str | None) -> Rehearsal:
 
 
 def _flops_per_sample(kind: str, spec: Mapping[str, Any]) -> float:
-    config, model = build(CONFIGS[kind], spec["config"], kind), build(ModelConfig, spec["model"], "model")
-    if kind in TRAINING:
-        return training_flops(model, config) / (config.steps * config.batch)
-    return evaluation_flops(model, config.images, spec["benchmark"], ITEMS) / ITEMS
+    model = build(ModelConfig, spec["model"], "model")
+    if kind not in TRAINING:
+        return evaluation_flops(model, build(EvaluateConfig, spec["config"], kind), spec["benchmark"]) / ITEMS
+    config = build(TRAINING[kind], spec["config"], kind)
+    return training_flops(model, config) / (config.steps * config.batch)
 
 
 def _key(stage: Stage, parent_id: str | None) -> str:
