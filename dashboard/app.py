@@ -17,5 +17,6 @@ page = st.navigation([
     st.Page("views/trials.py", title="Trials", icon=":material/table_rows:", url_path="trials"),
     st.Page("views/health.py", title="Health", icon=":material/monitor_heart:", url_path="health"),
 ])
+shared.refuse_open_door()
 shared.choose_study()
 page.run()

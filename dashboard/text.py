@@ -12,7 +12,6 @@ from orchestrator.results.results import Results
 
 _TITLES = {"mmbase": "MMBase", "overall": "Mean of all categories", "refer_ground": "Refer & ground",
            TOKENS: "Tokens per image"}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ICONS = {"SUCCEEDED": "✓", "COMPLETED": "✓", "RUNNING": "▶", "LEASED": "▶", "FAILED": "✗",
           "COMPLETED_WITH_FAILURES": "✗", "DIVERGED": "≋", "CANCELLED": "⊘", "PAUSED": "‖", "QUEUED": "…",
           "PLANNED": "…", "SKIPPED": "↷"}
@@ -42,7 +41,7 @@ def interval(value: float, half_width: float | None, *, sign: bool = False) -> s
 
 def safe(text: str) -> str:
     """Return a text that no spreadsheet interprets as a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return str(formatting.spreadsheet_cell(text))
 
 
 def clock(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")
 MISSING = "–"
 """The text shown in place of a number that is not known or was withheld."""
 
@@ -62,3 +63,21 @@ def score(mean: float | None, half_width: float | None, *, sign: bool = False) -
     if half_width is None or not math.isfinite(half_width):
         return text
     return f"{text} ± {half_width:.1f}"
+
+
+def spreadsheet_cell(value: object) -> object:
+    """Return a cell of a CSV table so that no spreadsheet takes it for a formula: such a text gets an apostrophe in front.
+
+    Numbers stay as they are, written out or not. A carriage return becomes a space: written without quotes, it would end
+    the row for a spreadsheet, and what follows it would be a cell of its own.
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r", " ")
+    if not text.lstrip(" ").startswith(_FORMULA):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text

@@ -6,21 +6,31 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import re
 import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from pydantic import Field, SecretStr
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orchestrator.errors import OrchestratorError
+from orchestrator.redaction import passwords, redacted
+
 _SECRET_NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
-_SHORTEST_SECRET = 6
-_USERINFO = re.compile(r"(://[^/\s:@]*):(\S+)@")
-"""The user and the password of a URL, up to the last at-sign of the word."""
-_QUERY = re.compile(r"([?&](?:password|passwd|pwd|token|secret|api_?key|access_?key)=)([^&\s]+)", re.IGNORECASE)
+_SECRET_FILES = re.compile(rf"({_SECRET_NAMES.pattern}|LEDGER_URL|MLFLOW_URI).*_(FILE|PATH)$", re.IGNORECASE)
+"""Names of variables that name a file, which holds a secret."""
+_LARGEST_SECRET = 64 * 1024
 _SQLITE = re.compile(r"sqlite(\+pysqlite)?:///")
+PREFIX = "ABLATE_"
+_OF_COMPOSE = frozenset({"ABLATE_SECRETS", "ABLATE_BIND"})
+"""Names that docker-compose.yml reads."""
 OFF = "off"
 """The value of `ABLATE_MLFLOW_URI` that turns MLflow off."""
 
@@ -28,14 +38,18 @@ OFF = "off"
 class Settings(BaseSettings):
     """The operator's settings: a frozen value that the command line or the dashboard loads once and passes on."""
 
-    model_config = SettingsConfigDict(env_prefix="ABLATE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, use_attribute_docstrings=True)
 
     home: Path = Path(".ablate")
     """The folder of all state, unless the fields below point elsewhere."""
     ledger: SecretStr = Field(default=SecretStr(""), validation_alias="ABLATE_LEDGER_URL")
     """The SQLAlchemy URL of the ledger (`ABLATE_LEDGER_URL`); if empty, an SQLite file under `home`."""
+    ledger_file: Path | None = Field(default=None, validation_alias="ABLATE_LEDGER_URL_FILE")
+    """A file that holds only the URL of the ledger, in place of `ABLATE_LEDGER_URL`: for the secrets of a container."""
     mlflow: str = Field(default="", validation_alias="ABLATE_MLFLOW_URI")
     """The MLflow tracking URI (`ABLATE_MLFLOW_URI`); if empty, an SQLite file under `home`; "off" writes nothing."""
+    mlflow_file: Path | None = Field(default=None, validation_alias="ABLATE_MLFLOW_URI_FILE")
+    """A file that holds only the MLflow tracking URI, in place of `ABLATE_MLFLOW_URI`."""
     catalogue: Path | None = None
     """The file that says where the data sets are (see studies/README.md); by default `home/catalogue.yaml`, if
     present."""
@@ -60,8 +74,6 @@ class Settings(BaseSettings):
     """Whether the cluster adds nodes on demand; if so, no study is refused because the present nodes are too small."""
     lease_ttl_s: float = Field(default=15.0, gt=0)
     """The seconds without a renewal of the lease after which another driver may take over."""
-    attempt_ttl_s: float = Field(default=60.0, gt=0)
-    """The seconds by which each report extends the lease of an attempt in the ledger; nothing is decided by it."""
     no_progress_s: float = Field(default=1800.0, gt=0)
     """The seconds without a report after which an attempt counts as stalled."""
     stop_grace_s: float = Field(default=25.0, ge=0)
@@ -78,14 +90,36 @@ class Settings(BaseSettings):
     judge fails with a message that says so."""
     judge_key_file: Path | None = None
     """A file that holds only the API key of the judge; by default no key is sent."""
+    dashboard_address: str = "127.0.0.1"
+    """The address that `ablate dashboard` listens on; one beyond this machine needs `dashboard_user_header`."""
+    dashboard_published: str = ""
+    """Of a dashboard in a container: the host's address that its port is published on, which is then what counts."""
+    dashboard_hosts: list[str] = []
+    """Names, beside 127.0.0.1 and localhost, under which browsers reach the dashboard, as JSON, such as ["ablate.lab"]."""
+    dashboard_user_header: str = ""
+    """The header in which a proxy that authenticates names the person, such as X-Auth-Request-Email. The proxy must
+    remove it from what clients send."""
+    dashboard_operators: list[str] = []
+    """Who may pause, resume and cancel in the dashboard, as that header names them, as JSON; everybody else may look."""
+    dashboard_insecure: bool = False
+    """Whether the dashboard may listen beyond this machine without authentication: whoever reaches it may cancel studies."""
     failpoint: str = ""
     """For tests: `name:k:kill|stop|raise` or `record:PATH`; see failpoints.py."""
 
     @classmethod
     def load(cls) -> Settings:
-        """Read the environment; make `home` absolute, so that workers with another working directory agree on it."""
+        """Read the environment; make `home` absolute, so that workers with another working directory agree on it.
+
+        Raises:
+            OrchestratorError: a file that a setting names cannot be read, or both the file and the value are given.
+        """
         settings = cls()
-        return settings.model_copy(update={"home": settings.home.absolute()})
+        read: dict[str, object] = {"home": settings.home.absolute()}
+        if settings.ledger_file is not None:
+            read["ledger"] = SecretStr(_only_content("ABLATE_LEDGER_URL", settings.ledger_file, settings.ledger.get_secret_value()))
+        if settings.mlflow_file is not None:
+            read["mlflow"] = _only_content("ABLATE_MLFLOW_URI", settings.mlflow_file, settings.mlflow)
+        return settings.model_copy(update=read)
 
     @property
     def artifacts(self) -> Path:
@@ -113,6 +147,83 @@ class Settings(BaseSettings):
     def mlflow_uri(self) -> str:
         """The MLflow tracking URI, or "off"."""
         return self.mlflow or _sqlite_url(self.home.absolute() / "mlflow.db", is_for_mlflow=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A setting as it is at present."""
+
+    name: str
+    """Of the environment variable."""
+    value: str
+    """Without secrets; "" if it is not set and has no default."""
+    source: str
+    """"environment" or "default"."""
+    meaning: str
+
+
+def all_settings(settings: Settings) -> list[Setting]:
+    """Return every setting, in the order of their declaration, then the variables of others that matter."""
+    ours = [Setting(name=variable, value=redact(_written(settings, field)), meaning=" ".join((info.description or "").split()),
+                    source="environment" if variable in os.environ else "default")
+            for variable, (field, info) in _variables().items()]
+    others = [Setting(name=name, value=redact(os.environ.get(name, "")), meaning=meaning,
+                      source="environment" if name in os.environ else "default") for name, meaning in _OF_OTHERS.items()]
+    return ours + others
+
+
+def known_names() -> frozenset[str]:
+    """Return the names of all variables that begin with ABLATE_ and mean something."""
+    return frozenset(_variables()) | _OF_COMPOSE
+
+
+def our_variables() -> list[str]:
+    """Return the variables of the environment that begin with ABLATE_, sorted."""
+    return sorted(name for name in os.environ if name.startswith(PREFIX))
+
+
+def _variables() -> dict[str, tuple[str, FieldInfo]]:
+    return {str(info.validation_alias or f"{PREFIX}{field.upper()}"): (field, info) for field, info in Settings.model_fields.items()}
+
+
+def _written(settings: Settings, field: str) -> str:
+    """Return the value of a field, or what it stands for if it is not set."""
+    effective = {"ledger": settings.ledger_url, "mlflow": settings.mlflow_uri,
+                 "artifacts_at": settings.artifact_store or settings.artifacts, "catalogue": settings.catalogue_file}
+    value = effective.get(field, getattr(settings, field))
+    return "" if value is None else json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+def _only_content(name: str, path: Path, value: str) -> str:
+    """Return what the file of a setting holds.
+
+    Raises:
+        OrchestratorError: it cannot be read or is empty, or the setting itself is given too.
+    """
+    if value:
+        raise OrchestratorError(f"{name} and {name}_FILE are both set; allowed: one of them")
+    content = _secret_file(path)
+    if not content:
+        raise OrchestratorError(f"{name}_FILE={path}: cannot be read, or holds nothing\n"
+                                "hint: the user of this process must be able to read it (0600 and its own, or a group)")
+    return content
+
+
+_OF_OTHERS = {
+    "RAY_AUTH_MODE": "Ray: `token` on every process of a cluster; whoever reaches it without one owns it.",
+    "RAY_AUTH_TOKEN": "Ray: the token itself; RAY_AUTH_TOKEN_PATH names a file that holds it.",
+    "RAY_AUTH_TOKEN_PATH": "Ray: a file that holds only the token.",
+    "RAY_TMPDIR": "Ray: where sessions are kept; a short path, since sockets lie below it.",
+    "TMPDIR": "Folder of temporary files.",
+    "CUDA_VISIBLE_DEVICES": "The GPUs that processes started here may use.",
+    "AWS_ENDPOINT_URL": "The address of an object store that is not Amazon's.",
+    "AWS_ACCESS_KEY_ID": "Who reads and writes the object store.",
+    "AWS_SECRET_ACCESS_KEY": "The key that goes with AWS_ACCESS_KEY_ID.",
+    "MLFLOW_TRACKING_USERNAME": "Who writes to an MLflow server that asks for it.",
+    "MLFLOW_TRACKING_PASSWORD": "The password that goes with MLFLOW_TRACKING_USERNAME.",
+    "HF_TOKEN": "The token for gated repositories of the Hugging Face hub.",
+}
+"""Variables of other programs that decide how ours work; read by them."""
 
 
 def temporary_folders() -> list[Path]:
@@ -151,23 +262,35 @@ def _sqlite_url(path: Path, *, is_for_mlflow: bool = False) -> str:
 
 
 def redact(text: str) -> str:
-    """Remove secrets from a text that will be stored or shown.
+    """Remove secrets from a text that will be stored or shown; see `redaction`.
 
-    Removed are the values of environment variables whose name looks like that of a secret, and passwords in URLs. A
-    password may contain slashes and at-signs; libraries then parse the URL wrongly and show a part of it, so each part
-    of the passwords in the environment is removed too.
+    Known are the values of environment variables whose name looks like that of a secret, the passwords of URLs in any
+    variable, and what the files hold that variables such as `ABLATE_JUDGE_KEY_FILE` name.
     """
+    return redacted(text, _known_secrets())
+
+
+class RedactingFormatter(logging.Formatter):
+    """Formats the lines of a log as usual, and removes secrets from them, tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return redact(super().format(record))
+
+
+def _known_secrets() -> Iterator[tuple[str, str]]:
     for name, value in os.environ.items():
-        secrets = [value] if _SECRET_NAMES.search(name) else _passwords(value)
-        for secret in sorted(secrets, key=len, reverse=True):
-            if len(secret) >= _SHORTEST_SECRET:
-                text = text.replace(secret, f"<{name}>")
-    return _USERINFO.sub(r"\1:<redacted>@", _QUERY.sub(r"\1<redacted>", text))
+        if _SECRET_FILES.search(name):
+            content = _secret_file(Path(value))
+            yield from ((name, secret) for secret in (content, *passwords(content)))
+        elif _SECRET_NAMES.search(name):
+            yield name, value
+        yield from ((name, secret) for secret in passwords(value))
 
 
-def _passwords(value: str) -> list[str]:
-    """Return the passwords of the URLs in a value: encoded, decoded, and the parts that a parser may split off."""
-    encoded = [match[2] for match in _QUERY.finditer(value)]
-    encoded += [match[2] for match in _USERINFO.finditer(_QUERY.sub("", value))]
-    passwords = [password for each in encoded for password in (each, unquote(each))]
-    return [part for password in passwords for part in (password, *re.split(r"[/@:?#]", password))]
+def _secret_file(path: Path) -> str:
+    """Return what a small file holds, without the last line break; "" if it cannot be read here."""
+    try:
+        return path.read_text().strip() if path.is_file() and path.stat().st_size <= _LARGEST_SECRET else ""
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -21,8 +21,8 @@ ORDER = (
     "dashboard",
     "orchestrator.cli", "orchestrator.driver", "orchestrator.search", "orchestrator.tracking", "orchestrator.results",
     "orchestrator.analysis", "orchestrator.execution", "orchestrator.ledger", "orchestrator.scheduler", "orchestrator.plan",
-    "orchestrator.artifacts", "orchestrator.study", "orchestrator.failpoints", "orchestrator.settings", "orchestrator.states",
-    "orchestrator.formatting", "orchestrator.errors",
+    "orchestrator.artifacts", "orchestrator.study", "orchestrator.failpoints", "orchestrator.exposure", "orchestrator.settings",
+    "orchestrator.states", "orchestrator.redaction", "orchestrator.formatting", "orchestrator.errors",
     "model.weights", "model.evaluation", "model.training", "model.hf", "model.data", "model.workbench", "model.cost",
     "model.network", "model.images", "model.samples", "model.config", "model.manifest", "model.huggingface", "model.seeds",
 )
@@ -96,7 +96,7 @@ SEEDS = {"model/training/stage.py", "model/training/dry_run.py", "model/weights/
 # What the dashboard may know of the orchestrator: the read side, pure types, and the one door for its buttons.
 DASHBOARD_MAY = (
     "orchestrator.ledger", "orchestrator.analysis", "orchestrator.results", "orchestrator.plan", "orchestrator.study",
-    "orchestrator.settings", "orchestrator.errors", "orchestrator.states", "orchestrator.formatting",
+    "orchestrator.settings", "orchestrator.exposure", "orchestrator.errors", "orchestrator.states", "orchestrator.formatting",
 )
 INSIDE = {"orchestrator.execution.worker", "orchestrator.execution.ray.train"}  # imported in worker processes alone
 HEAVY = {"torch", "transformers"}

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import streamlit as st
 
 from dashboard import charts, queries
+from orchestrator import exposure
 from orchestrator.ledger import read
-from orchestrator.ledger.engine import Engine, has_ledger, open_for_reading
+from orchestrator.ledger.engine import Engine, is_ledger, open_for_reading
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.results.results import Results
 from orchestrator.settings import OFF, Settings
@@ -34,19 +35,34 @@ def settings() -> Settings:
     return Settings.load()
 
 
+def refuse_open_door() -> None:
+    """Show nothing where anybody could reach the pages, or to somebody whom the proxy does not name."""
+    problem = exposure.refusal(settings(), st.get_option("server.address") or "")
+    if not problem and not who():
+        problem = f"the header {settings().dashboard_user_header} names nobody"
+    if problem:
+        st.error(problem.replace("\n", "\n\n"), icon=":material/lock:")
+        st.stop()
+
+
+def who() -> str:
+    """Return who looks at the page: the person that the proxy names; "" if it should, and does not."""
+    return exposure.person(settings(), st.context.headers)
+
+
+def may_act() -> bool:
+    """Return whether the person may pause, resume and cancel studies."""
+    return exposure.may_act(settings(), who())
+
+
+@st.cache_resource(show_spinner=False, validate=is_ledger)
 def engine() -> Engine:
     """Return the ledger's connection pool for reading, which all sessions share.
 
-    There is another one once a ledger exists, if there was none at first.
+    While there is no ledger, it is looked for again each time.
     """
-    url = settings().ledger_url
-    return _engine(url, has_ledger(url))
-
-
-@st.cache_resource(show_spinner=False)
-def _engine(url: str, is_there: bool) -> Engine:  # noqa: ARG001 (part of the cache's key)
     gc.set_threshold(COLLECT_AFTER)
-    return open_for_reading(url)
+    return open_for_reading(settings().ledger_url)
 
 
 def studies() -> list[StudyRow]:

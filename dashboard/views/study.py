@@ -11,7 +11,7 @@ from dashboard import charts, queries, rows, text
 from dashboard.views import shared
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import actions, read
-from orchestrator.ledger.engine import Engine, open_ledger
+from orchestrator.ledger.engine import Engine, open_existing
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.results.progress import progress
 from orchestrator.results.results import Results
@@ -29,7 +29,7 @@ def head(row: StudyRow) -> None:
     version = f" · version {row.version}" if row.version > 1 else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"{text.badge(row.state)} &nbsp; scale {row.scale}{version}", width="content")
-        for act in queries.allowed_actions(row):
+        for act in queries.allowed_actions(row) if shared.may_act() else ():
             if st.button(act.label, icon=act.icon, key=f"act-{act.name}", type="tertiary"):
                 confirm(row, act)
 
@@ -45,9 +45,12 @@ def confirm(row: StudyRow, act: queries.OperatorAction) -> None:
 
 def perform_action(row: StudyRow, act: queries.OperatorAction) -> None:
     """Perform an action; if the ledger refuses it, show the reason on the page."""
+    if not shared.may_act():  # asked here too: a button that is not shown is no lock
+        st.toast(f"{text.plain_markdown(shared.who())} may look, but not {act.label.lower()}", icon=":material/lock:")
+        return
     try:
         with closing_ledger() as ledger:
-            _ACTS[act.name](ledger, row.study_id, actor="dashboard")
+            _ACTS[act.name](ledger, row.study_id, actor=shared.who())
     except OrchestratorError as error:
         st.toast(text.plain_markdown(str(error)), icon=":material/error:")
 
@@ -55,7 +58,7 @@ def perform_action(row: StudyRow, act: queries.OperatorAction) -> None:
 @contextmanager
 def closing_ledger() -> Iterator[Engine]:
     """Open the ledger for one action, and close it afterwards; the pages' own connection only reads."""
-    ledger = open_ledger(shared.settings().ledger_url)
+    ledger = open_existing(shared.settings().ledger_url)
     try:
         yield ledger
     finally:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
@@ -39,6 +40,7 @@ class Garbage:
 
     folder: str
     """The path relative to the root."""
+    stage_id: str
     reason: str
     num_bytes: int
 
@@ -52,6 +54,8 @@ class StageFiles:
     """The folder that the accepted attempt published, relative to the root; None if there is none."""
     attempts: dict[int, str]
     """Attempt number -> state of the attempt."""
+    studies: tuple[str, ...] = ()
+    """The names of the studies that need the stage, sorted."""
 
 
 def garbage(files: Iterable[StoredFile], known: Mapping[str, StageFiles], *, grace_s: float) -> list[Garbage]:
@@ -63,7 +67,7 @@ def garbage(files: Iterable[StoredFile], known: Mapping[str, StageFiles], *, gra
             between is then protected by the grace period.
         grace_s: folders with a file younger than this many seconds are kept.
     """
-    sizes: dict[tuple[str, str], int] = {}
+    sizes: dict[tuple[str, str, str], int] = {}
     young: set[str] = set()
     for file in files:
         judged = _judge(file.name, known)
@@ -72,22 +76,22 @@ def garbage(files: Iterable[StoredFile], known: Mapping[str, StageFiles], *, gra
         sizes[judged] = sizes.get(judged, 0) + file.num_bytes
         if file.age_s < grace_s:
             young.add(judged[0])
-    return [Garbage(folder, reason, size) for (folder, reason), size in sorted(sizes.items()) if folder not in young]
+    return [Garbage(*judged, size) for judged, size in sorted(sizes.items()) if judged[0] not in young]
 
 
-def _judge(name: str, known: Mapping[str, StageFiles]) -> tuple[str, str] | None:
-    """Return the folder to remove with this file, and the reason; None if the file is needed."""
+def _judge(name: str, known: Mapping[str, StageFiles]) -> tuple[str, str, str] | None:
+    """Return the folder to remove with this file, its stage and the reason; None if the file is needed."""
     match = _STAGE.match(name)
     if match is None:
         return None
     stage_id, is_checkpoint, attempt_no, is_out = match.groups()
     stage = known.get(stage_id)
     if stage is None:
-        return name[: match.end(1)], "the ledger does not know the stage"
+        return name[: match.end(1)], stage_id, "the ledger does not know the stage"
     if is_checkpoint and stage.state == StageState.SUCCEEDED:
-        return name[: match.end(2)], "the stage is finished"
+        return name[: match.end(2)], stage_id, "the stage is finished"
     if is_out and _is_left_over(name[: match.end(4)], int(attempt_no), stage):
-        return name[: match.end(4)], "the attempt was not accepted"
+        return name[: match.end(4)], stage_id, "the attempt was not accepted"
     return None
 
 
@@ -96,26 +100,29 @@ def _is_left_over(folder: str, attempt_no: int, stage: StageFiles) -> bool:
 
 
 def files_here(root: Path) -> Iterator[StoredFile]:
-    """Yield the artifact files on this machine."""
+    """Yield the artifact files on this machine; what goes away meanwhile is left out."""
     now = time.time()
-    for path in root.glob("stages/**/*"):
-        if path.is_file():
-            status = path.stat()
+    for folder, _, names in os.walk(root / "stages", onerror=_unless_gone):
+        for name in names:
+            path = Path(folder, name)
+            try:
+                status = path.stat()
+            except FileNotFoundError:  # a study that runs replaces checkpoints and renames what it has written
+                continue
             yield StoredFile(path.relative_to(root).as_posix(), status.st_size, now - status.st_mtime)
 
 
 def files_stored(artifacts: Artifacts) -> Iterator[StoredFile]:
     """Yield the artifact files in the object store; none if there is no object store."""
     now = time.time()
-    for name in artifacts.store.names("stages") if artifacts.store else ():
-        assert artifacts.store is not None
-        yield StoredFile(name, artifacts.store.size(name), artifacts.store.age_s(name, now))
+    for name, num_bytes, written in artifacts.store.files("stages") if artifacts.store else ():
+        yield StoredFile(name, num_bytes, 0.0 if written is None else now - written)
 
 
 def remove_here(artifacts: Artifacts, found: Iterable[Garbage]) -> None:
-    """Remove garbage folders from this machine."""
+    """Remove garbage folders from this machine; one that is gone already is fine."""
     for each in found:
-        shutil.rmtree(artifacts.root / each.folder)
+        shutil.rmtree(artifacts.root / each.folder, onerror=lambda _function, _path, trace: _unless_gone(trace[1]))
 
 
 def remove_stored(artifacts: Artifacts, found: Iterable[Garbage]) -> None:
@@ -123,3 +130,8 @@ def remove_stored(artifacts: Artifacts, found: Iterable[Garbage]) -> None:
     for each in found:
         assert artifacts.store is not None
         artifacts.store.remove(each.folder)
+
+
+def _unless_gone(error: BaseException) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error

@@ -14,9 +14,10 @@ import random
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fsspec.core import url_to_fs
 
@@ -69,7 +70,9 @@ class ObjectStore:
             self.put_file(directory / file, f"{name}/{file}")
 
     def get(self, name: str, directory: Path) -> None:
-        """Download a published directory and make it visible by a rename; an existing one is replaced.
+        """Download a published directory and make it visible by a rename; one that is damaged is replaced.
+
+        Two slots of a machine may do so at once: a valid directory is never taken away from whoever reads it.
 
         Raises:
             CorruptDirectory: the download does not match its manifest, or the store has no such directory.
@@ -79,9 +82,7 @@ class ObjectStore:
         try:
             self._download(name, temporary)
             manifest.verify(temporary)
-            if directory.exists():
-                shutil.rmtree(directory)
-            temporary.rename(directory)
+            _appear(temporary, directory)
             manifest.fsync(directory.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)  # does not exist any more, unless something failed
@@ -118,15 +119,30 @@ class ObjectStore:
         paths = self._tried(lambda: self._fs.find(self._path(folder)))
         return sorted(each.removeprefix(f"{self._root}/") for each in paths)
 
-    def age_s(self, name: str, now: float) -> float:
-        """Return the seconds between the last write of a file and `now`; 0 if the store does not tell."""
-        info = self._tried(lambda: self._fs.info(self._path(name)))
-        written = info.get("LastModified") or info.get("created") or info.get("mtime") or now
-        return now - (written.timestamp() if hasattr(written, "timestamp") else float(written))
+    def files(self, folder: str) -> list[tuple[str, int, float | None]]:
+        """Return name, size in bytes and time of the last write of all files below a folder, as one listing tells them.
 
-    def size(self, name: str) -> int:
-        """Return the size of a file in bytes."""
-        return int(self._tried(lambda: self._fs.info(self._path(name)))["size"])
+        The time is in seconds since the epoch; None if the store does not tell.
+        """
+        found = self._tried(lambda: self._fs.find(self._path(folder), detail=True))
+        return [(path.removeprefix(f"{self._root}/"), int(info["size"]), _written(info)) for path, info in sorted(found.items())]
+
+    def part(self, name: str) -> ObjectStore:
+        """Return what is below a folder of the store, as a store."""
+        return ObjectStore(f"{self.uri.rstrip('/')}/{name}", sleep=self._sleep)
+
+    def read_text(self, name: str) -> str | None:
+        """Return the text of a small file; None if the store does not have it."""
+        def read() -> str | None:
+            path = self._path(name)
+            return self._fs.cat_file(path).decode() if self._fs.exists(path) else None
+
+        return self._tried(read)
+
+    def write_new(self, name: str, text: str) -> None:
+        """Write a small file, unless the store has it. Object stores cannot do so at once: read it back."""
+        if self.read_text(name) is None:
+            self._tried(lambda: self._fs.pipe_file(self._path(name), text.encode()))
 
     def remove(self, folder: str) -> None:
         """Remove all files below a folder, manifests first, so that a half-removed directory never looks complete."""
@@ -135,7 +151,11 @@ class ObjectStore:
             self._remove(name)
 
     def _remove(self, name: str) -> None:
-        self._tried(lambda: self._fs.rm_file(self._path(name)))
+        def remove() -> None:
+            with suppress(FileNotFoundError):  # another process was faster
+                self._fs.rm_file(self._path(name))
+
+        self._tried(remove)
 
     def _download(self, name: str, directory: Path) -> None:
         if not self.get_file(f"{name}/{MANIFEST}", directory / MANIFEST):
@@ -166,6 +186,32 @@ class ObjectStore:
                 self._sleep(WAIT_S * 2**attempt * jitter)
         raise NoResources(f"{self.uri} does not answer after {TRIES} tries: {reason(failure)}\n"
                           "hint: the stage is retried; `ablate doctor` checks whether the store answers") from failure
+
+
+def _appear(temporary: Path, directory: Path) -> None:
+    """Rename a verified directory to its final name, unless a valid one has appeared there."""
+    while True:
+        try:
+            temporary.rename(directory)
+            return
+        except OSError:
+            if not directory.is_dir():
+                raise
+        try:
+            manifest.verify(directory)
+            return
+        except CorruptDirectory:
+            aside = temporary.with_name(f"{temporary.name}-damaged")
+            with suppress(FileNotFoundError):  # another slot has moved it aside
+                directory.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _written(info: Mapping[str, Any]) -> float | None:
+    written = info.get("LastModified") or info.get("created") or info.get("mtime")
+    if written is None:
+        return None
+    return float(written.timestamp() if hasattr(written, "timestamp") else written)
 
 
 def _inside(file: str) -> str:

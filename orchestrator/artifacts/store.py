@@ -12,8 +12,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 import shutil
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:  # importing fsspec takes a tenth of a second, which `ablate p
     from orchestrator.artifacts.object_store import ObjectStore
 
 PACKAGED = "packaged:"
+_NAME = re.compile(r"[\w-][\w.-]*")
 OPERATOR = "operator:"
 RECORDS = "records/"
 """Folder of the records of results that were imported; what they name has scores and no weights."""
@@ -46,6 +51,42 @@ class Artifacts:
             store: the object store that the folder is a cache of; None without an object store.
         """
         self.root, self.store = Path(root).absolute(), store
+
+    @property
+    def where(self) -> str:
+        """The folder, or the URI of the object store: for messages."""
+        return self.store.uri if self.store else str(self.root)
+
+    def part(self, name: str) -> Artifacts:
+        """Return the artifacts below a folder of these."""
+        return Artifacts(self.root / name, self.store.part(name) if self.store else None)
+
+    def stage_ids(self) -> Iterator[str]:
+        """Yield the ids of the stages that have files here."""
+        if self.store is not None:
+            yield from {name.split("/")[2] for name in self.store.names("stages") if name.count("/") > 2}
+        else:
+            yield from (path.name for path in self.root.glob("stages/*/*"))
+
+    def read_text(self, name: str) -> str | None:
+        """Return the text of a small file at the root of the store; None if it is not there."""
+        if self.store is not None:
+            return self.store.read_text(name)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return (self.root / name).read_text(encoding="utf-8")
+        return None
+
+    def write_new(self, name: str, text: str) -> None:
+        """Write a small file at the root of the store, unless it is there: an existing one stays."""
+        if self.store is not None:
+            self.store.write_new(name, text)
+            return
+        self.root.mkdir(parents=True, exist_ok=True)
+        temporary = self.root / f".{name}.tmp-{uuid.uuid4().hex}"
+        temporary.write_text(text, encoding="utf-8")
+        with suppress(FileExistsError):  # a link, unlike a rename, does not replace what another process wrote
+            os.link(temporary, self.root / name)
+        temporary.unlink()
 
     def stage_dir(self, stage_id: str) -> Path:
         """Return the folder of a stage."""
@@ -133,7 +174,7 @@ def packaged(name: str) -> Path:
     """
     folder = Path(model.__file__).parent / "checkpoints"
     path = folder / name.removeprefix(PACKAGED)
-    if path.parent != folder or not path.is_dir():
+    if _NAME.fullmatch(name.removeprefix(PACKAGED)) is None or not path.is_dir():
         known = ", ".join(sorted(PACKAGED + each.name for each in folder.glob("*/"))) or "none"
         raise StudyError(name, 0, f"no packaged checkpoint of that name; allowed: {known}")
     return path
@@ -147,10 +188,13 @@ def start_folder(start: str, checkpoints: Path | None) -> Path | None:
         checkpoints: the operator's folder of published checkpoints; None if there is none.
 
     Raises:
-        StudyError: there is no packaged checkpoint of that name.
+        StudyError: there is no packaged checkpoint of that name, or the name is a path.
     """
     if start.startswith(PACKAGED):
         return packaged(start)
+    name = start.removeprefix(OPERATOR)
+    if _NAME.fullmatch(name) is None:
+        raise StudyError(start, 0, f"{name!r} is no name of a checkpoint; allowed: letters, digits, `.`, `_`, `-`, not at first a `.`")
     folder = checkpoints / start.removeprefix(OPERATOR) if checkpoints else None
     return folder if folder is not None and folder.is_dir() else None
 

@@ -98,7 +98,7 @@ def _show(error: StudyError) -> None:
     where = ":".join([error.path, *(str(number) for number in (error.line, error.column) if number)])
     console.print(Text.assemble((f"{where}: ", "bold"), (redact(error.message), "red")), soft_wrap=True)
     if error.hint:
-        console.print(Text.assemble(("hint: ", "bold yellow"), error.hint), soft_wrap=True)
+        console.print(Text.assemble(("hint: ", "bold yellow"), redact(error.hint)), soft_wrap=True)
 
 
 class ReportedInput(Reported):

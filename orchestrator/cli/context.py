@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 from functools import partial
 
 from orchestrator.ledger import read
-from orchestrator.ledger.engine import Engine, has_ledger, open_for_reading, open_ledger
+from orchestrator.ledger.actions import OPERATOR
+from orchestrator.ledger.engine import Engine, has_ledger, open_existing, open_for_reading, open_ledger
 from orchestrator.ledger.summaries import measured_rates
 from orchestrator.plan.layers import required_studies
 from orchestrator.plan.plan import Plan, Planner
@@ -25,6 +27,12 @@ def ledger() -> tuple[Settings, Engine]:
     return settings, open_ledger(settings.ledger_url)
 
 
+def writable_ledger() -> tuple[Settings, Engine]:
+    """Open the ledger that the settings name, which must be there."""
+    settings = Settings.load()
+    return settings, open_existing(settings.ledger_url)
+
+
 def readable_ledger() -> tuple[Settings, Engine]:
     """Open the ledger of the settings for reading, which writes nothing to disk. If there is none, it is empty."""
     settings = Settings.load()
@@ -34,6 +42,16 @@ def readable_ledger() -> tuple[Settings, Engine]:
 def existing_ledger(settings: Settings) -> Engine | None:
     """Open the ledger for reading, or return None if there is none."""
     return open_for_reading(settings.ledger_url) if has_ledger(settings.ledger_url) else None
+
+
+def whoami(engine: Engine) -> str:
+    """Return who acts, for the record: the role of a database server, else the user of this machine."""
+    if engine.url.username:
+        return engine.url.username
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return OPERATOR
 
 
 def num_unsent(settings: Settings, engine: Engine) -> int:

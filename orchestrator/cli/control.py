@@ -8,10 +8,9 @@ import click
 from rich.text import Text
 
 from orchestrator.cli.console import out, print_json, state_text
-from orchestrator.cli.context import ledger, study_name
+from orchestrator.cli.context import study_name, whoami, writable_ledger
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.ledger import actions, read
-from orchestrator.ledger.engine import Engine
 
 _DOCUMENT = json_document("""
     {"name", "scale", "version", "study_id", "state", "was"}""")
@@ -47,10 +46,10 @@ def cancel(study: str, scale: str | None, yes: bool, as_json: bool) -> None:
     _act(actions.cancel, study, scale, as_json=as_json)
 
 
-def _act(act: Callable[[Engine, str], object], study: str, scale: str | None, *, as_json: bool) -> None:
-    _, engine = ledger()
+def _act(act: Callable[..., object], study: str, scale: str | None, *, as_json: bool) -> None:
+    _, engine = writable_ledger()
     study_id = read.study(engine, study_name(study), scale).study_id
-    was = act(engine, study_id)
+    was = act(engine, study_id, actor=whoami(engine))
     row = read.study(engine, study_id)
     if as_json:
         print_json({"name": row.name, "scale": row.scale, "version": row.version, "study_id": row.study_id,

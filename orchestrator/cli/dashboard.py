@@ -12,6 +12,9 @@ from typing import Any
 import click
 
 from orchestrator.cli.console import FAILED, err
+from orchestrator.errors import StudyError
+from orchestrator.exposure import refusal
+from orchestrator.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "dashboard" / "app.py"
@@ -20,15 +23,21 @@ CONFIG = ROOT / ".streamlit" / "config.toml"
 
 
 @click.command()
-@click.option("--port", default=8501, show_default=True, help="Port on 127.0.0.1.")
+@click.option("--port", default=8501, show_default=True, help="Port to listen on.")
 @click.pass_context
 def dashboard(ctx: click.Context, port: int) -> None:
-    """Start the dashboard and open it in the browser; it listens on 127.0.0.1 only."""
+    """Open the dashboard in the browser; it listens on 127.0.0.1, or on ABLATE_DASHBOARD_ADDRESS."""
     if not APP.is_file():
         err().print(f"error: {APP} is missing; the dashboard runs from the repository", style="red")
         ctx.exit(FAILED)
-    err().print(f"dashboard: http://127.0.0.1:{port}  (Ctrl+C stops it)", soft_wrap=True)
-    command = [sys.executable, "-m", "streamlit", "run", str(APP), *flags(CONFIG), f"--server.port={port}"]
+    settings = Settings.load()
+    address = settings.dashboard_address
+    if problem := refusal(settings, address):
+        raise StudyError("ABLATE_DASHBOARD_ADDRESS", 0, *problem.split("\nhint: "))
+    err().print(f"dashboard: http://{address}:{port}  (Ctrl+C stops it)", soft_wrap=True)
+    hosts = [f"--server.allowedHosts={host}" for host in settings.dashboard_hosts]
+    command = [sys.executable, "-P", "-m", "streamlit", "run", str(APP), *flags(CONFIG), *hosts, f"--server.address={address}",
+               f"--server.port={port}"]
     # The server replaces this process, so whoever ends the command ends the server, and no orphan keeps listening.
     os.execv(sys.executable, command)
 

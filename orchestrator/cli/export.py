@@ -17,6 +17,8 @@ from orchestrator.cli.context import ledger, readable_ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
+from orchestrator.ledger.claim import claimed_artifacts
+from orchestrator.ledger.naming import ledger_id
 from orchestrator.ledger.records import Entered, enter
 from orchestrator.results.record import export as write_record
 from orchestrator.results.record import load
@@ -40,7 +42,7 @@ def export(study: str, scale: str | None, folder: Path | None, as_json: bool) ->
     settings, engine = readable_ledger()
     row = read.study(engine, study_name(study), scale)
     folder = folder or library.results_folder(row.scale, row.name)
-    record = write_record(engine, row, artifacts_of(settings), folder)
+    record = write_record(engine, row, artifacts_of(settings, ledger_id(engine)), folder)
     num_bytes = sum(path.stat().st_size for path in folder.iterdir())
     if as_json:
         print_json({"name": row.name, "scale": row.scale, "folder": str(folder), "num_stages": record.num_results,
@@ -66,7 +68,7 @@ def import_(records: tuple[str, ...], every: bool, as_json: bool) -> None:
     folders = [*library.result_folders(), *map(_folder, records)] if every else list(map(_folder, records))
     loaded = [(folder, load(folder)) for folder in folders]  # all are sound before one is entered
     settings, engine = ledger()
-    artifacts = artifacts_of(settings)
+    artifacts = claimed_artifacts(engine, settings)
     entered = [(folder, record, enter(engine, record, _keep(artifacts, folder), actor=ACTOR)) for folder, record in loaded]
     if as_json:
         print_json({"records": [{"name": record.study["name"], "scale": record.study["scale"], "folder": str(folder),

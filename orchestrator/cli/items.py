@@ -12,6 +12,7 @@ from orchestrator.cli.console import out, print_json
 from orchestrator.cli.context import readable_ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.ledger import read
+from orchestrator.ledger.naming import ledger_id
 from orchestrator.results.items import ItemRow, Wanted
 from orchestrator.results.items import items as items_of
 
@@ -40,7 +41,7 @@ def items(study: str, scale: str | None, benchmark: str | None, arm: str | None,
     row = read.study(engine, study_name(study), scale)
     trials = [each for each in read.trials(engine, row.study_id) if each.rung == 0]
     wanted = Wanted(benchmark=benchmark, arm=arm, against=against, seed=seed)
-    every = items_of(row.name, trials, read.stages(engine, row.study_id), artifacts_of(settings), wanted)
+    every = items_of(row.name, trials, read.stages(engine, row.study_id), artifacts_of(settings, ledger_id(engine)), wanted)
     chosen = (each for each in every if (each.is_worse or not worse) and (each.parsed is None or not unread))
     shown = list(islice(chosen, limit or None))
     if as_json:

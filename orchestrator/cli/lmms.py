@@ -14,6 +14,7 @@ from orchestrator.cli.context import readable_ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.cli.results_table import print_results
 from orchestrator.ledger import read
+from orchestrator.ledger.naming import ledger_id
 from orchestrator.results.lmms_eval import MODEL, LmmsEvalFile, model_arguments, read_results, require_known
 from orchestrator.results.results import Results, study_results
 
@@ -47,7 +48,7 @@ def lmms(study: str, files: tuple[Path, ...], scale: str | None, shares: tuple[s
         _sources(results)
         return
     trials = [each for each in read.trials(engine, row.study_id) if each.rung == 0]
-    arguments = model_arguments(trials, read.stages(engine, row.study_id), artifacts_of(settings))
+    arguments = model_arguments(trials, read.stages(engine, row.study_id), artifacts_of(settings, ledger_id(engine)))
     if as_json:
         print_json({"name": row.name, "scale": row.scale, "model": MODEL,
                     "checkpoints": [{"model_args": words, "trial_keys": keys} for words, keys in arguments.items()]})

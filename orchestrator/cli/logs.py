@@ -20,6 +20,7 @@ from orchestrator.errors import StudyError
 from orchestrator.execution.record import log_tail
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
+from orchestrator.ledger.naming import ledger_id
 from orchestrator.ledger.rows import AttemptRow
 from orchestrator.states import LIVE_ATTEMPTS, TERMINAL_STUDIES, AttemptState
 
@@ -42,7 +43,7 @@ LOOK_EVERY_S = 0.5
 def logs(study: str, scale: str | None, stage: str | None, lines: int, follow: bool, as_json: bool) -> None:
     """Print the logs of a study's attempts: of those that run or failed, or of the stages of --stage."""
     settings, engine = readable_ledger()
-    artifacts, row = artifacts_of(settings), read.study(engine, study_name(study), scale)
+    artifacts, row = artifacts_of(settings, ledger_id(engine)), read.study(engine, study_name(study), scale)
     shown = _wanted(read.attempts(engine, row.study_id), stage, row.name)
     if as_json:
         print_json([_document(artifacts, each, lines) for each in shown])

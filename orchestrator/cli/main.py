@@ -19,6 +19,7 @@ import click
 from orchestrator.cli.console import reported
 from orchestrator.cli.lazy import LazyGroup
 from orchestrator.errors import OrchestratorError
+from orchestrator.settings import RedactingFormatter
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("init", "Write a commented study file to start from."),
@@ -52,9 +53,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("control", "Stop a study; finished stages are kept."),
     "data": ("data.group", "List the training data, and check the configured data sets."),
     "gc": ("gc", "Remove artifacts to which the ledger does not point."),
+    "backup": ("backup", "Write the ledger to a file, also while studies run."),
+    "restore": ("backup", "Restore the ledger from such a file."),
     "mlflow": ("query", "Rebuild the MLflow store from the ledger (`ablate mlflow sync`)."),
-    "ledger": ("ledger", "Verify the ledger: replay its events and compare them with its rows."),
-    "doctor": ("doctor", "Check the set-up, and say how to fix what is wrong."),
+    "ledger": ("ledger", "Verify the ledger, or upgrade one of an older release."),
+    "doctor": ("doctor.command", "Check the set-up, and say how to fix what is wrong."),
+    "settings": ("settings", "List every setting: its value, its source and its meaning."),
     "statistics": ("statistics", "Check by simulation that intervals and verdicts hold."),
     "dashboard": ("dashboard", "Start the dashboard and open it in the browser."),
     "completion": ("init", "Print a script that makes a shell complete subcommands and studies."),
@@ -65,7 +69,7 @@ GROUPS = {
     "Run": ("run", "campaign", "submit", "drive", "watch", "pause", "resume", "cancel", "share"),
     "What came out": ("status", "results", "items", "report", "diff", "logs", "dashboard", "query"),
     "More from results": ("ladder", "export", "import", "rescore", "lmms", "mixture"),
-    "Set-up and upkeep": ("doctor", "data", "gc", "ledger", "mlflow", "statistics", "completion"),
+    "Set-up and upkeep": ("doctor", "settings", "data", "gc", "backup", "restore", "ledger", "mlflow", "statistics", "completion"),
 }
 """Headings of the help, in the order in which a user needs them."""
 
@@ -107,7 +111,9 @@ def main(verbose: bool, quiet: bool) -> None:
     Exit codes: 0 done, 1 failed, 2 bad input, 75 try again.
     """
     level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=level, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(RedactingFormatter("%(message)s"))
 
 
 if __name__ == "__main__":

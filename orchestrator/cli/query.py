@@ -9,7 +9,7 @@ from rich.table import Table
 
 from orchestrator import formatting
 from orchestrator.cli.console import err, out, print_json, state_text
-from orchestrator.cli.context import ledger
+from orchestrator.cli.context import writable_ledger
 from orchestrator.cli.options import json_document, json_option
 from orchestrator.settings import Settings
 from orchestrator.tracking.query import EXAMPLE, Found, columns_of, search
@@ -57,7 +57,7 @@ def mlflow() -> None:
 @json_option
 def sync(as_json: bool) -> None:
     """Rebuild the MLflow store from the ledger; what the store already has is kept."""
-    settings, engine = ledger()
+    settings, engine = writable_ledger()
     counts = [0]
 
     def note(sent: int, total: int) -> None:

@@ -14,6 +14,7 @@ from orchestrator.cli.context import readable_ledger, study_name
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
+from orchestrator.ledger.naming import ledger_id
 from orchestrator.results.rescore import RescoredStudy, choices_of
 from orchestrator.results.rescore import rescore as score_again
 
@@ -35,7 +36,7 @@ def rescore(study: str, scale: str | None, sets: tuple[str, ...], as_json: bool)
         read.trials(engine, row.study_id),
         read.stages(engine, row.study_id),
         read.scores(engine, row.study_id),
-        artifacts_of(settings),
+        artifacts_of(settings, ledger_id(engine)),
         choices,
     )
     is_same = all(each.is_same or each.has_new_version for each in found.benchmarks)

@@ -16,7 +16,7 @@ import click
 from rich.text import Text
 
 from orchestrator.cli.console import DONE, FAILED, TRY_AGAIN, err, out, print_json
-from orchestrator.cli.context import ledger, load_plan, readable_ledger, study_name
+from orchestrator.cli.context import ledger, load_plan, readable_ledger, study_name, whoami
 from orchestrator.cli.options import (
     json_document,
     json_option,
@@ -94,7 +94,7 @@ def _rehearse_entry(study: str, scale: str, *, update: bool, as_json: bool) -> N
 
 def run_to_end(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[str, Exit]:
     """Submit a planned study, drive or watch it to its end, and return its id and how it ended."""
-    row, begun = submitted(settings, engine, plan, update=update)
+    row, begun = submitted(settings, engine, plan, update=update, may_reopen=True)
     if begun == StudyState.COMPLETED:
         err().print(f"{row.name}: nothing to do, all {row.stages_total} stages are in the ledger already")
         return row.study_id, Exit.FINISHED
@@ -152,11 +152,21 @@ class _Look:
         return StudyState(row.state)
 
 
-def submitted(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -> tuple[StudyRow, StudyState]:
-    """Submit the study, and reopen it if it had stopped. Return its row and the state it was in before."""
+def submitted(
+    settings: Settings, engine: Engine, plan: Plan, *, update: bool, may_reopen: bool
+) -> tuple[StudyRow, StudyState]:
+    """Enter the study; return its row and the state it was found in.
+
+    Args:
+        settings: of the operator.
+        engine: the ledger.
+        plan: of the study at a scale.
+        update: whether a changed file under a known name is taken as a new version.
+        may_reopen: whether one that was paused, cancelled or failed goes on; otherwise it stays as somebody left it.
+    """
     _refuse_what_would_fail(settings, plan)
     _refuse_what_never_fits(settings, plan)
-    study_id = enter(engine, plan, update=update, slots=settings.slots)
+    study_id = enter(engine, plan, update=update, slots=settings.slots, actor=whoami(engine))
     row = read.study(engine, study_id)
     if row.estimate is None:
         shown = preview(plan, engine, slots=settings.slots, rehearsed=rehearsed_rates(settings.home, plan.scale))
@@ -164,8 +174,13 @@ def submitted(settings: Settings, engine: Engine, plan: Plan, *, update: bool) -
     found = StudyState(row.state)
     if found in _AGAIN:
         reason = f" ({row.reason})" if row.reason else ""
-        err().print(f"{row.name} was {found.replace('_', ' ').lower()}{reason}; it continues, finished stages are kept")
-        actions.resume(engine, study_id)
+        was = f"{found.replace('_', ' ').lower()}{reason}"
+        if may_reopen:
+            err().print(f"{row.name} was {was}; it continues, finished stages are kept")
+            actions.resume(engine, study_id, actor=whoami(engine))
+        else:
+            err().print(f"{row.name} is {was} and stays so; `{pasteable('resume', row.name, row.scale)}`, or --resume, lets it go on",
+                        style="yellow")
     elif found == StudyState.QUEUED and plan.num_unique:
         err().print(
             f"{row.name}: {row.num_trials} trials need {plan.num_requested} stages, {plan.num_unique} of them unique, "

@@ -24,6 +24,7 @@ from orchestrator.cli.results_table import data_table, print_results
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
+from orchestrator.ledger.naming import ledger_id
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.summaries import FailedStage, failed_stages
 from orchestrator.results.item_statistics import item_results
@@ -101,7 +102,7 @@ def results(study: str, scale: str | None, benchmarks: bool, with_data: bool, wi
     settings, engine = readable_ledger()
     row = read.study(engine, study_name(study), scale)
     found = study_results(engine, row)
-    about = item_results(found, read.scores(engine, row.study_id), artifacts_of(settings)) if with_items else None
+    about = item_results(found, read.scores(engine, row.study_id), artifacts_of(settings, ledger_id(engine))) if with_items else None
     _write(found, parquet, texts)
     if as_json:
         print_json(found.to_json() | ({"items": plain(about)} if about else {}))

@@ -29,10 +29,11 @@ from functools import partial
 from typing import Any
 
 from orchestrator.driver.in_flight import InFlight, MakeExecutor
-from orchestrator.errors import LedgerAway, LostLease, StaleWrite, StudyError
+from orchestrator.errors import IllegalTransition, LedgerAway, LostLease, StaleWrite, StudyError
 from orchestrator.failpoints import failpoint
 from orchestrator.ledger import lease, load_snapshot, read
 from orchestrator.ledger.actions import move_study
+from orchestrator.ledger.claim import claimed_artifacts
 from orchestrator.ledger.engine import Engine, Fence, fenced, retrying, was_committed
 from orchestrator.ledger.insert import close_growth, insert_plan, refuse_arm, stop_arm
 from orchestrator.ledger.liveness import is_surely_dead, process_identity
@@ -44,7 +45,7 @@ from orchestrator.scheduler.decide import decide
 from orchestrator.scheduler.snapshot import Observed, Snapshot
 from orchestrator.scheduler.views import Outcome
 from orchestrator.search.adaptive import AdaptiveStudies, NextTrials
-from orchestrator.settings import Settings
+from orchestrator.settings import Settings, redact
 from orchestrator.states import LIVE_STUDIES, TERMINAL_STUDIES, AttemptState, StudyState
 
 WAIT_S = 0.5
@@ -104,11 +105,14 @@ class _Decided:
 class Driver:
     """The lease, the snapshot of the ledger and the attempts in flight. `one_round` is one round of the loop."""
 
-    def __init__(
-        self, engine: Engine, settings: Settings, make: MakeExecutor, *, in_flight: InFlight | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, settings: Settings, make: MakeExecutor) -> None:
+        """Claim the artifact store for the ledger, or a part of it; decide nothing yet.
+
+        Raises:
+            OrchestratorError: the store cannot be used, or its owner cannot be read.
+        """
         self._engine, self._settings = engine, settings
-        self._in_flight = in_flight or InFlight(settings, make)
+        self._in_flight = InFlight(settings, make, claimed_artifacts(engine, settings))
         self._adaptive = AdaptiveStudies(engine, settings, self._in_flight.call)
         self._budgets = budget.BudgetWatch(engine)
         self._driver_id = uuid.uuid4().hex
@@ -257,9 +261,9 @@ class Driver:
             actions, then = decide(snapshot, self._observe(snapshot), tx.now, retry_base_s=settings.retry_base_s,
                                     stop_grace_s=settings.stop_grace_s)
             writes = [action for action in actions if not isinstance(action, Stop | Propose)]
-            apply(tx, fence, writes, attempt_ttl_s=settings.attempt_ttl_s,
+            apply(tx, fence, writes,
                   artifact_of=lambda stage_id, no: in_flight.artifacts.name(in_flight.artifacts.out_dir(stage_id, no)))
-            record_progress(tx, in_flight.progress(), in_flight.known, attempt_ttl_s=settings.attempt_ttl_s)
+            record_progress(tx, fence, in_flight.progress(), in_flight.known)
             orders = load_snapshot.orders(tx.connection, [each.stage_id for each in writes if isinstance(each, Assign)])
             failpoint("tick.before_commit")
             self._unsure = _Decided(token=token, actions=actions, orders=orders, now=tx.now, bell=tx.bell,
@@ -299,8 +303,7 @@ class Driver:
             try:
                 step = self._adaptive.step(study_id)
             except (StudyError, ValueError) as error:
-                self._snapshot = None
-                move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=_reason_of(error))
+                self._pause(study_id, _reason_of(error))
                 continue
             if step.plan or step.stopped or step.refused or step.is_over:
                 self._snapshot = None
@@ -315,9 +318,15 @@ class Driver:
         live -= {each.study_id for each in decided.actions if isinstance(each, MoveStudy)}
         spent = self._budgets.over(live)
         for study_id, reason in spent.items():
-            self._snapshot = None
-            move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=reason)
+            self._pause(study_id, reason)
         return set(spent)
+
+    def _pause(self, study_id: str, reason: str) -> None:
+        self._snapshot = None
+        try:
+            move_study(self._engine, study_id, StudyState.PAUSED, actor="driver", reason=reason)
+        except IllegalTransition as error:  # a person has ended it meanwhile, and that is what stays
+            _logger.info("%s", error)
 
     def _enter(self, study_id: str, step: NextTrials) -> None:
         with fenced(self._engine, self._held()) as tx:
@@ -393,4 +402,4 @@ class Driver:
 
 def _reason_of(error: ValueError | StudyError) -> str:
     """Return why a study is paused. A `StudyError` says where and what; for other errors the type is added."""
-    return str(error) if isinstance(error, StudyError) else f"{type(error).__name__}: {error}"
+    return redact(str(error) if isinstance(error, StudyError) else f"{type(error).__name__}: {error}")

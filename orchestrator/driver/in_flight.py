@@ -17,8 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.artifacts.opening import artifacts_of
-from orchestrator.artifacts.store import LOG
+from orchestrator.artifacts.store import LOG, Artifacts
 from orchestrator.execution.attempt import Order
 from orchestrator.execution.executor import Executor
 from orchestrator.execution.record import lost, read_result
@@ -37,7 +36,16 @@ _POLL_S = 0.5
 class InFlight:
     """The attempts that this driver submitted and whose end it has not received yet."""
 
-    def __init__(self, settings: Settings, make: MakeExecutor, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: Settings, make: MakeExecutor, artifacts: Artifacts,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        """Start without attempts.
+
+        Args:
+            settings: of the operator.
+            make: makes the executor.
+            artifacts: the part of the store that is the ledger's.
+            clock: seconds that never go back.
+        """
         self._settings, self._make, self._clock = settings, make, clock
         self._executor: Executor | None = None
         self._orders: dict[str, Order] = {}
@@ -46,7 +54,7 @@ class InFlight:
         self.stopping: dict[str, float] = {}
         """Attempts that were asked to stop, with the time of the request by the ledger's clock."""
         self._waits = (0, 0.0)
-        self.artifacts = artifacts_of(settings)
+        self.artifacts = artifacts
 
     @property
     def is_busy(self) -> bool:
@@ -74,7 +82,7 @@ class InFlight:
             "attempt_dir": str(artifacts.attempt_dir(stage_id, claim.attempt_no)),
             "out": str(artifacts.out_dir(stage_id, claim.attempt_no)),
             "checkpoints": str(artifacts.checkpoints_dir(stage_id)), "root": str(artifacts.root),
-            "store": self._settings.artifact_store, "failpoint": self._settings.failpoint,
+            "store": artifacts.store.uri if artifacts.store else "", "failpoint": self._settings.failpoint,
             "judge": self._judge(), "no_progress_s": self._settings.no_progress_s,
         }
         if self._executor is None:

@@ -30,6 +30,7 @@ from orchestrator.execution.record import peak_rss_mib, run_catching, write_resu
 from orchestrator.execution.system_metrics import sample_system_metrics
 from orchestrator.failpoints import arm, failpoint
 from orchestrator.plan.identity import stage_identity
+from orchestrator.settings import RedactingFormatter
 from orchestrator.states import AttemptState
 
 Order = Mapping[str, Any]
@@ -163,7 +164,7 @@ def redirect_output(path: Path) -> Iterator[TextIO]:
     """Append everything that the attempt logs or prints to a file, and yield the open file."""
     with path.open("a", buffering=1) as file:
         handler = logging.StreamHandler(file)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root = logging.getLogger()
         root.addHandler(handler)
         try:

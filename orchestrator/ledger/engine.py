@@ -1,4 +1,4 @@
-"""Open a ledger (SQLite in WAL mode, or PostgreSQL), migrate its schema, and run transactions on it.
+"""Open a ledger (SQLite in WAL mode, or PostgreSQL), and run transactions on it.
 
 - `transaction` begins, commits and rolls back writes. On SQLite it takes the write lock at BEGIN: in WAL mode a
   transaction that has read and then writes is refused at once if another process wrote in between, whatever the
@@ -9,6 +9,7 @@
   the reply to a COMMIT is lost, nobody knows whether it took effect. Such functions are therefore idempotent: their
   keys are made by the client, or they look whether their token was stored.
 - `open_for_reading` creates and changes nothing, so it also works in a folder that is read-only.
+- Only `open_ledger` creates a ledger, and only `upgrade` changes the schema of one that exists.
 - Errors that may pass by themselves (the server restarts, the disk is full) are raised as `LedgerAway`. Nothing is lost
   then, and the caller may wait.
 """
@@ -26,8 +27,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import (
     URL,
     ColumnElement,
@@ -36,10 +35,8 @@ from sqlalchemy import (
     bindparam,
     create_engine,
     event,
-    inspect,
     make_url,
     select,
-    text,
 )
 from sqlalchemy import Engine as Engine
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
@@ -47,11 +44,10 @@ from sqlalchemy.pool import NullPool, StaticPool
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from orchestrator.errors import LedgerAway, LostLease, OrchestratorError
+from orchestrator.ledger import schema
 from orchestrator.ledger.tables import driver_lease, metadata, now_s
 from orchestrator.settings import sqlite_file
 
-HEAD = "0006"
-"""The newest migration. A ledger with a later one was written by a newer release."""
 RETRY_FOR_S = 30.0
 _PASSING = frozenset({
     "40001", "40P01", "55P03",  # serialization, deadlock, lock not available
@@ -59,7 +55,6 @@ _PASSING = frozenset({
     "53100", "53200", "53300",  # disk full, memory, connections
 })
 _PASSING_SQLITE = ("database is locked", "database or disk is full", "disk I/O error", "unable to open database file")
-_MIGRATION_LOCK = 7345
 T = TypeVar("T")
 
 
@@ -84,41 +79,89 @@ class Fence:
 
 
 def open_ledger(url: str) -> Engine:
-    """Open a ledger and migrate it to the newest schema. If there is none, create an empty one.
+    """Open a ledger for reading and writing; an empty one is made if there is none.
 
     Raises:
-        OrchestratorError: the ledger cannot be opened; the message has its URL without the password, and the database's
-            own reason.
+        OrchestratorError: it cannot be opened: where (without password), and the database's own reason; or its schema is
+            not the one of this release.
     """
-    try:
-        return _open(url)
-    except (SQLAlchemyError, OSError) as error:
-        raise _not_opened(url, error) from error
+    return _opened(url, lambda: _created(_open_writable(url)))
+
+
+def open_existing(url: str) -> Engine:
+    """Open a ledger for reading and writing, and make none.
+
+    Raises:
+        OrchestratorError: as for `open_ledger`; or there is no ledger.
+    """
+    return _opened(url, lambda: _checked(_open_writable(url), url), must_exist=True)
 
 
 def open_for_reading(url: str) -> Engine:
     """Open a ledger that will only be read. If there is none, return an empty one in memory.
 
-    A ledger of an older release is migrated first, as every other command does it.
+    Raises:
+        OrchestratorError: it cannot be opened: where (without password), and the database's own reason; or its schema is
+            not the one of this release, as `ablate ledger upgrade` makes it.
+    """
+    return _opened(url, lambda: _open_for_reading(url))
+
+
+def open_any_schema(url: str) -> Engine:
+    """Open a ledger for reading whatever its schema is: for a backup.
 
     Raises:
-        OrchestratorError: the ledger cannot be opened; the message has its URL without the password, and the database's
-            own reason.
+        OrchestratorError: it cannot be opened, or there is none.
     """
+    return _opened(url, lambda: _open_quietly(url), must_exist=True)
+
+
+def upgrade(url: str) -> tuple[str, str]:
+    """Bring the schema of a ledger up to date; one that is stays as it is.
+
+    Returns:
+        the revision that it had, and the one that it has.
+
+    Raises:
+        OrchestratorError: there is no ledger, it is of a newer release, or a driver works on it.
+    """
+    return _opened(url, lambda: _upgraded(_open_writable(url), url), must_exist=True)
+
+
+def _opened(url: str, opening: Callable[[], T], *, must_exist: bool = False) -> T:
     try:
-        if make_url(url).get_backend_name() not in ("sqlite", "postgresql"):
-            return open_ledger(url)  # which refuses it
-        if not has_ledger(url):
-            return _empty()
-        file = sqlite_file(url)
-        engine = (
-            _open_sqlite_for_reading(file) if file else _open_postgresql(url, "-c default_transaction_read_only=on")
-        )
-        with engine.connect() as connection:
-            is_current = _revision(connection) == HEAD
+        _refuse_engine(url)
+        if must_exist and not has_ledger(url):
+            raise _no_ledger(url)
+        return opening()
     except (SQLAlchemyError, OSError) as error:
         raise _not_opened(url, error) from error
-    return engine if is_current else open_ledger(url)
+
+
+def _open_for_reading(url: str) -> Engine:
+    if not has_ledger(url):
+        return _empty()
+    engine = _open_read_only(url)
+    with engine.connect() as connection:
+        found = schema.revision(connection)
+        if found is not None:
+            schema.refuse_other(connection, found)
+    return engine if found else _empty()
+
+
+def _open_read_only(url: str) -> Engine:
+    file = sqlite_file(url)
+    return _open_sqlite_for_reading(file) if file else _open_postgresql(url, "-c default_transaction_read_only=on")
+
+
+def _open_quietly(url: str) -> Engine:
+    """Open a ledger that is read for a while: a file as its writers do, since one may begin meanwhile."""
+    return _open_read_only(url) if sqlite_file(url) is None else _open_writable(url)
+
+
+def _no_ledger(url: str) -> OrchestratorError:
+    return OrchestratorError(f"no ledger at {_shown(url)}\n"
+                             "hint: `ablate run` makes one; ABLATE_HOME and ABLATE_LEDGER_URL say where")
 
 
 def _not_opened(url: str, error: Exception) -> OrchestratorError:
@@ -139,6 +182,11 @@ def has_ledger(url: str) -> bool:
     return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").is_file()
 
 
+def is_ledger(engine: Engine) -> bool:
+    """Say whether an engine from `open_for_reading` reads a ledger, not the empty one that stands for none."""
+    return engine.url.database is not None
+
+
 def _shown(url: str) -> str:
     try:
         return make_url(url).render_as_string(hide_password=True)
@@ -146,23 +194,55 @@ def _shown(url: str) -> str:
         return "(unreadable URL)"
 
 
-def _open(url: str) -> Engine:
-    """Open the ledger at a SQLAlchemy URL; create or migrate it when needed.
-
-    Raises:
-        OrchestratorError: a newer release wrote the ledger, an older one did and its driver is running, or the database
-            is neither SQLite nor PostgreSQL.
-    """
+def _refuse_engine(url: str) -> None:
     parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        engine = _open_sqlite(url, parsed.database)
-    elif parsed.get_backend_name() == "postgresql":
-        engine = _open_postgresql(url)
-    else:
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
         raise OrchestratorError(f"ledger {parsed.render_as_string()}: engine {parsed.get_backend_name()!r}; allowed: "
                                 "sqlite, postgresql\nhint: ABLATE_LEDGER_URL=postgresql://user@host/database")
-    _migrate(engine)
+
+
+def _open_writable(url: str) -> Engine:
+    parsed = make_url(url)
+    return _open_sqlite(url, parsed.database) if parsed.get_backend_name() == "sqlite" else _open_postgresql(url)
+
+
+def _created(engine: Engine) -> Engine:
+    """Make the tables if there are none, and return the engine."""
+    with engine.connect() as connection:
+        found = schema.revision(connection)
+        if found is not None:
+            schema.refuse_other(connection, found)
+            return engine
+    with transaction(engine) as connection:
+        schema.lock(connection)  # two processes that open an empty ledger at once
+        if schema.revision(connection) is None:
+            schema.bring_to(connection)
     return engine
+
+
+def _checked(engine: Engine, url: str) -> Engine:
+    """Return the engine of a ledger that is there and up to date."""
+    with engine.connect() as connection:
+        found = schema.revision(connection)
+        if found is None:
+            raise _no_ledger(url)
+        schema.refuse_other(connection, found)
+    return engine
+
+
+def _upgraded(engine: Engine, url: str) -> tuple[str, str]:
+    with transaction(engine) as connection:
+        schema.lock(connection)
+        found = schema.revision(connection)
+        if found is None:
+            raise _no_ledger(url)
+        if found > schema.HEAD:
+            schema.refuse_other(connection, found)
+        if found < schema.HEAD:
+            schema.refuse_below_a_driver(connection, found)
+            schema.bring_to(connection)
+    engine.dispose()
+    return found, schema.HEAD
 
 
 @contextmanager
@@ -307,42 +387,3 @@ def _open_postgresql(url: str, more: str = "") -> Engine:
     options = f"-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000 {more}"
     connect = {"application_name": "ablate", "options": options, "connect_timeout": 10, "keepalives_idle": 30}
     return create_engine(url, pool_pre_ping=True, connect_args=connect)
-
-
-def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-
-
-def _refuse_below_a_driver(connection: Connection, found: str) -> None:
-    """Raise if a driver of the older release that wrote this ledger is running: it would fail on the changed tables."""
-    left_s, holder = connection.execute(select(driver_lease.c.lease_expires_at - now_s(), driver_lease.c.holder)).one()
-    if left_s > 0:
-        where = connection.engine.url.render_as_string()
-        raise OrchestratorError(
-            f"ledger {where}: schema {found} must be migrated to {HEAD}, but a driver of an older release is using it "
-            f"({holder})\n"
-            f"hint: end that driver first (Ctrl-C saves its work); if it died, its lease expires in {left_s:.0f} s"
-        )
-
-
-def _migrate(engine: Engine) -> None:
-    with engine.connect() as connection:
-        found = _revision(connection)
-    if found == HEAD:
-        return
-    with transaction(engine) as connection:
-        if engine.dialect.name == "postgresql":  # two processes may open an empty ledger at the same time
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        found = _revision(connection)
-        if found is not None and found > HEAD:
-            where = engine.url.render_as_string()
-            raise OrchestratorError(f"ledger {where}: schema {found} is newer than this release supports ({HEAD})\n"
-                                    "hint: upgrade ablate, or set ABLATE_LEDGER_URL to another ledger")
-        if found is not None:
-            _refuse_below_a_driver(connection, found)
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, HEAD)

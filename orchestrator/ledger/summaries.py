@@ -158,14 +158,35 @@ def earlier_versions(engine: Engine, study_id: str) -> list[StudyHead]:
 
 def stage_files(engine: Engine) -> dict[str, StageFiles]:
     """Return the files of every stage in the ledger, by stage id."""
+    attempts: dict[str, dict[int, str]] = defaultdict(dict)
+    names: dict[str, set[str]] = defaultdict(set)
+    links, study = t.trial_stages.c, t.studies.c
     with engine.connect() as connection:
-        attempts: dict[str, dict[int, str]] = {}
         for row in connection.execute(select(t.attempts.c.stage_id, t.attempts.c.attempt_no, t.attempts.c.state)):
-            attempts.setdefault(row.stage_id, {})[row.attempt_no] = row.state
+            attempts[row.stage_id][row.attempt_no] = row.state
+        named = select(links.stage_id, study.name).join(t.studies, study.study_id == links.study_id).distinct()
+        for stage_id, name in connection.execute(named):
+            names[stage_id].add(name)
         return {
-            row.stage_id: StageFiles(state=row.state, artifact=row.artifact, attempts=attempts.get(row.stage_id, {}))
+            row.stage_id: StageFiles(state=row.state, artifact=row.artifact, attempts=attempts[row.stage_id],
+                                     studies=tuple(sorted(names[row.stage_id])))
             for row in connection.execute(select(t.stages.c.stage_id, t.stages.c.state, t.stages.c.artifact))
         }
+
+
+def stage_ids(engine: Engine) -> frozenset[str]:
+    """Return the ids of all stages of the ledger."""
+    with engine.connect() as connection:
+        return frozenset(connection.execute(select(t.stages.c.stage_id)).scalars())
+
+
+def published(engine: Engine) -> dict[str, str]:
+    """Return the artifact of every finished stage that made one here, by the stage's id; those of imported records are left out."""
+    c = t.stages.c
+    is_ours = c.artifact.startswith("stages/", autoescape=True)
+    query = select(c.stage_id, c.artifact).where(c.state == StageState.SUCCEEDED, is_ours)
+    with engine.connect() as connection:
+        return {row.stage_id: row.artifact for row in connection.execute(query)}
 
 
 def stage_sums(engine: Engine, study_id: str) -> list[StageSum]:
@@ -223,7 +244,9 @@ def stage_states(engine: Engine, stage_ids: Sequence[str]) -> dict[str, str]:
 def spent_sums(engine: Engine, study_id: str) -> AttemptTotals:
     """Add up what all attempts for a study took; running attempts count up to now."""
     a, s = t.attempts.c, t.studies.c
-    took = func.sum(func.coalesce(a.ended_at, t.now_s()) - a.started_at).label("seconds")
+    # What runs is alive until its lease: while nobody drives, no time is spent.
+    now = case((a.lease_expires_at < t.now_s(), a.lease_expires_at), else_=t.now_s())
+    took = func.sum(func.coalesce(a.ended_at, now) - a.started_at).label("seconds")
     whole = func.sum(case((_is_whole(), t.stages.c.flops), else_=0.0)).label("flops")
     query = (select(t.stages.c.kind, took, func.sum(a.bytes).label("bytes"), whole)
              .join(t.stages, t.stages.c.stage_id == a.stage_id).where(a.study_id == study_id).group_by(t.stages.c.kind))

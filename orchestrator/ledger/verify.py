@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, select
 
 from orchestrator.ledger import tables as t
+from orchestrator.ledger.backup import RESTORE
 from orchestrator.states import (
     ALLOWED,
     BUDGETS,
@@ -91,7 +92,7 @@ def _replay(connection: Connection) -> tuple[dict[Key, str], int, list[LedgerDif
         if event.from_state != before:
             broken.append(_at(key, f"event {event.id} starts from {event.from_state or 'nothing'}, but the event before "
                                    f"it ended in {before or 'nothing'}"))
-        elif not _may(event.entity, before, event.to_state):
+        elif event.actor != RESTORE and not _may(event.entity, before, event.to_state):
             broken.append(_at(key, f"event {event.id}: {before} cannot become {event.to_state}"))
         ends[key] = event.to_state
     return ends, number, broken
@@ -176,12 +177,14 @@ def _of_stage(stage: Any, attempts: list[Any]) -> Iterator[str]:
 
 def _trials(connection: Connection) -> Iterator[LedgerDifference]:
     links, trials = t.trial_stages.c, t.trials.c
+    event = t.events.c
+    again = select(event.entity_id).where(event.entity == "stage", event.actor == RESTORE)  # its artifact was lost
     imported = select(t.attempts.c.stage_id).where(t.attempts.c.state == AttemptState.IMPORTED)
     query = (select(trials.study_id, trials.trial_key, links.stage_id, t.stages.c.state)
              .join(t.trial_stages, (links.study_id == trials.study_id) & (links.trial_key == trials.trial_key))
              .join(t.stages, t.stages.c.stage_id == links.stage_id)
              .where(trials.state == TrialState.SUCCEEDED, t.stages.c.state != StageState.SUCCEEDED,
-                    t.stages.c.stage_id.not_in(imported)))
+                    t.stages.c.stage_id.not_in(imported), links.stage_id.not_in(again)))
     for row in connection.execute(query):
         yield _at(
             ("trial", f"{row.study_id}/{row.trial_key}"), f"succeeded, but its stage {row.stage_id[:12]} is {row.state}"

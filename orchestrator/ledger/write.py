@@ -17,7 +17,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Select, Table, Text, Update, bindparam, func, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Double,
+    Select,
+    Table,
+    Text,
+    Update,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+)
 
 from orchestrator.errors import StaleWrite
 from orchestrator.ledger import tables as t
@@ -34,7 +48,7 @@ from orchestrator.states import (
 )
 
 
-def apply(tx: FencedTransaction, fence: Fence, writes: Sequence[Write], *, attempt_ttl_s: float,
+def apply(tx: FencedTransaction, fence: Fence, writes: Sequence[Write], *,
           artifact_of: Callable[[str, int], str]) -> None:
     """Perform the driver's writes: all of them, or none.
 
@@ -42,26 +56,28 @@ def apply(tx: FencedTransaction, fence: Fence, writes: Sequence[Write], *, attem
         tx: the open transaction.
         fence: the driver's fence.
         writes: the changes, in the order of the decision.
-        attempt_ttl_s: the lease of a new attempt, in seconds.
         artifact_of: returns the name of the artifact that an attempt of a stage publishes.
 
     Raises:
         StaleWrite: a row was not in the state from which the decision was made; roll the transaction back.
     """
     described = _described(tx.connection, [write.stage_id for write in writes if isinstance(write, Assign | Finish)])
-    writer = _Writer(tx, fence, attempt_ttl_s, artifact_of, described)
+    writer = _Writer(tx, fence, artifact_of, described)
     for write in writes:
         writer.do(write)
     writer.record.flush()
 
 
-def record_progress(tx: FencedTransaction, progress: Mapping[str, dict[str, Any]], alive: Iterable[str], *,
-                  attempt_ttl_s: float) -> None:
-    """Extend the leases of the live attempts, and store their last report for those who watch."""
+def record_progress(tx: FencedTransaction, fence: Fence, progress: Mapping[str, dict[str, Any]], alive: Iterable[str]) -> None:
+    """Extend the leases of the live attempts, and store their last report for those who watch.
+
+    The lease of an attempt is as long as its driver's. It says until when the attempt was surely at work: one whose
+    driver died is charged to a budget up to then, not until somebody drives again.
+    """
     bound = [
         {
             "key_attempt_id": attempt_id,
-            "new_lease_expires_at": tx.now + attempt_ttl_s,
+            "new_lease_expires_at": tx.now + fence.ttl_s,
             "new_progress": dump(progress[attempt_id]) if attempt_id in progress else None,
         }
         for attempt_id in sorted(alive)
@@ -77,11 +93,10 @@ class _Writer:
         self,
         tx: FencedTransaction,
         fence: Fence,
-        attempt_ttl_s: float,
         artifact_of: Callable[[str, int], str],
         described: Mapping[str, dict[str, Any]],
     ) -> None:
-        self._tx, self._fence, self._ttl_s, self._artifact_of = tx, fence, attempt_ttl_s, artifact_of
+        self._tx, self._fence, self._artifact_of = tx, fence, artifact_of
         self._described = described
         self.record = Journal(tx.connection, now=tx.now, actor=f"driver {fence.driver_id}")
         self._verbs: dict[type, Callable[[Any], None]] = {
@@ -141,7 +156,7 @@ class _Writer:
         outcome = write.outcome
         changed = self._tx.connection.execute(_ending(), {
             "key_attempt_id": outcome.attempt_id, "key_attempt_no": write.attempt_no, "key_epoch": self._fence.epoch,
-            "new_state": str(outcome.state), "new_ended_at": self._tx.now, "new_is_charged": outcome.is_charged,
+            "new_state": str(outcome.state), "now": self._tx.now, "seconds": outcome.seconds, "new_is_charged": outcome.is_charged,
             "new_failure": None if outcome.failure is None else dump(outcome.failure),
             "new_failure_hash": str((outcome.failure or {}).get("hash", "")), "new_checkpoint_step": outcome.checkpoint_step,
             "new_bytes": outcome.bytes, "new_result": None if outcome.result is None else dump(outcome.result)})
@@ -180,7 +195,7 @@ class _Writer:
         self._tx.connection.execute(t.attempts.insert(), {
             "attempt_id": write.attempt_id, "stage_id": write.stage_id, "attempt_no": write.attempt_no, "study_id": write.study_id,
             "driver_id": self._fence.driver_id, "epoch": self._fence.epoch, "state": str(AttemptState.LEASED),
-            "lease_expires_at": self._tx.now + self._ttl_s, "started_at": write.at, "is_charged": False, "checkpoint_step": 0,
+            "lease_expires_at": self._tx.now + self._fence.ttl_s, "started_at": write.at, "is_charged": False, "checkpoint_step": 0,
             "failure_hash": ""})
         stage = self._described[write.stage_id]
         self.record.event(
@@ -250,9 +265,17 @@ def _noting() -> Update:
 @cache
 def _ending() -> Update:
     where = [t.attempts.c[name] == bindparam(f"key_{name}") for name in ("attempt_id", "attempt_no", "epoch")]
-    names = ("state", "ended_at", "is_charged", "failure", "failure_hash", "checkpoint_step", "bytes", "result")
+    names = ("state", "is_charged", "failure", "failure_hash", "checkpoint_step", "bytes", "result")
     return (t.attempts.update().where(*where, t.attempts.c.state.in_(LIVE_ATTEMPTS))
-            .values({name: bindparam(f"new_{name}") for name in names}))
+            .values({name: bindparam(f"new_{name}") for name in names} | {"ended_at": _end_of_attempt()}))
+
+
+def _end_of_attempt() -> ColumnElement[float]:
+    """Return when an attempt ended: now; if its driver had died, when its lease ran out, or when its own record says."""
+    now, recorded = bindparam("now", type_=Double), t.attempts.c.started_at + bindparam("seconds", type_=Double)
+    lease = t.attempts.c.lease_expires_at
+    last = case((recorded > lease, recorded), else_=lease)
+    return case((last < now, last), else_=now)
 
 
 @cache

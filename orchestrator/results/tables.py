@@ -30,7 +30,6 @@ COLUMNS = {
 """Columns of a long table, and what they hold; empty where there is nothing to say."""
 MUCH = 0.2
 """Share of unreadable answers from which a score says more of their form than of the model."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
           "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
 
@@ -73,7 +72,7 @@ def to_csv(results: Results) -> str:
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in long_rows(results):
-        writer.writerow({name: _cell(value) for name, value in row.items()})
+        writer.writerow({name: formatting.spreadsheet_cell(value) for name, value in row.items()})
     return out.getvalue()
 
 
@@ -124,10 +123,6 @@ def _row(results: Results, arm: ArmResult, metric: str, kind: str, category: str
         cell and cell.mean, cell and cell.half_width, cell and cell.n, delta and delta.value, delta and delta.half_width,
         delta and delta.is_told_apart, read and read.num_items, read and read.num_unparseable, arm.withheld.get(metric))
     return dict(zip(COLUMNS, values, strict=True))
-
-
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _plain(text: str) -> str:

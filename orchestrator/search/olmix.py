@@ -10,6 +10,8 @@ import io
 import math
 from collections.abc import Mapping
 
+from orchestrator.formatting import spreadsheet_cell
+
 ID = "run"
 _IDS = (ID, "run_id")
 _NAME = "name"
@@ -28,10 +30,11 @@ def to_csv(rows: Mapping[str, Mapping[str, float]], names: Mapping[str, str], *,
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([ID, _NAME, *columns])
+    writer.writerow([ID, _NAME, *map(spreadsheet_cell, columns)])
     for run, row in rows.items():
         cells = [row.get(column, missing) for column in columns]
-        writer.writerow([run, names.get(run, run), *("" if cell is None else repr(float(cell)) for cell in cells)])
+        words = map(spreadsheet_cell, (run, names.get(run, run)))
+        writer.writerow([*words, *("" if cell is None else repr(float(cell)) for cell in cells)])
     return text.getvalue()
 
 

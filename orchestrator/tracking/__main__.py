@@ -17,7 +17,7 @@ from dataclasses import asdict
 from io import FileIO
 
 from orchestrator.failpoints import arm
-from orchestrator.ledger.engine import open_ledger
+from orchestrator.ledger.engine import open_existing
 from orchestrator.settings import Settings
 from orchestrator.tracking.flusher import Flusher
 
@@ -36,7 +36,7 @@ def main() -> None:
     arm(settings.failpoint)
     gc.freeze()  # MLflow's modules are never collected: do not scan them
     gc.set_threshold(COLLECT_AFTER)
-    engine = open_ledger(settings.ledger_url)
+    engine = open_existing(settings.ledger_url)
     flusher = Flusher(settings, engine, lambda: _is_readable(requests, 0.0))
     while True:
         if not _is_readable(requests, flusher.next_at - time.monotonic()):

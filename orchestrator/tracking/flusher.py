@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.ledger import outbox, read
 from orchestrator.ledger.engine import Engine
+from orchestrator.ledger.naming import ledger_id
 from orchestrator.ledger.outbox import Flushed, Message
 from orchestrator.settings import OFF, Settings, redact
 from orchestrator.tracking.mlflow_store import Held, MlflowStore, first_line
@@ -38,7 +39,7 @@ class Flusher:
 
     def __init__(self, settings: Settings, engine: Engine, is_interrupted: Callable[[], bool] = lambda: False) -> None:
         self._uri, self._engine = settings.mlflow_uri, engine
-        self._artifacts = artifacts_of(settings)
+        self._artifacts = artifacts_of(settings, ledger_id(engine))
         self._store: MlflowStore | None = None
         self._is_interrupted, self._deadline = is_interrupted, math.inf
         self._num_failures, self._num_refused, self._error = 0, 0, ""

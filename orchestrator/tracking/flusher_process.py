@@ -79,7 +79,8 @@ class FlusherProcess:
 
     def _start(self) -> None:
         # A new session, so that Ctrl-C at the terminal reaches only the driver, which then ends this process in order.
-        self._process = subprocess.Popen([sys.executable, "-m", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        # -P: a file in the current folder is never imported in place of a package of that name.
+        self._process = subprocess.Popen([sys.executable, "-P", "-m", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                          start_new_session=True)
         self._write(to_json_line(self._settings))  # by pipe, so that no list of processes shows the ledger's password
 

@@ -53,10 +53,15 @@ ROWS = tuple(Row(number, failure, tests) for number, failure, tests in (
     (25, "cancelled or paused at any time", (f"{_C}test_failpoints.py::test_a_study_cancelled",
                                              f"{_C}test_failpoints.py::test_a_person", f"{_O}driver/test_loop.py::test_a_study_paused",
                                              f"{_O}driver/test_loop.py::test_cancelling")),
-    (26, "ledger of another release", (f"{_O}ledger/test_engine.py::test_a_ledger_of",
-                                       f"{_O}ledger/test_engine.py::test_migrations")),
+    (26, "ledger of another release", (f"{_O}ledger/test_engine.py::test_a_ledger_of", f"{_O}ledger/test_engine.py::test_an_older_ledger",
+                                       f"{_O}ledger/test_engine.py::test_migrations", f"{_O}ledger/test_upgrade.py")),
     (27, "readers that crawl or crash", (f"{_C}test_database.py::test_a_reader",)),
     (28, "benchmark that is missing or incomplete", (f"{_O}results/test_results.py",)),
+    (29, "artifact store of another ledger, wrong home", (f"{_O}artifacts/test_owner.py",)),
+    (30, "home lost in mid-study, restored from a backup", (f"{_O}cli/test_backup.py",)),
+    (31, "upgrade below a driver at work", (f"{_O}ledger/test_engine.py::test_an_older_ledger_is_upgraded",)),
+    (32, "nobody drives for hours", (f"{_O}results/test_budget.py::test_no_time", f"{_O}ledger/test_write.py::test_an_attempt_ends_when")),
+    (33, "restarts after a person paused or cancelled", (f"{_O}cli/test_run.py::test_what_a_person",)),
 ))
 
 

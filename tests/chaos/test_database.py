@@ -178,7 +178,7 @@ def test_eight_threads_claim_each_stage_once(ledger_url, engine, record_property
 def claim(engine, fence, attempt_id, stage_id, study_id):
     with fenced(engine, fence) as tx:
         apply(tx, fence, [MoveStage(stage_id, StageState.PLANNED, StageState.QUEUED), Assign(attempt_id, stage_id, 1, study_id, 1.0)],
-              attempt_ttl_s=60, artifact_of=lambda stage_id, _: stage_id)
+              artifact_of=lambda stage_id, _: stage_id)
 
 
 def test_a_writer_waits_for_one_that_holds_the_lock(tmp_path, undisturbed):

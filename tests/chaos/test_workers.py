@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from ray.exceptions import OutOfMemoryError
 
+from orchestrator.artifacts.store import Artifacts
 from orchestrator.driver import in_flight as crew_module
 from orchestrator.driver.in_flight import InFlight
 from orchestrator.errors import NoResources
@@ -77,7 +78,7 @@ class Still:
 
 
 def crew_of(executor, tmp_path, clock):
-    in_flight = InFlight(toy_settings(tmp_path, no_progress_s=60.0), lambda _: executor, clock=lambda: clock[0])
+    in_flight = InFlight(toy_settings(tmp_path, no_progress_s=60.0), lambda _: executor, Artifacts(tmp_path), clock=lambda: clock[0])
     spec = {"kind": "sft", "label": "x", "spec": "{}", "artifact": None, "workers": 1}
     in_flight.submit(Assign("a", "stage", 1, "study", 0.0), spec)
     in_flight.poll(0.0)

@@ -5,7 +5,8 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import make_url
 
-from orchestrator.settings import Settings, mlflow_repair, redact, sqlite_file
+from orchestrator.errors import OrchestratorError
+from orchestrator.settings import Settings, all_settings, known_names, mlflow_repair, redact, sqlite_file
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +81,29 @@ def test_a_password_in_a_url_is_never_shown(monkeypatch, url):
 def test_a_part_of_a_password_that_a_library_took_for_a_path_is_not_shown(monkeypatch):
     monkeypatch.setenv("ABLATE_MLFLOW_URI", "http://me:Se/cr3t99X@127.0.0.1:1")
     assert redact("host='me', port=80: url: /cr3t99X@127.0.0.1:1/api") == "host='me', port=80: url: /<ABLATE_MLFLOW_URI>@127.0.0.1:1/api"
+
+
+def test_every_setting_is_listed_with_its_source_and_meaning_and_no_secret(monkeypatch):
+    monkeypatch.setenv("ABLATE_LEDGER_URL", "postgresql://u:hunter2hunter2@host/db")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
+    found = {each.name: each for each in all_settings(Settings.load())}
+    assert {name for name in found if name.startswith("ABLATE_")} == known_names() - {"ABLATE_SECRETS", "ABLATE_BIND"}
+    assert (found["ABLATE_LEDGER_URL"].source, found["ABLATE_SLOTS"].source) == ("environment", "default")
+    assert all(each.meaning for each in found.values())
+    assert "hunter2" not in str(found)
+    assert "wJalr" not in str(found)
+
+
+@pytest.mark.parametrize(("name", "read"), [("ABLATE_LEDGER_URL", "ledger_url"), ("ABLATE_MLFLOW_URI", "mlflow_uri")])
+def test_a_secret_may_lie_in_a_file(monkeypatch, tmp_path, name, read):
+    (tmp_path / "secret").write_text("postgresql://u:hunter2hunter2@host/db\n")
+    monkeypatch.setenv(f"{name}_FILE", str(tmp_path / "secret"))
+    assert getattr(Settings.load(), read) == "postgresql://u:hunter2hunter2@host/db"
+    assert "hunter2" not in redact("it said hunter2hunter2")
+    monkeypatch.setenv(name, "postgresql://other/db")
+    with pytest.raises(OrchestratorError, match=f"{name} and {name}_FILE are both set"):
+        Settings.load()
+    monkeypatch.delenv(name)
+    (tmp_path / "secret").unlink()
+    with pytest.raises(OrchestratorError, match=f"{name}_FILE=.*cannot be read, or holds nothing"):
+        Settings.load()

@@ -64,7 +64,7 @@ class Pretended:
 
 
 def world(folder: str, trials: int, slots: int, executor: Pretended):
-    settings = toy_settings(Path(folder), slots=slots, lease_ttl_s=600.0, attempt_ttl_s=600.0)
+    settings = toy_settings(Path(folder), slots=slots, lease_ttl_s=600.0)
     engine = open_ledger(settings.ledger_url)
     study_id = submit(engine, toy_plan(levels=range(trials), seeds=1, benchmarks=("a",)))
     driver = Driver(engine, settings, lambda _: executor)
@@ -105,7 +105,7 @@ def decisions(trials: int, slots: int) -> dict[str, float]:
 
 def killed(folder: str, url: str, running: int) -> None:
     """Claim so many stages, and die with them."""
-    settings = toy_settings(Path(folder), ledger=url, slots=running, lease_ttl_s=600.0, attempt_ttl_s=600.0)
+    settings = toy_settings(Path(folder), ledger=url, slots=running, lease_ttl_s=600.0)
     engine = open_ledger(url)
     submit(engine, toy_plan(levels=range(running), seeds=1, benchmarks=("a",), shared=False))
     driver = Driver(engine, settings, lambda _: Pretended(hold=True))

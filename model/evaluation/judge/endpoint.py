@@ -48,6 +48,16 @@ class Endpoint:
     timeout_s: float = 120.0
 
 
+def unreachable(endpoint: Endpoint, *, timeout_s: float = 10.0) -> str:
+    """Return why an endpoint does not list its models, "" if it does; asks once, and for no reply of a model."""
+    try:
+        headers = _headers(endpoint)
+        response = requests.get(f"{endpoint.url.rstrip('/')}/models", headers=headers, timeout=timeout_s, allow_redirects=False)
+    except (requests.RequestException, OSError, JudgeFailed) as error:
+        return f"{type(error).__name__} while asking" if isinstance(error, requests.RequestException) else str(error)
+    return "" if response.status_code == 200 else f"HTTP {response.status_code}"
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What the judge said."""
@@ -118,7 +128,7 @@ class Judge:
             response = requests.post(
                 f"{self.endpoint.url.rstrip('/')}/chat/completions",
                 json=asked,
-                headers=self._headers(),
+                headers=_headers(self.endpoint),
                 timeout=self.endpoint.timeout_s,
                 allow_redirects=False,
                 stream=True,
@@ -133,14 +143,15 @@ class Judge:
             return f"HTTP {response.status_code}", None, None
         return _content(body)
 
-    def _headers(self) -> dict[str, str]:
-        if self.endpoint.key_file is None:
-            return {}
-        try:
-            key = self.endpoint.key_file.read_text(encoding="utf-8-sig").strip()
-        except OSError as error:
-            raise JudgeFailed(f"{self.endpoint.key_file}: the judge's key cannot be read ({error.strerror})") from error
-        return {"Authorization": f"Bearer {key}"}
+
+def _headers(endpoint: Endpoint) -> dict[str, str]:
+    if endpoint.key_file is None:
+        return {}
+    try:
+        key = endpoint.key_file.read_text(encoding="utf-8-sig").strip()
+    except OSError as error:
+        raise JudgeFailed(f"{endpoint.key_file}: the judge's key cannot be read ({error.strerror})") from error
+    return {"Authorization": f"Bearer {key}"}
 
 
 def _content(body: bytes) -> tuple[str, str | None, float | None]:

@@ -3,6 +3,8 @@
 - The token of a local cluster lives in the environment of this process and its children, never in a file.
 - A local cluster keeps its sockets and logs in a folder of its own with a short path, since a socket's path has 107
   characters at most, and TMPDIR may be deep or not there; the folder goes with the cluster.
+- A local cluster listens on the loopback address alone. What it imports is what this process would, never a file that
+  lies in the folder where it was started.
 - A hang-up of the terminal is for the driver alone: Ray's processes live until it has saved and ends them.
 - Ray shows neither nodes that drain nor who made a placement group in a public call: what it keeps of both is read
   here alone.
@@ -15,18 +17,22 @@ import os
 import secrets
 import shutil
 import signal
+import site
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray.core.generated.gcs_pb2 import PlacementGroupTableData
 from ray.exceptions import RayError
+from ray.job_config import JobConfig
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
+import orchestrator
 from orchestrator.errors import OrchestratorError
 from orchestrator.settings import Settings, temporary_folders
 
@@ -52,7 +58,8 @@ def connect(settings: Settings) -> Path | None:
         OrchestratorError: the cluster does not answer, or did not start within the 30 s that Ray gives it.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": "ablate"}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": "ablate",
+                               "job_config": _job_config()}
     folder = None if settings.ray_address else short_folder()
     if settings.ray_address:
         options["address"] = settings.ray_address
@@ -71,7 +78,7 @@ def connect(settings: Settings) -> Path | None:
     # A cluster that this process already uses is not ours to end because another one did not start.
     clear_away = _remove if ray.is_initialized() else disconnect
     try:
-        with _TimedStart(), _deaf_to_hang_ups():
+        with _TimedStart(), _deaf_to_hang_ups(), nullcontext() if settings.ray_address else _on_loopback():
             ray.init(**options)
     except OrchestratorError:
         clear_away(folder)
@@ -83,6 +90,38 @@ def connect(settings: Settings) -> Path | None:
                                 "hint: ABLATE_RAY_ADDRESS names a standing cluster, empty starts one here") from error
     _logger.debug("Ray is up: %s", ray.cluster_resources())
     return folder
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Have a cluster that starts here listen on 127.0.0.1 alone: GCS, raylet, agents, metrics and workers.
+
+    They bind all addresses unless the node's own is the loopback, and Ray replaces one that is asked for by the machine's
+    real one, but where it takes clusters of several machines to be impossible. That is what it is told here.
+    """
+    before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+class _Fixed(list[str]):
+    """Paths to which nothing is added."""
+
+    def extend(self, _more: Iterable[str]) -> None:
+        """Add nothing: Ray would add the current folder, and whatever lies there would come before packages of that name."""
+
+
+def _job_config() -> JobConfig:
+    """Have workers import from where this process takes our packages, and never from the folder where it was started.
+
+    Installed packages are found without it; what is left is a checkout.
+    """
+    root = str(Path(orchestrator.__file__).parents[1])
+    config = JobConfig()
+    config._py_driver_sys_path = _Fixed() if root in site.getsitepackages() else _Fixed([root])
+    return config
 
 
 def disconnect(folder: Path | None) -> None:

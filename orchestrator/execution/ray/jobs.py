@@ -7,22 +7,29 @@
   ledger.
 - The ledger, not Ray's job state, says whether a study is finished: if a job ended before its study, another is
   started.
-- The command `ablate` must be on the PATH of the process that started the head node.
+- The driver runs in the environment of the submitter, if the head node has it at the same place, as it does on one
+  machine, on a shared disk and in one image; else the command `ablate` on the head's PATH is taken.
 - No secret is sent: the ledger's URL and tokens come from the environment of the cluster.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from dataclasses import dataclass
 
 from ray.exceptions import RayError
 from ray.job_submission import JobDetails, JobSubmissionClient
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.settings import Settings
+from orchestrator.settings import Settings, redact
 
 PREFIX = "ablate-"
+_TAIL = 20
+"""Lines of a job's log that are shown."""
+_MISSING = shlex.quote("ablate is not installed here: neither where it was submitted from, nor on the PATH of the head node")
+_UNREACHED = (ConnectionError, RuntimeError, ValueError, RayError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +41,16 @@ class DriverJob:
     """Whether this call started it; False if it was running already."""
     address: str
     """The address of the cluster's dashboard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFate:
+    """What has become of a driver's job."""
+
+    is_running: bool
+    is_over: bool
+    log: str
+    """The end of what it printed, once it is over."""
 
 
 def launch(settings: Settings, study_id: str) -> DriverJob:
@@ -54,15 +71,41 @@ def launch(settings: Settings, study_id: str) -> DriverJob:
         if alive:
             return DriverJob(ray_job_id=str(alive[0].submission_id), is_new=False, address=settings.ray_jobs)
         ray_job_id = f"{name}-{len(known)}" if known else name
-        client.submit_job(entrypoint=f"ablate drive --until {study_id}", submission_id=ray_job_id,
+        client.submit_job(entrypoint=entrypoint(study_id), submission_id=ray_job_id,
                           runtime_env={"env_vars": environment(settings)}, entrypoint_num_cpus=0,
                           metadata={"study_id": study_id})
-    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-        raise OrchestratorError(f"Ray Jobs at {settings.ray_jobs}: {error}\n"
-                                "hint: the study is in the ledger; ABLATE_RAY_JOBS names the dashboard of a running "
-                                "cluster (http://HEAD:8265), RAY_AUTH_MODE=token and its token must be in the "
-                                "environment") from error
+    except _UNREACHED as error:
+        raise _unreached(settings, error) from error
     return DriverJob(ray_job_id=ray_job_id, is_new=True, address=settings.ray_jobs)
+
+
+def entrypoint(study_id: str) -> str:
+    """Return the shell command of the driver of a study, for the head node."""
+    python, words = shlex.quote(sys.executable), f"drive --until {shlex.quote(study_id)}"
+    return (f"if [ -x {python} ]; then exec {python} -P -m orchestrator.cli.main {words}; fi; "
+            f"command -v ablate >/dev/null || {{ echo {_MISSING} >&2; exit 127; }}; exec ablate {words}")
+
+
+def fate(settings: Settings, ray_job_id: str) -> JobFate:
+    """Return what has become of a driver's job.
+
+    Raises:
+        OrchestratorError: the cluster does not answer.
+    """
+    try:
+        client = JobSubmissionClient(settings.ray_jobs)
+        status = client.get_job_status(ray_job_id)
+        is_over = status.is_terminal()
+        log = client.get_job_logs(ray_job_id) if is_over else ""
+    except _UNREACHED as error:
+        raise _unreached(settings, error) from error
+    return JobFate(is_running=str(status) == "RUNNING", is_over=is_over, log=redact("\n".join(log.splitlines()[-_TAIL:])))
+
+
+def _unreached(settings: Settings, error: Exception) -> OrchestratorError:
+    return OrchestratorError(f"Ray Jobs at {settings.ray_jobs}: {error}\n"
+                             "hint: the study is in the ledger; ABLATE_RAY_JOBS names the dashboard of a running cluster "
+                             "(http://HEAD:8265), RAY_AUTH_MODE=token and its token must be in the environment")
 
 
 def _known(client: JobSubmissionClient, name: str) -> list[JobDetails]:
@@ -73,7 +116,8 @@ def _known(client: JobSubmissionClient, name: str) -> list[JobDetails]:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Return the settings to send to a driver on the cluster, as environment variables."""
-    sent = {name: getattr(settings, name) for name in settings.model_fields_set if name in _TRAVELS}
+    kept = {"mlflow"} if settings.mlflow_file else set()  # it was put into a file because it is a secret
+    sent = {name: getattr(settings, name) for name in settings.model_fields_set - kept if name in _TRAVELS}
     texts = {_TRAVELS[name]: json.dumps(value) if isinstance(value, dict) else str(value)
              for name, value in sent.items()}
     return {**texts, "ABLATE_RAY_ADDRESS": "auto"}

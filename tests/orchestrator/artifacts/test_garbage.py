@@ -1,9 +1,18 @@
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.artifacts.garbage import StageFiles, StoredFile, files_here, files_stored, garbage
+from orchestrator.artifacts.garbage import (
+    Garbage,
+    StageFiles,
+    StoredFile,
+    files_here,
+    files_stored,
+    garbage,
+    remove_here,
+)
 from orchestrator.artifacts.object_store import ObjectStore
 from orchestrator.artifacts.store import Artifacts
 from orchestrator.cli.main import main
@@ -21,7 +30,7 @@ ACCEPTED = f"{FOLDER}/attempts/0002/out"
 
 
 def found(names, state="SUCCEEDED", attempts=None, artifact=ACCEPTED, age_s=1e6, known=None):
-    stage = StageFiles(state=state, artifact=artifact, attempts=attempts or {1: "LOST", 2: "SUCCEEDED"})
+    stage = StageFiles(state=state, artifact=artifact, attempts=attempts or {1: "LOST", 2: "SUCCEEDED"}, studies=("toy",))
     known = {STAGE: stage} if known is None else known
     return [(each.folder, each.num_bytes) for each in garbage([StoredFile(name, 10, age_s) for name in names], known, grace_s=3600)]
 
@@ -48,6 +57,25 @@ def test_live_attempt_is_left_alone():
 
 def test_stage_that_the_ledger_does_not_know_goes_whole():
     assert found([f"{FOLDER}/attempts/0001/log.txt", f"{FOLDER}/checkpoints/step_1/a"], known={}) == [(FOLDER, 20)]
+
+
+def test_file_that_vanishes_while_it_is_looked_at_is_left_out(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / FOLDER / "checkpoints" / name).mkdir(parents=True)
+        (tmp_path / FOLDER / "checkpoints" / name / "state.json").write_text("{}")
+    files = files_here(tmp_path)
+    first = next(files)
+    shutil.rmtree(tmp_path / FOLDER)
+    assert (first.num_bytes, list(files)) == (2, [])
+
+
+def test_folder_that_is_gone_already_is_no_error_and_one_that_may_not_be_removed_is(tmp_path):
+    artifacts = Artifacts(tmp_path)
+    remove_here(artifacts, [Garbage(FOLDER, STAGE, "why", 1)])
+    (tmp_path / FOLDER).parent.mkdir(parents=True)
+    (tmp_path / FOLDER).write_text("a file where a folder should be")
+    with pytest.raises(NotADirectoryError):
+        remove_here(artifacts, [Garbage(FOLDER, STAGE, "why", 1)])
 
 
 def test_young_files_stay():
@@ -84,7 +112,7 @@ def test_command_shows_first_and_removes_when_told(finished, tmp_path):
     store.put_file(tmp_path / "x", f"{FOLDER}/checkpoints/step_1/state.json")
     words = ["gc", "--grace-hours", "0", "--json"]
     shown = json.loads(CliRunner().invoke(main, words).stdout)
-    assert [(each["where"], each["folder"]) for each in shown["folders"]] == [(settings.artifact_store, FOLDER)]
+    assert [(each["where"], each["folder"], each["studies"]) for each in shown["folders"]] == [(settings.artifact_store, FOLDER, [])]
     assert store.names(FOLDER) != []
     assert json.loads(CliRunner().invoke(main, [*words, "--yes"]).stdout)["is_removed"]
     assert store.names(FOLDER) == []
@@ -94,3 +122,6 @@ def test_command_shows_first_and_removes_when_told(finished, tmp_path):
 def test_doctor_asks_the_store(finished, monkeypatch):
     checks = {each["name"]: each for each in json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)["checks"]}
     assert checks["artifact store"]["is_ok"]
+    assert checks["artifact store"]["found"].endswith(" can be written and listed")
+    settings, _, _ = finished
+    assert [name for name in ObjectStore(settings.artifact_store).names("") if "doctor" in name] == []

@@ -1,3 +1,7 @@
+import shutil
+import threading
+import time
+
 import fsspec
 import moto.settings
 import pytest
@@ -50,14 +54,66 @@ class TestContract:
         assert store.names("a/one") == []
         assert store.has("a/two")
 
+    def test_small_text_is_written_once(self, store):
+        assert store.read_text("owner.json") is None
+        store.write_new("owner.json", "mine")
+        store.write_new("owner.json", "another's")
+        assert store.read_text("owner.json") == "mine"
+        assert store.part("ledgers/b").read_text("owner.json") is None
+
+    def test_removing_what_another_process_removes_is_fine(self, store, published, monkeypatch):
+        store.put(published, "x")
+        gone = store.names("x")
+        store.remove("x")
+        monkeypatch.setattr(store, "names", lambda _: gone)
+        store.remove("x")
+
+    def test_valid_directory_stays_the_one_that_it_was(self, store, published, tmp_path):
+        store.put(published, "x")
+        shutil.copytree(published, tmp_path / "here")
+        before = (tmp_path / "here").stat().st_ino
+        store.get("x", tmp_path / "here")
+        assert (tmp_path / "here").stat().st_ino == before
+
+    def test_damaged_directory_is_replaced(self, store, published, tmp_path):
+        store.put(published, "x")
+        shutil.copytree(published, tmp_path / "here")
+        (tmp_path / "here" / "weights.bin").write_bytes(b"damaged")
+        store.get("x", tmp_path / "here")
+        assert manifest.verify(tmp_path / "here") == manifest.verify(published)
+        assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+    def test_slots_that_fetch_one_directory_at_once_never_take_it_away(self, store, published, tmp_path):
+        """One slot reads the parent's checkpoint while others still download it."""
+        store.put(published, "x")
+        directory, ended, missed = tmp_path / "here", threading.Event(), []
+        store.get("x", directory)
+
+        def read():
+            while not ended.is_set():
+                missed.extend(path for path in ("weights.bin", "manifest.json") if not (directory / path).exists())
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        slots = [threading.Thread(target=store.get, args=("x", directory)) for _ in range(6)]
+        for slot in slots:
+            slot.start()
+        for slot in slots:
+            slot.join()
+        ended.set()
+        reader.join()
+        assert missed == []
+        assert manifest.verify(directory) == manifest.verify(published)
+
     def test_file_that_is_not_there(self, store, tmp_path):
         assert store.get_file("nothing.json", tmp_path / "x") is False
         assert not (tmp_path / "x").exists()
 
     def test_age_and_size_of_a_file(self, store, published):
         store.put(published, "x")
-        assert store.size("x/weights.bin") == 256 * 40
-        assert store.age_s("x/weights.bin", now=4e9) > 0
+        (name, num_bytes, written), = [each for each in store.files("x") if each[0] == "x/weights.bin"]
+        assert (name, num_bytes) == ("x/weights.bin", 256 * 40)
+        assert abs(time.time() - written) < 3600
 
 
 class Flaky(MemoryFileSystem):

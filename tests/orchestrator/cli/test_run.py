@@ -13,7 +13,7 @@ from click.testing import Result
 
 from model.manifest import publish
 from orchestrator.artifacts import store
-from orchestrator.cli import run
+from orchestrator.cli import drive, run
 from orchestrator.driver import loop
 from orchestrator.errors import LostLease
 from orchestrator.execution.attempt import StageJob, run_attempt
@@ -60,7 +60,9 @@ def pretended(monkeypatch: pytest.MonkeyPatch, checkpoint: Path) -> Pretended:
         return run_attempt(order, functions, report=report, should_stop=should_stop)
 
     monkeypatch.setattr(store, "packaged", lambda _: checkpoint)
-    monkeypatch.setattr(run, "drive", functools.partial(loop.drive, executor=lambda _: InlineExecutor(execute)))
+    pretend_to_drive = functools.partial(loop.drive, executor=lambda _: InlineExecutor(execute))
+    monkeypatch.setattr(run, "drive", pretend_to_drive)
+    monkeypatch.setattr(drive, "drive_ledger", pretend_to_drive)
     monkeypatch.setenv("ABLATE_MLFLOW_URI", "off")
     return stages
 
@@ -132,6 +134,23 @@ def test_lost_lease_says_try_again(ablate: Ablate, study_file: str, monkeypatch:
 def test_submit_says_that_nobody_drives(ablate: Ablate, study_file: str, ablate_json: Callable[..., Any]) -> None:
     assert "no driver is running: ablate run written" in ablate("submit", study_file).stdout
     assert ablate_json("submit", study_file)["is_driven"] is False
+
+
+@pytest.mark.parametrize(("act", "state"), [("pause", "PAUSED"), ("cancel", "CANCELLED")])
+def test_what_a_person_decided_outlives_restarts_of_whoever_submits_and_drives(
+    ablate: Ablate, study_file: str, ablate_json: Callable[..., Any], pretended: Pretended, act: str, state: str
+) -> None:
+    ablate("submit", study_file)
+    ablate(act, "written", *(("--yes",) if act == "cancel" else ()))
+    for _ in range(2):
+        again = ablate("submit", study_file)
+        assert again.exit_code == 0
+        assert f"written is {state.lower()}" in again.stderr.replace("\n", " ")
+        assert "`ablate resume written`" in again.stderr.replace("\n", " ")
+        assert ablate_json("submit", study_file)["state"] == state
+        assert ablate("drive", "--until", "written").exit_code == (75 if act == "pause" else 0)
+    assert pretended.done == []
+    assert ablate_json("submit", study_file, "--resume")["state"] == "QUEUED"
 
 
 def test_watch_of_a_finished_study_ends_at_once(ablate: Ablate, study_file: str) -> None:

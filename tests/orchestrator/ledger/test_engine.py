@@ -9,14 +9,23 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from orchestrator.driver.loop import drive
 from orchestrator.errors import OrchestratorError
-from orchestrator.ledger import actions, lease, read
+from orchestrator.ledger import actions, lease, read, schema
 from orchestrator.ledger import engine as ledger_engine
-from orchestrator.ledger.engine import open_for_reading, open_ledger, transaction
+from orchestrator.ledger.engine import (
+    is_ledger,
+    open_any_schema,
+    open_existing,
+    open_for_reading,
+    open_ledger,
+    transaction,
+    upgrade,
+)
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.tables import metadata, now_s
 from orchestrator.settings import Settings
-from tests.support.toy import toy_plan
+from tests.support.toy import toy_plan, toy_settings
 
 
 def test_migrations_lead_to_the_tables_of_the_code(engine):
@@ -54,15 +63,58 @@ def test_a_ledger_of_a_newer_release_is_refused(engine, ledger_url):
         open_ledger(ledger_url)
 
 
-def test_an_older_ledger_is_migrated_once_its_driver_is_gone(engine, ledger_url):
+OLDER = r"schema 0005 is of an older release; this one needs 0006(.|\n)*hint: `ablate ledger upgrade`"
+
+
+@pytest.mark.parametrize("opening", [open_ledger, open_existing, open_for_reading])
+def test_an_older_ledger_is_refused_and_left_as_it_is(engine, ledger_url, opening):
+    taken_back(engine, "-1")
+    with pytest.raises(OrchestratorError, match=OLDER):
+        opening(ledger_url)
+    assert revision(engine) == "0005"
+
+
+def test_a_driver_refuses_an_older_ledger(tmp_path, sqlite_url):
+    opened = open_ledger(sqlite_url)
+    taken_back(opened, "-1")
+    opened.dispose()
+    with pytest.raises(OrchestratorError, match=OLDER):
+        drive(toy_settings(tmp_path, ledger=sqlite_url))
+
+
+def revision(engine):
+    with engine.connect() as connection:
+        return schema.revision(connection)
+
+
+def test_an_older_ledger_is_upgraded_once_its_driver_is_gone(engine, ledger_url):
     fence = lease.acquire(engine, "older", ttl_s=60.0, holder={"host": "here", "pid": 7})
     taken_back(engine, "-1")
-    with pytest.raises(OrchestratorError, match=r'a driver of an older release is using it(.|\n)*"pid": 7(.|\n)*expires in \d+ s'):
-        open_ledger(ledger_url)
+    with pytest.raises(OrchestratorError, match=r'below a driver that works on it(.|\n)*"pid": 7(.|\n)*runs out in \d+ s'):
+        upgrade(ledger_url)
+    assert revision(engine) == "0005"
     lease.release(engine, fence)
+    assert upgrade(ledger_url) == ("0005", schema.HEAD)
+    assert upgrade(ledger_url) == (schema.HEAD, schema.HEAD)
     open_ledger(ledger_url).dispose()
-    with engine.connect() as connection:
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == ledger_engine.HEAD
+
+
+@pytest.mark.parametrize("opening", [open_existing, open_any_schema, upgrade])
+def test_where_there_is_no_ledger_only_one_way_of_opening_makes_one(tmp_path, opening):
+    with pytest.raises(OrchestratorError, match=r"no ledger at sqlite:(.|\n)*hint: `ablate run` makes one"):
+        opening(f"sqlite:///{tmp_path}/none/ledger.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_database_on_a_server_stays_empty_when_it_is_read(postgres):
+    url = postgres.empty()
+    reading = open_for_reading(url)
+    assert (read.studies(reading), is_ledger(reading)) == ([], False)
+    with pytest.raises(OrchestratorError, match="no ledger at postgresql"):
+        open_existing(url)
+    writing = open_ledger(url)
+    assert is_ledger(writing)
+    writing.dispose()
 
 
 def test_another_engine_is_refused():

@@ -37,7 +37,7 @@ def stage_id(engine, study_id):
 
 def do(engine, fence, *writes):
     with fenced(engine, fence) as tx:
-        apply(tx, fence, writes, attempt_ttl_s=60, artifact_of=lambda stage_id, no: f"{stage_id}/{no}")
+        apply(tx, fence, writes, artifact_of=lambda stage_id, no: f"{stage_id}/{no}")
 
 
 def claim(stage_id, study_id, no=1):
@@ -137,16 +137,29 @@ def test_an_evaluate_stage_leaves_its_score(engine, fence, study_id):
 
 
 def test_progress_and_lease_of_a_live_attempt_are_kept(engine, fence, claimed, study_id):
+    with transaction(engine) as connection:
+        connection.execute(t.attempts.update().values(lease_expires_at=1.0))
     with fenced(engine, fence) as tx:
-        record_progress(tx, {"attempt-1": {"step": 3}}, ["attempt-1"], attempt_ttl_s=1000)
+        record_progress(tx, fence, {"attempt-1": {"step": 3}}, ["attempt-1"])
     assert stage(engine, study_id).progress == {"step": 3}
     with engine.connect() as connection:
-        assert connection.execute(select(t.attempts.c.lease_expires_at - t.attempts.c.started_at)).scalar_one() > 900
+        assert 30 < connection.execute(select(t.attempts.c.lease_expires_at - t.now_s())).scalar_one() <= fence.ttl_s
+
+
+@pytest.mark.parametrize(("lease_s", "seconds", "took_s"), [(3600, 0.0, 600), (-300, 0.0, 300), (-300, 450.0, 450), (-300, 4000.0, 600)],
+                         ids=["alive till now", "its driver died", "its record says how long", "no longer than till now"])
+def test_an_attempt_ends_when_it_was_last_alive(engine, fence, claimed, study_id, lease_s, seconds, took_s):
+    with transaction(engine) as connection:
+        connection.execute(t.attempts.update().values(started_at=t.now_s() - 600, lease_expires_at=t.now_s() + lease_s))
+    do(engine, fence, finish(claimed, AttemptState.LOST, StageState.QUEUED, seconds=seconds))
+    with engine.connect() as connection:
+        ended = connection.execute(select(t.attempts.c.ended_at - t.attempts.c.started_at)).scalar_one()
+    assert abs(ended - took_s) < 30
 
 
 def test_progress_of_an_attempt_that_is_over_is_not_shown(engine, fence, claimed, study_id):
     with fenced(engine, fence) as tx:
-        record_progress(tx, {"attempt-1": {"step": 3}}, ["attempt-1"], attempt_ttl_s=1000)
+        record_progress(tx, fence, {"attempt-1": {"step": 3}}, ["attempt-1"])
     do(engine, fence, finish(claimed, AttemptState.SUCCEEDED, StageState.SUCCEEDED, result={}))
     assert stage(engine, study_id).progress is None
 

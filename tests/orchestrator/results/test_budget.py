@@ -12,16 +12,20 @@ from orchestrator.driver.loop import Exit, drive
 from orchestrator.errors import StudyError
 from orchestrator.execution.attempt import run_attempt
 from orchestrator.execution.executor import InlineExecutor
-from orchestrator.ledger import actions, read
+from orchestrator.ledger import actions, lease, read
 from orchestrator.ledger import tables as t
-from orchestrator.ledger.engine import transaction
+from orchestrator.ledger.engine import fenced, transaction
 from orchestrator.ledger.submit import submit
 from orchestrator.ledger.summaries import keep_estimate
+from orchestrator.ledger.write import apply
 from orchestrator.plan.estimate import Rates
 from orchestrator.plan.plan import Planner
 from orchestrator.results.budget import Spent, expected, over, spent
 from orchestrator.results.preview import preview
 from orchestrator.results.results import study_results
+from orchestrator.scheduler.actions import Assign, Finish, MoveStage
+from orchestrator.scheduler.views import Outcome
+from orchestrator.states import AttemptState, StageState
 from orchestrator.study.documents import Resources
 from orchestrator.study.study import Budget
 from tests.support.toy import toy_plan
@@ -163,3 +167,23 @@ def test_what_ran_at_one_scale_prices_nothing_at_another(settings, ledger, plann
     large = Planner(write(), "mm1.5-3b").plan()
     assert preview(large, ledger, slots=8).estimate == preview(large, None, slots=8).estimate
     assert preview(large, ledger, slots=8).estimate.declared_kinds == ("sft", "evaluate")
+
+
+def test_no_time_is_spent_while_nobody_drives(engine, planned):
+    """A driver dies with an attempt in flight; ten hours later another one takes over."""
+    plan = planned()
+    study_id = submit(engine, plan)
+    stage_id = read.stages(engine, study_id)[1].stage_id
+    fence = lease.acquire(engine, "first", ttl_s=15.0, holder={})
+    with fenced(engine, fence) as tx:
+        writes = [MoveStage(stage_id, StageState.PLANNED, StageState.QUEUED), Assign("a", stage_id, 1, study_id, tx.now)]
+        apply(tx, fence, writes, artifact_of=lambda *_: "")
+    with transaction(engine) as connection:
+        ten_hours_ago = t.now_s() - 36_000
+        connection.execute(t.attempts.update().values(started_at=ten_hours_ago, lease_expires_at=ten_hours_ago + 360))
+    needs = Resources(flops_per_s=1e10)
+    assert spent(engine, study_id, needs).hours == pytest.approx(0.1, abs=0.01)
+    with fenced(engine, fence) as tx:
+        outcome = Outcome("a", AttemptState.LOST, is_charged=False)
+        apply(tx, fence, [Finish(outcome, stage_id, 1, StageState.LEASED, StageState.QUEUED)], artifact_of=lambda *_: "")
+    assert spent(engine, study_id, needs).hours == pytest.approx(0.1, abs=0.01)

@@ -1,24 +1,18 @@
 """A standing Ray cluster with a token, a driver put there through Ray Jobs, and a small real study that it drives."""
 
 import json
-import os
-import secrets
-import shutil
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from orchestrator.cli.main import main
-from orchestrator.execution.ray.jobs import environment
+from orchestrator.execution.ray.jobs import entrypoint, environment
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import open_ledger
 from orchestrator.settings import Settings
+from tests.support.ray_head import free_port, head  # noqa: F401 (fixture)
 
 STUDY = """\
 name: mini
@@ -31,54 +25,35 @@ select: {maximize: scene-probe}
 """
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture
-def cluster(tmp_path, monkeypatch):
-    """A head with two CPUs, as `ray start` makes it; the operator's environment leads to it."""
-    port, jobs_port = free_port(), free_port()
-    short = tempfile.mkdtemp(prefix="ray")  # sockets have names of at most 107 characters
-    for name, value in {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0",
-                        "ABLATE_HOME": str(tmp_path / "home"), "ABLATE_MLFLOW_URI": "off", "ABLATE_SLOTS": "2",
-                        "ABLATE_RAY_JOBS": f"http://127.0.0.1:{jobs_port}", "PYTHONPATH": os.getcwd(),
-                        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}.items():
-        monkeypatch.setenv(name, value)
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}", "--num-cpus=2",
-               f"--dashboard-port={jobs_port}", "--dashboard-host=127.0.0.1", "--include-dashboard=true", f"--temp-dir={short}",
-               "--object-store-memory=100000000", "--disable-usage-stats", f"--dashboard-agent-listen-port={free_port()}"]
-    head = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    yield head
-    os.killpg(head.pid, signal.SIGTERM)
-    head.wait(timeout=120)
-    shutil.rmtree(short)
-
-
 def ablate(*words):
     """Call the command in a process of its own: Ray reads the token once in the life of a process."""
-    return subprocess.run([sys.executable, "-m", "orchestrator.cli.main", *words], capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-P", "-m", "orchestrator.cli.main", *words], capture_output=True, text=True)
 
 
-def submitted(path, head):
+def submitted(path, cluster):
     """Submit until the cluster is up: a head takes a while, and the study is entered at most once."""
     done = ablate("submit", str(path), "--priority", "3", "--json")
-    while done.returncode == 1 and "Ray Jobs at" in done.stderr and head.poll() is None:
+    while done.returncode == 1 and "Ray Jobs at" in done.stderr and cluster.process.poll() is None:
         done = ablate("submit", str(path), "--priority", "3", "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 @pytest.mark.timeout(600)
-def test_submitted_study_is_driven_on_the_cluster_once(cluster, tmp_path, monkeypatch):
+def test_submitted_study_is_driven_on_the_cluster_once(head, tmp_path, monkeypatch):  # noqa: F811
     path = tmp_path / "mini.yaml"
     path.write_text(STUDY)
-    first, again = submitted(path, cluster), submitted(path, cluster)
+    first, again = submitted(path, head), submitted(path, head)
     assert (first["ray_job"]["ray_job_id"], first["ray_job"]["is_new"]) == (f"ablate-{first['study_id']}", True)
     assert (again["ray_job"]["ray_job_id"], again["ray_job"]["is_new"]) == (first["ray_job"]["ray_job_id"], False)
     assert (again["study_id"], again["priority"]) == (first["study_id"], 3)
+    assert (first["is_driven"], again["is_driven"]) == (True, True)
+    doctor = {each["name"]: each for each in json.loads(ablate("doctor", "--json").stdout)["checks"]}
+    assert doctor["ray jobs"]["is_ok"], doctor["ray jobs"]
+    with monkeypatch.context() as patch:
+        patch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+        doctor = {each["name"]: each for each in json.loads(ablate("doctor", "--json").stdout)["checks"]}
+        assert not doctor["ray jobs"]["is_ok"]
     with monkeypatch.context() as patch:
         patch.setenv("ABLATE_GPUS_PER_SLOT", "2")
         refused = ablate("submit", str(path))
@@ -91,6 +66,19 @@ def test_submitted_study_is_driven_on_the_cluster_once(cluster, tmp_path, monkey
     assert json.loads(watched.stdout)["study"]["state"] == "COMPLETED"
     engine = open_ledger(Settings.load().ledger_url)
     assert [row.state for row in read.trials(engine, first["study_id"])] == ["SUCCEEDED", "SUCCEEDED"]
+
+
+def test_driver_of_the_submitters_environment_is_started(tmp_path):
+    """The shell of the head finds it though its PATH does not; where it is not there, it says so and fails."""
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\necho \"$@\"\n")
+    python.chmod(0o755)
+    ours, elsewhere = entrypoint("abc").replace(sys.executable, str(python)), entrypoint("abc").replace(sys.executable, "/nowhere")
+    done = [subprocess.run(["/bin/sh", "-c", each], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
+            for each in (ours, elsewhere)]
+    assert (done[0].returncode, done[0].stdout) == (0, "-P -m orchestrator.cli.main drive --until abc\n")
+    assert (done[1].returncode, "ablate is not installed here" in done[1].stderr) == (127, True)
 
 
 def test_cluster_that_does_not_answer_leaves_the_study_in_the_ledger(tmp_path, monkeypatch):
