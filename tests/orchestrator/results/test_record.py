@@ -6,12 +6,12 @@ from collections import Counter
 import pytest
 
 from model import manifest
-from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.cli.export import _keep
 from orchestrator.driver.loop import Exit, drive
 from orchestrator.errors import StudyError
 from orchestrator.execution.executor import InlineExecutor
 from orchestrator.ledger import actions, read
+from orchestrator.ledger.claim import claimed_artifacts
 from orchestrator.ledger.engine import open_ledger
 from orchestrator.ledger.records import UNFINISHED, enter
 from orchestrator.ledger.submit import submit
@@ -28,7 +28,7 @@ class Home:
 
     def __init__(self, folder, url):
         self.settings, self.engine = toy_settings(folder, ledger=url), open_ledger(url)
-        self.artifacts = artifacts_of(self.settings)
+        self.artifacts = claimed_artifacts(self.engine, self.settings)
 
     def run(self, plan):
         study_id = submit(self.engine, plan)
