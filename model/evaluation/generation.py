@@ -78,6 +78,7 @@ class Generator:
 
     def _in_windows(self, items: Iterator[Item], count: int, encode: Callable[[Item], Encoded],
                     say: Callable[[list[Encoded]], list[str]]) -> list[Answered]:
+        self.report({"step": 0, "steps": count})  # the model is loaded: from here on time goes into answers
         found: list[Answered] = []
         windows = self._windows(items, count, encode)
         with ThreadPoolExecutor(1) as ahead:

@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from orchestrator.analysis import noise, power, statistics
+from orchestrator.analysis.scores import TrialScores
 from orchestrator.analysis.statistics import ERROR, Difference, Fit
 from orchestrator.plan.arms import Arm
 from orchestrator.study.constraint import Constraint
@@ -60,16 +61,6 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrialMeasurement:
-    """One trial, as the rule sees it."""
-
-    arm: str
-    seed: int
-    metrics: Mapping[str, float]
-    is_diverged: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The verdict and what it is based on."""
 
@@ -89,7 +80,7 @@ class Verdict:
 
 
 def select(
-    rule: Rule, arms: Sequence[Arm], trials: Sequence[TrialMeasurement], *, widen: Widen | None = None
+    rule: Rule, arms: Sequence[Arm], trials: Sequence[TrialScores], *, widen: Widen | None = None
 ) -> Verdict:
     """Apply the rule.
 
@@ -112,8 +103,8 @@ def select(
 def _decide(
     rule: Rule,
     arms: Sequence[Arm],
-    counted: Sequence[TrialMeasurement],
-    trials: Sequence[TrialMeasurement],
+    counted: Sequence[TrialScores],
+    trials: Sequence[TrialScores],
     widen: Widen | None,
 ) -> Verdict:
     fits = {metric: statistics.fit(values_of(counted, metric), looks=rule.looks) for metric in rule.metrics}
@@ -129,12 +120,12 @@ def _decide(
     return replace(verdict, sentence=verdict.sentence + _aside(num_diverged))
 
 
-def values_of(trials: Sequence[TrialMeasurement], metric: str) -> dict[str, dict[int, float]]:
+def values_of(trials: Sequence[TrialScores], metric: str) -> dict[str, dict[int, float]]:
     """Return arm -> seed -> score of the trials that have a score and did not diverge."""
     values: dict[str, dict[int, float]] = {}
     for each in trials:
         if metric in each.metrics and not each.is_diverged:
-            values.setdefault(each.arm, {})[each.seed] = each.metrics[metric]
+            values.setdefault(each.arm_key, {})[each.seed] = each.metrics[metric]
     return values
 
 
@@ -248,7 +239,7 @@ def _infeasible(rule: Rule, fits: Mapping[str, Fit], nearest: Arm) -> str:
     return f"No arm meets {rules}; the nearest, {nearest.name}, misses it by {missed:.1f} points."
 
 
-def _incomplete(rule: Rule, missing: Sequence[TrialMeasurement], trials: Sequence[TrialMeasurement]) -> Verdict:
+def _incomplete(rule: Rule, missing: Sequence[TrialScores], trials: Sequence[TrialScores]) -> Verdict:
     lacking = [metric for metric in rule.metrics if any(metric not in each.metrics for each in missing)]
     sentence = f"No verdict yet: {len(missing)} of {len(trials)} trials lack {', '.join(lacking)}."
     if not trials:

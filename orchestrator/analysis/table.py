@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.analysis import statistics
 from orchestrator.analysis.scores import TOKENS, TrialScores
-from orchestrator.analysis.selection import TrialMeasurement, values_of
+from orchestrator.analysis.selection import values_of
 from orchestrator.analysis.statistics import Fit
 from orchestrator.plan.arms import Arm
 from orchestrator.states import TrialState
@@ -62,15 +62,9 @@ class ArmResult:
     """Metric -> why it has no score."""
 
 
-def fits_of(trials: Sequence[TrialMeasurement], metrics: Iterable[str], *, looks: Sequence[int] = ()) -> dict[str, Fit]:
+def fits_of(trials: Sequence[TrialScores], metrics: Iterable[str], *, looks: Sequence[int] = ()) -> dict[str, Fit]:
     """Fit each metric; `looks` as in `statistics.fit`."""
     return {metric: statistics.fit(values_of(trials, metric), looks=looks) for metric in metrics}
-
-
-def measured(trials: Iterable[TrialScores]) -> list[TrialMeasurement]:
-    """Return the trials as the selection rule sees them."""
-    return [TrialMeasurement(arm=each.arm_key, seed=each.seed, metrics=each.metrics, is_diverged=each.is_diverged)
-            for each in trials]
 
 
 def arm_results(arms: Sequence[Arm], trials: Sequence[TrialScores], fits: Mapping[str, Fit],

@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("logs", "Print the logs of attempts that run or failed."),
     "export": ("export", "Write a study's results as a record that can be committed: scores of every item, no weights."),
     "import": ("export", "Enter records of results into the ledger; no weights come with them."),
+    "paper": ("paper", "Hold the studies' verdicts and scores beside what the paper published."),
     "report": ("report", "Write a self-contained HTML report."),
     "mixture": ("mixture", "Export arms as mixtures, or let a surrogate propose the next mixture."),
     "share": ("drive", "Change a study's share of the slots: its priority and its slot limit."),
@@ -68,7 +69,7 @@ GROUPS = {
     "Before a study runs": ("init", "studies", "validate", "plan", "explain", "rehearse", "factors"),
     "Run": ("run", "campaign", "submit", "drive", "watch", "pause", "resume", "cancel", "share"),
     "What came out": ("status", "results", "items", "report", "diff", "logs", "dashboard", "query"),
-    "More from results": ("ladder", "export", "import", "rescore", "lmms", "mixture"),
+    "More from results": ("paper", "ladder", "export", "import", "rescore", "lmms", "mixture"),
     "Set-up and upkeep": ("doctor", "settings", "data", "gc", "backup", "restore", "ledger", "mlflow", "statistics", "completion"),
 }
 """Headings of the help, in the order in which a user needs them."""

@@ -215,9 +215,10 @@ def _work(results: Results) -> str:
         if counts.stages_saved
         else ""
     )
+    imported = f"; {counts.stages_imported} came from a record, without weights" if counts.stages_imported else ""
     return (
         f"work:    {elapsed}{formatting.duration(cost.seconds)} in stages; {counts.stages_requested} stages asked for, "
-        f"{counts.stages_unique} unique, {counts.stages_reused} reused from earlier studies{saved}"
+        f"{counts.stages_unique} unique, {counts.stages_reused} reused from earlier studies{saved}{imported}"
     )
 
 

@@ -112,10 +112,11 @@ class _Rehearsing:
             return Rehearsed(rehearsal=each, state=str(outcome.state), problem=message, seconds=outcome.seconds)
         self._made[each.stage_id] = self._artifacts.out_dir(each.stage_id, 1)
         folder = self._artifacts.fetch_record(each.stage_id, 1)
-        steps = [report for report in _reports(folder / PROGRESS) if "samples_per_s" in report]
+        reports = _reports(folder / PROGRESS)
+        steps = [report for report in reports if "samples_per_s" in report]
         environment = (outcome.result or {}).get("environment") or {}
         return Rehearsed(rehearsal=each, state=str(outcome.state), seconds=outcome.seconds, device=environment.get("device", ""),
-                         samples_per_s=_last_rate(steps),
+                         samples_per_s=_last_rate(steps) if steps else _item_rate(reports),
                          memory_gib=max((report["peak_memory_gib"] for report in steps), default=None))
 
 
@@ -123,11 +124,17 @@ def _reports(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-def _last_rate(steps: Sequence[Mapping[str, Any]]) -> float | None:
+def _last_rate(steps: Sequence[Mapping[str, Any]]) -> float:
     """Return the samples a second of the last step alone: a report's rate is the mean of the steps so far."""
-    if not steps:
-        return None
     seconds = [report["samples"] / report["samples_per_s"] for report in steps]
     if len(steps) == 1 or seconds[-1] <= seconds[-2]:
         return float(steps[-1]["samples_per_s"])
     return float((steps[-1]["samples"] - steps[-2]["samples"]) / (seconds[-1] - seconds[-2]))
+
+
+def _item_rate(reports: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the items a second of an evaluation from when its model was loaded; None if it did not say when."""
+    marks = [(report["step"], report["at"]) for report in reports if "step" in report]
+    if len(marks) < 2 or marks[-1][1] <= marks[0][1]:
+        return None
+    return float((marks[-1][0] - marks[0][0]) / (marks[-1][1] - marks[0][1]))

@@ -12,7 +12,7 @@ from typing import Any
 
 from model.config.fields import build
 from model.config.stages import TRAINING, EvaluateConfig, ImageConfig, ModelConfig, TrainConfig
-from model.cost.flops import SampleCost, sample_cost
+from model.cost.flops import SampleCost, at_tile, forward_flops, sample_cost
 from model.cost.memory import checkpoint_bytes, training_bytes
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.study.documents import Resources
@@ -34,10 +34,13 @@ def training_memory(model: ModelConfig, config: TrainConfig, *, workers: int) ->
     return training_bytes(model, config, _cost(model, config.images, TEXT_TOKENS, ANSWER_TOKENS), workers=workers)
 
 
-def evaluation_flops(model: ModelConfig, images: ImageConfig, benchmark: str, limit: int) -> float:
+def evaluation_flops(model: ModelConfig, config: EvaluateConfig, benchmark: str) -> float:
     """Return the FLOPs of evaluating a model on one benchmark, if every answer has the maximal length."""
     length = BENCHMARKS[benchmark].max_new_tokens
-    return num_items(benchmark, limit) * _cost(model, images, TEXT_TOKENS - ANSWER_TOKENS + length, length).flops.total
+    text, images = TEXT_TOKENS - ANSWER_TOKENS + length, config.images
+    each = (forward_flops(at_tile(model, images.tile), tiles=0, tokens=images.tokens, length=text, predicted=length)
+            if config.blind else _cost(model, images, text, length).flops)
+    return num_items(benchmark, config.num_items) * each.total
 
 
 def num_items(benchmark: str, limit: int) -> int:

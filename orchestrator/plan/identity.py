@@ -112,7 +112,7 @@ def _reduced(value: Any) -> Any:
         return value + 0.0
     if value is None or isinstance(value, str | int) or not dataclasses.is_dataclass(value):
         return value
-    named = ((name, default, getattr(value, name)) for name, default in _hashed(type(value)))
+    named = ((name, default, getattr(value, name)) for name, default in _hashed(type(value)))  # type: ignore[arg-type]
     return {name: _reduced(item) for name, default, item in named if item != default}
 
 

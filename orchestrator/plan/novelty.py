@@ -68,6 +68,7 @@ class Comparison:
         """Take all stages that are compared, and those that their chains begin with."""
         self.stages = {each.stage_id: each for each in stages}
         self._values: dict[str, dict[str, Any]] = {}
+        self._texts: dict[str, frozenset[str]] = {}
 
     def values(self, stage_id: str) -> dict[str, Any]:
         """Return path -> value of a stage and all stages before it."""
@@ -79,9 +80,16 @@ class Comparison:
 
     def nearest(self, stage_id: str, among: Iterable[str]) -> str | None:
         """Return the stage of the same kind with the fewest differing values; the first of several; None if there is none."""
-        mine, kind = self.values(stage_id), self.stages[stage_id].kind
+        kind, seed = self.stages[stage_id].kind, self.values(stage_id).get("seed")
         others = [each for each in among if self.stages[each].kind == kind and each != stage_id]
-        return min(others, key=lambda each: _distance(mine, self.values(each)), default=None)
+        # Sets are compared a hundred times faster than mappings, and a plan of 1,000 arms compares a million pairs.
+        return min(others, default=None, key=lambda each: len(self._text(stage_id) ^ self._text(each)) - (
+            seed != self.values(each).get("seed")))
+
+    def _text(self, stage_id: str) -> frozenset[str]:
+        if stage_id not in self._texts:
+            self._texts[stage_id] = frozenset(f"{path} {value!r}" for path, value in self.values(stage_id).items())
+        return self._texts[stage_id]
 
     def differing(self, stage_id: str, other_id: str) -> list[str]:
         """Return the paths whose values differ, without those that follow from others."""
@@ -174,12 +182,6 @@ def _sources(catalogue: Any) -> dict[str, Any]:
     return flat
 
 
-def _distance(mine: Mapping[str, Any], other: Mapping[str, Any]) -> float:
-    common = mine.keys() & other.keys()
-    alone = len(mine) + len(other) - 2 * len(common)
-    return alone + sum(0.5 if path == "seed" else 1 for path in common if mine[path] != other[path])
-
-
 def _causes(paths: list[str], mine: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Leave out what follows from other differences: fingerprints of other data, content of another checkpoint."""
     kept = []
@@ -210,7 +212,7 @@ def _is_of_today(kind: str, values: Mapping[str, Any]) -> bool:
     if f"{kind}.data_fingerprint" not in values or names is None:
         return True
     data = DataConfig(source=values["data.source"], seed=values["data.seed"])
-    return data_fingerprint(data, names) == values[f"{kind}.data_fingerprint"]
+    return bool(data_fingerprint(data, names) == values[f"{kind}.data_fingerprint"])
 
 
 def _categories(kind: str, values: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -5,7 +5,8 @@
 - Everything else stays as the study has it: data, weights, image settings, batch, numeric type, workers.
 - A stage after another training stage begins with the two steps of that one, so that the whole chain is tried.
 - Two steps take as much memory as all; the second one is free of start-up, so that its rate says how long all will
-  take. An evaluation of two items is mostly start-up, which says nothing of a rate.
+  take. Two items take about as long as a whole batch where each step of generation is too small for the device, and
+  a batch never takes less than its FLOPs do at the rate of training: what is longer counts.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model.config.fields import build
-from model.config.stages import TRAINING, ModelConfig
+from model.config.stages import TRAINING, EvaluateConfig, ModelConfig
 from model.data.mixture import shares
-from orchestrator.plan.cost import training_flops
+from orchestrator.plan.cost import evaluation_flops, training_flops
 from orchestrator.plan.estimate import rate_key
 from orchestrator.plan.identity import stage_identity
 from orchestrator.plan.plan import Plan
@@ -50,7 +51,7 @@ class Rehearsal:
     stands_for: list[str] = field(default_factory=list)
     """The ids of these stages."""
     flops_per_sample: float = 0.0
-    """By the plan's formula; 0 for an evaluation."""
+    """Of a training sample or an evaluated item, by the plan's formula."""
 
     @property
     def rate_key(self) -> str:
@@ -69,7 +70,7 @@ class Rehearsed:
     seconds: float = 0.0
     """With start-up."""
     samples_per_s: float | None = None
-    """Of the last step, by all workers; None for an evaluation."""
+    """Of the last step, by all workers; of an evaluation its items, once the model is loaded."""
     memory_gib: float | None = None
     """Largest use of one worker: of its device, or of the process on a CPU."""
     device: str = ""
@@ -81,8 +82,12 @@ class Rehearsed:
 
     @property
     def flops_per_s(self) -> float | None:
-        """The rate of all workers together, in FLOPs by the plan's formula; None if it says nothing of one."""
-        return self.rehearsal.flops_per_sample * self.samples_per_s if self.samples_per_s and self.rehearsal.flops_per_sample else None
+        """The rate of all workers together, in FLOPs by the plan's formula; of an evaluation as if its batch were full."""
+        if not self.samples_per_s:
+            return None
+        is_training = self.rehearsal.kind in TRAINING
+        fuller = 1.0 if is_training else max(1.0, self.rehearsal.spec["config"].get("batch", ITEMS) / ITEMS)
+        return self.rehearsal.flops_per_sample * self.samples_per_s * fuller
 
 
 def rehearsals(plan: Plan) -> list[Rehearsal]:
@@ -110,10 +115,11 @@ def _rehearsal(stage: Stage, parent_id: str | None) -> Rehearsal:
 
 
 def _flops_per_sample(kind: str, spec: Mapping[str, Any]) -> float:
+    model = build(ModelConfig, spec["model"], "model")
     if kind not in TRAINING:
-        return 0.0
+        return evaluation_flops(model, build(EvaluateConfig, spec["config"], kind), spec["benchmark"]) / ITEMS
     config = build(TRAINING[kind], spec["config"], kind)
-    return training_flops(build(ModelConfig, spec["model"], "model"), config) / (config.steps * config.batch)
+    return training_flops(model, config) / (config.steps * config.batch)
 
 
 def _key(stage: Stage, parent_id: str | None) -> str:

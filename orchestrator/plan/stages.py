@@ -150,7 +150,7 @@ class StageBuilder:
         return _Evaluation(
             benchmark=benchmark, spec=_spec(parts),
             digest=digest_but({name: canonical(value) for name, value in parts.items()}, "parent_id"),
-            flops=evaluation_flops(config.model, evaluate.images, benchmark, evaluate.num_items),
+            flops=evaluation_flops(config.model, evaluate, benchmark),
             num_items=num_items(benchmark, evaluate.num_items))
 
     def _add(self, stage_id: str, kind: str, spec: dict[str, Any], parent_id: str | None, label: str,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from model.config.stages import TRAINING
 from orchestrator.analysis.scores import TrialScores
+from orchestrator.artifacts.store import is_record
 from orchestrator.ledger.rows import StageRow, StudyRow, TrialRow
 from orchestrator.plan.sharing import StageUse, saving
 
@@ -30,6 +31,8 @@ class Counts:
     """The distinct stages that started before this study was submitted."""
     stages_done: int
     attempts: int
+    stages_imported: int = 0
+    """The stages whose result came from a record (`ablate import`)."""
     stages_saved: int = 0
     """The stages that sharing saved: requested, but not executed for this study."""
 
@@ -60,6 +63,7 @@ def counts(row: StudyRow, trials: Sequence[TrialScores], stages: Sequence[StageR
                   stages_unique=len(executed), stages_reused=reused,
                   stages_done=sum(stage.state == "SUCCEEDED" for stage in executed),
                   attempts=sum(stage.attempts_made for stage in executed),
+                  stages_imported=sum(is_record(stage.artifact or "") for stage in executed),
                   stages_saved=row.requested_stages - (len(executed) - reused))
 
 

@@ -32,4 +32,4 @@ def _is_number(level: object) -> bool:
 
 def _fitted(results: Results) -> Fit:
     looks = study_of(results.study).looks
-    return table.fits_of(table.measured(results.trials), [results.objective], looks=looks)[results.objective]
+    return table.fits_of(results.trials, [results.objective], looks=looks)[results.objective]

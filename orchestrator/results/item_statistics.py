@@ -72,8 +72,7 @@ def item_results(results: Results, rows: Iterable[ScoreRow], artifacts: Artifact
     known = weights.keys() <= answers.keys() and bool(weights)
     num_pictures = min((answers[name].num_pictures for name in weights), default=0) if known else 0
     study = study_of(results.study)
-    measured = table.measured(results.trials)
-    fitted = table.fits_of(measured, [metric], looks=study.looks)[metric]
+    fitted = table.fits_of(results.trials, [metric], looks=study.looks)[metric]
     these = tuple(statistics.to_baseline(fitted, results.baseline or "").values())
     found = ItemResults(metric=metric, num_pictures=num_pictures, decides=_decides(study.select.items, num_pictures),
                         verdict=None, arms=tuple(Both(each.a, each, None, None) for each in these),
@@ -84,7 +83,7 @@ def item_results(results: Results, rows: Iterable[ScoreRow], artifacts: Artifact
     both = [Both(a.a, a, b, _advice(study.effect, a, _variance(weights, answers, a), num_pictures))
             for a, b in zip(these, widen(fitted, these), strict=True)]
     rule = rule_of(study, results.baseline, [each.name for each in results.metrics])
-    verdict = selection.select(rule, arms_of(results.trial_rows), measured, widen=widen)
+    verdict = selection.select(rule, arms_of(results.trial_rows), results.trials, widen=widen)
     return replace(found, verdict=verdict, arms=tuple(both))
 
 

@@ -108,7 +108,7 @@ def _rung(found: Results, metric: str) -> Rung:
     Raises:
         StudyError: the metric has no scores there, or from one seed only.
     """
-    fits = table.fits_of(table.measured(found.trials), [metric])
+    fits = table.fits_of(found.trials, [metric])
     row, fitted = found.study, fits[metric]
     if not fitted.means:
         raise StudyError(row.name, 0, f"no scores of {metric} at scale {row.scale}; it is {row.state.lower()} there",

@@ -6,6 +6,7 @@ No ledger is written: a rehearsal is no result. What finished stages took says m
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -47,7 +48,7 @@ def keep_rehearsed(home: Path, scale: str, found: Sequence[Rehearsed]) -> Rehear
     Returns:
         All that is known now.
     """
-    good = [each for each in found if each.is_good and each.rehearsal.kind in TRAINING]
+    good = [each for each in found if each.is_good]
     if not good:
         return rehearsed_rates(home, scale)
     before = rehearsed_rates(home, scale)
@@ -63,12 +64,15 @@ def keep_rehearsed(home: Path, scale: str, found: Sequence[Rehearsed]) -> Rehear
 
 
 def _rates(found: Sequence[Rehearsed]) -> dict[str, float]:
-    """Return the slowest rate of each key: a plan that is too short is worse than one that is too long."""
+    """Return the slowest rate of each key: a plan that is too short is worse than one that is too long.
+
+    An evaluation is taken to be no faster than training, which keeps the device busier.
+    """
+    known = [(each.rehearsal, each.flops_per_s) for each in found if each.flops_per_s]
+    largest = max((rate for each, rate in known if each.kind in TRAINING), default=math.inf)
     rates: dict[str, float] = {}
-    for each in found:
-        key, rate = each.rehearsal.rate_key, each.flops_per_s
-        if rate:
-            rates[key] = min(rate, rates.get(key, rate))
+    for each, rate in known:
+        rates[each.rate_key] = min(rate, largest, rates.get(each.rate_key, rate))
     return rates
 
 

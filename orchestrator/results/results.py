@@ -238,11 +238,10 @@ def study_results(engine: Engine, row: StudyRow, outside: Sequence[LmmsEvalFile]
     arms = arms_of(trial_rows)
     baseline = baseline_key(study, arms)
     names = scores.metric_names(trials)
-    measured = table.measured(trials)
-    fits = table.fits_of(measured, names, looks=study.looks)
+    fits = table.fits_of(trials, names, looks=study.looks)
     rule = rule_of(study, baseline, names)
     published = _published(study)
-    verdict = selection.select(rule, arms, measured) if study.select.maximize else NO_VERDICT
+    verdict = selection.select(rule, arms, trials) if study.select.maximize else NO_VERDICT
     runs = _runs(trial_rows, stages)
     shown = tuple(table.arm_results(arms, trials, fits, baseline))
     return Results(
@@ -251,7 +250,7 @@ def study_results(engine: Engine, row: StudyRow, outside: Sequence[LmmsEvalFile]
         metrics=tuple(_metric(name, rule) for name in names),
         arms=shown, predictions=with_measurements(study.predictions, shown), trials=tuple(trials),
         trial_rows=tuple(trial_rows), stages=tuple(stages), verdict=verdict,
-        claims=_judged(published, arms, measured),
+        claims=_judged(published, arms, trials),
         published=None if published is None else _by_key(published, arms),
         search=_search_found(study, read.arms(engine, row.study_id), fits, verdict), looks=max(1, len(study.looks)),
         data=supplied([(each.arm_key, each.stage_ids) for each in trial_rows],
@@ -366,13 +365,12 @@ def _published(study: Study) -> Published | None:
         return None
 
 
-def _judged(published: Published | None, arms: Sequence[Arm],
-            measured: Sequence[selection.TrialMeasurement]) -> tuple[ClaimResult, ...]:
+def _judged(published: Published | None, arms: Sequence[Arm], trials: Sequence[TrialScores]) -> tuple[ClaimResult, ...]:
     if published is None:
         return ()
     names = {arm.key: arm.name for arm in arms}
-    named = [dataclasses.replace(each, arm=names[each.arm]) for each in measured]
-    scored = {metric for each in measured for metric in each.metrics}
+    named = [dataclasses.replace(each, arm_key=names[each.arm_key]) for each in trials]
+    scored = {metric for each in trials for metric in each.metrics}
     testable = [claims.renamed(claims.published_claim(each, list(names.values())), _stand_ins(scored))
                 for each in published.claims]
     metrics = {comparison.metric for claim in testable for comparison in claim.comparisons}

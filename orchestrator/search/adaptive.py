@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.analysis import selection, table
+from orchestrator.analysis import selection
 from orchestrator.errors import StudyError
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import TrialRow
@@ -253,7 +253,7 @@ def seeds_to_add(record: StudyHistory) -> list[TrialRequest]:
         return []
     whole = [each for row, each in zip(record.rows, record.scores, strict=True) if row.rung == 0]
     arms = candidates(arm for arm in record.arms if any(each.arm_key == arm.key for each in whole))
-    verdict = selection.select(rule_of(record.study, record.baseline), arms, table.measured(whole))
+    verdict = selection.select(rule_of(record.study, record.baseline), arms, whole)
     if verdict.kind != "underpowered" or len(verdict.open) < 2:
         return []
     found = []

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.plan.layers import required_studies
 from orchestrator.plan.plan import Planner
-from orchestrator.results.campaign import required_studies
 from orchestrator.study import library
 from orchestrator.study.study import load_study
+from tests.support.chosen import CHOSEN
 
 RECORDED = Path(__file__).with_name("identities.json")
 SCALES = ("tiny", "mm1.5-3b")
-CHOSEN = {"quickstart": {"sft.mixture.alpha.science": 2}}
-"""What earlier studies of a campaign may have chosen."""
 
 
 def identities(name: str, scale: str) -> dict[str, str]:

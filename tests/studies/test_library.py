@@ -9,12 +9,14 @@ from model.config.stages import PRESETS
 from model.data.mixture import shares
 from model.network.mm15 import MM15
 from orchestrator.plan.arms import designed_arms
+from orchestrator.plan.layers import required_studies
 from orchestrator.plan.plan import Plan, Planner
 from orchestrator.plan.trial_config import resolve
-from orchestrator.results.campaign import required_studies, sorted_studies
+from orchestrator.results.campaign import sorted_studies
 from orchestrator.study import library
 from orchestrator.study.documents import Published, load_published, load_recipe, load_scale
 from orchestrator.study.study import Study, load_campaign, load_study
+from tests.support.chosen import CHOSEN
 
 STUDIES = list(library.names("study"))
 SCALES = list(library.names("scale"))
@@ -26,9 +28,6 @@ FROM_THE_DECK = {
     "mm1-vs-final": 2, "model-size": 2,
 }
 """Study -> number of arms."""
-CHOSEN = {name: dict(designed_arms(load_study(name))[-1].levels)
-          for name in sorted({needed for study in STUDIES for needed in required_studies(load_study(study))})}
-"""What earlier studies of a campaign may have chosen: the last arm of each."""
 
 
 @pytest.fixture

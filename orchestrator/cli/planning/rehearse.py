@@ -27,8 +27,8 @@ from orchestrator.study.study import Study
 
 @click.command(epilog=json_document("""
     {"study", "scale", "is_ready": nothing is missing and all succeeded, "missing": [{"what", "hint"}],
-     "stages": [{"label", "kind", "state", "problem", "seconds", "samples_per_s" (null: an evaluation), "memory_gib",
-                 "stands_for": [stage id]}],
+     "stages": [{"label", "kind", "state", "problem", "seconds",
+                 "samples_per_s" (of an evaluation: items), "memory_gib" (null: an evaluation), "stands_for": [stage id]}],
      "rates": {kind and type: FLOPs per second}, "memory_gib": {kind: GiB} (both as `ablate plan` will use them)}"""))
 @study_argument
 @scale_option

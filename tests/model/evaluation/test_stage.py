@@ -119,7 +119,7 @@ def test_two_pictures_are_one_to_who_is_blind():
 def test_progress_is_reported_after_every_batch(checkpoint, tmp_path):
     reports = []
     evaluate(checkpoint, tmp_path / "out", report=reports.append)
-    assert reports == [{"step": 4, "steps": 6}, {"step": 6, "steps": 6}]
+    assert reports == [{"step": done, "steps": 6} for done in (0, 4, 6)]
 
 
 def test_a_stop_between_batches_publishes_nothing(checkpoint, tmp_path):

@@ -1,7 +1,8 @@
 import pytest
 
 from orchestrator.analysis import selection, statistics
-from orchestrator.analysis.selection import Rule, TrialMeasurement
+from orchestrator.analysis.scores import TrialScores
+from orchestrator.analysis.selection import Rule
 from orchestrator.plan.arms import Arm
 from orchestrator.study.constraint import parse_constraint
 
@@ -11,14 +12,17 @@ NOISE = [0.0, 3.0, -2.0]
 WOBBLE = {"0": [0.1, -0.1, 0.0], "0.1": [-0.1, 0.0, 0.1], "0.5": [0.0, 0.1, -0.1]}
 
 
+def trial(arm, seed, state="SUCCEEDED", **metrics):
+    return TrialScores(trial_key=f"{arm} s{seed}", arm_key=arm, seed=seed, state=state, metrics=metrics, withheld={})
+
+
 def trials(means, metric="science", scale=1.0):
-    return [TrialMeasurement(arm=arm, seed=seed, metrics={metric: mean + NOISE[seed] + scale * WOBBLE[arm][seed]})
+    return [trial(arm, seed, **{metric: mean + NOISE[seed] + scale * WOBBLE[arm][seed]})
             for arm, mean in means.items() for seed in range(3)]
 
 
 def with_mmbase(measured, means):
-    return [TrialMeasurement(arm=each.arm, seed=each.seed, metrics={**each.metrics, "mmbase": means[each.arm]})
-            for each in measured]
+    return [trial(each.arm_key, each.seed, **each.metrics, mmbase=means[each.arm_key]) for each in measured]
 
 
 def choose(measured, **rule):
@@ -69,7 +73,7 @@ def test_every_arm_but_the_best_must_be_beaten_and_none_pays_for_the_others():
 
 def test_arm_that_leads_only_where_the_other_is_missing_does_not_win():
     rows = {"0": {0: 10.0, 1: 20.0, 2: 60.0}, "0.1": {0: 12.0, 1: 22.01}, "0.5": {0: 1.0, 1: 11.0, 2: 12.0}}
-    measured = [TrialMeasurement(arm=arm, seed=seed, metrics={"science": score})
+    measured = [trial(arm, seed, science=score)
                 for arm, own in rows.items() for seed, score in own.items()]
     assert "0.1" in choose(measured).tied
 
@@ -95,7 +99,7 @@ def test_no_feasible_arm_names_the_nearest():
 
 
 def test_missing_scores_are_incomplete():
-    measured = [*trials({"0": 10.0, "0.1": 30.0}), TrialMeasurement(arm="0.5", seed=0, metrics={})]
+    measured = [*trials({"0": 10.0, "0.1": 30.0}), trial("0.5", 0)]
     verdict = choose(measured)
     assert (verdict.kind, verdict.num_missing) == ("incomplete", 1)
     assert verdict.sentence == "No verdict yet: 1 of 7 trials lack science."
@@ -107,21 +111,21 @@ def test_no_trials_are_incomplete():
 
 def test_diverged_trial_is_left_out_and_counted():
     measured = trials({"0": 10.0, "0.1": 30.0, "0.5": 60.0})
-    lost = TrialMeasurement(arm="0.5", seed=2, metrics={}, is_diverged=True)
+    lost = trial("0.5", 2, "DIVERGED")
     verdict = choose([*measured[:-1], lost])
     assert (verdict.kind, verdict.chosen, verdict.num_diverged) == ("selected", "0.5", 1)
     assert verdict.sentence.endswith("1 diverged trial is left out.")
 
 
 def test_arm_that_always_diverged_cannot_be_chosen():
-    lost = [TrialMeasurement(arm="0.5", seed=seed, metrics={}, is_diverged=True) for seed in range(3)]
+    lost = [trial("0.5", seed, "DIVERGED") for seed in range(3)]
     verdict = choose([*trials({"0": 10.0, "0.1": 30.0}), *lost])
     assert (verdict.chosen, verdict.num_diverged) == ("0.1", 3)
 
 
 def test_relative_bound_without_baseline_scores_is_incomplete():
     measured = with_mmbase(trials({"0.1": 30.0, "0.5": 60.0}), {"0.1": 50.0, "0.5": 50.0})
-    lost = [TrialMeasurement(arm="0", seed=seed, metrics={}, is_diverged=True) for seed in range(3)]
+    lost = [trial("0", seed, "DIVERGED") for seed in range(3)]
     verdict = choose([*measured, *lost], subject_to=(parse_constraint("mmbase >= baseline.mmbase"),))
     assert verdict.kind == "incomplete"
     assert verdict.sentence == "No verdict: the baseline has no scores. 3 diverged trials are left out."

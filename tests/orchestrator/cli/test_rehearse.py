@@ -35,7 +35,7 @@ def test_a_study_that_is_ready_says_so_and_leaves_rates_for_the_plan(ablate: Abl
     assert result.exit_code == 0, result.output
     assert "Everything is there" in result.stdout
     assert not (home / "ledger.db").exists()
-    assert "sft from a rehearsal, evaluate from the rate that scale tiny declares" in ablate("plan", str(short)).stdout
+    assert "(sft and evaluate from a rehearsal)" in ablate("plan", str(short)).stdout
 
 
 def test_what_is_missing_is_named_and_the_exit_code_is_1(ablate: Ablate, short: Path) -> None:

@@ -45,7 +45,7 @@ def found(plan: Plan, starts: dict[str, Path], settings: Settings) -> list[Rehea
 def test_every_short_stage_runs_and_says_rate_and_memory(found: list[Rehearsed], settings: Settings) -> None:
     assert [(each.rehearsal.kind, each.state) for each in found] == [("sft", "SUCCEEDED"), ("evaluate", "SUCCEEDED")] * 2
     trained = [each for each in found if each.rehearsal.kind == "sft"]
-    assert all(each.samples_per_s and each.samples_per_s > 0 for each in trained)
+    assert all(each.samples_per_s and each.samples_per_s > 0 for each in found)
     assert all(0.05 < (each.memory_gib or 0) < 64 for each in trained)
 
 
@@ -59,14 +59,16 @@ def test_plan_counts_with_what_was_seen(found: list[Rehearsed], plan: Plan, sett
     known = keep_rehearsed(settings.home, plan.scale, found)
     assert rehearsed_rates(settings.home, plan.scale) == known
     assert rehearsed_rates(settings.home, "small").rates == {}
-    slowest = min(each.flops_per_s for each in found if each.flops_per_s)
-    assert known.rates == {"sft fp32": slowest}
-    shown, before = (preview(plan, None, slots=1, rehearsed=each) for each in (known, None))
-    trained = sum(stage.flops for stage in plan.stages.values() if stage.kind == "sft")
-    declared = shown.resources.flops_per_s
-    assert shown.estimate.seconds == pytest.approx(before.estimate.seconds + trained / slowest - trained / declared)
-    assert shown.estimate.declared_kinds == ("evaluate",)
-    assert shown.rehearsed_kinds == ("sft",)
+    training = [each.flops_per_s for each in found if each.rehearsal.kind == "sft" and each.flops_per_s]
+    assert known.rates.keys() == {"sft fp32", "evaluate fp32 science-names"}
+    assert known.rates["sft fp32"] == min(training)
+    assert known.rates["evaluate fp32 science-names"] <= max(training)
+    shown = preview(plan, None, slots=1, rehearsed=known)
+    before = preview(plan, None, slots=1)
+    assert shown.estimate.seconds == pytest.approx(sum(
+        stage.flops / known.rates["sft fp32" if stage.kind == "sft" else "evaluate fp32 science-names"]
+        for stage in plan.stages.values() if stage.kind != "import"))
+    assert (shown.estimate.declared_kinds, shown.rehearsed_kinds) == ((), ("evaluate", "sft"))
     assert shown.kinds[0].memory_gib == known.memory_gib["sft"] != before.kinds[0].memory_gib
 
 

@@ -238,6 +238,8 @@ def test_blind_is_another_evaluation_of_the_same_model_but_for_text(planned: Pla
     assert kinds(plan)["sft"] == 1
     asked = sorted(stage.spec["benchmark"] for stage in plan.stages.values() if stage.kind == "evaluate")
     assert asked == ["scene-qa", "scene-qa", "sums-text"]
+    seen, blind = (stage.flops for stage in plan.stages.values() if stage.spec.get("benchmark") == "scene-qa")
+    assert 0 < blind < seen
 
 
 def test_several_seeds_of_nothing_trained_are_refused(planned: Planned) -> None:

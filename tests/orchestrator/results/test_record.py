@@ -73,6 +73,7 @@ def test_a_study_is_the_same_in_the_other_ledger(first, second, record):
     assert mine["arms"] == theirs["arms"]
     assert mine["verdict"] == theirs["verdict"]
     assert mine["cost"] == theirs["cost"]
+    assert (mine["counts"]["stages_imported"], theirs["counts"]["stages_imported"]) == (13, 0)
     assert verify(second.engine).differences == ()
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from orchestrator import search
 from orchestrator.analysis import selection
-from orchestrator.analysis.selection import ArmLevels, Rule, TrialMeasurement
+from orchestrator.analysis.scores import TrialScores
+from orchestrator.analysis.selection import Rule
+from orchestrator.plan.arms import Arm
 from orchestrator.search import ObservedTrial
 from orchestrator.search.proposals import _repeats
 from orchestrator.study.study import Search
@@ -58,8 +60,8 @@ def searched(world: Planted) -> list[ObservedTrial]:
 
 
 def verdict_of(world: Planted, history: list[ObservedTrial]) -> selection.Verdict:
-    arms = [ArmLevels(key=str(i), name=str(i), levels=dict(each.levels)) for i, each in enumerate(history)]
-    trials = [TrialMeasurement(arm=str(i), seed=seed, metrics={"score": values[0]}, is_diverged=False)
+    arms = [Arm(str(i), str(i), dict(each.levels)) for i, each in enumerate(history)]
+    trials = [TrialScores(trial_key="", arm_key=str(i), seed=seed, state="SUCCEEDED", metrics={"score": values[0]}, withheld={})
               for i, each in enumerate(history) for seed, values in each.by_seed.items()]
     rule = Rule(objective="score", subject_to=(), baseline=None, prefer="first", effect=EFFECT, looks=())
     return selection.select(rule, arms, trials)

@@ -5,7 +5,8 @@ import pytest
 
 from orchestrator.analysis import selection, statistics
 from orchestrator.analysis.looks import schedule_of
-from orchestrator.analysis.selection import Rule, TrialMeasurement
+from orchestrator.analysis.scores import TrialScores
+from orchestrator.analysis.selection import Rule
 from orchestrator.analysis.simulation import check, looks, scores
 from orchestrator.analysis.simulation.items import Benchmark
 from orchestrator.analysis.simulation.items import simulate as simulate_items
@@ -20,7 +21,7 @@ def as_values(own):
 
 
 def measured(own):
-    return [TrialMeasurement(arm=arm, seed=seed, metrics={"m": x})
+    return [TrialScores(trial_key="", arm_key=arm, seed=seed, state="SUCCEEDED", metrics={"m": x}, withheld={})
             for arm, by_seed in as_values(own).items() for seed, x in by_seed.items()]
 
 
