@@ -75,7 +75,7 @@ chaos: setup ## kill everything everywhere; prints the failure matrix, each row 
 simulate: setup ## driver, ledger and clock in seeded worlds full of faults; SEEDS=FROM..TO, RECORD=1 keeps the range
 	@$(BIN)/python -m tests.simulation $(or $(SEEDS),0..99) $(if $(RECORD),--record)
 
-calibrate: setup ## planted effects come out at tiny, planted nulls do not, the baseline stands mid-range; 15 minutes
+calibrate: setup ## planted effects come out at tiny, planted nulls do not, the baseline stands mid-range; half an hour
 	@$(BIN)/python -m pytest -q -s -m calibration tests/studies
 
 lmms: $(LMMS)/.installed ## our model inside lmms-eval, on a local task, in .venv-lmms

@@ -30,10 +30,10 @@ SEEDS = (101, 102, 103, 104, 105)
 PROCESSES = 2
 CATEGORIES = ("general", "text_rich", "knowledge", "refer_ground", "multi_image", "text_only")
 ITEMS = 100
-DATA = {"sft.mixture.alpha.science": 0, "sft.mixture.alpha.text_rich": 1, "sft.steps": 120}
+DATA = {"sft.mixture.alpha.science": 0, "sft.mixture.alpha.text_rich": 1, "sft.steps": 180}
 NULLS = {
     "one more warm-up step": {"sft.warmup_steps": 11},
-    "a thousandth more rate": {"sft.lr": 5.005e-4},
+    "a thousandth more rate": {"sft.lr": 1.001e-3},
     "a trace of decay": {"sft.weight_decay": 1e-6},
 }
 """Changes that no score can depend on, though every weight does."""
