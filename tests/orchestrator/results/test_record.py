@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from model import manifest
-from orchestrator.cli.export import _keep
+from orchestrator.cli.records.export import _keep
 from orchestrator.driver.loop import Exit, drive
 from orchestrator.errors import StudyError
 from orchestrator.execution.executor import InlineExecutor

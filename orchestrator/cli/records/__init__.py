@@ -1,0 +1,1 @@
+"""Commands about results as records, and beside what papers published."""
