@@ -105,14 +105,16 @@ class _Decided:
 class Driver:
     """The lease, the snapshot of the ledger and the attempts in flight. `one_round` is one round of the loop."""
 
-    def __init__(self, engine: Engine, settings: Settings, make: MakeExecutor) -> None:
-        """Claim the artifact store for the ledger, or a part of it; decide nothing yet.
+    def __init__(
+        self, engine: Engine, settings: Settings, make: MakeExecutor, *, in_flight: InFlight | None = None
+    ) -> None:
+        """Claim the artifact store for the ledger, or a part of it, unless `in_flight` has its own; decide nothing yet.
 
         Raises:
             OrchestratorError: the store cannot be used, or its owner cannot be read.
         """
         self._engine, self._settings = engine, settings
-        self._in_flight = InFlight(settings, make, claimed_artifacts(engine, settings))
+        self._in_flight = in_flight or InFlight(settings, make, claimed_artifacts(engine, settings))
         self._adaptive = AdaptiveStudies(engine, settings, self._in_flight.call)
         self._budgets = budget.BudgetWatch(engine)
         self._driver_id = uuid.uuid4().hex

@@ -99,8 +99,8 @@ class Process:
 
     def __init__(self, world: "World") -> None:
         self._world, self.is_stopped, self.executor = world, False, SimulatedExecutor(world)
-        in_flight = InFlight(world.settings, lambda _: self.executor, world.clock.monotonic)
-        in_flight.artifacts = SimulatedArtifacts(ROOT, world.disk)
+        artifacts = SimulatedArtifacts(ROOT, world.disk)
+        in_flight = InFlight(world.settings, lambda _: self.executor, artifacts, world.clock.monotonic)
         in_flight.blocking_reason = lambda: "the disk is full" if world.disk.is_full else ""
         self.driver = Driver(world.database.engine, world.settings, lambda _: self.executor, in_flight=in_flight)
         self.driver._watched = lease.HolderWatch(world.clock.monotonic)
