@@ -60,7 +60,7 @@ EFFECTS = (
     Planted("a data category teaches its facts", ("science-names",), "science", "base"),
     Planted("print that only a split shows", ("form-fields",), "split", "base"),
     Planted("boxes in the frame of the whole image", ("name-box",), "boxes", "base"),
-    Planted("the order of several images", ("film-moves", "which-image"), "several images", "base"),
+    Planted("several images, which of them and what changed", ("which-image", "spot-difference"), "several images", "base"),
     Planted("instructions without an image", ("words-text",), "text", "base"),
 )
 NULL_BENCHMARKS = ("scene-qa", "form-fields", "film-moves", "words-text")
