@@ -19,7 +19,7 @@ PACKAGES = ("model", "orchestrator", "dashboard")
 
 ORDER = (
     "dashboard",
-    "orchestrator.cli", "orchestrator.driver", "orchestrator.search", "orchestrator.tracking", "orchestrator.results",
+    "orchestrator.cli", "orchestrator.home", "orchestrator.driver", "orchestrator.search", "orchestrator.tracking", "orchestrator.results",
     "orchestrator.analysis", "orchestrator.execution", "orchestrator.ledger", "orchestrator.scheduler", "orchestrator.plan",
     "orchestrator.artifacts", "orchestrator.study", "orchestrator.failpoints", "orchestrator.exposure", "orchestrator.settings",
     "orchestrator.states", "orchestrator.redaction", "orchestrator.formatting", "orchestrator.errors",
@@ -66,6 +66,7 @@ DOORS: dict[str, tuple[str, ...]] = {
             "model/evaluation/lmms_eval/"),
     "pyarrow": ("model/evaluation/local_copies/", "model/data/sources", "orchestrator/results/tables.py",
                 "orchestrator/results/record.py", "orchestrator/results/stored_scores.py"),
+    "pandas": ("orchestrator/results/frames.py", "orchestrator/home.py"),
     "webdataset": ("model/data/sources",),
     "matplotlib": ("orchestrator/results/figures.py",),
     "streamlit": ("dashboard/app.py", "dashboard/views/"),
@@ -73,14 +74,15 @@ DOORS: dict[str, tuple[str, ...]] = {
 }
 
 # Ray's task body resolves the worker in the worker process, so that driver and command line never import torch.
-# `from model import register` loads transformers; `import model` must stay free of torch.
+# `from model import register` loads transformers; `import model` must stay free of torch. `import orchestrator` likewise, of pandas.
 DEFERRED = {
     ("orchestrator/execution/ray/slot.py", "orchestrator.execution.worker"),
     ("orchestrator/execution/ray/slot.py", "orchestrator.execution.ray.train"),
     ("orchestrator/execution/ray/train.py", "orchestrator.execution.worker"),
     ("model/__init__.py", "model.hf.saving"),
     # A study that takes nothing from the ledger is validated without it: that import takes longer than the check.
-    ("orchestrator/cli/planning/validate.py", "orchestrator.cli.context"),
+    ("orchestrator/cli/planning/validate.py", "orchestrator.results.planning"),
+    ("orchestrator/__init__.py", "orchestrator"),
 }
 # click's lazy group: a subcommand's module by a name from its own table.
 DYNAMIC = {"orchestrator/cli/lazy.py"}

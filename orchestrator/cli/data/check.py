@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from model.data.checking import Checked, check_catalogue, check_workbench
 from model.evaluation.local_copies.checking import check_copies
-from orchestrator.cli.console import DONE, FAILED, out, plain, print_json
+from orchestrator.cli.console import DONE, FAILED, out, plain, plain_table, print_json
 from orchestrator.cli.options import json_document, json_option
 from orchestrator.settings import Settings
 from orchestrator.study.catalogue import catalogue_of
@@ -61,11 +60,8 @@ def _row(each: Checked) -> dict[str, Any]:
 
 
 def _print(checked: list[Checked], settings: Settings) -> None:
-    console, table = out(), Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
-    for name in ("", "category", "data set"):
-        table.add_column(name)
-    for name in ("samples", "opened", "images", "broken", "boxes"):
-        table.add_column(name, justify="right")
+    console = out()
+    table = plain_table("", "category", "data set", numbers=("samples", "opened", "images", "broken", "boxes"))
     for each in checked:
         mark = Text("ok", style="green") if each.is_ok else Text("broken", style="bold red")
         table.add_row(mark, each.category, each.name, f"{each.size:,}" if each.size else "endless" if not each.error else "?",

@@ -1,68 +1,24 @@
 """The walk of a new user with data of their own: plan, run, look at single answers, take the table along."""
 
 import csv
-import functools
 import json
 
 import pytest
-from click.testing import CliRunner
 
-from orchestrator.cli import run
-from orchestrator.cli.main import main
-from orchestrator.driver import loop
-from orchestrator.execution import worker
-from orchestrator.execution.executor import InlineExecutor
-from tests.support import corpora
-from tests.support.copies import write
-
-CATALOGUE = """
-kind: catalogue
-name: lab
-datasets:
-  general:
-    talks: {own: true, layout: llava, files: [a/general.jsonl], images: a/images}
-    tables: {own: true, layout: cauldron, files: ["b/general-*.parquet"]}
-  science:
-    shards: {own: true, layout: llava, files: ["c/science-*.tar"]}
-benchmarks: {docvqa: docvqa}
-"""
-STUDY = """
-name: walk
-question: Does science from our own shards help?
-recipe: sft-ablation
-set:
-  data.source: catalogue
-  sft: {steps: 2, batch: 4, warmup_steps: 0}
-  sft.images: {mode: single, tile: low}
-vary: {sft.mixture.alpha.science: [0, 0.5]}
-evaluate: {benchmarks: [docvqa]}
-select: {maximize: docvqa, baseline: {sft.mixture.alpha.science: 0}}
-"""
+from tests.support.lab import ablate, in_process, make
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """A folder with data, a catalogue and a study that was run."""
     folder = tmp_path_factory.mktemp("lab")
-    corpora.llava(folder / "a", "general", 6)
-    corpora.cauldron(folder / "b", "general", 4)
-    corpora.webdataset(folder / "c", "science", 5)
-    write(folder, "docvqa")
-    (folder / "catalogue.yaml").write_text(CATALOGUE)
-    (folder / "walk.yaml").write_text(STUDY)
+    make(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ABLATE_HOME", str(folder / "home"))
-        patch.setenv("ABLATE_CATALOGUE", str(folder / "catalogue.yaml"))
-        patch.setenv("ABLATE_MLFLOW_URI", "off")
-        patch.setattr(run, "drive", functools.partial(loop.drive, executor=lambda _: InlineExecutor(worker.execute)))
+        in_process(patch, folder)
         assert ablate("plan", str(folder / "walk.yaml")).exit_code == 0
         result = ablate("run", str(folder / "walk.yaml"))
         assert result.exit_code == 0, result.output
         yield folder
-
-
-def ablate(*words):
-    return CliRunner().invoke(main, list(words))
 
 
 def shown(*words):
