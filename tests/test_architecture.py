@@ -75,6 +75,7 @@ DOORS: dict[str, tuple[str, ...]] = {
 
 # Ray's task body resolves the worker in the worker process, so that driver and command line never import torch.
 # `from model import register` loads transformers; `import model` must stay free of torch. `import orchestrator` likewise, of pandas.
+# Plans read the workbench's rows and versions; its makers load Pillow.
 DEFERRED = {
     ("orchestrator/execution/ray/slot.py", "orchestrator.execution.worker"),
     ("orchestrator/execution/ray/slot.py", "orchestrator.execution.ray.train"),
@@ -83,6 +84,7 @@ DEFERRED = {
     # A study that takes nothing from the ledger is validated without it: that import takes longer than the check.
     ("orchestrator/cli/planning/validate.py", "orchestrator.results.planning"),
     ("orchestrator/__init__.py", "orchestrator"),
+    ("model/workbench/__init__.py", "model.workbench"),
 }
 # click's lazy group: a subcommand's module by a name from its own table.
 DYNAMIC = {"orchestrator/cli/lazy.py"}

@@ -11,7 +11,7 @@ from model.data.shuffle import permuted
 from model.data.sources.boxes import boxes_in
 from model.data.sources.dataset import BrokenSample, Source
 from model.samples import Sample
-from model.workbench import SAMPLE_MAKERS, make_sample
+from model.workbench import make_sample, sample_makers
 
 WORKBENCH = "workbench"
 
@@ -54,7 +54,7 @@ class Checked:
 
 def check_workbench(num_samples: int) -> Iterator[Checked]:
     """Generate samples of every category."""
-    for category in SAMPLE_MAKERS:
+    for category in sample_makers():
         yield _checked(category, WORKBENCH, 0, 0.0, [_maker(category, index) for index in range(num_samples)])
 
 

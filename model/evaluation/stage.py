@@ -17,12 +17,12 @@ from typing import Any, Protocol
 
 import torch
 
+from model.config.benchmark import Benchmark
 from model.config.fields import did_you_mean
 from model.config.stages import DataConfig, EvaluateConfig
 from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.evaluation.benchmark_scores import limited, total
-from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.generation import Answered, Generator, mean_tokens
 from model.evaluation.judge.endpoint import Endpoint, Judge

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.config.benchmark import Benchmark
 from model.config.scoring import ScoringConfig
 from model.evaluation.benchmark_scores import Total, total
-from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.judge.grading import JUDGED
 from model.evaluation.metrics import ItemScore, score_item
 from model.samples import Item

@@ -15,13 +15,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from model.config.benchmark import Benchmark
 from model.config.catalogue import CatalogueConfig, CopyConfig, RemoteConfig, SourceConfig
 from model.config.fields import FieldError, build, did_you_mean
 from model.config.stages import DataConfig
 from model.config.taxonomy import CATEGORIES, DATASETS
 from model.data.fingerprint import data_fingerprint
 from model.data.sources.urls import is_remote
-from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.local_copies.fingerprint import copy_fingerprint
 from orchestrator.errors import StudyError

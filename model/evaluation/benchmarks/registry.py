@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from model.evaluation.benchmarks.benchmark import Benchmark
+from model.config.benchmark import Benchmark
 from model.evaluation.benchmarks.in_context import IN_CONTEXT, IN_CONTEXT_SUITES, TEXT_ONLY
 from model.evaluation.benchmarks.public import PUBLIC, PUBLIC_SUITES
-from model.evaluation.benchmarks.workbench import JUDGED, UNTRAINED, WORKBENCH, WORKBENCH_SUITES
+from model.workbench import JUDGED, UNTRAINED, WORKBENCH, WORKBENCH_SUITES
 
 BENCHMARKS: dict[str, Benchmark] = {
     each.name: each for each in (*WORKBENCH, *JUDGED, *UNTRAINED, *TEXT_ONLY, *IN_CONTEXT, *PUBLIC)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from model.config.benchmark import Benchmark
 from model.config.catalogue import CatalogueConfig, CopyConfig
 from model.data.checking import Broken, Checked
 from model.data.shuffle import permuted
-from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.judge.grading import require
 from model.evaluation.local_copies.items import LocalItems

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from model.config.benchmark import Benchmark
 from model.config.stages import Orientation
-from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.local_copies import in_context
 from model.evaluation.local_copies.draft import ItemDraft, Maker
 from model.evaluation.local_copies.general import GENERAL

@@ -24,6 +24,8 @@ class Benchmark:
     in_average: bool = True
     version: int = 1
     """Raised by hand when a change of prompt, metric or decoding changes what is measured."""
+    data_version: int = 1
+    """Version of its generator in the workbench; raised by hand when its samples change."""
     source: Literal["workbench", "catalogue"] = "workbench"
     manner_of: str = ""
     """Public benchmarks that a workbench one resembles."""
