@@ -24,7 +24,7 @@ ORDER = (
     "orchestrator.artifacts", "orchestrator.study", "orchestrator.failpoints", "orchestrator.exposure", "orchestrator.settings",
     "orchestrator.states", "orchestrator.redaction", "orchestrator.formatting", "orchestrator.errors",
     "model.weights", "model.evaluation", "model.training", "model.hf", "model.data", "model.workbench", "model.cost",
-    "model.network", "model.images", "model.samples", "model.config", "model.manifest", "model.huggingface", "model.seeds",
+    "model.network", "model.images", "model.samples", "model.plugins", "model.config", "model.manifest", "model.huggingface", "model.seeds",
 )
 """From top to bottom: what stands here may import what stands below it, and nothing above."""
 APART = (("orchestrator.execution", "orchestrator.ledger"), ("orchestrator.analysis", "orchestrator.execution"))
@@ -59,7 +59,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "lmms_eval": ("model/evaluation/lmms_eval/",),
     "accelerate": ("model/evaluation/lmms_eval/",),
     "huggingface_hub": ("model/huggingface.py",),
-    "tokenizers": ("model/data/tokenizer.py",),
+    "tokenizers": ("model/data/tokenizer.py", "model/data/lengths.py"),
     "numpy": ("model/", "orchestrator/analysis/", "orchestrator/search/", "orchestrator/results/figures.py", "dashboard/charts.py"),
     "scipy": ("model/", "orchestrator/analysis/", "orchestrator/search/", "dashboard/charts.py"),
     "PIL": ("model/images/", "model/samples.py", "model/data/", "model/workbench/", "model/evaluation/local_copies/",

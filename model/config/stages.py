@@ -20,9 +20,11 @@ from model.config.architecture import ConnectorConfig as ConnectorConfig
 from model.config.architecture import DecoderConfig as DecoderConfig
 from model.config.architecture import ModelConfig as ModelConfig
 from model.config.architecture import VisionConfig as VisionConfig
+from model.config.benchmark import Benchmark
 from model.config.catalogue import CatalogueConfig
 from model.config.fields import require, require_least
 from model.config.scoring import ScoringConfig
+from model.config.taxonomy import CATEGORIES
 
 MAX_TILES = 64
 """Largest accepted n_max: beyond it one image would take tens of thousands of tokens."""
@@ -88,6 +90,20 @@ def _require_shares(values: dict[str, float], path: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """A number of something named; a tuple of them is written as a mapping, NAME: NUMBER."""
+
+    is_by_name: ClassVar[bool] = True
+    name: str
+    """What is weighed."""
+    value: float
+    """0 to 1000."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.value <= 1000, "value", f"{self.value:g}; allowed: 0 to 1000")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alpha:
     """Samples of each single-image category per sample of General (General : target = 1 : alpha), 0 to 1000."""
 
@@ -103,13 +119,21 @@ class Alpha:
     """Math samples per sample of General."""
     code: float = 0.0
     """Code samples per sample of General."""
+    own: tuple[Weight, ...] = ()
+    """Samples of a category of the operator's own, which the catalogue declares, per sample of General."""
 
     def __post_init__(self) -> None:
-        for each in dataclasses.fields(self):
-            value = getattr(self, each.name)
-            require(0 <= value <= 1000, each.name, f"{value:g}; allowed: 0 to 1000 samples per sample of General")
-        require(any(getattr(self, each.name) > 0 for each in dataclasses.fields(self)), "general",
-                "every alpha is 0; allowed: at least one category above 0")
+        for name, value in self.by_category.items():
+            require(0 <= value <= 1000, name, f"{value:g}; allowed: 0 to 1000 samples per sample of General")
+        require(any(self.by_category.values()), "general", "every alpha is 0; allowed: at least one category above 0")
+        for each in self.own:
+            require(each.name not in CATEGORIES, "own", f"{each.name!r} is a category of the paper", f"it is alpha.{each.name}")
+
+    @property
+    def by_category(self) -> dict[str, float]:
+        """The alpha of each category, own ones last."""
+        paper = {each.name: getattr(self, each.name) for each in dataclasses.fields(self) if each.name != "own"}
+        return paper | {each.name: each.value for each in self.own}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +248,9 @@ class TrainConfig:
     """Type of computation; master weights are always fp32."""
     threads: int = 1
     """CPU threads of an attempt. They change the order of sums, so they are part of the identity."""
+    data_sets: tuple[Weight, ...] = ()
+    """Samples of each data set, named CATEGORY/NAME, beside the others of its category, which have 1 where they are not named; a
+    category of which none is named is drawn by the sizes of its data sets."""
     pack: int = 0
     """Positions of a packed row, which holds samples that do not attend to one another; 0 gives each sample a row."""
     pack_images: int = 16
@@ -346,6 +373,8 @@ class EvaluateConfig:
     """Choices of scoring that the papers leave open."""
     blind: bool = False
     """Whether to ask without the pictures: what is then scored needs no picture. Text-only benchmarks stay as they are."""
+    own: tuple[Benchmark, ...] = ()
+    """What the operator's catalogue declares of those `benchmarks` that are its own; a study cannot set it."""
 
     def __post_init__(self) -> None:
         require_least(self, 0, "num_items")

@@ -76,7 +76,8 @@ def test_trials_have_a_row_each_with_every_metric(found):
 
 
 def test_items_are_those_of_all_trials_or_of_the_ones_asked_for(found):
-    frame = found.items()
+    frame = found.items("docvqa")
+    assert set(found.items().benchmark) == {"docvqa", "roof-words"}
     assert list(zip(frame.arm, frame.item_id, frame.references, strict=True)) == [
         ("science=0", "docvqa/7", ("may 1",)), ("science=0.5", "docvqa/7", ("may 1",))]
     beside = found.items("docvqa", arm="science=0", against="science=0.5")

@@ -1,10 +1,12 @@
 """A folder of a user with data of their own, a catalogue, and a study, which is run in this process by the real worker."""
 
 import functools
+import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from orchestrator.cli import run
 from orchestrator.cli.main import main
@@ -17,13 +19,23 @@ from tests.support.copies import write
 CATALOGUE = """
 kind: catalogue
 name: lab
+categories:
+  roofs: {in_mmbase: true}
 datasets:
   general:
     talks: {own: true, layout: llava, files: [a/general.jsonl], images: a/images}
     tables: {own: true, layout: cauldron, files: ["b/general-*.parquet"]}
   science:
     shards: {own: true, layout: llava, files: ["c/science-*.tar"]}
-benchmarks: {docvqa: docvqa}
+  roofs:
+    photos: {own: true, layout: cauldron, files: ["d/general-*.parquet"]}
+benchmarks:
+  docvqa: docvqa
+  roof-words:
+    files: roof-words
+    category: roofs
+    metric: {name: anls, anls_form: due}
+    columns: {question: ask, answer: gold}
 """
 STUDY = """
 name: walk
@@ -33,9 +45,11 @@ set:
   data.source: catalogue
   sft: {steps: 2, batch: 4, warmup_steps: 0}
   sft.images: {mode: single, tile: low}
+  sft.mixture.alpha.own: {roofs: 0.5}
+  sft.data_sets: {general/talks: 0.25}
 vary: {sft.mixture.alpha.science: [0, 0.5]}
-evaluate: {benchmarks: [docvqa]}
-select: {maximize: docvqa, baseline: {sft.mixture.alpha.science: 0}}
+evaluate: {benchmarks: [docvqa, roof-words]}
+select: {maximize: roofs, baseline: {sft.mixture.alpha.science: 0}}
 """
 
 
@@ -57,6 +71,11 @@ def make(folder: Path) -> None:
     corpora.llava(folder / "a", "general", 6)
     corpora.cauldron(folder / "b", "general", 4)
     corpora.webdataset(folder / "c", "science", 5)
+    corpora.cauldron(folder / "d", "general", 4)
     write(folder, "docvqa")
+    (folder / "roof-words").mkdir()
+    Image.new("RGB", (8, 6), (200, 30, 30)).save(folder / "roof-words" / "a.png")
+    row = {"image": "a.png", "ask": "What is it?", "gold": ["a roof", "roof"]}
+    (folder / "roof-words" / "test.json").write_text(json.dumps([row]))
     (folder / "catalogue.yaml").write_text(CATALOGUE)
     (folder / "walk.yaml").write_text(STUDY)
