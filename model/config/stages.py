@@ -240,6 +240,14 @@ class TrainConfig:
     """`adafactor`, which MM1.5 names, or `adamw` with betas 0.9 and 0.95."""
     weight_decay: float = 0.0
     """Decoupled weight decay, >= 0: a step shrinks each weight by this fraction times the learning rate."""
+    decay: Literal["all", "matrices"] = "all"
+    """Weights that `weight_decay` shrinks: all of them, or `matrices` alone, without norms, biases and position tables."""
+    lr_vision: float = 1.0
+    """Learning rate of the encoder as a multiple of `lr`, above 0, at most 100; the schedule is the same."""
+    lr_connector: float = 1.0
+    """Learning rate of the connector as a multiple of `lr`, above 0, at most 100; the schedule is the same."""
+    lr_decoder: float = 1.0
+    """Learning rate of the decoder as a multiple of `lr`, above 0, at most 100; the schedule is the same."""
     clip: float = 1.0
     """Gradient norm, over all weights, to which larger gradients are scaled down; 0 sets no limit."""
     max_tokens: int = 4096
@@ -296,6 +304,10 @@ class TrainConfig:
         require(not (self.freeze_vision and self.freeze_connector and self.freeze_decoder), "freeze_decoder",
                 "all three parts are frozen; allowed: at least one that learns")
         require(0 < self.lr <= 1, "lr", f"{self.lr:g}; allowed: above 0, at most 1")
+        for name in ("lr_vision", "lr_connector", "lr_decoder"):
+            value = getattr(self, name)
+            require(0 < value <= 100, name, f"{value:g}; allowed: above 0, at most 100, as a multiple of lr",
+                    f"{name.replace('lr_', 'freeze_')}: true keeps the weights")
         require(0 <= self.warmup_steps <= max(self.steps, 0), "warmup_steps",
                 f"{self.warmup_steps}; allowed: 0 to steps ({self.steps})")
         require(0 <= self.final_lr <= 1, "final_lr", f"{self.final_lr:g}; allowed: 0 to 1")
