@@ -49,16 +49,18 @@ def not_in_identity(default: T) -> T:
 class ImageConfig:
     """The image setting: how an image becomes tiles and tokens. Each training stage has one, and evaluation has one."""
 
-    mode: Literal["single", "static", "dynamic"]
-    """`single`: the whole image in one tile. `static`: 2x2 tiles and an overview. `dynamic`: MM1.5's rule."""
+    mode: Literal["single", "static", "dynamic", "anyres", "internvl", "idefics3"]
+    """`single`: the whole image in one tile. `static`: 2x2 tiles and an overview. `dynamic`: MM1.5's rule. `anyres` (LLaVA-NeXT),
+    `internvl` and `idefics3`: the rules of other models, for comparison; with `idefics3` the longer side fills as many tiles as the root
+    of `n_max`, rounded down."""
     tile: int
     """Side of a tile in px; 378 or 672 in MM1.5."""
     tokens: int
     """Image tokens of each tile; a perfect square (81 or 144 in MM1.5)."""
     n_min: int = 4
-    """Fewest tiles of a dynamic grid, without the overview."""
+    """Fewest tiles of a grid that depends on the image, without the overview; `idefics3` has no such bound."""
     n_max: int = 9
-    """Most tiles of a dynamic grid, without the overview."""
+    """Most tiles of a grid that depends on the image, without the overview."""
     fit: Literal["longer", "fit"] = "longer"
     """Reading of MM1.5's 'longer side resizing'; the paper's statistics agree with `longer`."""
     overview: Literal["before", "after"] = "before"
