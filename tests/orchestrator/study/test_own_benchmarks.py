@@ -159,7 +159,7 @@ def test_what_is_asked_changes_the_identity_and_its_place_does_not(read):
     ("metric: choice\n    columns: {options: choices}", "metric: choice", 21, "'choice' needs"),
     ("first-word", "first-wrod", 23, "no metric 'first-wrod' is installed"),
     ("family: counting", "family: countnig", 24, "no family of benchmarks 'countnig' is installed"),
-    ("layout: pairs", "layout: piars", 8, "no layout 'piars' is installed"),
+    ("layout: pairs", "layout: pairz", 8, "no layout 'pairz' is installed"),
     ("in_mmbase: true", "in_mbase: true", 5, "unknown field"),
     ("  roofs: {files: roofs,", "  docvqa: {files: roofs,", 10, "'docvqa' is a benchmark that there is"),
     ("  roofs: {files: roofs,", "  mmbase: {files: roofs,", 10, "cannot be the name of an own benchmark"),
