@@ -55,7 +55,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "rapidfuzz": ("model/evaluation/",),
     "requests": ("model/evaluation/judge/endpoint.py",),
     "transformers": ("model/network/", "model/weights/", "model/hf/", "model/data/tokenizer.py", "model/data/encoding.py",
-                     "model/training/optimizer.py"),
+                     "model/training/optimizer.py", "model/evaluation/subject.py"),
     "lmms_eval": ("model/evaluation/lmms_eval/",),
     "accelerate": ("model/evaluation/lmms_eval/",),
     "huggingface_hub": ("model/huggingface.py",),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeVar
 
@@ -387,11 +388,16 @@ class EvaluateConfig:
     """Choices of scoring that the papers leave open."""
     blind: bool = False
     """Whether to ask without the pictures: what is then scored needs no picture. Text-only benchmarks stay as they are."""
+    model: str = ""
+    """A whole model of another family, `operator:NAME`, that answers by its own processor in place of a trained one; its arm trains
+    nothing."""
     own: tuple[Benchmark, ...] = ()
     """What the operator's catalogue declares of those `benchmarks` that are its own; a study cannot set it."""
 
     def __post_init__(self) -> None:
         require_least(self, 0, "num_items")
+        require(not self.model or re.fullmatch(r"operator:[a-z0-9][a-z0-9._-]{0,62}", self.model) is not None, "model",
+                f"{self.model!r}; allowed: operator:NAME", "`python -m model.weights --whole DIR --out .ablate/checkpoints/NAME` makes one")
         require_least(self, 1, "batch", "threads")
 
 

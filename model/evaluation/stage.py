@@ -33,6 +33,7 @@ from model.evaluation.local_copies.items import LocalItems
 from model.evaluation.metrics import ItemScore
 from model.evaluation.metrics.own import score_answer, with_options
 from model.evaluation.stored_answers import ITEMS, Answer, write
+from model.evaluation.subject import Subject, open_whole
 from model.evaluation.workbench_items import workbench_item
 from model.manifest import publish, verify
 from model.network.mm15 import MM15
@@ -111,8 +112,9 @@ def evaluate_stage(*, benchmark: str, config: EvaluateConfig, data: DataConfig, 
     verify(checkpoint)
     answered = kept(resources.kept, work.open()) if judge and resources.kept else None
     if answered is None:
-        generator = _answerer(spec, config, checkpoint, report, should_stop)
-        say = generator.likelihood if spec.metric == "likelihood" else generator.answer
+        generator = _subject(spec, config, checkpoint, report, should_stop) if config.model else _answerer(
+            spec, config, checkpoint, report, should_stop)
+        say = generator.likelihood if isinstance(generator, Generator) and spec.metric == "likelihood" else generator.answer
         answered = say(work.open(), len(work.chosen))
         if judge and resources.kept:
             keep(resources.kept, answered)
@@ -139,6 +141,8 @@ def _spec(name: str, config: EvaluateConfig) -> Benchmark:
     if name not in known:
         raise ValueError(f"no benchmark {name!r}; {did_you_mean(name, known)}")
     spec = known[name]
+    if config.model and spec.metric == "likelihood":
+        raise ValueError(f"{spec.name}: weighs text by our tokens; allowed with evaluate.model: benchmarks with answers")
     if spec.metric_version:
         planned(METRICS, spec.metric, spec.metric_version)
     return spec
@@ -191,6 +195,14 @@ def _answerer(spec: Benchmark, config: EvaluateConfig, checkpoint: Path, report:
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     encoder = Encoder(load_tokenizer(checkpoint), config.images, max_tokens=model.config.decoder.context)
     return Generator(model, encoder, config, spec.max_new_tokens, report, should_stop)
+
+
+def _subject(spec: Benchmark, config: EvaluateConfig, checkpoint: Path, report: Callable[[dict[str, Any]], None],
+             should_stop: Callable[[], bool]) -> Subject:
+    model, processor = open_whole(checkpoint)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device, torch.bfloat16 if config.dtype == "bf16" else torch.float32)
+    return Subject(model, processor, spec.max_new_tokens, report, should_stop)
 
 
 def _score(spec: Benchmark, answered: Answered, config: EvaluateConfig, session: JudgeSession | None) -> ItemScore:

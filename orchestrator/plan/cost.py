@@ -40,7 +40,12 @@ def training_memory(model: ModelConfig, config: TrainConfig, *, workers: int) ->
 
 
 def evaluation_flops(model: ModelConfig, config: EvaluateConfig, benchmark: Benchmark) -> float:
-    """Return the FLOPs of evaluating a model on one benchmark, if every answer has the maximal length."""
+    """Return the FLOPs of evaluating a model on one benchmark, if every answer has the maximal length.
+
+    Those of a whole model of another family are not known, and are 0.
+    """
+    if config.model:
+        return 0.0
     length = benchmark.max_new_tokens
     text, images = TEXT_TOKENS - ANSWER_TOKENS + length, config.images
     each = (forward_flops(at_tile(model, images.tile), tiles=0, tokens=images.tokens, length=text, predicted=length)
@@ -85,7 +90,7 @@ def metrics_of_config(config: Mapping[str, Any]) -> dict[str, float]:
         config: the configuration of the trial, as plain values.
     """
     model, evaluate = build(ModelConfig, config["model"]), build(EvaluateConfig, config["evaluate"])
-    return {TOKENS: 0.0 if evaluate.blind else tokens_per_image(model, evaluate.images)}
+    return {TOKENS: 0.0 if evaluate.blind or evaluate.model else tokens_per_image(model, evaluate.images)}
 
 
 @lru_cache(maxsize=4096)

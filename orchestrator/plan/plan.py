@@ -212,7 +212,8 @@ class Planner:
             trials=tuple(trials),
             stages=builder.stages, seed_enters=self._seed_enters, missing_checkpoints=tuple(builder.missing),
             missing_data=self._data_sets.missing,
-            notes=(*withheld_notes(self._study, self._resolver.benchmarks, self._resolver.own), *_origins(self._taken.get("verdicts", {}))),
+            notes=(*withheld_notes(self._study, self._resolver.benchmarks, self._resolver.own), *_origins(self._taken.get("verdicts", {})),
+                   *_subjects(trials)),
             growth=self._growth(builder.stages) if wanted is None else {},
         )
         self._check_budget(plan)
@@ -343,6 +344,12 @@ def _origins(verdicts: Verdicts) -> tuple[str, ...]:
     """Return notes on the verdicts from which the study takes values."""
     return tuple(f"takes what {name} chose, which is {each['kind']}: {each['sentence']}"
                  for name, each in verdicts.items())
+
+
+def _subjects(trials: Sequence[Trial]) -> tuple[str, ...]:
+    """Return a note for each model of another family that is evaluated as it is."""
+    names = dict.fromkeys(trial.config["evaluate"].get("model", "") for trial in trials)
+    return tuple(f"{name} answers by its own processor: its FLOPs, time and image tokens are not estimated" for name in names if name)
 
 
 def _rungs(study: Study) -> tuple[float, ...]:

@@ -138,10 +138,10 @@ class Resolver:
         for kind, config in stages.items():
             self._require_trainable(groups["model"] | groups[kind], kind, config, model)
         images = _images_of(groups, last=(list(stages) or self._kinds)[-1])
+        evaluate = self._part("evaluate", over(images, groups["evaluate"]), self._evaluate)
         return TrialConfig(
-            recipe=self._recipe.name, scale=self._scale.name, start=self._start(groups), seed=seed,
-            model=model, **stages,
-            evaluate=self._part("evaluate", over(images, groups["evaluate"]), self._evaluate),
+            recipe=self._recipe.name, scale=self._scale.name, start=evaluate.model or self._start(groups), seed=seed,
+            model=model, **({} if evaluate.model else stages), evaluate=evaluate,
             data=self._part("data", groups["data"], self._data),
         )
 
