@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 from model.config.stages import Alpha, ContinualMixture, GroupWeights, PretrainMixture, SftMixture
 from model.config.taxonomy import GROUPS, SINGLE_IMAGE
@@ -74,7 +75,8 @@ def mixture_of(found: Mapping[str, float], *, digits: int = 6) -> SftMixture:
     single = {name: share for name, share in found.items() if name in SINGLE_IMAGE and share > 0}
     alphas = alphas_from_shares(single) if single else {"general": 1.0}
     multi, text = (float(f"{found.get(name, 0.0):.{digits}g}") for name in GROUPS)
-    return SftMixture(alpha=Alpha(**{name: float(f"{alpha:.{digits}g}") for name, alpha in alphas.items()}),
+    rounded: dict[str, Any] = {name: float(f"{alpha:.{digits}g}") for name, alpha in alphas.items()}
+    return SftMixture(alpha=Alpha(**rounded),
                       weights=GroupWeights(single=None if single else 0.0, multi=multi, text=text))
 
 

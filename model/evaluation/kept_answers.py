@@ -18,7 +18,11 @@ def keep(folder: Path, answered: Sequence[Answered]) -> None:
     """Publish the answers below a folder that all attempts of the stage share."""
     rows = [[each.item.item_id, each.prediction, each.tokens_per_image] for each in answered]
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    publish(folder / FOLDER, lambda target: (target / FILE).write_text(text, encoding="utf-8") and None)
+
+    def write(target: Path) -> None:
+        (target / FILE).write_text(text, encoding="utf-8")
+
+    publish(folder / FOLDER, write)
 
 
 def kept(folder: Path, items: Iterable[Item]) -> list[Answered] | None:

@@ -7,8 +7,9 @@ from functools import partial
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine, has_ledger, open_for_reading
 from orchestrator.ledger.summaries import measured_rates
+from orchestrator.plan.layers import required_studies
 from orchestrator.plan.plan import Plan, Planner
-from orchestrator.results.campaign import plan_arguments, required_studies, selections
+from orchestrator.results.campaign import plan_arguments, selections
 from orchestrator.settings import Settings
 from orchestrator.study import library
 from orchestrator.study.catalogue import catalogue_of
