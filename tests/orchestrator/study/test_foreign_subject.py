@@ -36,7 +36,7 @@ def test_it_is_evaluated_as_it_is_beside_a_trained_model(lab):
     publish_whole(llava_next(lab / "theirs"), lab / "home" / "checkpoints" / "llava-next")
     file = str(lab / "beside.yaml")
     planned = json.loads(ablate("plan", file, "--json").stdout)
-    assert {row["kind"]: row["unique"] for row in planned["kinds"]} == {"import": 2, "sft": 1, "evaluate": 4}
+    assert {row["kind"]: row["unique"] for row in planned["stages"]["by_kind"]} == {"sft": 1, "evaluate": 4}
     assert any("operator:llava-next answers by its own processor" in note for note in planned["notes"])
     done = ablate("run", file, "--json")
     assert done.exit_code == 0, done.output
