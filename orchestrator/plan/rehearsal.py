@@ -118,8 +118,8 @@ def _rehearsal(stage: Stage, parent_id: str | None) -> Rehearsal:
 def _flops_per_sample(kind: str, spec: Mapping[str, Any]) -> float:
     model = build(ModelConfig, spec["model"], "model")
     if kind not in TRAINING:
-        config = build(EvaluateConfig, spec["config"], kind)
-        return evaluation_flops(model, config, specs(config.own)[spec["benchmark"]]) / ITEMS
+        evaluate = build(EvaluateConfig, spec["config"], kind)
+        return evaluation_flops(model, evaluate, specs(evaluate.own)[spec["benchmark"]]) / ITEMS
     config = build(TRAINING[kind], spec["config"], kind)
     return training_flops(model, config) / (config.steps * config.batch)
 
