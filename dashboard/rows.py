@@ -13,6 +13,7 @@ from orchestrator.analysis.scores import TOKENS
 from orchestrator.analysis.table import ArmResult, Cell
 from orchestrator.ledger.rows import DriverRow, EventRow
 from orchestrator.results.results import Results
+from orchestrator.results.tables import unread_text
 
 _YEAR_S = 365 * 86400.0
 
@@ -24,7 +25,8 @@ def arm_rows(results: Results, metrics: Sequence[str]) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"arm": safe(arm.name), "trials": f"{arm.num_scored} of {arm.num_trials}"}
         for metric in metrics:
             cell = arm.metrics.get(metric)
-            row[title(metric)] = interval(cell.mean, cell.half_width) if cell else "–"
+            beside = unread_text(results, arm.key, metric)
+            row[title(metric)] = (interval(cell.mean, cell.half_width) if cell else "–") + (f" ({beside})" if beside else "")
             row[f"Δ {title(metric)}"] = _delta(arm, cell)
         row["tokens per image"] = arm.tokens_per_image
         row["note"] = arm_note(arm, arm.metrics.get(metrics[0]) if metrics else None)

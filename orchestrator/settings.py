@@ -107,19 +107,26 @@ class Settings(BaseSettings):
     """For tests: `name:k:kill|stop|raise` or `record:PATH`; see failpoints.py."""
 
     @classmethod
-    def load(cls) -> Settings:
+    def load(cls, *, home: str | Path | None = None, ledger: str | None = None) -> Settings:
         """Read the environment; make `home` absolute, so that workers with another working directory agree on it.
+
+        Args:
+            home: in place of ABLATE_HOME.
+            ledger: in place of ABLATE_LEDGER_URL.
 
         Raises:
             OrchestratorError: a file that a setting names cannot be read, or both the file and the value are given.
         """
         settings = cls()
-        read: dict[str, object] = {"home": settings.home.absolute()}
-        if settings.ledger_file is not None:
+        read: dict[str, object] = {"home": (settings.home if home is None else Path(home).expanduser()).absolute()}
+        if ledger is not None:
+            read["ledger"] = SecretStr(ledger)
+        elif settings.ledger_file is not None:
             read["ledger"] = SecretStr(_only_content("ABLATE_LEDGER_URL", settings.ledger_file, settings.ledger.get_secret_value()))
         if settings.mlflow_file is not None:
             read["mlflow"] = _only_content("ABLATE_MLFLOW_URI", settings.mlflow_file, settings.mlflow)
         return settings.model_copy(update=read)
+
 
     @property
     def artifacts(self) -> Path:

@@ -19,12 +19,12 @@ PACKAGES = ("model", "orchestrator", "dashboard")
 
 ORDER = (
     "dashboard",
-    "orchestrator.cli", "orchestrator.driver", "orchestrator.search", "orchestrator.tracking", "orchestrator.results",
+    "orchestrator.cli", "orchestrator.home", "orchestrator.driver", "orchestrator.search", "orchestrator.tracking", "orchestrator.results",
     "orchestrator.analysis", "orchestrator.execution", "orchestrator.ledger", "orchestrator.scheduler", "orchestrator.plan",
     "orchestrator.artifacts", "orchestrator.study", "orchestrator.failpoints", "orchestrator.exposure", "orchestrator.settings",
     "orchestrator.states", "orchestrator.redaction", "orchestrator.formatting", "orchestrator.errors",
     "model.weights", "model.evaluation", "model.training", "model.hf", "model.data", "model.workbench", "model.cost",
-    "model.network", "model.images", "model.samples", "model.config", "model.manifest", "model.huggingface", "model.seeds",
+    "model.network", "model.images", "model.samples", "model.plugins", "model.config", "model.manifest", "model.huggingface", "model.seeds",
 )
 """From top to bottom: what stands here may import what stands below it, and nothing above."""
 APART = (("orchestrator.execution", "orchestrator.ledger"), ("orchestrator.analysis", "orchestrator.execution"))
@@ -55,17 +55,18 @@ DOORS: dict[str, tuple[str, ...]] = {
     "rapidfuzz": ("model/evaluation/",),
     "requests": ("model/evaluation/judge/endpoint.py",),
     "transformers": ("model/network/", "model/weights/", "model/hf/", "model/data/tokenizer.py", "model/data/encoding.py",
-                     "model/training/optimizer.py"),
+                     "model/training/optimizer.py", "model/evaluation/subject.py"),
     "lmms_eval": ("model/evaluation/lmms_eval/",),
     "accelerate": ("model/evaluation/lmms_eval/",),
     "huggingface_hub": ("model/huggingface.py",),
-    "tokenizers": ("model/data/tokenizer.py",),
+    "tokenizers": ("model/data/tokenizer.py", "model/data/lengths.py"),
     "numpy": ("model/", "orchestrator/analysis/", "orchestrator/search/", "orchestrator/results/figures.py", "dashboard/charts.py"),
     "scipy": ("model/", "orchestrator/analysis/", "orchestrator/search/", "dashboard/charts.py"),
     "PIL": ("model/images/", "model/samples.py", "model/data/", "model/workbench/", "model/evaluation/local_copies/",
             "model/evaluation/lmms_eval/"),
     "pyarrow": ("model/evaluation/local_copies/", "model/data/sources", "orchestrator/results/tables.py",
                 "orchestrator/results/record.py", "orchestrator/results/stored_scores.py"),
+    "pandas": ("orchestrator/results/frames.py", "orchestrator/home.py"),
     "webdataset": ("model/data/sources",),
     "matplotlib": ("orchestrator/results/figures.py",),
     "streamlit": ("dashboard/app.py", "dashboard/views/"),
@@ -73,14 +74,17 @@ DOORS: dict[str, tuple[str, ...]] = {
 }
 
 # Ray's task body resolves the worker in the worker process, so that driver and command line never import torch.
-# `from model import register` loads transformers; `import model` must stay free of torch.
+# `from model import register` loads transformers; `import model` must stay free of torch. `import orchestrator` likewise, of pandas.
+# Plans read the workbench's rows and versions; its makers load Pillow.
 DEFERRED = {
     ("orchestrator/execution/ray/slot.py", "orchestrator.execution.worker"),
     ("orchestrator/execution/ray/slot.py", "orchestrator.execution.ray.train"),
     ("orchestrator/execution/ray/train.py", "orchestrator.execution.worker"),
     ("model/__init__.py", "model.hf.saving"),
     # A study that takes nothing from the ledger is validated without it: that import takes longer than the check.
-    ("orchestrator/cli/planning/validate.py", "orchestrator.cli.context"),
+    ("orchestrator/cli/planning/validate.py", "orchestrator.results.planning"),
+    ("orchestrator/__init__.py", "orchestrator"),
+    ("model/workbench/__init__.py", "model.workbench"),
 }
 # click's lazy group: a subcommand's module by a name from its own table.
 DYNAMIC = {"orchestrator/cli/lazy.py"}

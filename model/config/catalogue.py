@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from model.config.benchmark import Benchmark
 from model.config.fields import FieldError, did_you_mean
-from model.config.taxonomy import CATEGORIES
 
-Layout = Literal["llava", "cauldron", "caption", "interleaved", "text"]
+LAYOUTS = ("llava", "cauldron", "caption", "interleaved", "text")
+"""Layouts of records that need no package."""
 BoxForm = Literal["none", "thousandths", "fractions", "fractions_of_square", "pixels", "pixels_xywh", "qwen"]
 SCHEMES = ("https", "s3", "gs")
 """Remote schemes that a catalogue may allow."""
 CONTAINERS = (".json", ".jsonl", ".parquet", ".tar")
 """Endings of files that can be read; all files of a source have the same one."""
+_CATEGORY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -46,11 +48,13 @@ class SourceConfig:
     """One data set: its files and their layout. All fields except paths and `broken` can change the samples."""
 
     category: str
-    """Category of the mixture, one of `CATEGORIES`."""
+    """Category of the mixture, one of `CATEGORIES` or one that the catalogue declares."""
     name: str
     """Name of the data set, unique within its category."""
-    layout: Layout
-    """Layout of the records."""
+    layout: str
+    """Layout of the records: one of `LAYOUTS`, or an entry point of `ablate.layouts`."""
+    layout_version: int = 0
+    """Version of that entry point; 0 for our own layouts."""
     files: tuple[str, ...] = ()
     """Paths or addresses of .json, .jsonl, .parquet or .tar files; `*` and `?` stand for parts of a file name."""
     hub: str = ""
@@ -67,14 +71,18 @@ class SourceConfig:
     """Take only records whose first image name begins with this, to select one part of a mixed file."""
     take: int = 0
     """Number of samples to take, always the same ones; 0 takes all."""
+    repeat: int = 1
+    """How often a pass over its category takes the data set, to see a small one more often."""
     boxes: BoxForm = "none"
     """Form of the boxes in the text, which are converted to thousandths of the image; `none` does not change texts."""
     broken: float = 0.0
     """Largest share of broken samples, 0 to below 1. They are replaced and reported; 0 makes each of them an error."""
 
     def __post_init__(self) -> None:
-        if self.category not in CATEGORIES:
-            raise FieldError("category", f"{self.category!r}", did_you_mean(self.category, CATEGORIES))
+        if not _CATEGORY.fullmatch(self.category):
+            raise FieldError("category", f"{self.category!r}; allowed: a name of a-z, 0-9 and '_'")
+        if self.layout not in LAYOUTS and not self.layout_version:
+            raise FieldError("layout", f"{self.layout!r}; allowed: {', '.join(LAYOUTS)}", did_you_mean(self.layout, LAYOUTS))
         if bool(self.files) == bool(self.hub):
             raise FieldError("files", "a data set has either files or hub")
         if self.hub and not _COMMIT.fullmatch(self.revision):
@@ -85,6 +93,8 @@ class SourceConfig:
             raise FieldError("files", "of different kinds; allowed: all with one ending")
         if self.take < 0:
             raise FieldError("take", f"{self.take}; allowed: >= 0")
+        if not 1 <= self.repeat <= 1000:
+            raise FieldError("repeat", f"{self.repeat}; allowed: 1 to 1000")
         if not 0 <= self.broken < 1:
             raise FieldError("broken", f"{self.broken:g}; allowed: 0 to below 1")
 
@@ -96,7 +106,7 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyConfig:
-    """A local copy of a public benchmark."""
+    """A local copy of a benchmark."""
 
     name: str
     """Name of the benchmark."""
@@ -122,7 +132,9 @@ class CatalogueConfig:
     cache: str = ""
     """Folder for indices, hashes and converted parquet files; empty keeps none of them."""
     benchmarks: tuple[CopyConfig, ...] = ()
-    """Local copies of public benchmarks."""
+    """Local copies of benchmarks."""
+    own: tuple[Benchmark, ...] = ()
+    """The benchmarks of the operator's own, which have a copy each."""
 
     def copy_of(self, benchmark: str) -> Path | None:
         """Return the folder of a benchmark's local copy; None if there is no copy."""

@@ -149,9 +149,21 @@ def _literal(options: tuple[object, ...], value: object, path: str) -> object:
 
 
 def _tuple(options: tuple[object, ...], value: object, path: str) -> tuple[object, ...]:
+    if isinstance(value, Mapping) and getattr(options[0], "is_by_name", False):
+        named = sorted(_by_name(value))
+        return tuple(build(options[0], {"name": name, "value": item}, f"{path}.{name}") for name, item in named)  # type: ignore[arg-type]
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise FieldError(path, f"{value!r} is not a list")
     return tuple(_value(options[0], item, f"{path}[{i}]") for i, item in enumerate(value))
+
+
+def _by_name(value: Mapping[Any, object], above: str = "") -> typing.Iterator[tuple[str, object]]:
+    """List names with their numbers; a name with a dot comes as a mapping below a mapping, as every dotted path does."""
+    for name, item in value.items():
+        if isinstance(item, Mapping):
+            yield from _by_name(item, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", item
 
 
 def _scalar(kind: type, value: object, path: str) -> object:

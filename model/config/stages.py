@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeVar
 
@@ -20,9 +21,11 @@ from model.config.architecture import ConnectorConfig as ConnectorConfig
 from model.config.architecture import DecoderConfig as DecoderConfig
 from model.config.architecture import ModelConfig as ModelConfig
 from model.config.architecture import VisionConfig as VisionConfig
+from model.config.benchmark import Benchmark
 from model.config.catalogue import CatalogueConfig
 from model.config.fields import require, require_least
 from model.config.scoring import ScoringConfig
+from model.config.taxonomy import CATEGORIES
 
 MAX_TILES = 64
 """Largest accepted n_max: beyond it one image would take tens of thousands of tokens."""
@@ -47,16 +50,18 @@ def not_in_identity(default: T) -> T:
 class ImageConfig:
     """The image setting: how an image becomes tiles and tokens. Each training stage has one, and evaluation has one."""
 
-    mode: Literal["single", "static", "dynamic"]
-    """`single`: the whole image in one tile. `static`: 2x2 tiles and an overview. `dynamic`: MM1.5's rule."""
+    mode: Literal["single", "static", "dynamic", "anyres", "internvl", "idefics3"]
+    """`single`: the whole image in one tile. `static`: 2x2 tiles and an overview. `dynamic`: MM1.5's rule. `anyres` (LLaVA-NeXT),
+    `internvl` and `idefics3`: the rules of other models, for comparison; with `idefics3` the longer side fills as many tiles as the root
+    of `n_max`, rounded down."""
     tile: int
     """Side of a tile in px; 378 or 672 in MM1.5."""
     tokens: int
     """Image tokens of each tile; a perfect square (81 or 144 in MM1.5)."""
     n_min: int = 4
-    """Fewest tiles of a dynamic grid, without the overview."""
+    """Fewest tiles of a grid that depends on the image, without the overview; `idefics3` has no such bound."""
     n_max: int = 9
-    """Most tiles of a dynamic grid, without the overview."""
+    """Most tiles of a grid that depends on the image, without the overview."""
     fit: Literal["longer", "fit"] = "longer"
     """Reading of MM1.5's 'longer side resizing'; the paper's statistics agree with `longer`."""
     overview: Literal["before", "after"] = "before"
@@ -88,6 +93,20 @@ def _require_shares(values: dict[str, float], path: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """A number of something named; a tuple of them is written as a mapping, NAME: NUMBER."""
+
+    is_by_name: ClassVar[bool] = True
+    name: str
+    """What is weighed."""
+    value: float
+    """0 to 1000."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.value <= 1000, "value", f"{self.value:g}; allowed: 0 to 1000")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alpha:
     """Samples of each single-image category per sample of General (General : target = 1 : alpha), 0 to 1000."""
 
@@ -103,13 +122,21 @@ class Alpha:
     """Math samples per sample of General."""
     code: float = 0.0
     """Code samples per sample of General."""
+    own: tuple[Weight, ...] = ()
+    """Samples of a category of the operator's own, which the catalogue declares, per sample of General."""
 
     def __post_init__(self) -> None:
-        for each in dataclasses.fields(self):
-            value = getattr(self, each.name)
-            require(0 <= value <= 1000, each.name, f"{value:g}; allowed: 0 to 1000 samples per sample of General")
-        require(any(getattr(self, each.name) > 0 for each in dataclasses.fields(self)), "general",
-                "every alpha is 0; allowed: at least one category above 0")
+        for name, value in self.by_category.items():
+            require(0 <= value <= 1000, name, f"{value:g}; allowed: 0 to 1000 samples per sample of General")
+        require(any(self.by_category.values()), "general", "every alpha is 0; allowed: at least one category above 0")
+        for each in self.own:
+            require(each.name not in CATEGORIES, "own", f"{each.name!r} is a category of the paper", f"it is alpha.{each.name}")
+
+    @property
+    def by_category(self) -> dict[str, float]:
+        """The alpha of each category, own ones last."""
+        paper = {each.name: getattr(self, each.name) for each in dataclasses.fields(self) if each.name != "own"}
+        return paper | {each.name: each.value for each in self.own}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +243,14 @@ class TrainConfig:
     """`adafactor`, which MM1.5 names, or `adamw` with betas 0.9 and 0.95."""
     weight_decay: float = 0.0
     """Decoupled weight decay, >= 0: a step shrinks each weight by this fraction times the learning rate."""
+    decay: Literal["all", "matrices"] = "all"
+    """Weights that `weight_decay` shrinks: all of them, or `matrices` alone, without norms, biases and position tables."""
+    lr_vision: float = 1.0
+    """Learning rate of the encoder as a multiple of `lr`, above 0, at most 100; the schedule is the same."""
+    lr_connector: float = 1.0
+    """Learning rate of the connector as a multiple of `lr`, above 0, at most 100; the schedule is the same."""
+    lr_decoder: float = 1.0
+    """Learning rate of the decoder as a multiple of `lr`, above 0, at most 100; the schedule is the same."""
     clip: float = 1.0
     """Gradient norm, over all weights, to which larger gradients are scaled down; 0 sets no limit."""
     max_tokens: int = 4096
@@ -224,6 +259,9 @@ class TrainConfig:
     """Type of computation; master weights are always fp32."""
     threads: int = 1
     """CPU threads of an attempt. They change the order of sums, so they are part of the identity."""
+    data_sets: tuple[Weight, ...] = ()
+    """Samples of each data set, named CATEGORY/NAME, beside the others of its category, which have 1 where they are not named; a
+    category of which none is named is drawn by the sizes of its data sets."""
     pack: int = 0
     """Positions of a packed row, which holds samples that do not attend to one another; 0 gives each sample a row."""
     pack_images: int = 16
@@ -269,6 +307,10 @@ class TrainConfig:
         require(not (self.freeze_vision and self.freeze_connector and self.freeze_decoder), "freeze_decoder",
                 "all three parts are frozen; allowed: at least one that learns")
         require(0 < self.lr <= 1, "lr", f"{self.lr:g}; allowed: above 0, at most 1")
+        for name in ("lr_vision", "lr_connector", "lr_decoder"):
+            value = getattr(self, name)
+            require(0 < value <= 100, name, f"{value:g}; allowed: above 0, at most 100, as a multiple of lr",
+                    f"{name.replace('lr_', 'freeze_')}: true keeps the weights")
         require(0 <= self.warmup_steps <= max(self.steps, 0), "warmup_steps",
                 f"{self.warmup_steps}; allowed: 0 to steps ({self.steps})")
         require(0 <= self.final_lr <= 1, "final_lr", f"{self.final_lr:g}; allowed: 0 to 1")
@@ -346,9 +388,16 @@ class EvaluateConfig:
     """Choices of scoring that the papers leave open."""
     blind: bool = False
     """Whether to ask without the pictures: what is then scored needs no picture. Text-only benchmarks stay as they are."""
+    model: str = ""
+    """A whole model of another family, `operator:NAME`, that answers by its own processor in place of a trained one; its arm trains
+    nothing."""
+    own: tuple[Benchmark, ...] = ()
+    """What the operator's catalogue declares of those `benchmarks` that are its own; a study cannot set it."""
 
     def __post_init__(self) -> None:
         require_least(self, 0, "num_items")
+        require(not self.model or re.fullmatch(r"operator:[a-z0-9][a-z0-9._-]{0,62}", self.model) is not None, "model",
+                f"{self.model!r}; allowed: operator:NAME", "`python -m model.weights --whole DIR --out .ablate/checkpoints/NAME` makes one")
         require_least(self, 1, "batch", "threads")
 
 

@@ -1,6 +1,6 @@
 """The categories of training data, and the data sets that MM1.5 has in each. Torch-free.
 
-- Keys are the names that are used everywhere: in mixtures, in `workbench.SAMPLE_MAKERS`, in fingerprints.
+- Keys are the names that are used everywhere: in mixtures, in `workbench.sample_makers()`, in fingerprints.
 - `SFT_DATASETS` has the public data sets of each category and their sizes; a catalogue gives their files.
 - Sizes are thousands of samples, from the tables of MM1.5 (arXiv:2409.20566). The columns of those tables are
   interleaved, so the assignment of single sets is a reconstruction; the totals follow from the printed sizes. TextVQA

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from model.config.catalogue import CatalogueConfig, SourceConfig
@@ -11,9 +11,11 @@ from model.data.shuffle import permuted
 from model.data.sources.boxes import boxes_in
 from model.data.sources.dataset import BrokenSample, Source
 from model.samples import Sample
-from model.workbench import SAMPLE_MAKERS, make_sample
+from model.workbench import make_sample, sample_makers
 
 WORKBENCH = "workbench"
+Use = Callable[[Sample], None]
+"""What a stage makes of a sample; a ValueError says why it cannot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,17 +56,25 @@ class Checked:
 
 def check_workbench(num_samples: int) -> Iterator[Checked]:
     """Generate samples of every category."""
-    for category in SAMPLE_MAKERS:
+    for category in sample_makers():
         yield _checked(category, WORKBENCH, 0, 0.0, [_maker(category, index) for index in range(num_samples)])
 
 
-def check_catalogue(catalogue: CatalogueConfig, num_samples: int) -> Iterator[Checked]:
-    """Open samples of every data set, spread over its files; 0 opens all."""
+def check_catalogue(
+    catalogue: CatalogueConfig, num_samples: int, uses: Mapping[str, Sequence[Use]] | None = None
+) -> Iterator[Checked]:
+    """Open samples of every data set, spread over its files, as training would.
+
+    Args:
+        catalogue: of the operator.
+        num_samples: of each data set; 0 opens all.
+        uses: category -> the checks of the stages that draw from it, such as `Lengths.refuse`.
+    """
     for config in catalogue.sources:
-        yield _check_source(config, catalogue, num_samples)
+        yield _check_source(config, catalogue, num_samples, (uses or {}).get(config.category, ()))
 
 
-def _check_source(config: SourceConfig, catalogue: CatalogueConfig, num_samples: int) -> Checked:
+def _check_source(config: SourceConfig, catalogue: CatalogueConfig, num_samples: int, uses: Sequence[Use]) -> Checked:
     try:
         source = Source(config, catalogue)
     except ValueError as error:
@@ -74,12 +84,21 @@ def _check_source(config: SourceConfig, catalogue: CatalogueConfig, num_samples:
     count = min(num_samples, size) if num_samples else size
     rows = (permuted(position, size=size, key="check") for position in range(count))
     return _checked(
-        config.category, config.name, size, config.broken, [_opener(source, row) for row in rows], boxes=config.boxes
+        config.category, config.name, size, config.broken, [_opener(source, row, uses) for row in rows], boxes=config.boxes
     )
 
 
-def _opener(source: Source, row: int) -> Callable[[], Sample]:
-    return lambda: source.sample(row)
+def _opener(source: Source, row: int, uses: Sequence[Use]) -> Callable[[], Sample]:
+    def opened() -> Sample:
+        sample = source.sample(row)
+        try:
+            for use in uses:
+                use(sample)
+        except ValueError as error:
+            raise source.broken(row, str(error)) from error
+        return sample
+
+    return opened
 
 
 def _maker(category: str, index: int) -> Callable[[], Sample]:

@@ -9,24 +9,7 @@ from collections.abc import Iterable
 from model.config.fields import did_you_mean
 from model.config.stages import DataConfig
 from model.data.sources.fingerprints import category_content
-
-VERSIONS = {
-    **{name: 1 for name in (
-        "table-cells", "geometry", "geometry-choice", "markup-source", "words-text", "operators",
-        "emoji-pictures", "spot-choice", "film-choice")},
-    **{name: 2 for name in (
-        "refer_ground", "recap", "sharegpt4v", "scene-qa", "scene-probe", "box-name", "name-box", "science-names",
-        "scene-pairs", "scene-choice", "small-print", "line-values", "handwriting", "phrase-box", "science-diagram",
-        "which-image", "spot-difference", "bound-words", "scene-layout", "picture-choice", "picture-quality",
-        "film-moves", "scene-talk", "scene-skills", "region-talk", "maths-read", "code", "text_only", "form-fields",
-        "sums-text", "table-facts")},
-    **{name: 3 for name in (
-        "general", "math", "ocr", "text_mm1", "text_hq", "chart-values", "drawn-sums", "screen-words", "science-choice", "same-or-not")},
-    **{name: 4 for name in (
-        "text_rich", "multi_image", "interleaved")},
-    **{name: 5 for name in ("caption", "science")},
-}
-"""Version of each workbench generator; raised by hand when its samples change."""
+from model.workbench import VERSIONS
 
 
 def data_fingerprint(data: DataConfig, names: Iterable[str]) -> str:

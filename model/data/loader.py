@@ -52,7 +52,7 @@ class Steps:
         drawing = MixtureDraw(self.config.mixture, batch=self.config.batch, seed=self.seed)
         orientation = self.encoder.images.orientation
         found = samples or sample_source(
-            self.data, shares(self.config.mixture), seed=self.seed, orientation=orientation
+            self.data, shares(self.config.mixture), seed=self.seed, orientation=orientation, weights=self.config.data_sets
         )
         first, every = self.part
         encoders = {each: self.encoder.with_images(each) for each in {self.config.images, *self.config.image_settings}}

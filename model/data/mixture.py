@@ -22,10 +22,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 from model.config.stages import Alpha, ContinualMixture, GroupWeights, PretrainMixture, SftMixture
 from model.config.taxonomy import GROUPS, SINGLE_IMAGE
 
+LONGEST_TABLE = 100_000
+"""Period up to which a sequence is kept whole, for positions in any order."""
 Mixture = SftMixture | PretrainMixture | ContinualMixture
 
 
@@ -72,7 +75,8 @@ def mixture_of(found: Mapping[str, float], *, digits: int = 6) -> SftMixture:
     single = {name: share for name, share in found.items() if name in SINGLE_IMAGE and share > 0}
     alphas = alphas_from_shares(single) if single else {"general": 1.0}
     multi, text = (float(f"{found.get(name, 0.0):.{digits}g}") for name in GROUPS)
-    return SftMixture(alpha=Alpha(**{name: float(f"{alpha:.{digits}g}") for name, alpha in alphas.items()}),
+    rounded: dict[str, Any] = {name: float(f"{alpha:.{digits}g}") for name, alpha in alphas.items()}
+    return SftMixture(alpha=Alpha(**rounded),
                       weights=GroupWeights(single=None if single else 0.0, multi=multi, text=text))
 
 
@@ -82,53 +86,51 @@ def sample_index(seed: int, category: str, k: int) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-class MixtureDraw:
-    """The sequence of draws of one stage, batch by batch. Steps may be asked for in any order.
+class Apportionment:
+    """An endless sequence of names in which each has its share; any position may be asked for, one after the other is cheap.
 
-    Source: quota apportionment as in R. Tijdeman's chairman assignment problem (1980): counts stay within one of their
-    quota. Each sample of a category has a first and a latest position that it may take. Among the categories whose next
-    sample may be taken, the one with the earliest latest position is drawn.
+    Source: quota apportionment as in R. Tijdeman's chairman assignment problem (1980): counts stay within one of their quota.
+    Each sample of a name has a first position that it may take and a latest one; of those that may, the most urgent goes.
     """
 
-    def __init__(self, mixture: Mixture, *, batch: int, seed: int) -> None:
-        exact = _exact_shares(mixture)
-        self.shares, self.batch_size, self.seed = {name: float(share) for name, share in exact.items()}, batch, seed
+    def __init__(self, exact: Mapping[str, Fraction]) -> None:
+        """Take the share of each name; all are above 0 and sum to 1."""
         self._names = list(exact)
         self._period = math.lcm(*(share.denominator for share in exact.values()))
         self._quota = [int(share * self._period) for share in exact.values()]
         self._bound = max(1, 2 * len(exact) - 2)
         urgency = math.lcm(*self._quota)
         self._spacing = [urgency // quota for quota in self._quota]
+        self._table: list[Draw] = []
         self._jump(0)
 
-    def batch(self, step: int) -> list[Draw]:
-        """Return the draws of an optimizer step. The seed changes the order within a batch, not the counts."""
-        self._move_to(step * self.batch_size)
-        draws = [self._next() for _ in range(self.batch_size)]
-        order = hashlib.sha256(f"{self.seed}/order/{step}".encode()).digest()
-        random.Random(order).shuffle(draws)
-        return draws
+    def at(self, position: int) -> Draw:
+        """Return the name at a position, and how many of it came before; positions may be asked for in any order."""
+        if self._period > LONGEST_TABLE:
+            self.move_to(position)
+            return self.next()
+        if not self._table:
+            self._jump(0)
+            self._table = [self.next() for _ in range(self._period)]
+        rounds, offset = divmod(position, self._period)
+        found = self._table[offset]
+        return Draw(found.category, found.k + rounds * self._quota[self._names.index(found.category)])
 
-    def counts(self, steps: int) -> dict[str, int]:
-        """Return how many samples of each category the first `steps` steps draw."""
-        self._move_to(steps * self.batch_size)
+    def counts(self, position: int) -> dict[str, int]:
+        """Return how often each name comes before a position."""
+        self.move_to(position)
         return dict(zip(self._names, self._counts, strict=True))
 
-    def _move_to(self, position: int) -> None:
+    def move_to(self, position: int) -> None:
+        """Go to a position; the next draw is the one there."""
         start = position - position % self._period
         if not start <= self._position <= position:
             self._jump(start)
         while self._position < position:
-            self._next()
+            self.next()
 
-    def _jump(self, position: int) -> None:
-        """Go to a multiple of the period, where the count of every category is exactly its quota."""
-        self._position = position
-        self._counts = [position // self._period * quota for quota in self._quota]
-        self._first = [self._first_position(i) for i in range(len(self._names))]
-        self._urgency = [self._latest_position(i) for i in range(len(self._names))]
-
-    def _next(self) -> Draw:
+    def next(self) -> Draw:
+        """Return the draw at the present position, and go on."""
         self._position += 1
         position, urgency = self._position, self._urgency
         chosen = min([i for i, first in enumerate(self._first) if first <= position], key=urgency.__getitem__)
@@ -137,12 +139,53 @@ class MixtureDraw:
         self._first[chosen], urgency[chosen] = self._first_position(chosen), self._latest_position(chosen)
         return Draw(self._names[chosen], k)
 
+    def _jump(self, position: int) -> None:
+        """Go to a multiple of the period, where every name has exactly its quota."""
+        self._position = position
+        self._counts = [position // self._period * quota for quota in self._quota]
+        self._first = [self._first_position(i) for i in range(len(self._names))]
+        self._urgency = [self._latest_position(i) for i in range(len(self._names))]
+
     def _first_position(self, i: int) -> int:
         return -(-(1 + self._bound * self._counts[i]) * self._period // (self._bound * self._quota[i]))
 
     def _latest_position(self, i: int) -> int:
-        """Return the exact latest position, in a unit that all categories share."""
+        """Return the exact latest position in a unit that all names share."""
         return (self._bound - 1 + self._bound * self._counts[i]) * self._spacing[i]
+
+
+class MixtureDraw:
+    """The sequence of draws of one stage, batch by batch; steps may be asked for in any order."""
+
+    def __init__(self, mixture: Mixture, *, batch: int, seed: int) -> None:
+        exact = _exact_shares(mixture)
+        self.shares, self.batch_size, self.seed = {name: float(share) for name, share in exact.items()}, batch, seed
+        self._sequence = Apportionment(exact)
+
+    def batch(self, step: int) -> list[Draw]:
+        """Return the draws of optimizer step `step`; counts do not depend on the seed, the order within a batch does."""
+        self._sequence.move_to(step * self.batch_size)
+        draws = [self._sequence.next() for _ in range(self.batch_size)]
+        order = hashlib.sha256(f"{self.seed}/order/{step}".encode()).digest()
+        random.Random(order).shuffle(draws)
+        return draws
+
+    def counts(self, steps: int) -> dict[str, int]:
+        """Return how many samples of each category the first `steps` steps take."""
+        return self._sequence.counts(steps * self.batch_size)
+
+
+def apportioned(weights: Mapping[str, float]) -> Apportionment:
+    """Return the sequence of names by weights, of which at least one is above 0; those of 0 are left out.
+
+    Raises:
+        ValueError: every weight is 0.
+    """
+    exact = {name: _decimal(weight) for name, weight in weights.items() if weight > 0}
+    if not exact:
+        raise ValueError(f"the weights of {', '.join(weights)} are all 0; allowed: at least one above 0")
+    total = sum(exact.values())
+    return Apportionment({name: weight / total for name, weight in exact.items()})
 
 
 @lru_cache(maxsize=4096)
@@ -166,7 +209,7 @@ def _sft_parts(mixture: SftMixture) -> dict[str, Fraction]:
     weights = mixture.weights
     multi, text = _decimal(weights.multi), _decimal(weights.text)
     single = max(Fraction(0), 1 - multi - text) if weights.single is None else _decimal(weights.single)
-    alphas = {name: _decimal(alpha) for name, alpha in dataclasses.asdict(mixture.alpha).items()}
+    alphas = {name: _decimal(alpha) for name, alpha in mixture.alpha.by_category.items()}
     total = sum(alphas.values())
     return {**{name: single * alpha / total for name, alpha in alphas.items()}, "multi_image": multi, "text_only": text}
 

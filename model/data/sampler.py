@@ -8,14 +8,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from model.config.catalogue import CatalogueConfig
-from model.config.stages import DataConfig, Orientation
+from model.config.stages import DataConfig, Orientation, Weight
 from model.config.taxonomy import EQUAL_SHARES
-from model.data.mixture import Draw, sample_index
+from model.data.mixture import Draw, apportioned, sample_index
 from model.data.shuffle import running_totals, shuffled, union
 from model.data.sources.dataset import BrokenSample, Source, open_dataset
 from model.samples import Replaced, Sample
@@ -103,9 +103,22 @@ class Catalogue:
     """
 
     def __init__(
-        self, config: CatalogueConfig, categories: Iterable[str], *, seed: int, orientation: Orientation = "stored"
+        self,
+        config: CatalogueConfig,
+        categories: Iterable[str],
+        *,
+        seed: int,
+        orientation: Orientation = "stored",
+        weights: Sequence[Weight] = (),
     ) -> None:
         """Open the data sets of these categories.
+
+        Args:
+            config: the catalogue.
+            categories: that the stage draws from.
+            seed: of the order; the trial's.
+            orientation: whether photographs are turned as their EXIF data say.
+            weights: of data sets by title, beside the others of their category.
 
         Raises:
             ValueError: a category has no data set, or one cannot be opened.
@@ -118,12 +131,24 @@ class Catalogue:
                 raise ValueError(f"catalogue {config.name!r} has no data set of category {category!r}")
             self._sources[category] = [open_dataset(each, config, orientation) for each in found]
         self._ends = {
-            category: running_totals([len(each) for each in sources]) for category, sources in self._sources.items()
+            category: running_totals([len(each) * each.config.repeat for each in sources])
+            for category, sources in self._sources.items()
         }
+        given = {each.name: each.value for each in weights}
+        self._weights = {
+            category: {each.config.title: given.get(each.config.title, 1.0) for each in sources}
+            for category, sources in self._sources.items() if any(each.config.title in given for each in sources)
+        }
+        self._sequences = {category: apportioned(each) for category, each in self._weights.items()}
 
     def place(self, draw: Draw) -> SampleLocation:
         """Return the location of a draw's sample, without opening it."""
         sources, key = self._sources[draw.category], f"{self._seed}/{draw.category}"
+        if draw.category in self._sequences:
+            of_set = self._sequences[draw.category].at(draw.k)
+            (source,) = [each for each in sources if each.config.title == of_set.category]
+            row, number = shuffled(of_set.k, size=len(source), key=f"{key}/{source.config.name}")
+            return SampleLocation(source, row, number)
         if draw.category in EQUAL_SHARES:
             k, which = divmod(draw.k, len(sources))
             row, number = shuffled(k, size=len(sources[which]), key=f"{key}/{sources[which].config.name}")
@@ -131,7 +156,7 @@ class Catalogue:
         ends = self._ends[draw.category]
         index, number = shuffled(draw.k, size=ends[-1], key=key)
         which, row = union(index, ends)
-        return SampleLocation(sources[which], row, number)
+        return SampleLocation(sources[which], row % len(sources[which]), number)
 
     def sample(self, draw: Draw) -> Sample:
         """Open the sample of a draw, or its replacement, as `used` does."""
@@ -169,9 +194,15 @@ class Catalogue:
         found: dict[str, float] = {}
         for category, samples in categories.items():
             sources = self._sources[category]
-            parts = [1 if category in EQUAL_SHARES else len(each) for each in sources]
+            parts = [self._part(category, each) for each in sources]
             found |= {each.config.title: samples * part / sum(parts) for each, part in zip(sources, parts, strict=True)}
         return found
+
+    def _part(self, category: str, source: Source) -> float:
+        """Return the part of a data set in its category, in a unit of the category's own."""
+        if category in self._weights:
+            return self._weights[category][source.config.title]
+        return 1 if category in EQUAL_SHARES else len(source) * source.config.repeat
 
     def most_broken(self) -> dict[str, int]:
         """Return how many samples of each data set may be broken; at least one where any may."""
@@ -188,7 +219,12 @@ def _used(source: Source, row: int, use: Callable[[Sample], T], broken: tuple[Re
 
 
 def sample_source(
-    data: DataConfig, categories: Iterable[str], *, seed: int, orientation: Orientation = "stored"
+    data: DataConfig,
+    categories: Iterable[str],
+    *,
+    seed: int,
+    orientation: Orientation = "stored",
+    weights: Sequence[Weight] = (),
 ) -> SampleSource:
     """Return the source of a stage's samples.
 
@@ -197,6 +233,7 @@ def sample_source(
         categories: the categories from which the stage draws.
         seed: the trial's seed, which sets the order.
         orientation: whether photographs are rotated as their EXIF data say.
+        weights: of data sets beside the others of their category.
 
     Raises:
         ValueError: the catalogue is missing, lacks data of a category, or cannot be opened.
@@ -207,4 +244,4 @@ def sample_source(
         raise ValueError(
             "data.source is catalogue, but no catalogue is configured; allowed: a catalogue file (ABLATE_CATALOGUE)"
         )
-    return Catalogue(data.catalogue, categories, seed=seed, orientation=orientation)
+    return Catalogue(data.catalogue, categories, seed=seed, orientation=orientation, weights=weights)

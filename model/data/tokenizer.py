@@ -14,7 +14,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from model.workbench import SAMPLE_MAKERS, make_sample
+from model.workbench import make_sample, sample_makers
 from model.workbench.assets import english
 
 SPECIALS = ("<pad>", "<bos>", "<eos>", "<user>", "<assistant>", "<image>", "<n>")
@@ -50,7 +50,7 @@ def train_tokenizer() -> Tokenizer:
 
 
 def _texts() -> Iterator[str]:
-    for category in SAMPLE_MAKERS:
+    for category in sample_makers():
         for index in range(SAMPLES):
             for turn in make_sample(category, "train", index).turns:
                 yield turn.question.replace("<image>", "")

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from model.config.benchmark import Benchmark
 from model.config.scoring import ScoringConfig
-from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.metrics import ItemScore, judged, likelihood, yes_no
 from model.samples import Item
 

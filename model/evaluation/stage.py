@@ -11,29 +11,33 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
+from model.config.benchmark import Benchmark
 from model.config.fields import did_you_mean
 from model.config.stages import DataConfig, EvaluateConfig
 from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
 from model.evaluation.benchmark_scores import limited, total
-from model.evaluation.benchmarks.benchmark import Benchmark
-from model.evaluation.benchmarks.registry import BENCHMARKS
+from model.evaluation.benchmarks.registry import specs
 from model.evaluation.generation import Answered, Generator, mean_tokens
 from model.evaluation.judge.endpoint import Endpoint, Judge
 from model.evaluation.judge.grading import JudgeSession, judge_item, require
 from model.evaluation.judge.workbench_notes import TOLD
+from model.evaluation.kept_answers import keep, kept
 from model.evaluation.local_copies.items import LocalItems
-from model.evaluation.metrics import ItemScore, score_item
+from model.evaluation.metrics import ItemScore
+from model.evaluation.metrics.own import score_answer, with_options
 from model.evaluation.stored_answers import ITEMS, Answer, write
+from model.evaluation.subject import Subject, open_whole
 from model.evaluation.workbench_items import workbench_item
 from model.manifest import publish, verify
 from model.network.mm15 import MM15
+from model.plugins import METRICS, planned
 from model.samples import Item
 
 MATERIALS = "judge.json"
@@ -57,6 +61,8 @@ class EvaluationInputs:
     """Folder of the benchmark's local copy."""
     endpoint: Endpoint | None = None
     """The judge's endpoint."""
+    kept: Path | None = None
+    """Folder that all attempts of the stage share: there answers wait for a judge that failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +82,7 @@ def evaluate_stage(*, benchmark: str, config: EvaluateConfig, data: DataConfig, 
     """Evaluate one benchmark and publish the answers as `out`/items.jsonl.
 
     Args:
-        benchmark: its name in `BENCHMARKS`.
+        benchmark: its name in `BENCHMARKS`, or one that the configuration declares.
         config: inference images, items, batch, scoring choices.
         data: the corpus.
         checkpoint: the published checkpoint; it is verified first.
@@ -92,20 +98,26 @@ def evaluate_stage(*, benchmark: str, config: EvaluateConfig, data: DataConfig, 
 
     Raises:
         ValueError: there is no such benchmark, or its data or its judge are missing.
-        JudgeFailed: the judge does not answer.
+        JudgeFailed: the judge does not answer; the next attempt asks it about the answers that this one kept.
         CorruptDirectory: the checkpoint is damaged.
         Stopped: the attempt was asked to stop; nothing is published.
     """
     torch.set_num_threads(config.threads)
     began = time.monotonic()
-    spec = _spec(benchmark)
+    spec = _spec(benchmark, config)
+    config = replace(config, scoring=with_options(spec, config.scoring))
     judge = _judge(spec, config, resources)
     work = _work(spec, config, data, resources)
     told = {"judge": config.scoring.judge, "judge_prompt": require(spec, work.materials)} if spec.needs_judge else {}
     verify(checkpoint)
-    generator = _answerer(spec, config, checkpoint, report, should_stop)
-    say = generator.likelihood if spec.metric == "likelihood" else generator.answer
-    answered = say(work.open(), len(work.chosen))
+    answered = kept(resources.kept, work.open()) if judge and resources.kept else None
+    if answered is None:
+        generator = _subject(spec, config, checkpoint, report, should_stop) if config.model else _answerer(
+            spec, config, checkpoint, report, should_stop)
+        say = generator.likelihood if isinstance(generator, Generator) and spec.metric == "likelihood" else generator.answer
+        answered = say(work.open(), len(work.chosen))
+        if judge and resources.kept:
+            keep(resources.kept, answered)
     session = JudgeSession(judge, config.scoring, work.materials) if judge else None
     scores = [_score(spec, each, config, session) for each in answered]
     found = total(spec, [each.item for each in answered], scores, config.scoring, is_limited=work.is_limited)
@@ -124,10 +136,16 @@ def evaluate_stage(*, benchmark: str, config: EvaluateConfig, data: DataConfig, 
     }
 
 
-def _spec(name: str) -> Benchmark:
-    if name not in BENCHMARKS:
-        raise ValueError(f"no benchmark {name!r}; {did_you_mean(name, BENCHMARKS)}")
-    return BENCHMARKS[name]
+def _spec(name: str, config: EvaluateConfig) -> Benchmark:
+    known = specs(config.own)
+    if name not in known:
+        raise ValueError(f"no benchmark {name!r}; {did_you_mean(name, known)}")
+    spec = known[name]
+    if config.model and spec.metric == "likelihood":
+        raise ValueError(f"{spec.name}: weighs text by our tokens; allowed with evaluate.model: benchmarks with answers")
+    if spec.metric_version:
+        planned(METRICS, spec.metric, spec.metric_version)
+    return spec
 
 
 def _judge(spec: Benchmark, config: EvaluateConfig, resources: EvaluationInputs) -> Judge | None:
@@ -179,10 +197,18 @@ def _answerer(spec: Benchmark, config: EvaluateConfig, checkpoint: Path, report:
     return Generator(model, encoder, config, spec.max_new_tokens, report, should_stop)
 
 
+def _subject(spec: Benchmark, config: EvaluateConfig, checkpoint: Path, report: Callable[[dict[str, Any]], None],
+             should_stop: Callable[[], bool]) -> Subject:
+    model, processor = open_whole(checkpoint)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device, torch.bfloat16 if config.dtype == "bf16" else torch.float32)
+    return Subject(model, processor, spec.max_new_tokens, report, should_stop)
+
+
 def _score(spec: Benchmark, answered: Answered, config: EvaluateConfig, session: JudgeSession | None) -> ItemScore:
     if session is not None:
         return judge_item(spec, answered.item, answered.prediction, session)
-    return score_item(spec.metric, answered.prediction, answered.item, config.scoring)
+    return score_answer(spec, answered.prediction, answered.item, config.scoring)
 
 
 def _write(folder: Path, work: _Evaluation, answered: list[Answered], scores: list[ItemScore]) -> None:

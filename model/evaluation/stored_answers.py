@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.config.benchmark import Benchmark
 from model.config.scoring import ScoringConfig
 from model.evaluation.benchmark_scores import Total, total
-from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.judge.grading import JUDGED
-from model.evaluation.metrics import ItemScore, score_item
+from model.evaluation.metrics import ItemScore
+from model.evaluation.metrics.own import score_answer, with_options
 from model.samples import Item
 
 ITEMS = "items.jsonl"
@@ -59,9 +60,10 @@ def rescored(spec: Benchmark, answers: Sequence[Answer], scoring: ScoringConfig,
     Raises:
         ValueError: there are no answers, or an item cannot be scored.
     """
+    scoring = with_options(spec, scoring)
     items = [answer.item for answer in answers]
     scores = [
-        answer.score if spec.metric in JUDGED else score_item(spec.metric, answer.prediction, answer.item, scoring)
+        answer.score if spec.metric in JUDGED else score_answer(spec, answer.prediction, answer.item, scoring)
         for answer in answers
     ]
     return total(spec, items, scores, scoring, is_limited=is_limited)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from model.evaluation.benchmarks.benchmark import Benchmark
+from model.config.benchmark import Benchmark
 from model.samples import Item
 from model.workbench import in_context, make_item, make_sample
 

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from model.config.stages import ImageConfig
+from model.images.grids import grid_of
 from model.images.placement import grid_pieces
-from model.images.splitting import grid_of
 
 SPECIAL_PIECES = ("<n>",)
 """Indicator texts that are a single token of the vocabulary."""
@@ -46,8 +46,9 @@ class Description:
 
 def describe(config: ImageConfig) -> Description:
     """Return the largest image of a setting and its costs."""
-    most = {"single": 1, "static": 4, "dynamic": config.n_max}[config.mode]
-    longest = 2 if config.mode == "static" else most
+    side = math.isqrt(config.n_max)
+    most = {"single": 1, "static": 4, "idefics3": side**2}.get(config.mode, config.n_max)
+    longest = {"static": 2, "idefics3": side}.get(config.mode, most)
     encoder_images = most + 1 if most > 1 else 1
     return Description(
         encoder_images=encoder_images, tokens_per_tile=config.tokens, tokens=encoder_images * config.tokens,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from model.config.stages import MAX_SPLIT_IMAGES, MAX_TILES, ImageConfig
+from model.config.stages import MAX_TILES
 
 MIN_SIDE_PX = 2
 """Shortest accepted side: an image one pixel wide or high is a spacer or a tracking pixel and shows nothing."""
@@ -107,27 +107,6 @@ def require_sides(height: int, width: int) -> None:
     """
     if not (MIN_SIDE_PX <= height <= MAX_SIDE_PX and MIN_SIDE_PX <= width <= MAX_SIDE_PX):
         raise ValueError(f"image is {height} x {width} px; allowed: sides of {MIN_SIDE_PX} to {MAX_SIDE_PX} px")
-
-
-def grid_of(height: int, width: int, config: ImageConfig, *, num_images: int = 1) -> tuple[int, int]:
-    """Return the grid of an image as (rows, cols); images of a sample with three or more are not split.
-
-    Args:
-        height: height of the image in px, 2 to 65535.
-        width: width of the image in px, 2 to 65535.
-        config: the image setting.
-        num_images: images in the sample.
-
-    Raises:
-        ValueError: a side is outside its range.
-    """
-    require_sides(height, width)
-    if config.mode == "single" or num_images > MAX_SPLIT_IMAGES:
-        return 1, 1
-    if config.mode == "static":
-        return 2, 2
-    grid = select_grid(height, width, tile=config.tile, n_min=config.n_min, n_max=config.n_max, fit=config.fit)
-    return grid.rows, grid.cols
 
 
 def _longer(height: int, width: int, grids: tuple[tuple[int, int], ...]) -> dict[tuple[int, int], _Offer]:

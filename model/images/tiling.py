@@ -23,7 +23,7 @@ from PIL import Image
 
 from model.config.stages import ImageConfig
 from model.images.decode import oriented, to_rgb
-from model.images.splitting import grid_of
+from model.images.grids import SQUASHED, STRETCHED, grid_of
 
 PADDING = 128
 """Grey value of padded pixels, 0 to 255."""
@@ -67,12 +67,14 @@ def tiles(image: Image.Image, config: ImageConfig, *, num_images: int = 1) -> Ti
     image = oriented(image, config.orientation)  # no change for images that our own readers have rotated already
     rows, cols = grid_of(image.height, image.width, config, num_images=num_images)
     image, side = to_rgb(image), config.tile
-    resized = _fit(image, height=rows * side, width=cols * side)
+    resize = _stretch if config.mode in STRETCHED and rows * cols > 1 else _fit
+    resized = resize(image, height=rows * side, width=cols * side)
     if rows * cols == 1:
         return Tiling(_cut(resized, rows, cols, side, first=0, num_tiles=1), rows, cols, None)
     first, overview = (1, 0) if config.overview == "before" else (0, rows * cols)
     tiles_NCXX = _cut(resized, rows, cols, side, first=first, num_tiles=rows * cols + 1)
-    _paste(np.asarray(_fit(resized, height=side, width=side, reducing_gap=AVERAGE_FIRST)), tiles_NCXX[overview])
+    shrink = _stretch if config.mode in SQUASHED else _fit
+    _paste(np.asarray(shrink(resized, height=side, width=side, reducing_gap=AVERAGE_FIRST)), tiles_NCXX[overview])
     return Tiling(tiles_NCXX, rows, cols, overview)
 
 
@@ -82,6 +84,13 @@ def _fit(image: Image.Image, *, height: int, width: int, reducing_gap: float = R
     size = (max(1, min(width, round(image.width * scale))), max(1, min(height, round(image.height * scale))))
     sampling = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.HAMMING
     return image if size == image.size else image.resize(size, sampling, reducing_gap=reducing_gap)
+
+
+def _stretch(image: Image.Image, *, height: int, width: int, reducing_gap: float = REDUCING_GAP) -> Image.Image:
+    """Scale the image to the whole frame, whatever that does to its aspect ratio."""
+    is_larger = width * height > image.width * image.height
+    sampling = Image.Resampling.BICUBIC if is_larger else Image.Resampling.HAMMING
+    return image.resize((width, height), sampling, reducing_gap=reducing_gap)
 
 
 def _cut(image: Image.Image, rows: int, cols: int, side: int, *, first: int, num_tiles: int) -> NDArray[np.uint8]:

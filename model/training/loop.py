@@ -126,7 +126,7 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         tally.add(seen)
         # The rate follows from the step alone and is set anew each time: a checkpoint need not hold it.
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, config)
+            group["lr"] = learning_rate(step, config) * group["lr_scale"]
         result = gradients(model, share.batches, shown, workers)
         # Before the check, so that the record of a divergence shows the non-finite loss after those that led to it.
         losses.append(result.loss)

@@ -37,7 +37,7 @@ class Adafactor(torch.optim.Optimizer):
     is split by rows, then the norm of every update. Updates overwrite the gradients, so no second copy is held.
     """
 
-    def __init__(self, params: Iterable[Tensor], *, lr: float, weight_decay: float = 0.0) -> None:
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], *, lr: float, weight_decay: float = 0.0) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -173,11 +173,32 @@ def _blank(weight: Tensor) -> dict[str, Any]:
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """Build the optimizer of the weights that are not frozen; AdamW has betas 0.9 and 0.95."""
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    groups = parameter_groups(model, config)
     if config.optimizer == "adafactor":
-        return Adafactor(weights, lr=config.lr, weight_decay=config.weight_decay)
+        return Adafactor(groups, lr=config.lr, weight_decay=config.weight_decay)
     # `foreach` handles many weights per kernel; it is set, because the default depends on the device.
-    return torch.optim.AdamW(weights, lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay, foreach=True)
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay, foreach=True)
+
+
+def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """Return the weights that are not frozen in groups that have learning rate and weight decay in common.
+
+    A group has `params`, `weight_decay`, and `lr_scale`, by which the schedule's rate is multiplied in every step. With the defaults
+    there is one group, in the order of the model.
+    """
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            decay = config.weight_decay if config.decay == "all" or _is_matrix(name, weight) else 0.0
+            # The part is the first name: all weights are in the encoder, the connector or the decoder.
+            groups.setdefault((getattr(config, f"lr_{name.partition('.')[0]}"), decay), []).append(weight)
+    return [{"params": weights, "lr": config.lr * scale, "lr_scale": scale, "weight_decay": decay}
+            for (scale, decay), weights in groups.items()]
+
+
+def _is_matrix(name: str, weight: Tensor) -> bool:
+    """Return whether a weight multiplies activations: norms and biases have one dimension, positions are added."""
+    return weight.ndim >= 2 and "position" not in name
 
 
 def empty_state(optimizer: torch.optim.Optimizer, weight: Tensor) -> dict[str, Any]:

@@ -62,7 +62,8 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
     workers = init_workers()
     prepare(model, config)
     shard(model, workers, config)
-    samples = sample_source(data, shares(config.mixture), seed=seed, orientation=config.images.orientation)
+    samples = sample_source(data, shares(config.mixture), seed=seed, orientation=config.images.orientation,
+                            weights=config.data_sets)
     tally = Tally(samples.most_broken())
     steps = Steps(config=config, data=data, encoder=encoder, seed=seed, part=(workers.rank, workers.size))
     with _prepared(steps, samples) as step_of:

@@ -2,6 +2,7 @@
 
 The encoder is of CLIP, SigLIP or open_clip, the decoder any causal language model; each is a folder or a hub name
 (`owner/name@revision`). Prints one JSON object: identity of the content, parameters, tensors left out, tokens added.
+`--whole DIR` publishes a whole model of another family instead, to be evaluated as it is (`evaluate.model`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from model.config.fields import build
 from model.config.stages import ConnectorConfig
 from model.network.connector import CONNECTORS
 from model.weights.assemble import Assembly, assemble
+from model.weights.whole import publish_whole
 
 BAD_INPUT = 2
 """Exit code for wrong input, the same as that of the command `ablate`."""
@@ -25,6 +27,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m model.weights", description=__doc__)
     parser.add_argument("--vision", help="encoder: a folder or a hub name")
     parser.add_argument("--decoder", help="causal language model: a folder or a hub name")
+    parser.add_argument("--whole", type=Path, help="a whole image-text-to-text model of transformers, to evaluate as it is: a folder")
     parser.add_argument("--preset", help="model that gives the shape of the encoder or decoder that is not imported")
     parser.add_argument("--connector", choices=sorted(CONNECTORS), default="c_abstractor", help="kind of the connector")
     parser.add_argument("--hidden", type=int, default=1024, help="channels of the C-Abstractor")
@@ -37,6 +40,9 @@ def main(arguments: list[str]) -> int:
     try:
         if given.out.exists():
             raise ValueError(f"{given.out}: exists already")
+        if given.whole:
+            sys.stdout.write(json.dumps(publish_whole(given.whole, given.out), indent=1) + "\n")
+            return 0
         shape = {"kind": given.connector, "hidden": given.hidden, "depth": given.depth}
         assembly = Assembly(vision=given.vision, decoder=given.decoder, preset=given.preset,
                             connector=build(ConnectorConfig, shape, "connector"), seed=given.seed)

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from model.config.benchmark import Benchmark
 from model.evaluation.averages import DAGGER, averages
-from model.evaluation.benchmarks.registry import BENCHMARKS
+from model.evaluation.benchmarks.registry import own_of, specs
 from orchestrator.ledger.rows import ScoreRow, TrialRow
 from orchestrator.states import TrialState
 from orchestrator.study.metric_names import TOKENS as TOKENS
@@ -61,38 +62,40 @@ def trial_scores(trials: Iterable[TrialRow], rows: Iterable[ScoreRow]) -> list[T
     return [_of_trial(trial, by_trial.get(trial.trial_key, [])) for trial in trials]
 
 
-def metric_names(trials: Iterable[TrialScores]) -> tuple[str, ...]:
+def metric_names(trials: Iterable[TrialScores], own: Sequence[Benchmark] = ()) -> tuple[str, ...]:
     """Return every metric that some trial has or withholds.
 
     The order is: aggregates, categories, benchmarks by category, image tokens, metrics of lmms-eval.
     """
     seen = {name for trial in trials for name in (*trial.metrics, *trial.withheld)}
-    categories = dict.fromkeys(each.category for each in BENCHMARKS.values())
-    order = [*AGGREGATES, *categories, *BENCHMARKS, TOKENS]
+    known = specs(own)
+    categories = dict.fromkeys(each.category for each in known.values())
+    order = [*AGGREGATES, *categories, *known, TOKENS]
     return (*(name for name in order if name in seen), *sorted(name for name in seen if OUTSIDE in name))
 
 
-def metric_kind(name: str) -> str:
+def metric_kind(name: str, own: Sequence[Benchmark] = ()) -> str:
     """Return `aggregate`, `category`, `benchmark`, `cost`, or `outside` for lmms-eval's metrics."""
     if OUTSIDE in name:
         return "outside"
     if name in AGGREGATES:
         return "aggregate"
-    if name in BENCHMARKS:
+    if name in specs(own):
         return "benchmark"
     return "cost" if name == TOKENS else "category"
 
 
-def category_of(name: str) -> str | None:
+def category_of(name: str, own: Sequence[Benchmark] = ()) -> str | None:
     """Return the category of a benchmark, None for other metrics."""
-    return BENCHMARKS[name].category if name in BENCHMARKS else None
+    known = specs(own)
+    return known[name].category if name in known else None
 
 
 def _of_trial(trial: TrialRow, rows: Sequence[ScoreRow]) -> TrialScores:
     evaluate = trial.config.get("evaluate", {})
     is_diverged = trial.state == TrialState.DIVERGED
     metrics, withheld = (
-        ({}, {}) if is_diverged else metrics_of(suite_of(evaluate), rows, has_judge=bool(judge_of(evaluate)))
+        ({}, {}) if is_diverged else metrics_of(suite_of(evaluate), rows, own_of(evaluate), has_judge=bool(judge_of(evaluate)))
     )
     return TrialScores(
         trial_key=trial.trial_key,
@@ -107,7 +110,8 @@ def _of_trial(trial: TrialRow, rows: Sequence[ScoreRow]) -> TrialScores:
 
 def suite_of(evaluate: Mapping[str, Any]) -> tuple[str, ...]:
     """Return a trial's benchmarks, with `DAGGER` added if benchmarks marked with a dagger enter the averages."""
-    names = tuple(name for name in evaluate.get("benchmarks", ()) if name in BENCHMARKS)
+    known = specs(own_of(evaluate))
+    names = tuple(name for name in evaluate.get("benchmarks", ()) if name in known)
     return (*names, DAGGER) if evaluate.get("scoring", {}).get(DAGGER) else names
 
 
@@ -117,19 +121,20 @@ def judge_of(evaluate: Mapping[str, Any]) -> str:
 
 
 def metrics_of(
-    suite: Sequence[str], rows: Sequence[ScoreRow], *, has_judge: bool = True
+    suite: Sequence[str], rows: Sequence[ScoreRow], own: Sequence[Benchmark] = (), *, has_judge: bool = True
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Return metric -> score, and metric -> why it has none.
 
     Args:
         suite: the benchmarks in the averages, as `suite_of` returns them.
         rows: the rows of one trial.
+        own: what a catalogue declares of its own benchmarks among them, as `own_of` returns it.
         has_judge: whether benchmarks that need a judge are run at all.
     """
     finite = {row.benchmark: row for row in rows if math.isfinite(row.value)}
     complete = {name: row.value for name, row in finite.items() if row.is_complete}
-    found = averages(complete, suite)
-    withheld = {**found.withheld, **_unmeasured(suite, finite, has_judge=has_judge)}
+    found = averages(complete, suite, own)
+    withheld = {**found.withheld, **_unmeasured(suite, finite, specs(own), has_judge=has_judge)}
     metrics = {**{name: row.value for name, row in finite.items()}, **found.values}
     tokens = [row.tokens_per_image for row in finite.values() if row.tokens_per_image]
     if tokens:
@@ -137,6 +142,6 @@ def metrics_of(
     return metrics, withheld
 
 
-def _unmeasured(suite: Sequence[str], rows: Mapping[str, ScoreRow], *, has_judge: bool) -> dict[str, str]:
+def _unmeasured(suite: Sequence[str], rows: Mapping[str, ScoreRow], known: Mapping[str, Benchmark], *, has_judge: bool) -> dict[str, str]:
     missing = [name for name in suite if name not in rows and name != DAGGER]
-    return {name: "not evaluated yet" if has_judge or not BENCHMARKS[name].needs_judge else NOT_RUN for name in missing}
+    return {name: "not evaluated yet" if has_judge or not known[name].needs_judge else NOT_RUN for name in missing}

@@ -8,11 +8,12 @@ import click
 from rich.text import Text
 
 from orchestrator.cli.console import DONE, err, out, print_json
-from orchestrator.cli.context import ledger, plan_study
+from orchestrator.cli.context import ledger
 from orchestrator.cli.options import json_document, json_option, pasteable, scale_option
 from orchestrator.cli.run import exit_code, run_to_end, update_option
 from orchestrator.ledger import read
 from orchestrator.results import campaign as campaigns
+from orchestrator.results.planning import plan_study
 from orchestrator.results.results import Results, study_results
 from orchestrator.study.study import load_campaign
 

@@ -7,10 +7,12 @@ import dataclasses
 import json
 import math
 import sys
+from collections.abc import Iterable
 from typing import IO, Any
 
 import click
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from orchestrator.errors import LedgerAway, LostLease, OrchestratorError, Stopped, StudyError, StudyErrors
@@ -44,6 +46,16 @@ def _console(*, stderr: bool, is_quiet: bool = False) -> Console:
         if console.is_terminal
         else Console(stderr=stderr, highlight=False, markup=False, quiet=is_quiet, width=PLAIN_WIDTH)
     )
+
+
+def plain_table(*text: str, numbers: Iterable[str] = ()) -> Table:
+    """Return an empty table without lines: columns of text, then columns of numbers, which stand at the right."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
+    for name in text:
+        table.add_column(name)
+    for name in numbers:
+        table.add_column(name, justify="right")
+    return table
 
 
 def print_json(document: object) -> None:

@@ -8,9 +8,11 @@ import click
 from rich.text import Text
 
 from orchestrator.cli.console import out, print_json, state_text
-from orchestrator.cli.context import study_name, whoami, writable_ledger
+from orchestrator.cli.context import writable_ledger
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.ledger import actions, read
+from orchestrator.ledger.actions import whoami
+from orchestrator.results.planning import study_name
 
 _DOCUMENT = json_document("""
     {"name", "scale", "version", "study_id", "state", "was"}""")

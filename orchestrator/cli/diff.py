@@ -10,8 +10,8 @@ from rich.text import Text
 
 from orchestrator import formatting
 from orchestrator.analysis.table import ArmResult
-from orchestrator.cli.console import out, print_json
-from orchestrator.cli.context import load_plan, readable_ledger, study_name
+from orchestrator.cli.console import out, plain_table, print_json
+from orchestrator.cli.context import readable_ledger
 from orchestrator.cli.options import json_document, json_option, known_scale_option
 from orchestrator.cli.results_table import title
 from orchestrator.errors import StudyError
@@ -20,6 +20,7 @@ from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.submit import differences
 from orchestrator.results.counts import IMPORT
+from orchestrator.results.planning import load_plan, study_name
 from orchestrator.results.results import Results, study_results
 from orchestrator.settings import Settings
 
@@ -152,11 +153,7 @@ def _print(first: Results, second: Results) -> None:
 
 
 def _table(pairs: list[Pair], names: list[str]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
-    for name in ("arm", "metric"):
-        table.add_column(name)
-    for name in (*names, "difference"):
-        table.add_column(name, justify="right")
+    table = plain_table("arm", "metric", numbers=(*names, "difference"))
     for each in pairs:
         table.add_row(each.arm, title(each.metric), _score(each.first, each.first_half_width),
                       _score(each.second, each.second_half_width),

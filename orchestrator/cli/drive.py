@@ -11,7 +11,7 @@ import click
 from rich.text import Text
 
 from orchestrator.cli.console import DONE, TRY_AGAIN, err, out, print_json, state_text
-from orchestrator.cli.context import ledger, load_plan, study_name, whoami, writable_ledger
+from orchestrator.cli.context import ledger, writable_ledger
 from orchestrator.cli.options import (
     json_document,
     json_option,
@@ -26,8 +26,10 @@ from orchestrator.driver.loop import drive as drive_ledger
 from orchestrator.errors import OrchestratorError, StudyError
 from orchestrator.execution.ray.jobs import DriverJob, fate, launch
 from orchestrator.ledger import actions, read
+from orchestrator.ledger.actions import whoami
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import StudyRow
+from orchestrator.results.planning import load_plan, study_name
 from orchestrator.settings import Settings
 from orchestrator.states import LIVE_STUDIES
 

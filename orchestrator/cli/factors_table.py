@@ -8,6 +8,7 @@ from rich.table import Table
 from orchestrator import formatting
 from orchestrator.analysis.curve import Curve
 from orchestrator.analysis.effects import Effect
+from orchestrator.cli.console import plain_table
 from orchestrator.results.factors import factor_curve, factor_effects
 from orchestrator.results.results import Results
 
@@ -29,7 +30,7 @@ def print_factors(console: Console, results: Results) -> None:
 
 
 def _effects(found: tuple[Effect, ...], metric: str) -> Table:
-    table = _table(f"effect on {metric}", "against", "difference", "settings averaged")
+    table = plain_table(f"effect on {metric}", numbers=("against", "difference", "settings averaged"))
     for each in found:
         difference = each.difference
         star = " *" if difference.is_told_apart else "  "
@@ -39,19 +40,11 @@ def _effects(found: tuple[Effect, ...], metric: str) -> Table:
 
 
 def _curve(curve: Curve, results: Results) -> Table:
-    table = _table(f"{results.objective} at level", "score", "95 % band", "probability of best")
+    table = plain_table(f"{results.objective} at level", numbers=("score", "95 % band", "probability of best"))
     step = (len(curve.levels) - 1) // (SHOWN - 1)
     for i in range(0, len(curve.levels), step):
         band = f"{curve.low[i]:.1f} to {curve.high[i]:.1f}"
         table.add_row(f"{curve.levels[i]:.3g}", f"{curve.mean[i]:.1f}", band, "")
     for arm, probability in curve.is_best.items():
         table.add_row(results.arm(arm).name, "", "", f"{100 * probability:.0f} %")
-    return table
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
-    table.add_column(first)
-    for name in others:
-        table.add_column(name, justify="right")
     return table

@@ -21,7 +21,7 @@ from orchestrator.artifacts.garbage import (
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.artifacts.owner import adopt, refuse_foreign
 from orchestrator.artifacts.store import Artifacts
-from orchestrator.cli.console import out, print_json
+from orchestrator.cli.console import out, plain_table, print_json
 from orchestrator.cli.context import readable_ledger, writable_ledger
 from orchestrator.cli.options import json_document, json_option
 from orchestrator.errors import OrchestratorError
@@ -104,9 +104,7 @@ def _print(places: list[_Place], known: Mapping[str, StageFiles], *, is_removed:
 
 
 def _table(sizes: Mapping[tuple[str, str, str], list[int]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
-    for name in ("study", "where", "why", "folders", "size"):
-        table.add_column(name, justify="right" if name in ("folders", "size") else "left")
+    table = plain_table("study", "where", "why", numbers=("folders", "size"))
     for words, each in sorted(sizes.items()):
         table.add_row(*words, str(len(each)), formatting.size(sum(each)))
     return table

@@ -9,12 +9,13 @@ from rich.text import Text
 
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.cli.console import out, print_json
-from orchestrator.cli.context import readable_ledger, study_name
+from orchestrator.cli.context import readable_ledger
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.ledger import read
 from orchestrator.ledger.naming import ledger_id
 from orchestrator.results.items import ItemRow, Wanted
 from orchestrator.results.items import items as items_of
+from orchestrator.results.planning import study_name
 
 
 @click.command(epilog=json_document("""

@@ -9,6 +9,7 @@ from rich.text import Text
 from orchestrator import formatting
 from orchestrator.analysis.crossed import Advice
 from orchestrator.analysis.statistics import Difference
+from orchestrator.cli.console import plain_table
 from orchestrator.results.item_statistics import ItemResults
 from orchestrator.results.results import Results
 
@@ -26,7 +27,7 @@ def print_items(console: Console, results: Results, items: ItemResults) -> None:
 
 
 def _differences(results: Results, items: ItemResults) -> Table:
-    table = _table(f"{items.metric}, against the baseline", "these items", "population of items", "to add next")
+    table = plain_table(f"{items.metric}, against the baseline", numbers=("these items", "population of items", "to add next"))
     for each in items.arms:
         table.add_row(results.arm(each.arm_key).name, _interval(each.these), _interval(each.population),
                       advised(each.advice))
@@ -52,16 +53,8 @@ def advised(advice: Advice | None) -> str:
 
 
 def _components(items: ItemResults) -> Table:
-    table = _table("deviation of a picture's score, in points", "seed", "item", "arm x item", "rest")
+    table = plain_table("deviation of a picture's score, in points", numbers=("seed", "item", "arm x item", "rest"))
     for name, each in items.components.items():
         variances = (each.seed, each.item, each.arm_item, each.rest)
         table.add_row(name, *(f"{variance ** 0.5:.1f}" for variance in variances))
-    return table
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
-    table.add_column(first)
-    for name in others:
-        table.add_column(name, justify="right")
     return table

@@ -8,11 +8,11 @@ import click
 from rich.text import Text
 
 from orchestrator.cli.console import DONE, FAILED, out, print_json
-from orchestrator.cli.context import existing_ledger
 from orchestrator.cli.options import json_document, json_option
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger.backup import upgrade as saved_and_upgraded
 from orchestrator.ledger.verify import verify as verified
+from orchestrator.results.planning import existing_ledger
 from orchestrator.settings import Settings, redact
 
 

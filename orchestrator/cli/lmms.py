@@ -10,12 +10,13 @@ from rich.text import Text
 
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.cli.console import out, print_json
-from orchestrator.cli.context import readable_ledger, study_name
+from orchestrator.cli.context import readable_ledger
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.cli.results_table import print_results
 from orchestrator.ledger import read
 from orchestrator.ledger.naming import ledger_id
 from orchestrator.results.lmms_eval import MODEL, LmmsEvalFile, model_arguments, read_results, require_known
+from orchestrator.results.planning import study_name
 from orchestrator.results.results import Results, study_results
 
 

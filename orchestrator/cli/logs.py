@@ -14,7 +14,7 @@ from orchestrator import formatting
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.artifacts.store import LOG, PROGRESS, Artifacts
 from orchestrator.cli.console import err, out, print_json, state_text
-from orchestrator.cli.context import readable_ledger, study_name
+from orchestrator.cli.context import readable_ledger
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.errors import StudyError
 from orchestrator.execution.record import log_tail
@@ -22,6 +22,7 @@ from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.naming import ledger_id
 from orchestrator.ledger.rows import AttemptRow
+from orchestrator.results.planning import study_name
 from orchestrator.states import LIVE_ATTEMPTS, TERMINAL_STUDIES, AttemptState
 
 _LINE_BYTES = 200

@@ -13,10 +13,11 @@ from model.config.stages import ContinualMixture, PretrainMixture, SftMixture
 from model.data.mixture import shares
 from model.data.simplex import sampled
 from orchestrator.cli.console import out, print_json
-from orchestrator.cli.context import readable_ledger, study_name
+from orchestrator.cli.context import readable_ledger
 from orchestrator.cli.options import json_document, json_option, known_scale_option, pasteable, study_argument
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
+from orchestrator.results.planning import study_name
 from orchestrator.results.results import Results, study_results
 from orchestrator.search import surrogate
 from orchestrator.search.olmix import Rows, from_csv, to_csv

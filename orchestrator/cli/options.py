@@ -10,11 +10,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from orchestrator.study import library
-from orchestrator.study.documents import load_scale
+from orchestrator.study.documents import DEFAULT_SCALE, load_scale
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-DEFAULT_SCALE = "tiny"
 
 
 def _studies(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

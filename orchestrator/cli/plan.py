@@ -12,7 +12,6 @@ from rich.text import Text
 
 from orchestrator import formatting
 from orchestrator.cli.console import DONE, FAILED, out, print_json
-from orchestrator.cli.context import existing_ledger, load_plan
 from orchestrator.cli.options import json_document, json_option, scale_option, study_argument
 from orchestrator.cli.planning.explain import catalogue_name
 from orchestrator.cli.planning.explain import document as explained
@@ -25,6 +24,7 @@ from orchestrator.plan.plan import Plan
 from orchestrator.plan.trial_config import resolve
 from orchestrator.results.counts import IMPORT
 from orchestrator.results.explain import Explanation, explain_plan
+from orchestrator.results.planning import existing_ledger, load_plan
 from orchestrator.results.preview import Preview, document, preview
 from orchestrator.results.rehearsals import rehearsed_rates
 from orchestrator.settings import Settings

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.console import print_json
-from orchestrator.cli.context import readable_ledger, study_name
+from orchestrator.cli.context import readable_ledger
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.ledger import read
+from orchestrator.results.planning import study_name
 from orchestrator.results.report import write_report
 from orchestrator.results.results import report_path, study_results
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from orchestrator.artifacts.opening import artifacts_of
-from orchestrator.cli.console import err, out, print_json
-from orchestrator.cli.context import readable_ledger, study_name
+from orchestrator.cli.console import err, out, plain_table, print_json
+from orchestrator.cli.context import readable_ledger
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.naming import ledger_id
+from orchestrator.results.planning import study_name
 from orchestrator.results.rescore import RescoredStudy, choices_of
 from orchestrator.results.rescore import rescore as score_again
 
@@ -65,10 +65,7 @@ def _choices(sets: tuple[str, ...]) -> dict[str, object]:
 
 
 def _print(found: RescoredStudy) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
-    table.add_column("evaluation")
-    for name in ("accepted", "now"):
-        table.add_column(name, justify="right")
+    table = plain_table("evaluation", numbers=("accepted", "now"))
     for each in found.benchmarks:
         now = "none" if each.score is None else f"{each.score:.1f}"
         note = " (new version)" if each.has_new_version else ""

@@ -17,6 +17,7 @@ from rich.text import Text
 from orchestrator import formatting
 from orchestrator.analysis.scores import OUTSIDE
 from orchestrator.analysis.table import ArmResult
+from orchestrator.cli.console import plain_table
 from orchestrator.results.results import Results
 from orchestrator.results.tables import score_text, unread
 
@@ -224,11 +225,8 @@ def _work(results: Results) -> str:
 
 def data_table(results: Results) -> Table:
     """Return what each arm was trained on, by stage and source: means over its trials."""
-    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
-    for name in ("arm", "stage", "source"):
-        shown.add_column(name)
-    for name in ("asked", "drawn", "tokens", "supervised", "passes", "broken", "filled", "waited"):
-        shown.add_column(name, justify="right")
+    numbers = ("asked", "drawn", "tokens", "supervised", "passes", "broken", "filled", "waited")
+    shown = plain_table("arm", "stage", "source", numbers=numbers)
     for each in results.data:
         passes = "" if each.passes is None else f"{each.passes:.2f}"
         shown.add_row(results.arm(each.arm_key).name, each.kind, each.source, f"{each.asked:,.1f}", f"{each.samples:,.1f}",

@@ -10,13 +10,13 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import click
 from rich.text import Text
 
 from orchestrator.cli.console import DONE, FAILED, TRY_AGAIN, err, out, print_json
-from orchestrator.cli.context import ledger, load_plan, readable_ledger, study_name, whoami
+from orchestrator.cli.context import ledger, readable_ledger
 from orchestrator.cli.options import (
     json_document,
     json_option,
@@ -29,16 +29,13 @@ from orchestrator.cli.plan import print_plan
 from orchestrator.cli.progress_bar import Reporter
 from orchestrator.cli.results_table import print_results
 from orchestrator.driver.loop import DriverView, Exit, drive
-from orchestrator.errors import OrchestratorError, StudyError
-from orchestrator.execution.ray.nodes import misfit, nodes_of
-from orchestrator.ledger import actions, read
+from orchestrator.driver.submission import enter, refuse_what_never_fits
+from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.submit import refuse_changed, refuse_incomplete
-from orchestrator.ledger.submit import submit as enter
-from orchestrator.ledger.summaries import keep_estimate
-from orchestrator.plan.needs import missing, too_large
 from orchestrator.plan.plan import Plan
+from orchestrator.results.planning import load_plan, study_name
 from orchestrator.results.preview import document, preview
 from orchestrator.results.progress import progress
 from orchestrator.results.rehearsals import rehearsed_rates
@@ -48,8 +45,6 @@ from orchestrator.states import TERMINAL_STUDIES, StudyState
 
 LOOK_EVERY_S = 0.5
 """Seconds between two reads of the ledger while a study runs."""
-_AGAIN = frozenset({StudyState.PAUSED, StudyState.CANCELLED, StudyState.FAILED, StudyState.COMPLETED_WITH_FAILURES})
-"""States from which another `run` puts the study back into the queue."""
 
 update_option = click.option("--update", is_flag=True, help="Submit a changed file as a new version of the study.")
 _RESULTS = """
@@ -80,7 +75,9 @@ def _rehearse_entry(study: str, scale: str, *, update: bool, as_json: bool) -> N
     """Do all checks of a run without submitting anything, and print the plan as `ablate plan` does."""
     settings, engine = readable_ledger()
     plan = load_plan(study, scale, settings)[1]
-    _refuse_what_never_fits(settings, plan)
+    unchecked = refuse_what_never_fits(settings, plan)
+    if unchecked:
+        err().print(unchecked, style="yellow")
     refuse_incomplete(plan, slots=settings.slots)
     if not update:
         refuse_changed(engine, plan)
@@ -164,20 +161,15 @@ def submitted(
         update: whether a changed file under a known name is taken as a new version.
         may_reopen: whether one that was paused, cancelled or failed goes on; otherwise it stays as somebody left it.
     """
-    _refuse_what_would_fail(settings, plan)
-    _refuse_what_never_fits(settings, plan)
-    study_id = enter(engine, plan, update=update, slots=settings.slots, actor=whoami(engine))
-    row = read.study(engine, study_id)
-    if row.estimate is None:
-        shown = preview(plan, engine, slots=settings.slots, rehearsed=rehearsed_rates(settings.home, plan.scale))
-        keep_estimate(engine, study_id, asdict(shown.expected))
-    found = StudyState(row.state)
-    if found in _AGAIN:
-        reason = f" ({row.reason})" if row.reason else ""
+    entered = enter(settings, engine, plan, update=update, may_reopen=may_reopen)
+    row, found = entered.row, entered.found
+    if entered.unchecked:
+        err().print(entered.unchecked, style="yellow")
+    if entered.had_stopped:
+        reason = f" ({entered.reason})" if entered.reason else ""
         was = f"{found.replace('_', ' ').lower()}{reason}"
         if may_reopen:
             err().print(f"{row.name} was {was}; it continues, finished stages are kept")
-            actions.resume(engine, study_id, actor=whoami(engine))
         else:
             err().print(f"{row.name} is {was} and stays so; `{pasteable('resume', row.name, row.scale)}`, or --resume, lets it go on",
                         style="yellow")
@@ -186,44 +178,7 @@ def submitted(
             f"{row.name}: {row.num_trials} trials need {plan.num_requested} stages, {plan.num_unique} of them unique, "
             f"on {settings.slots} slots"
         )
-    return read.study(engine, study_id), found
-
-
-def _refuse_what_would_fail(settings: Settings, plan: Plan) -> None:
-    """Refuse a study with stages that would run and fail.
-
-    Their answers are to be graded by a judge where none is reached, or they need more memory than a worker has.
-
-    Raises:
-        StudyError: which benchmarks or stages, and what to change.
-    """
-    for each in missing(plan, has_judge=bool(settings.judge_url)):
-        if "judge" in each.what or each in too_large(plan):
-            raise StudyError(plan.study.name, 0, f"missing: {each.what}", each.hint)
-
-
-def _refuse_what_never_fits(settings: Settings, plan: Plan) -> None:
-    """Refuse a study whose stages fit on no node of the present cluster.
-
-    Raises:
-        StudyError: what a slot needs, and what the largest node has.
-    """
-    if settings.ray_autoscales or not plan.num_unique:
-        return
-    try:
-        nodes = nodes_of(settings)
-    except OrchestratorError as error:
-        err().print(f"{error}; it was not checked whether a stage fits on a node", style="yellow")
-        return
-    problem = misfit(settings, nodes, plan.workers)
-    if problem:
-        raise StudyError(
-            plan.study.name,
-            0,
-            f"its stages would wait for ever: {problem}",
-            "ABLATE_GPUS_PER_SLOT and ABLATE_SLOT_LABELS set what a slot needs; set ABLATE_RAY_AUTOSCALES=true if "
-            "the cluster adds larger nodes on demand",
-        )
+    return row, found
 
 
 def _conclude(

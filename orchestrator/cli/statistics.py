@@ -18,7 +18,7 @@ from orchestrator.analysis.simulation.items import Misled
 from orchestrator.analysis.simulation.ladders import Climb
 from orchestrator.analysis.simulation.looks import Race
 from orchestrator.analysis.simulation.scores import Outcome
-from orchestrator.cli.console import FAILED, err, out
+from orchestrator.cli.console import FAILED, err, out, plain_table
 
 
 @click.group()
@@ -62,7 +62,7 @@ def _write(folder: Path, **tables: Sequence[Any]) -> None:
 
 
 def _coverage(outcomes: Sequence[Outcome]) -> Table:
-    table = _table("kind of study", "cells", "coverage %", "today's", "false selections %", "width / today's")
+    table = plain_table("kind of study", numbers=("cells", "coverage %", "today's", "false selections %", "width / today's"))
     for line in checks.summary(outcomes):
         width = "" if math.isnan(line.width) else f"{line.width:.2f}"
         table.add_row(line.name, str(line.num_cells), _range(line.coverage), _percent(line.coverage_today),
@@ -71,14 +71,14 @@ def _coverage(outcomes: Sequence[Outcome]) -> Table:
 
 
 def _looks(races: Sequence[Race]) -> Table:
-    table = _table("looking often", "arms", "effect", "selected %", "seeds an arm")
+    table = plain_table("looking often", numbers=("arms", "effect", "selected %", "seeds an arm"))
     for each in races:
         table.add_row(each.rule, str(each.num_arms), f"{each.effect:g}", _percent(each.selected), f"{each.seeds:.2f}")
     return table
 
 
 def _items(drawn: Sequence[Misled]) -> Table:
-    table = _table("arms equal in the population", "benchmarks", "told apart by these items %", "for the population %")
+    table = plain_table("arms equal in the population", numbers=("benchmarks", "told apart by these items %", "for the population %"))
     kinds = dict.fromkeys((each.benchmark.taste, each.benchmark.num_seeds) for each in drawn)
     for taste, num_seeds in kinds:
         own = [each for each in drawn if (each.benchmark.taste, each.benchmark.num_seeds) == (taste, num_seeds)]
@@ -89,7 +89,7 @@ def _items(drawn: Sequence[Misled]) -> Table:
 
 
 def _ladders(climbs: Sequence[Climb]) -> Table:
-    table = _table(f"{len(climbs)} ladders of scales", "covered %")
+    table = plain_table(f"{len(climbs)} ladders of scales", numbers=("covered %",))
     for name in ("scores", "leads", "accuracy", "tau", "gains"):
         table.add_row(name, _percent(fmean(getattr(each, f"{name}_covered") for each in climbs)))
     return table
@@ -101,11 +101,3 @@ def _percent(share: float) -> str:
 
 def _range(shares: tuple[float, float]) -> str:
     return " to ".join(_percent(share) for share in shares)
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
-    table.add_column(first)
-    for name in others:
-        table.add_column(name, justify="right")
-    return table

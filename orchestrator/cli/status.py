@@ -15,7 +15,7 @@ from rich.text import Text
 from orchestrator import formatting
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.cli.console import out, plain, print_json, state_text
-from orchestrator.cli.context import num_unsent, readable_ledger, study_name
+from orchestrator.cli.context import num_unsent, readable_ledger
 from orchestrator.cli.factors_table import print_factors
 from orchestrator.cli.items_table import print_items
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
@@ -28,6 +28,7 @@ from orchestrator.ledger.naming import ledger_id
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.summaries import FailedStage, failed_stages
 from orchestrator.results.item_statistics import item_results
+from orchestrator.results.planning import study_name
 from orchestrator.results.progress import Progress, progress
 from orchestrator.results.results import Results, study_results
 from orchestrator.results.tables import WRITERS, to_parquet

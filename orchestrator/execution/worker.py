@@ -70,7 +70,7 @@ def _evaluate(work: StageJob) -> dict[str, Any]:
         result = evaluate_stage(
             benchmark=spec["benchmark"], config=build(CONFIGS["evaluate"], spec["config"], "config"), data=data,
             checkpoint=work.parent, out=work.out, report=work.report, should_stop=work.should_stop,
-            resources=EvaluationInputs(local=_copy(data, spec), endpoint=_endpoint(work.judge)))
+            resources=EvaluationInputs(local=_copy(data, spec), endpoint=_endpoint(work.judge), kept=work.checkpoints))
     return {**result, "environment": _environment()}
 
 

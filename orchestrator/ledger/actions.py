@@ -7,6 +7,8 @@ action changes nothing.
 
 from __future__ import annotations
 
+import getpass
+
 from sqlalchemy import Connection, Engine, select
 
 from orchestrator.errors import IllegalTransition, StudyError
@@ -20,6 +22,16 @@ from orchestrator.ledger.write import finish_trial
 from orchestrator.states import ALLOWED, REOPENED, TERMINAL_TRIALS, StudyState, TrialState
 
 OPERATOR = "operator"
+
+
+def whoami(engine: Engine) -> str:
+    """Return who acts, for the record: the role of a database server, else the user of this machine."""
+    if engine.url.username:
+        return engine.url.username
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return OPERATOR
 
 
 def pause(engine: Engine, study_id: str, *, actor: str = OPERATOR) -> StudyState:

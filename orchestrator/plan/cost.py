@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from model.config.benchmark import Benchmark
 from model.config.fields import build
 from model.config.stages import TRAINING, EvaluateConfig, ImageConfig, ModelConfig, TrainConfig
 from model.cost.flops import SampleCost, at_tile, forward_flops, sample_cost
 from model.cost.memory import checkpoint_bytes, training_bytes
-from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.study.documents import Resources
 from orchestrator.study.metric_names import TOKENS
 
@@ -39,18 +39,23 @@ def training_memory(model: ModelConfig, config: TrainConfig, *, workers: int) ->
     return training_bytes(model, config, _cost(model, config.images, TEXT_TOKENS, ANSWER_TOKENS), workers=workers)
 
 
-def evaluation_flops(model: ModelConfig, config: EvaluateConfig, benchmark: str) -> float:
-    """Return the FLOPs of evaluating a model on one benchmark, if every answer has the maximal length."""
-    length = BENCHMARKS[benchmark].max_new_tokens
+def evaluation_flops(model: ModelConfig, config: EvaluateConfig, benchmark: Benchmark) -> float:
+    """Return the FLOPs of evaluating a model on one benchmark, if every answer has the maximal length.
+
+    Those of a whole model of another family are not known, and are 0.
+    """
+    if config.model:
+        return 0.0
+    length = benchmark.max_new_tokens
     text, images = TEXT_TOKENS - ANSWER_TOKENS + length, config.images
     each = (forward_flops(at_tile(model, images.tile), tiles=0, tokens=images.tokens, length=text, predicted=length)
             if config.blind else _cost(model, images, text, length).flops)
     return num_items(benchmark, config.num_items) * each.total
 
 
-def num_items(benchmark: str, limit: int) -> int:
+def num_items(benchmark: Benchmark, limit: int) -> int:
     """Return the number of items that are evaluated: at most `limit`, or all if it is 0."""
-    known = BENCHMARKS[benchmark].num_items
+    known = benchmark.num_items
     return min(limit, known) if limit and known else limit or known
 
 
@@ -85,7 +90,7 @@ def metrics_of_config(config: Mapping[str, Any]) -> dict[str, float]:
         config: the configuration of the trial, as plain values.
     """
     model, evaluate = build(ModelConfig, config["model"]), build(EvaluateConfig, config["evaluate"])
-    return {TOKENS: 0.0 if evaluate.blind else tokens_per_image(model, evaluate.images)}
+    return {TOKENS: 0.0 if evaluate.blind or evaluate.model else tokens_per_image(model, evaluate.images)}
 
 
 @lru_cache(maxsize=4096)

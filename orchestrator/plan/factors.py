@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from model.config.fields import to_plain
-from model.config.stages import TRAINING, DataConfig, EvaluateConfig, ImageConfig, ModelConfig
+from model.config.stages import TRAINING, DataConfig, EvaluateConfig, ImageConfig, ModelConfig, Weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,11 @@ def _of(cls: type[Any], prefix: str) -> Iterator[Factor]:
                      "n_min and n_max together: the fewest and the most tiles.")
     for field in dataclasses.fields(cls):
         path, kind = f"{prefix}.{field.name}", hints[field.name]
-        if path in ("evaluate.benchmarks", "data.catalogue") or field.name == "image_settings":
+        if path in ("evaluate.benchmarks", "evaluate.own", "data.catalogue") or field.name == "image_settings":
             continue
-        if dataclasses.is_dataclass(kind):
+        if kind == tuple[Weight, ...]:
+            yield Factor(f"{path}.NAME", "a number", None, docs.get(field.name, ""))
+        elif dataclasses.is_dataclass(kind):
             yield from _of(typing.cast(type[Any], kind), path)
         else:
             default = None if field.default is dataclasses.MISSING else to_plain(field.default)

@@ -74,6 +74,9 @@ class Paths:
             raise file.error(location, f"recipe {self.recipe} has no {root} stage; it has {', '.join(self.kinds)}")
         if path == "evaluate.benchmarks":
             raise file.error(location, "benchmarks are no factor", "name a suite or benchmarks under `evaluate:`")
+        if path == "evaluate.own" or path.startswith("evaluate.own."):
+            raise file.error(location, "a study cannot declare benchmarks; only the operator can",
+                             "they stand under `benchmarks:` of the catalogue: ABLATE_CATALOGUE")
         if path == "data.catalogue" or path.startswith("data.catalogue."):
             raise file.error(location, "a study cannot name files; only the operator can",
                              "the catalogue is a file of its own: ABLATE_CATALOGUE")

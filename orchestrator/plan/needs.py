@@ -78,7 +78,7 @@ def not_run(plan: Plan) -> tuple[str, ...]:
     """Return the benchmarks that a study asks for and does not run, since it names no judge."""
     asked = {name: trial.config["evaluate"]["scoring"].get("judge", "") for trial in plan.trials
              for name in trial.config["evaluate"]["benchmarks"]}
-    return tuple(name for name, judge in asked.items() if BENCHMARKS[name].needs_judge and not judge)
+    return tuple(name for name, judge in asked.items() if name in BENCHMARKS and BENCHMARKS[name].needs_judge and not judge)
 
 
 def _categories(kind: str, spec: dict[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -94,4 +94,5 @@ def _categories(kind: str, spec: dict[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 def _needs_judge(spec: dict[str, Any]) -> bool:
-    return spec.get("kind") == "evaluate" and BENCHMARKS[spec["benchmark"]].needs_judge
+    known = BENCHMARKS.get(spec.get("benchmark", ""))  # own benchmarks ask no judge
+    return spec.get("kind") == "evaluate" and known is not None and known.needs_judge

@@ -28,7 +28,7 @@ NOTHING = "nothing"
 """The value of a field that a stage does not have."""
 SHOWN = 4
 """The number of differences that a sentence names."""
-_CODE = {"version": "orchestrator/plan/identity.py", "data_fingerprint": "model/data/fingerprint.py"}
+_CODE = {"version": "orchestrator/plan/identity.py", "data_fingerprint": "model/workbench/__init__.py"}
 _MIXTURES = {"pretrain": PretrainMixture, "continual": ContinualMixture, "sft": SftMixture}
 Find = Callable[[str], Sequence[Origin]]
 """Maps a path to the places that determine its value."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from model.config.fields import to_plain
 from model.config.stages import TRAINING
 from model.data.mixture import shares
 from orchestrator.errors import for_each
@@ -166,8 +167,9 @@ class Planner:
         self._study, self._scale = study, load_scale(scale) if isinstance(scale, str) else scale
         self._rates = Rates(declared=self._scale.resources.flops_per_s, measured=measured or {})
         self._taken = {"selections": dict(selections), "verdicts": dict(verdicts or {})} if selections else {}
+        self._data_sets = DataSets(catalogue)
         self._resolver = Resolver(
-            study, self._scale, recipe_named(study.recipe, study.document, ("recipe",)), selections, checkpoints
+            study, self._scale, recipe_named(study.recipe, study.document, ("recipe",)), selections, checkpoints, self._data_sets.own
         )
         self._checkpoints = checkpoints
         designed = designed_arms(study)
@@ -177,7 +179,6 @@ class Planner:
         self._probed = configs[len(designed):]
         self._seed_enters = seed_entry(study, configs)
         _check_initial_weights(study, configs, self._seed_enters)
-        self._data_sets = DataSets(catalogue)
         self._data = self._data_sets.contents((config.data, tuple(shares(train.mixture)))  # type: ignore[attr-defined]
                                               for config in configs for train in config.stages.values())
 
@@ -202,6 +203,8 @@ class Planner:
         spec = {"study": self._study.plain(), "recipes": self._recipes(), "scale": self._scale.plain()}
         if self._data:
             spec["data"] = self._data
+        if self._resolver.own:
+            spec["benchmarks"] = {each.name: to_plain(each) for each in self._resolver.own}
         spec |= self._taken
         plan = Plan(
             study=self._study, scale=self._scale.name, spec=spec, spec_hash=_spec_hash(spec),
@@ -209,7 +212,8 @@ class Planner:
             trials=tuple(trials),
             stages=builder.stages, seed_enters=self._seed_enters, missing_checkpoints=tuple(builder.missing),
             missing_data=self._data_sets.missing,
-            notes=(*withheld_notes(self._study, self._resolver.benchmarks), *_origins(self._taken.get("verdicts", {}))),
+            notes=(*withheld_notes(self._study, self._resolver.benchmarks, self._resolver.own), *_origins(self._taken.get("verdicts", {})),
+                   *_subjects(trials)),
             growth=self._growth(builder.stages) if wanted is None else {},
         )
         self._check_budget(plan)
@@ -340,6 +344,12 @@ def _origins(verdicts: Verdicts) -> tuple[str, ...]:
     """Return notes on the verdicts from which the study takes values."""
     return tuple(f"takes what {name} chose, which is {each['kind']}: {each['sentence']}"
                  for name, each in verdicts.items())
+
+
+def _subjects(trials: Sequence[Trial]) -> tuple[str, ...]:
+    """Return a note for each model of another family that is evaluated as it is."""
+    names = dict.fromkeys(trial.config["evaluate"].get("model", "") for trial in trials)
+    return tuple(f"{name} answers by its own processor: its FLOPs, time and image tokens are not estimated" for name in names if name)
 
 
 def _rungs(study: Study) -> tuple[float, ...]:

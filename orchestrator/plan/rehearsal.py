@@ -19,6 +19,7 @@ from typing import Any
 from model.config.fields import build
 from model.config.stages import TRAINING, EvaluateConfig, ModelConfig
 from model.data.mixture import shares
+from model.evaluation.benchmarks.registry import specs
 from orchestrator.plan.cost import evaluation_flops, training_flops
 from orchestrator.plan.estimate import rate_key
 from orchestrator.plan.identity import stage_identity
@@ -117,7 +118,8 @@ def _rehearsal(stage: Stage, parent_id: str | None) -> Rehearsal:
 def _flops_per_sample(kind: str, spec: Mapping[str, Any]) -> float:
     model = build(ModelConfig, spec["model"], "model")
     if kind not in TRAINING:
-        return evaluation_flops(model, build(EvaluateConfig, spec["config"], kind), spec["benchmark"]) / ITEMS
+        evaluate = build(EvaluateConfig, spec["config"], kind)
+        return evaluation_flops(model, evaluate, specs(evaluate.own)[spec["benchmark"]]) / ITEMS
     config = build(TRAINING[kind], spec["config"], kind)
     return training_flops(model, config) / (config.steps * config.batch)
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from model import manifest
-from model.config.fields import to_plain
-from model.config.stages import TRAINING, EvaluateConfig, TrainConfig
+from model.config.fields import did_you_mean, to_plain
+from model.config.stages import TRAINING, DataConfig, EvaluateConfig, TrainConfig
 from model.data.mixture import shares
-from model.evaluation.benchmarks.registry import BENCHMARKS
+from model.evaluation.benchmarks.registry import specs
 from orchestrator.artifacts.store import OPERATOR, PACKAGED, start_folder
 from orchestrator.errors import StudyError
 from orchestrator.plan.cost import evaluation_flops, num_items, steps_of, training_flops, training_memory
@@ -128,6 +128,7 @@ class StageBuilder:
                   arm_name: str) -> str:
         categories = tuple(shares(train.mixture))  # type: ignore[attr-defined]
         data, fingerprint = self._data_sets.data_of(config.data, categories)
+        _check_weighed(kind, train, data)
         is_seeded = self._order.index(kind) >= self._entry
         if is_seeded and self._seed_varies != "both":
             train = replace(train, seed_varies=self._seed_varies)
@@ -161,23 +162,33 @@ class StageBuilder:
         return self._settings[setting]
 
     def _evaluation(self, benchmark: str, config: TrialConfig) -> _Evaluation:
+        spec = specs(config.evaluate.own)[benchmark]
         evaluate = _of_benchmark(config.evaluate, benchmark)
-        data, fingerprint = self._data_sets.copy_of(config.data, BENCHMARKS[benchmark])
+        data, fingerprint = self._data_sets.copy_of(config.data, spec)
         parts = {
-            "kind": "evaluate", "version": f"{VERSIONS['evaluate']}.{BENCHMARKS[benchmark].version}",
+            "kind": "evaluate", "version": f"{VERSIONS['evaluate']}.{spec.version}",
             "benchmark": benchmark, "model": config.model, "config": evaluate, "data": data,
             "data_fingerprint": fingerprint}
         return _Evaluation(
             benchmark=benchmark, spec=_spec(parts),
             digest=digest_but({name: canonical(value) for name, value in parts.items()}, "parent_id"),
-            flops=evaluation_flops(config.model, evaluate, benchmark),
-            num_items=num_items(benchmark, evaluate.num_items))
+            flops=evaluation_flops(config.model, evaluate, spec),
+            num_items=num_items(spec, evaluate.num_items))
 
     def _add(self, stage_id: str, kind: str, spec: dict[str, Any], parent_id: str | None, label: str,
              flops: float = 0.0, samples: int = 0, workers: int = 1, memory: float = 0.0) -> None:
         if stage_id not in self.stages:
             self.stages[stage_id] = Stage(stage_id, kind, spec, parent_id, label, flops, samples, len(self.stages),
                                           workers, memory)
+
+
+def _check_weighed(kind: str, train: TrainConfig, data: DataConfig) -> None:
+    """Refuse weights of data sets that the stage does not draw from; where none are configured, that is said elsewhere."""
+    known = {each.title for each in data.catalogue.sources} if data.catalogue else set()
+    unknown = [each.name for each in train.data_sets if each.name not in known]
+    if unknown and (data.catalogue or data.source == "workbench"):
+        hint = did_you_mean(unknown[0], known) if known else "the workbench has no data sets, only categories"
+        raise StudyError(f"{kind}.data_sets", 0, f"the stage draws from no data set {unknown[0]!r}", hint)
 
 
 def _spec(parts: dict[str, Any]) -> dict[str, Any]:
@@ -197,8 +208,9 @@ def _of_benchmark(config: EvaluateConfig, benchmark: str) -> EvaluateConfig:
     So a study that changes a choice evaluates again only the benchmarks that use it. A benchmark without pictures is
     never blind.
     """
-    spec = BENCHMARKS[benchmark]
-    return replace(config, benchmarks=(benchmark,), scoring=config.scoring.only(spec.choices),
+    own = tuple(each for each in config.own if each.name == benchmark)
+    spec = specs(own)[benchmark]
+    return replace(config, benchmarks=(benchmark,), scoring=config.scoring.only(spec.choices), own=own,
                    blind=config.blind and spec.category != "text_only")
 
 
@@ -207,7 +219,8 @@ def _run(config: EvaluateConfig) -> list[str]:
 
     Without a judge, the benchmarks that need one have no stage, and the averages that include them are withheld.
     """
-    return [name for name in config.benchmarks if config.scoring.judge or not BENCHMARKS[name].needs_judge]
+    known = specs(config.own)
+    return [name for name in config.benchmarks if config.scoring.judge or not known[name].needs_judge]
 
 
 def _imported(start: str, checkpoints: Path | None) -> tuple[str, str]:

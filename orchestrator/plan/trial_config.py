@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from model.config.architecture import read_shapes
+from model.config.benchmark import Benchmark
 from model.config.fields import FieldError, build, did_you_mean, to_plain
 from model.config.packable import require_packable
 from model.config.routing import require_plain_routing
@@ -94,7 +95,7 @@ class Resolver:
     """Resolves the arms of one study; parts that several arms share are built once."""
 
     def __init__(self, study: Study, scale: Scale, recipe: Recipe, selections: Selections | None = None,
-                 checkpoints: Path | None = None) -> None:
+                 checkpoints: Path | None = None, own: Callable[[], tuple[Benchmark, ...]] = tuple) -> None:
         """Flatten and merge all layers below the arm.
 
         Args:
@@ -103,7 +104,9 @@ class Resolver:
             recipe: the recipe of the study.
             selections: the levels that earlier studies chose, for `from_selection`.
             checkpoints: the operator's folder of checkpoints, for models that take their shapes from one.
+            own: returns the benchmarks that the operator's catalogue declares; called only if the study names one.
         """
+        self._own = own
         self._checkpoints = checkpoints
         self._study, self._scale, self._recipe, self._selections = study, scale, recipe, selections
         self._others: dict[str, Resolver] = {}
@@ -111,7 +114,8 @@ class Resolver:
         self._paths = Paths(recipe.name, self._kinds, ROOTS, selections or {})
         self._base = over(over(self._recipe_layer(), self._scale_layer()), self._study_layer())
         self._built: dict[Any, Any] = {}
-        self.benchmarks = _benchmarks(study, scale)
+        self.benchmarks = _benchmarks(study, scale, own)
+        self.own = tuple(each for each in own() if each.name in self.benchmarks) if set(self.benchmarks) - set(BENCHMARKS) else ()
 
     def resolve(self, changes: Mapping[str, tuple[Any, Location]], seed: int) -> TrialConfig:
         """Return the configuration of an arm with a seed.
@@ -134,10 +138,10 @@ class Resolver:
         for kind, config in stages.items():
             self._require_trainable(groups["model"] | groups[kind], kind, config, model)
         images = _images_of(groups, last=(list(stages) or self._kinds)[-1])
+        evaluate = self._part("evaluate", over(images, groups["evaluate"]), self._evaluate)
         return TrialConfig(
-            recipe=self._recipe.name, scale=self._scale.name, start=self._start(groups), seed=seed,
-            model=model, **stages,
-            evaluate=self._part("evaluate", over(images, groups["evaluate"]), self._evaluate),
+            recipe=self._recipe.name, scale=self._scale.name, start=evaluate.model or self._start(groups), seed=seed,
+            model=model, **({} if evaluate.model else stages), evaluate=evaluate,
             data=self._part("data", groups["data"], self._data),
         )
 
@@ -165,7 +169,7 @@ class Resolver:
         name, location = changes["recipe"]
         if name not in self._others:
             recipe = recipe_named(name, self._study.document, location)
-            self._others[name] = Resolver(self._study, self._scale, recipe, self._selections, self._checkpoints)
+            self._others[name] = Resolver(self._study, self._scale, recipe, self._selections, self._checkpoints, self._own)
         return self._others[name]
 
     # ---- layers ----
@@ -224,7 +228,8 @@ class Resolver:
             raise located(error, entries, self._study) from error
 
     def _evaluate(self, name: str, entries: Layer) -> EvaluateConfig:
-        return build(EvaluateConfig, self._plain(name, entries) | {"benchmarks": list(self.benchmarks)}, name)
+        of_catalogue = {"benchmarks": list(self.benchmarks), "own": [to_plain(each) for each in self.own]}
+        return build(EvaluateConfig, self._plain(name, entries) | of_catalogue, name)
 
     def _data(self, name: str, entries: Layer) -> DataConfig:
         return build(DataConfig, self._plain(name, entries), name)
@@ -305,10 +310,11 @@ def _merged(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _benchmarks(study: Study, scale: Scale) -> tuple[str, ...]:
+def _benchmarks(study: Study, scale: Scale, own: Callable[[], tuple[Benchmark, ...]]) -> tuple[str, ...]:
     for i, name in enumerate(study.evaluate.benchmarks):
-        if name not in BENCHMARKS:
-            raise study.error(("evaluate", "benchmarks", i), f"no benchmark {name!r}", did_you_mean(name, BENCHMARKS))
+        known = BENCHMARKS if name in BENCHMARKS else {*BENCHMARKS, *(each.name for each in own())}
+        if name not in known:
+            raise study.error(("evaluate", "benchmarks", i), f"no benchmark {name!r}", did_you_mean(name, known))
     if study.evaluate.benchmarks:
         return study.evaluate.benchmarks
     suite, file = (study.evaluate.suite, study) if study.evaluate.suite else (scale.suite, scale)

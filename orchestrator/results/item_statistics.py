@@ -11,7 +11,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from model.config.benchmark import Benchmark
 from model.evaluation.averages import averages
+from model.evaluation.benchmarks.registry import own_of
 from orchestrator.analysis import crossed, selection, statistics, table
 from orchestrator.analysis.crossed import Advice, Answers, Components, Scored
 from orchestrator.analysis.scores import suite_of
@@ -66,8 +68,8 @@ def item_results(results: Results, rows: Iterable[ScoreRow], artifacts: Artifact
         artifacts: where the answers are.
     """
     metric = results.objective
-    suites = [suite_of(trial.config["evaluate"]) for trial in results.trial_rows[:1]]
-    weights = benchmark_weights(metric, suites[0]) if suites else {}
+    evaluations = [trial.config["evaluate"] for trial in results.trial_rows[:1]]
+    weights = benchmark_weights(metric, suite_of(evaluations[0]), own_of(evaluations[0])) if evaluations else {}
     answers, left_out = stored_answers(results, [row for row in rows if row.benchmark in weights], artifacts)
     known = weights.keys() <= answers.keys() and bool(weights)
     num_pictures = min((answers[name].num_pictures for name in weights), default=0) if known else 0
@@ -91,12 +93,12 @@ def _decides(rule: str, num_pictures: int) -> bool:
     return num_pictures >= (2 if rule == "population" else crossed.FEWEST_PICTURES) and rule != "these"
 
 
-def benchmark_weights(metric: str, suite: Sequence[str]) -> dict[str, float]:
+def benchmark_weights(metric: str, suite: Sequence[str], own: Sequence[Benchmark] = ()) -> dict[str, float]:
     """Return the weight of each benchmark in a metric: averages are linear, so one benchmark at a time tells it."""
     names = [name for name in suite if not name.startswith("dagger")]
     if metric in names:
         return {metric: 1.0}
-    found = {name: averages({other: float(other == name) for other in names}, suite).values.get(metric, 0.0)
+    found = {name: averages({other: float(other == name) for other in names}, suite, own).values.get(metric, 0.0)
              for name in names}
     return {name: weight for name, weight in found.items() if weight}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model.config.fields import did_you_mean
 from model.evaluation.stored_answers import Answer
@@ -85,6 +85,22 @@ def items(
             yield _row(benchmark, trial, answer, theirs.get(answer.item.item_id))
 
 
+def trials_with_answers(
+    study: str, trials: Sequence[TrialRow], stages: Sequence[StageRow], wanted: Wanted
+) -> list[Wanted]:
+    """Return what is wanted once for each trial that has answers; arm and seed are then named.
+
+    Raises:
+        StudyError: no such arm, seed or benchmark, or no trial has answers yet.
+    """
+    _trial(study, trials, wanted.arm, wanted.seed)
+    asked = [each for each in trials if wanted.arm in (None, each.arm_name) and wanted.seed in (None, each.seed)]
+    found = [each for each in asked if _finished(_evaluations(each, stages), wanted.benchmark)]
+    if not found:
+        _answers(study, asked[0], stages, wanted.benchmark)
+    return [replace(wanted, arm=each.arm_name, seed=each.seed) for each in found]
+
+
 def _trial(study: str, trials: Sequence[TrialRow], arm: str | None, seed: int | None) -> TrialRow:
     names = dict.fromkeys(each.arm_name for each in trials)
     if arm is not None and arm not in names:
@@ -96,24 +112,25 @@ def _trial(study: str, trials: Sequence[TrialRow], arm: str | None, seed: int | 
 
 
 def _answers(study: str, trial: TrialRow, stages: Sequence[StageRow], benchmark: str | None) -> dict[str, StageRow]:
-    known = {each.stage_id: each for each in stages}
-    own = [known[each] for each in trial.stage_ids if each in known and known[each].kind == "evaluate"]
-    found = {
-        stage.spec["benchmark"]: stage
-        for stage in own
-        if stage.artifact and benchmark in (None, stage.spec["benchmark"])
-    }
+    own = _evaluations(trial, stages)
+    found = _finished(own, benchmark)
     if not found:
         names = [stage.spec["benchmark"] for stage in own]
-        hint = (
-            did_you_mean(benchmark, names)
-            if benchmark and benchmark not in names
-            else "it has no finished evaluation yet"
-        )
-        raise StudyError(
-            study, 0, f"no answers of {trial.arm_name} seed {trial.seed} to {benchmark or 'any benchmark'}", hint
-        )
+        is_unknown = benchmark is not None and benchmark not in names
+        hint = did_you_mean(benchmark or "", names) if is_unknown else "it has no finished evaluation yet"
+        what = f"no answers of {trial.arm_name} seed {trial.seed} to {benchmark or 'any benchmark'}"
+        raise StudyError(study, 0, what, hint)
     return found
+
+
+def _evaluations(trial: TrialRow, stages: Sequence[StageRow]) -> list[StageRow]:
+    known = {each.stage_id: each for each in stages}
+    return [known[each] for each in trial.stage_ids if each in known and known[each].kind == "evaluate"]
+
+
+def _finished(evaluations: Sequence[StageRow], benchmark: str | None) -> dict[str, StageRow]:
+    wanted = [each for each in evaluations if each.artifact and benchmark in (None, each.spec["benchmark"])]
+    return {each.spec["benchmark"]: each for each in wanted}
 
 
 def _read(stage: StageRow, artifacts: Artifacts) -> list[Answer]:

@@ -15,10 +15,10 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-from orchestrator.analysis.table import ArmResult, Cell, Delta
+from orchestrator.analysis.table import ArmResult, Delta
 from orchestrator.formatting import MISSING, duration
 from orchestrator.results import figures
-from orchestrator.results.tables import unread
+from orchestrator.results.tables import unread, unread_text
 from orchestrator.study.strict_yaml import dump
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _arms(results: Results) -> str:
     note = ("Mean over seeds ± half-width of its 95 % interval. Below it: the difference to the baseline, paired by "
             "seed, and for decisive metrics its 95 % interval. Bold: told apart from the baseline at 5 % after Holm's "
             "correction over the arms of the column.")
-    rows = [[_arm_cell(results, arm), *(_score_cell(arm.metrics.get(name), is_long=name in decisive) for name in names),
+    rows = [[_arm_cell(results, arm), *(_score(results, arm, name, is_long=name in decisive) for name in names),
              f"<td>{_tokens(arm)}</td>", f"<td>{_trials(arm)}</td>"] for arm in results.arms]
     marked = [arm.key == results.verdict.chosen for arm in results.arms]
     table = _rows(["Arm", *names, "tokens / image", "seeds"], rows, marked)
@@ -149,12 +149,12 @@ def _benchmarks(results: Results) -> str:
     if not shown:
         return ""
     if len(results.arms) > MAX_COLUMNS:
-        rows = [[_arm_cell(results, arm), *(_score_cell(arm.metrics.get(each.name)) for each in shown)]
+        rows = [[_arm_cell(results, arm), *(_score(results, arm, each.name) for each in shown)]
                 for arm in results.arms]
         marked = [arm.key == results.verdict.chosen for arm in results.arms]
         return f"<h2>Benchmarks</h2>{_rows(['Arm', *(each.name for each in shown)], rows, marked)}"
     rows = [[f"<td>{escape(each.name)}<small>{escape(each.category or '')}</small></td>",
-             *(_score_cell(arm.metrics.get(each.name), is_long=True) for arm in results.arms)] for each in shown]
+             *(_score(results, arm, each.name, is_long=True) for arm in results.arms)] for each in shown]
     return f"<h2>Benchmarks</h2>{_rows(['Benchmark', *(arm.name for arm in results.arms)], rows)}"
 
 
@@ -266,13 +266,15 @@ def _arm_cell(results: Results, arm: ArmResult) -> str:
     return f'<td title="{escape(levels)}">{escape(arm.name)}{shown}</td>'
 
 
-def _score_cell(cell: Cell | None, *, is_long: bool = False) -> str:
+def _score(results: Results, arm: ArmResult, metric: str, *, is_long: bool = False) -> str:
+    """Return the cell of a score, with its interval, its difference to the baseline, and what could not be read."""
+    cell, beside = arm.metrics.get(metric), unread_text(results, arm.key, metric)
     if cell is None:
         return f"<td>{MISSING}</td>"
     width = "n=1" if cell.half_width is None else f"± {cell.half_width:.1f}"
     bold = " class=told" if cell.delta and cell.delta.is_told_apart else ""
     return (f"<td{bold}>{cell.mean:.1f} <small style='display:inline'>{width}</small>"
-            f"{_delta(cell.delta, is_long=is_long)}</td>")
+            f"{_delta(cell.delta, is_long=is_long)}{f'<small>{escape(beside)}</small>' if beside else ''}</td>")
 
 
 def _delta(delta: Delta | None, *, is_long: bool) -> str:

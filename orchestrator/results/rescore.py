@@ -16,7 +16,7 @@ from typing import Any
 
 from model.config.fields import build, did_you_mean
 from model.config.scoring import ScoringConfig
-from model.evaluation.benchmarks.registry import BENCHMARKS
+from model.evaluation.benchmarks.registry import own_of, specs
 from model.evaluation.stored_answers import rescored
 from orchestrator.analysis.scores import judge_of, metrics_of, suite_of
 from orchestrator.artifacts.store import Artifacts
@@ -103,7 +103,7 @@ def rescore(trials: Iterable[TrialRow], stages: Iterable[StageRow], rows: Iterab
                   for stage_id in trial.stage_ids if stage_id in again and again[stage_id][0].score is not None]
         evaluate = trial.config["evaluate"]
         evaluate = evaluate | {"scoring": evaluate.get("scoring", {}) | dict(choices)}
-        metrics[trial.trial_key], withheld[trial.trial_key] = metrics_of(suite_of(evaluate), scores,
+        metrics[trial.trial_key], withheld[trial.trial_key] = metrics_of(suite_of(evaluate), scores, own_of(evaluate),
                                                                          has_judge=bool(judge_of(evaluate)))
     return RescoredStudy(benchmarks=tuple(each for each, _ in again.values()), trials=metrics, withheld=withheld)
 
@@ -111,7 +111,8 @@ def rescore(trials: Iterable[TrialRow], stages: Iterable[StageRow], rows: Iterab
 def _again(stage: StageRow, row: ScoreRow, artifacts: Artifacts,
            choices: Mapping[str, Any]) -> tuple[RescoredBenchmark, bool]:
     """Return a benchmark scored again, and whether its score is complete."""
-    spec, config = BENCHMARKS[row.benchmark], stage.spec["config"]
+    config = stage.spec["config"]
+    spec = specs(own_of(config))[row.benchmark]
     scoring = build(ScoringConfig, config.get("scoring", {}) | dict(choices), "scoring").only(spec.choices)
     answers = stored_answers(stage, artifacts)
     score = rescored(spec, answers, scoring, is_limited=bool(config.get("num_items")))

@@ -42,8 +42,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from model.config.benchmark import Benchmark
 from model.config.stages import TRAINING
-from model.evaluation.benchmarks.registry import BENCHMARKS
+from model.evaluation.benchmarks.registry import BENCHMARKS, own_of
 from orchestrator.analysis import claims, confounds, pareto, scores, selection, statistics, table
 from orchestrator.analysis.claims import ClaimResult
 from orchestrator.analysis.confounds import Confound, Executed, Run, SampleInfo
@@ -237,7 +238,8 @@ def study_results(engine: Engine, row: StudyRow, outside: Sequence[LmmsEvalFile]
     study = study_of(row)
     arms = arms_of(trial_rows)
     baseline = baseline_key(study, arms)
-    names = scores.metric_names(trials)
+    own = tuple({each.name: each for row in trial_rows for each in own_of(row.config.get("evaluate", {}))}.values())
+    names = scores.metric_names(trials, own)
     fits = table.fits_of(trials, names, looks=study.looks)
     rule = rule_of(study, baseline, names)
     published = _published(study)
@@ -247,7 +249,7 @@ def study_results(engine: Engine, row: StudyRow, outside: Sequence[LmmsEvalFile]
     return Results(
         study=row, question=study.question, source=study.source, objective=rule.objective,
         rule=rule_text(study), recipe=study.recipe, seeds=study.seed_list, baseline=baseline,
-        metrics=tuple(_metric(name, rule) for name in names),
+        metrics=tuple(_metric(name, rule, own) for name in names),
         arms=shown, predictions=with_measurements(study.predictions, shown), trials=tuple(trials),
         trial_rows=tuple(trial_rows), stages=tuple(stages), verdict=verdict,
         claims=_judged(published, arms, trials),
@@ -352,8 +354,8 @@ def report_path(home: Path, row: StudyRow) -> Path:
     return home / "reports" / f"{row.name}-{row.scale}-v{row.version}.html"
 
 
-def _metric(name: str, rule: Rule) -> Metric:
-    return Metric(name=name, kind=scores.metric_kind(name), category=scores.category_of(name),
+def _metric(name: str, rule: Rule, own: Sequence[Benchmark]) -> Metric:
+    return Metric(name=name, kind=scores.metric_kind(name, own), category=scores.category_of(name, own),
                   is_decisive=name in rule.metrics)
 
 

@@ -107,8 +107,14 @@ def score_text(results: Results, arm: ArmResult, metric: str) -> str:
     found = arm.metrics.get(metric)
     if found is None:
         return formatting.MISSING
-    text, read = formatting.score(found.mean, found.half_width), answers_of(results, arm.key, metric)
-    return f"{text} ({read.num_unparseable} of {read.num_items} unread)" if read and read.num_unparseable else text
+    text, beside = formatting.score(found.mean, found.half_width), unread_text(results, arm.key, metric)
+    return f"{text} ({beside})" if beside else text
+
+
+def unread_text(results: Results, arm_key: str, metric: str) -> str:
+    """Return how many answers of an arm to a benchmark could not be read, `60 of 60 unread`; empty if all could, or it is none."""
+    read = answers_of(results, arm_key, metric)
+    return f"{read.num_unparseable} of {read.num_items} unread" if read and read.num_unparseable else ""
 
 
 WRITERS: Mapping[str, Callable[[Results], str]] = {"csv": to_csv, "markdown": to_markdown, "latex": to_latex}

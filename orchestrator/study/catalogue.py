@@ -9,28 +9,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from model.config.catalogue import CatalogueConfig, CopyConfig, RemoteConfig, SourceConfig
+from model.config.benchmark import Benchmark
+from model.config.catalogue import LAYOUTS, CatalogueConfig, CopyConfig, RemoteConfig, SourceConfig
 from model.config.fields import FieldError, build, did_you_mean
 from model.config.stages import DataConfig
 from model.config.taxonomy import CATEGORIES, DATASETS
 from model.data.fingerprint import data_fingerprint
 from model.data.sources.urls import is_remote
-from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.local_copies.fingerprint import copy_fingerprint
+from model.plugins import LAYOUTS as PLUGIN_LAYOUTS
+from model.plugins import plugin
 from orchestrator.errors import StudyError
 from orchestrator.settings import Settings
+from orchestrator.study.own_benchmarks import own_benchmark, own_categories
 from orchestrator.study.strict_yaml import Location, ParsedYaml, load
 
 LoadCatalogue = Callable[[], CatalogueConfig | None]
 """A function that reads the catalogue; it is called only if a study needs one."""
-_FIELDS = ("kind", "name", "about", "remote", "datasets", "benchmarks")
+_FIELDS = ("kind", "name", "about", "remote", "categories", "datasets", "benchmarks")
 
 
 def no_catalogue() -> CatalogueConfig | None:
@@ -64,32 +67,54 @@ def load_catalogue(path: Path, *, cache: Path) -> CatalogueConfig:
     if not isinstance(values.get("name"), str):
         raise document.error(("name",), f"{values.get('name')!r}; allowed: text")
     remote = _built(document, RemoteConfig, values.get("remote", {}), ("remote",))
-    sources = tuple(_sources(document, path.absolute().parent))
-    copies = tuple(_copies(document, path.absolute().parent))
+    places = own_categories(document, CATEGORIES)
+    sources = tuple(_sources(document, path.absolute().parent, (*CATEGORIES, *places)))
+    copies = tuple(_copies(document, path.absolute().parent, places))
     return CatalogueConfig(name=values["name"], sources=sources, remote=remote, cache=str(cache.absolute()),
-                           benchmarks=copies)
+                           benchmarks=tuple(copy for copy, _ in copies), own=tuple(spec for _, spec in copies if spec))
 
 
-def _copies(document: ParsedYaml, folder: Path) -> Iterable[CopyConfig]:
+def _copies(
+    document: ParsedYaml, folder: Path, places: Mapping[str, Mapping[str, bool]]
+) -> Iterable[tuple[CopyConfig, Benchmark | None]]:
+    """Yield the copy of each benchmark, with what is declared of it where it is the operator's own."""
     public = [name for name, each in BENCHMARKS.items() if each.source == "catalogue"]
     for name, place in _mapping(document, document.values.get("benchmarks", {}), ("benchmarks",)).items():
-        if name not in public:
-            raise document.error(("benchmarks", name), "no such benchmark", did_you_mean(name, public))
-        if not isinstance(place, str):
-            raise document.error(("benchmarks", name), f"{place!r}; allowed: the folder of a local copy")
-        yield CopyConfig(name=name, folder=str(folder / place))
+        location = ("benchmarks", name)
+        if isinstance(place, dict) and name in BENCHMARKS:
+            raise document.error(location, f"{name!r} is a benchmark that there is; allowed: the folder of its local copy")
+        spec = own_benchmark(document, name, place, places) if isinstance(place, dict) else None
+        if spec is None and name not in public:
+            raise document.error(location, "no such benchmark",
+                                 did_you_mean(name, public) + "; one of your own has `files`, `category` and `metric`")
+        where = place.get("files") if isinstance(place, dict) else place
+        if not isinstance(where, str):
+            raise document.error((*location, "files") if spec else location, f"{where!r}; allowed: the folder of a local copy")
+        yield CopyConfig(name=name, folder=str(folder / where)), spec
 
 
-def _sources(document: ParsedYaml, folder: Path) -> Iterable[SourceConfig]:
-    for category, sets in _mapping(document, document.values.get("datasets"), ("datasets",)).items():
-        if category not in CATEGORIES:
-            raise document.error(("datasets", category), "no such category", did_you_mean(category, CATEGORIES))
+def _sources(document: ParsedYaml, folder: Path, categories: Sequence[str]) -> Iterable[SourceConfig]:
+    for category, sets in _mapping(document, document.values.get("datasets", {}), ("datasets",)).items():
+        if category not in categories:
+            hint = did_you_mean(category, categories) + "; own ones stand under `categories:`"
+            raise document.error(("datasets", category), "no such category", hint)
         for name, values in _mapping(document, sets, ("datasets", category)).items():
             location = ("datasets", category, name)
             plain = dict(_mapping(document, values, location))
             _check_name(document, location, is_own=plain.pop("own", False))
-            fields_of_set = _placed(plain, folder) | {"category": category, "name": name}
+            fields_of_set = _placed(plain, folder) | {"category": category, "name": name} | _layout(document, plain.get("layout"), location)
             yield _built(document, SourceConfig, fields_of_set, location)
+
+
+def _layout(document: ParsedYaml, name: Any, location: Location) -> dict[str, int]:
+    """Return the version of a layout that a package brings; nothing for our own."""
+    if not isinstance(name, str) or name in LAYOUTS:
+        return {}
+    try:
+        return {"layout_version": plugin(PLUGIN_LAYOUTS, name, built_in=LAYOUTS).version}
+    except ValueError as error:
+        problem, _, hint = str(error).partition("\nhint: ")
+        raise document.error((*location, "layout"), problem, hint) from error
 
 
 def _mapping(document: ParsedYaml, value: Any, location: Location) -> dict[str, Any]:
@@ -125,7 +150,7 @@ def _built(document: ParsedYaml, cls: type[Any], plain: Any, location: Location)
         return build(cls, plain)
     except FieldError as error:
         parts: Location = tuple(part for part in error.path.partition("[")[0].split(".") if part)
-        allowed = [field.name for field in fields(cls) if field.name not in ("category", "name")]
+        allowed = [field.name for field in fields(cls) if field.name not in ("category", "name", "layout_version")]
         names_help = "missing" in error.problem or "unknown" in error.problem
         hint = error.hint or (f"fields: {', '.join(allowed)}" if names_help else "")
         raise document.error((*location, *parts), error.problem, hint) from error
@@ -145,6 +170,11 @@ class DataSets:
         """The categories and benchmarks that stages need and that the catalogue has no data for."""
         return tuple(self._missing)
 
+    def own(self) -> tuple[Benchmark, ...]:
+        """Return the benchmarks that the catalogue declares."""
+        catalogue = self._read()
+        return catalogue.own if catalogue else ()
+
     def data_of(self, data: DataConfig, categories: tuple[str, ...]) -> tuple[DataConfig, str]:
         """Return the data configuration of a training stage, with its part of the catalogue, and its fingerprint.
 
@@ -161,7 +191,7 @@ class DataSets:
         self._missing |= dict.fromkeys(sorted(missing))
         if missing or catalogue is None:
             return data, fingerprint_of(data, categories)
-        config = replace(data, catalogue=replace(catalogue, sources=sources))
+        config = replace(data, catalogue=replace(catalogue, sources=sources, own=()))
         if (config, categories) not in self._known:  # files may change between two plans, but not within one
             self._known[config, categories] = fingerprint_of(config, categories)
         return config, self._known[config, categories]
@@ -183,7 +213,7 @@ class DataSets:
             self._missing[f"benchmark {spec.name}"] = None
             return data, fingerprint_of(replace(data, source="catalogue"), (spec.name,))
         copies = tuple(each for each in catalogue.benchmarks if each.name == spec.name)
-        config = replace(data, catalogue=replace(catalogue, sources=(), benchmarks=copies))
+        config = replace(data, catalogue=replace(catalogue, sources=(), benchmarks=copies, own=()))
         if (config, (spec.name,)) not in self._known:
             try:
                 self._known[config, (spec.name,)] = copy_fingerprint(catalogue, spec.name)

@@ -35,6 +35,8 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 ArmName = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 Changes = dict[str, Any]
 """Dotted path -> value; a mapping as the value stands for the paths below it."""
+DEFAULT_SCALE = "tiny"
+"""What a study runs on where no scale is named."""
 K = TypeVar("K", bound="Document")
 
 

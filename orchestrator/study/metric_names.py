@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from model.config.benchmark import Benchmark
 from model.config.fields import did_you_mean
 from model.evaluation.averages import MMBASE
-from model.evaluation.benchmarks.registry import BENCHMARKS
+from model.evaluation.benchmarks.registry import specs
 from orchestrator.study.constraint import parse_constraint
 from orchestrator.study.strict_yaml import Location
 from orchestrator.study.study import Study
@@ -18,7 +19,7 @@ COSTS = (TOKENS,)
 """The metrics that are costs, not scores."""
 
 
-def withheld_notes(study: Study, benchmarks: Iterable[str]) -> tuple[str, ...]:
+def withheld_notes(study: Study, benchmarks: Iterable[str], own: Sequence[Benchmark] = ()) -> tuple[str, ...]:
     """Return a note for each metric of the study that cannot be computed from these benchmarks.
 
     The scale decides the suite, so a study may use a category for which a small suite has no benchmark. The study may
@@ -27,15 +28,17 @@ def withheld_notes(study: Study, benchmarks: Iterable[str]) -> tuple[str, ...]:
     Raises:
         StudyError: the study names a metric that does not exist.
     """
-    evaluated = set(benchmarks)
-    present = {BENCHMARKS[name].category for name in evaluated}
+    evaluated, known = set(benchmarks), specs(own)
+    present = {known[name].category for name in evaluated}
+    categories = tuple(dict.fromkeys((*CATEGORIES, *(each.category for each in own))))
+    base = {*MMBASE, *(each.category for each in own if each.in_mmbase and each.in_average)}
     notes = []
     for location, metric in _metrics(study):
-        if metric not in (*BENCHMARKS, *CATEGORIES, *COSTS, "mmbase", "overall"):
+        if metric not in (*known, *categories, *COSTS, "mmbase", "overall"):
             raise study.error(location, f"no metric {metric!r}",
-                              did_you_mean(metric, [*BENCHMARKS, *CATEGORIES, *COSTS, "mmbase", "overall"]))
-        needed = {"mmbase": set(MMBASE), **{name: {name} for name in CATEGORIES}}.get(metric, set())
-        if (metric in BENCHMARKS and metric not in evaluated) or not needed <= present:
+                              did_you_mean(metric, [*known, *categories, *COSTS, "mmbase", "overall"]))
+        needed = {"mmbase": base, **{name: {name} for name in categories}}.get(metric, set())
+        if (metric in known and metric not in evaluated) or not needed <= present:
             notes.append(f"{metric} cannot be computed: the suite has no benchmark of "
                          f"{', '.join(sorted(needed - present)) or metric}; the study will have no verdict")
     return tuple(dict.fromkeys(notes))

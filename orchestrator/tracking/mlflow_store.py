@@ -20,6 +20,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.telemetry import set_telemetry_client
 from mlflow.tracking import MlflowClient
 
+from model.config.benchmark import Benchmark
+from model.evaluation.benchmarks.registry import own_of
 from orchestrator.analysis.scores import suite_of
 from orchestrator.artifacts.store import Artifacts
 from orchestrator.failpoints import failpoint
@@ -28,7 +30,14 @@ from orchestrator.ledger.outbox import Message
 from orchestrator.settings import sqlite_file
 from orchestrator.tracking import sqlite_store
 from orchestrator.tracking.lineage import Lineage
-from orchestrator.tracking.payloads import STAGES, RunContent, attempt_content, suite_of_tags, trial_content
+from orchestrator.tracking.payloads import (
+    STAGES,
+    RunContent,
+    attempt_content,
+    own_of_tags,
+    suite_of_tags,
+    trial_content,
+)
 from orchestrator.tracking.run_ids import RunIds
 
 MODEL = "m-"
@@ -39,6 +48,9 @@ _REFUSED_VALUES = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST"})
 """MLflow's codes for a value that it refuses. The second one also comes from its database: "value too long"."""
 _REFUSALS = _REFUSED_VALUES | {"RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"}
 log = logging.getLogger(__name__)
+_Suite = tuple[tuple[str, ...], tuple[Benchmark, ...]]
+"""The benchmarks of a trial, and what its catalogue declares of its own among them."""
+_NO_SUITE: _Suite = ((), ())
 
 
 class UnusableMessage(Exception):
@@ -64,7 +76,7 @@ class MlflowStore:
         self._client = client_of(uri)
         self._artifacts, self._doubtful_until = artifacts, doubtful_until
         self._experiments: dict[str, str] = {}
-        self._suites: dict[str, tuple[str, ...]] = {}
+        self._suites: dict[str, _Suite] = {}
         self._known = RunIds(engine)
         self._lineage = Lineage(self._client, engine, self._known, self._experiment(STAGES))  # opens the store, and migrates it once
         self._file = sqlite_file(uri)
@@ -161,20 +173,24 @@ class MlflowStore:
         subject = messages[0].subject
         payloads = [(each.kind, each.payload) for each in messages]
         is_attempt, is_created = subject.startswith("attempt:"), payloads[0][0] in BEGINNINGS
-        suite = () if is_attempt or is_created else self._suites.get(subject) or self._suite(subject)
+        suite = _NO_SUITE if is_attempt or is_created else self._suites.get(subject) or self._suite(subject)
         try:
             if is_attempt:
                 return attempt_content(payloads, self._artifacts)
             if is_created:
-                suite = self._suites[subject] = suite_of(payloads[0][1]["config"]["evaluate"])
-            return trial_content(payloads, suite)
+                evaluate = payloads[0][1]["config"]["evaluate"]
+                suite = self._suites[subject] = (suite_of(evaluate), own_of(evaluate))
+            return trial_content(payloads, *suite)
         except (ValueError, KeyError, TypeError) as error:
             raise UnusableMessage(f"{type(error).__name__}: {error}") from error
 
-    def _suite(self, subject: str) -> tuple[str, ...]:
+    def _suite(self, subject: str) -> _Suite:
         """Return the suite that an earlier process stored in the trial's tags."""
         known = self._known.get(subject)
-        return suite_of_tags(self._client.get_run(known).data.tags) if known else ()
+        if not known:
+            return _NO_SUITE
+        tags = self._client.get_run(known).data.tags
+        return suite_of_tags(tags), own_of_tags(tags)
 
     def _create(self, first: Message, content: RunContent, *, is_doubtful: bool) -> str:
         experiment_id = self._experiment(content.experiment)

@@ -20,9 +20,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from model.config.benchmark import Benchmark
 from model.config.fields import build
 from model.data.mixture import shares
-from model.evaluation.benchmarks.registry import BENCHMARKS
+from model.evaluation.benchmarks.registry import BENCHMARKS, own_of
 from orchestrator.analysis.scores import metrics_of, suite_of
 from orchestrator.artifacts.store import PROGRESS, SYSTEM, Artifacts
 from orchestrator.ledger.rows import ScoreRow
@@ -38,7 +39,7 @@ LONGEST_NAME = 250
 """The most characters of a name: the width of MLflow's column in a database server. SQLite does not enforce it."""
 LONGEST_SOURCE = 65_000
 """The most characters of a data set's description."""
-_SUITE = "benchmarks"
+_SUITE, _OWN = "benchmarks", "own_benchmarks"
 _STATUS = {"SUCCEEDED": "FINISHED", "CANCELLED": "KILLED", "PREEMPTED": "KILLED"}
 _NO_METRIC = frozenset({"step", "steps", "at"})
 
@@ -83,14 +84,16 @@ class RunContent:
     last_step: int = 0
 
 
-def trial_content(messages: Sequence[tuple[str, Payload]], suite: Sequence[str]) -> RunContent:
+def trial_content(
+    messages: Sequence[tuple[str, Payload]], suite: Sequence[str], own: Sequence[Benchmark] = ()
+) -> RunContent:
     """Return the content of these messages of one trial. Later messages overwrite earlier ones."""
     content = RunContent()
     for kind, payload in messages:
         if kind == "trial_created":
             _trial_created(content, payload)
         else:
-            _trial_finished(content, payload, suite)
+            _trial_finished(content, payload, suite, own)
     return content
 
 
@@ -110,6 +113,11 @@ def suite_of_tags(tags: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name for name in tags.get(_SUITE, "").split(",") if name)
 
 
+def own_of_tags(tags: Mapping[str, str]) -> tuple[Benchmark, ...]:
+    """Read back what a trial's creation noted of benchmarks that a catalogue declares."""
+    return own_of({"own": json.loads(tags.get(_OWN, "[]"))})
+
+
 def _trial_created(content: RunContent, payload: Payload) -> None:
     content.experiment = f"study {payload['study']}" if payload["study"] == STAGES else payload["study"]
     content.name = _name(payload["arm_name"], f" s{payload['seed']}")
@@ -120,13 +128,21 @@ def _trial_created(content: RunContent, payload: Payload) -> None:
         "study": payload["study"], "scale": payload["scale"], "version": payload["version"], "arm": payload["arm_name"],
         "arm_key": payload["arm_key"], "seed": payload["seed"], "trial": payload["trial_key"], "identity": identity,
         "study_id": payload["study_id"], "spec_hash": payload["spec_hash"], "stages": ",".join(payload["stage_ids"]),
-        "levels": json.dumps(payload["levels"], sort_keys=True), _SUITE: ",".join(suite_of(payload["config"]["evaluate"]))})
+        "levels": json.dumps(payload["levels"], sort_keys=True), _SUITE: ",".join(suite_of(payload["config"]["evaluate"])),
+        _OWN: _own_tag(payload["config"]["evaluate"])})
 
 
-def _trial_finished(content: RunContent, payload: Payload, suite: Sequence[str]) -> None:
+def _own_tag(evaluate: Mapping[str, Any]) -> str:
+    """Return what the averages need to know of own benchmarks, as JSON; empty where there are none."""
+    fields = ("name", "category", "metric", "num_items", "in_average", "in_mmbase", "in_overall")
+    declared = [{name: each[name] for name in fields if name in each} for each in evaluate.get("own", ())]
+    return json.dumps(declared) if declared else ""
+
+
+def _trial_finished(content: RunContent, payload: Payload, suite: Sequence[str], own: Sequence[Benchmark]) -> None:
     rows = [ScoreRow(trial_key=payload["trial_key"], arm_key="", arm_name="", seed=0, benchmark=name, **score)
             for name, score in payload["scores"].items()]
-    metrics, withheld = metrics_of(suite, rows)
+    metrics, withheld = metrics_of(suite, rows, own)
     at = _ms(payload["at"])
     content.metrics = [(name, value, at, 0) for name, value in metrics.items()]
     _end(content, payload)

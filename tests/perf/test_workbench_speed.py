@@ -7,7 +7,7 @@ import pytest
 from model.config.stages import ImageConfig
 from model.data.encoding import Encoder
 from model.data.tokenizer import load_tokenizer
-from model.workbench import SAMPLE_MAKERS, make_sample
+from model.workbench import make_sample, sample_makers
 
 pytestmark = pytest.mark.perf
 
@@ -25,6 +25,6 @@ def rate(category: str, encoder: Encoder) -> float:
 
 def test_single_tile_samples_per_second_per_core(measured):
     encoder = Encoder(load_tokenizer(), ImageConfig(mode="single", tile=64, tokens=16), max_tokens=2048)
-    best = {category: max(rate(category, encoder) for _ in range(ROUNDS)) for category in SAMPLE_MAKERS}
+    best = {category: max(rate(category, encoder) for _ in range(ROUNDS)) for category in sample_makers()}
     slowest = min(best, key=best.__getitem__)
     measured(f"workbench, one tile, slowest category ({slowest})", best.pop(slowest), "samples/s", ">= 500 a core", beside=best)

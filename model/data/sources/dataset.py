@@ -69,7 +69,7 @@ class Source:
         if not self._size:
             raise ValueError(f"{config.title}: {', '.join(config.files) or config.hub}: contains no samples")
         self._reading = RecordFormat(
-            config.layout, config.category, config.boxes, _ImageOpener(config, catalogue.remote, orientation)
+            config.layout, config.category, config.boxes, _ImageOpener(config, catalogue.remote, orientation), config.layout_version
         )
 
     def __len__(self) -> int:

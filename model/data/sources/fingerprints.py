@@ -38,7 +38,9 @@ def _source_content(source: SourceConfig, catalogue: CatalogueConfig) -> list[An
     pictures = _pictures(source.images, catalogue.remote) if source.images else ""
     declared = [source.name, source.layout, source.boxes, source.image_prefix, source.take, source.hub, source.subset, source.split,
                 source.revision]
-    return [*declared, hashes, pictures, *_reading(source)]
+    more = {"layout": source.layout_version, "repeat": source.repeat if source.repeat > 1 else 0}
+    added = [f"{name} {value}" for name, value in more.items() if value]
+    return [*declared, hashes, pictures, *_reading(source), *added]
 
 
 def _reading(source: SourceConfig) -> list[Any]:

@@ -19,9 +19,10 @@ from typing import Any
 
 from PIL import Image
 
-from model.config.catalogue import BoxForm, Layout
+from model.config.catalogue import BoxForm
 from model.data.sources.boxes import convert
 from model.images.decode import MAX_PIXELS
+from model.plugins import LAYOUTS, planned
 from model.samples import FILMS, IMAGE, Sample, Turn
 
 OpenImage = Callable[[Any], Image.Image]
@@ -47,10 +48,12 @@ _INSTRUCTIONS = (("instruction", "context", "response"), ("instruction", "input"
 class RecordFormat:
     """How the records of a source are read."""
 
-    layout: Layout
+    layout: str
     category: str
     boxes: BoxForm
     open_image: OpenImage
+    layout_version: int = 0
+    """Of a layout that a package brings; 0 for our own."""
 
 
 def sample_of(record: Mapping[str, Any], sample_id: str, reading: RecordFormat, *, source: str = "") -> Sample:
@@ -66,7 +69,7 @@ def sample_of(record: Mapping[str, Any], sample_id: str, reading: RecordFormat, 
         ValueError: the record does not match the layout, or an image cannot be opened.
     """
     _check_media(record)
-    turns, references = _LAYOUTS[reading.layout](record)
+    turns, references = _by_plugin(record, reading) if reading.layout_version else _LAYOUTS[reading.layout](record)
     if not turns:
         raise ValueError("contains no question with an answer")
     if reading.layout != "text":
@@ -107,6 +110,16 @@ def _check_markers(turns: tuple[Turn, ...]) -> None:
 
 
 Parts = tuple[tuple[Turn, ...], list[Any]]
+
+
+def _by_plugin(record: Mapping[str, Any], reading: RecordFormat) -> Parts:
+    """Return turns and images as a package's layout reads them."""
+    found = planned(LAYOUTS, reading.layout, reading.layout_version).call(dict(record))
+    turns = found.get("turns") if isinstance(found, Mapping) else None
+    if not isinstance(turns, list) or not all(isinstance(each, list | tuple) and len(each) == 2 for each in turns):
+        raise ValueError(f"the layout {reading.layout!r} returned {str(found)[:60]!r}; allowed: a mapping with `turns`, a list of "
+                         "[question, answer], and `images`")
+    return tuple(_turn(str(question), str(answer)) for question, answer in turns), list(found.get("images", ()))
 
 
 def _llava(record: Mapping[str, Any]) -> Parts:
@@ -233,6 +246,6 @@ def _text(record: Any, *names: str, may_be_empty: bool = False) -> str:
     raise ValueError(f"has no {' or '.join(names)}; its fields: {found}")
 
 
-_LAYOUTS: dict[Layout, Callable[[Mapping[str, Any]], Parts]] = {
+_LAYOUTS: dict[str, Callable[[Mapping[str, Any]], Parts]] = {
     "llava": _llava, "cauldron": _cauldron, "caption": _caption, "interleaved": _interleaved, "text": _instruction,
 }

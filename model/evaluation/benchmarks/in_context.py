@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from model.evaluation.benchmarks.benchmark import Benchmark
+from model.config.benchmark import Benchmark
 
 SHOTS = (0, 4, 8)
 NUM_TEXTS = 32

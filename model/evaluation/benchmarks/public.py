@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from model.evaluation.benchmarks.benchmark import JUDGES, Benchmark, Category
+from model.config.benchmark import JUDGES, Benchmark, Category
 
 WORD = "{question}\nAnswer the question using a single word or phrase."
 LETTER = "{question}\n{options}\nAnswer with the option's letter from the given choices directly."

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from model.evaluation.benchmarks.benchmark import Benchmark
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from model.config.benchmark import Benchmark
+from model.config.fields import build
 from model.evaluation.benchmarks.in_context import IN_CONTEXT, IN_CONTEXT_SUITES, TEXT_ONLY
 from model.evaluation.benchmarks.public import PUBLIC, PUBLIC_SUITES
-from model.evaluation.benchmarks.workbench import JUDGED, UNTRAINED, WORKBENCH, WORKBENCH_SUITES
+from model.workbench import JUDGED, UNTRAINED, WORKBENCH, WORKBENCH_SUITES
 
 BENCHMARKS: dict[str, Benchmark] = {
     each.name: each for each in (*WORKBENCH, *JUDGED, *UNTRAINED, *TEXT_ONLY, *IN_CONTEXT, *PUBLIC)
@@ -13,3 +17,14 @@ BENCHMARKS: dict[str, Benchmark] = {
 
 SUITES: dict[str, tuple[str, ...]] = WORKBENCH_SUITES | IN_CONTEXT_SUITES | PUBLIC_SUITES
 """Named sets of benchmarks. A scale selects one."""
+
+
+def specs(own: Iterable[Benchmark] = ()) -> Mapping[str, Benchmark]:
+    """Return what is known of every benchmark by name, those that a catalogue declares too."""
+    declared = {each.name: each for each in own}
+    return BENCHMARKS | declared if declared else BENCHMARKS
+
+
+def own_of(evaluate: Mapping[str, Any]) -> tuple[Benchmark, ...]:
+    """Return what an evaluation's configuration, as plain values, says of benchmarks that a catalogue declares."""
+    return tuple(build(Benchmark, each, f"own[{i}]") for i, each in enumerate(evaluate.get("own", ())))

@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from model.config.benchmark import Benchmark
 from model.config.scoring import ScoringConfig
-from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.judge.endpoint import Judge
 from model.evaluation.metrics import ItemScore, judged, mathvista
 from model.samples import Item

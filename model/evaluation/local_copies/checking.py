@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from model.config.benchmark import Benchmark
 from model.config.catalogue import CatalogueConfig, CopyConfig
 from model.data.checking import Broken, Checked
 from model.data.shuffle import permuted
-from model.evaluation.benchmarks.benchmark import Benchmark
-from model.evaluation.benchmarks.registry import BENCHMARKS
+from model.evaluation.benchmarks.registry import specs
 from model.evaluation.judge.grading import require
 from model.evaluation.local_copies.items import LocalItems
 
@@ -18,8 +18,9 @@ CATEGORY = "benchmark"
 
 def check_copies(catalogue: CatalogueConfig, num_items: int) -> Iterator[Checked]:
     """Read all rows of every copy, and open the images of some items, spread over its files; 0 opens all."""
+    known = specs(catalogue.own)
     for copy in catalogue.benchmarks:
-        yield _checked(copy, BENCHMARKS[copy.name], num_items)
+        yield _checked(copy, known[copy.name], num_items)
 
 
 def _checked(copy: CopyConfig, spec: Benchmark, num_items: int) -> Checked:

@@ -9,8 +9,8 @@ import tokenize
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from model.config.benchmark import Benchmark
 from model.config.stages import Orientation
-from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.local_copies.rows import Picture, Row, plain_text
 from model.samples import IMAGE, Item, Turn, check_text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model.evaluation.benchmarks.benchmark import Benchmark
+from model.config.benchmark import Benchmark
 from model.evaluation.local_copies.draft import LETTERS, ItemDraft, Maker, draft, letter_of, list_of
 from model.evaluation.local_copies.rows import Row, plain_text
 

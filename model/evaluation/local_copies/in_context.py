@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.evaluation.benchmarks.benchmark import Benchmark
+from model.config.benchmark import Benchmark
 from model.evaluation.local_copies.draft import ItemDraft
 from model.evaluation.local_copies.rows import Row, rows_of
 from model.samples import IMAGE, Turn

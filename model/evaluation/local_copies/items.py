@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from model.config.benchmark import Benchmark
 from model.config.stages import Orientation
-from model.evaluation.benchmarks.benchmark import Benchmark
 from model.evaluation.local_copies import in_context
 from model.evaluation.local_copies.draft import ItemDraft, Maker
 from model.evaluation.local_copies.general import GENERAL
+from model.evaluation.local_copies.own import own_items
 from model.evaluation.local_copies.rows import JUDGE, Row, rows_of
 from model.evaluation.local_copies.several import SEVERAL
 from model.samples import Item
@@ -84,8 +85,9 @@ def _made(row: Row, spec: Benchmark) -> list[ItemDraft]:
     Raises:
         ValueError: the row cannot become an item.
     """
+    maker = own_items if spec.reader else MAKERS[spec.name]
     try:
-        drafts = [replace(draft, where=row.where) for draft in MAKERS[spec.name](row, spec)]
+        drafts = [replace(draft, where=row.where) for draft in maker(row, spec)]
         for draft in drafts:
             draft.check()
     except ValueError as error:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from model.evaluation.benchmarks.benchmark import Benchmark
+from model.config.benchmark import Benchmark
 from model.evaluation.local_copies.draft import ItemDraft, Maker, ask, draft, letter_of, list_of
 from model.evaluation.local_copies.rows import Row
 from model.samples import IMAGE

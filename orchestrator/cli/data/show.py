@@ -12,12 +12,12 @@ from model.data.gallery import gallery
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.workbench_items import workbench_item
 from model.samples import Item, Sample
-from model.workbench import SAMPLE_MAKERS, make_sample
+from model.workbench import make_sample, sample_makers
 from orchestrator.cli.console import print_json
 from orchestrator.cli.options import json_document, json_option
 from orchestrator.settings import Settings
 
-CATEGORIES = (*SAMPLE_MAKERS, "knowledge")
+CATEGORIES = (*sample_makers(), "knowledge")
 
 
 @click.command("show", epilog=json_document("""

@@ -13,11 +13,12 @@ from rich.text import Text
 from orchestrator import formatting
 from orchestrator.analysis.ladder import Estimate, Rung
 from orchestrator.cli.console import out, plain, print_json
-from orchestrator.cli.context import readable_ledger, study_name
+from orchestrator.cli.context import readable_ledger
 from orchestrator.cli.options import json_document, json_option, study_argument
 from orchestrator.cli.results_table import title
 from orchestrator.results.ladder import Hindsight, Ladder
 from orchestrator.results.ladder import ladder as compared
+from orchestrator.results.planning import study_name
 
 
 @click.command(epilog=json_document("""

@@ -12,7 +12,6 @@ from rich.text import Text
 from orchestrator import formatting
 from orchestrator.artifacts.store import resolve_import
 from orchestrator.cli.console import DONE, FAILED, err, out, print_json, state_text
-from orchestrator.cli.context import find_study, planner_of
 from orchestrator.cli.options import json_document, json_option, pasteable, scale_option, study_argument
 from orchestrator.execution.ray.executor import RayExecutor
 from orchestrator.execution.rehearsal import rehearse as execute
@@ -20,6 +19,7 @@ from orchestrator.plan.arms import designed_arms, probes
 from orchestrator.plan.needs import missing
 from orchestrator.plan.plan import Plan, TrialRequest
 from orchestrator.plan.rehearsal import Rehearsed, rehearsals
+from orchestrator.results.planning import find_study, planner_of
 from orchestrator.results.rehearsals import RehearsedRates, keep_rehearsed
 from orchestrator.settings import Settings, redact
 from orchestrator.study.study import Study

@@ -57,7 +57,7 @@ def _planned(name_or_path: str, scale: str, settings: Settings) -> tuple[Study, 
         if not required_studies(study) and not study.budget:
             catalogue = partial(catalogue_of, settings)
             return study, Planner(study, scale, checkpoints=settings.home / "checkpoints", catalogue=catalogue).plan()
-    from orchestrator.cli.context import load_plan
+    from orchestrator.results.planning import load_plan
 
     return load_plan(name_or_path, scale, settings)
 

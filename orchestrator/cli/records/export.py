@@ -13,13 +13,14 @@ from orchestrator import formatting
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.artifacts.store import RECORDS, Artifacts
 from orchestrator.cli.console import out, print_json
-from orchestrator.cli.context import ledger, readable_ledger, study_name
+from orchestrator.cli.context import ledger, readable_ledger
 from orchestrator.cli.options import json_document, json_option, known_scale_option, study_argument
 from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.claim import claimed_artifacts
 from orchestrator.ledger.naming import ledger_id
 from orchestrator.ledger.records import Entered, enter
+from orchestrator.results.planning import study_name
 from orchestrator.results.record import export as write_record
 from orchestrator.results.record import load
 from orchestrator.study import library

@@ -8,14 +8,14 @@ import pytest
 from model.config import taxonomy
 from model.config.stages import Alpha, ContinualMixture
 from model.data import public_datasets
-from model.workbench import SAMPLE_MAKERS
+from model.workbench import sample_makers
 
 TOTALS = {"general": 542.3, "text_rich": 1661.6, "refer_ground": 491.0, "math": 149.9, "science": 8.2, "code": 58.5,
           "multi_image": 324.1, "text_only": 1576}
 
 
 def test_every_category_has_a_generator_and_the_reverse():
-    assert sorted(taxonomy.CATEGORIES) == sorted(SAMPLE_MAKERS)
+    assert sorted(taxonomy.CATEGORIES) == sorted(sample_makers())
     assert len(set(taxonomy.CATEGORIES)) == len(taxonomy.CATEGORIES)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from model.config.stages import DataConfig
 from model.data import fingerprint
-from model.data.fingerprint import VERSIONS, data_fingerprint
+from model.data.fingerprint import data_fingerprint
+from model.workbench import VERSIONS
 
 ROOT = Path(__file__).parents[3]
 WORKBENCH = DataConfig()

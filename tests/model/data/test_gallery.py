@@ -9,7 +9,7 @@ from PIL import Image
 
 from model.data.gallery import BOX_COLOUR, boxes_in, gallery, with_boxes
 from model.samples import Sample, Turn
-from model.workbench import SAMPLE_MAKERS, make_item, make_sample
+from model.workbench import make_item, make_sample, sample_makers
 
 WHITE = Image.new("RGB", (40, 20), (255, 255, 255))
 
@@ -34,7 +34,7 @@ def test_boxes_are_read_from_questions_and_answers_once_each():
     assert boxes_in(["What is in [1, 2, 3, 4]?", "[1, 2, 3, 4]", "[not a box]", "[5, 6, 7, 8]"]) == [(1, 2, 3, 4), (5, 6, 7, 8)]
 
 
-@pytest.mark.parametrize("category", SAMPLE_MAKERS)
+@pytest.mark.parametrize("category", sample_makers())
 def test_a_page_holds_every_image_of_its_samples(category):
     samples = [make_sample(category, "train", index) for index in range(4)]
     assert len(pictures(gallery(category, [("training", samples)]))) == sum(len(sample.images) for sample in samples)

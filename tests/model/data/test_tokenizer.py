@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.data.tokenizer import PACKAGED, SPECIALS, VOCABULARY, load_tokenizer, train_tokenizer
-from model.workbench import SAMPLE_MAKERS, make_sample, science
+from model.workbench import make_sample, sample_makers, science
 
 FROZEN = "068590a1e5baccd6e474c33df5594acdfbff4c97543f5482d7bdb9eb58580b05"
 """Of all that decides ids in tokenizer.json: every checkpoint has learned these ids, so another one needs another name and
@@ -65,7 +65,7 @@ def test_a_special_token_written_in_a_text_stays_text(tokenizer, special):
     assert tokenizer.decode(written) == f"an {special} here"
 
 
-@pytest.mark.parametrize("category", SAMPLE_MAKERS)
+@pytest.mark.parametrize("category", sample_makers())
 def test_samples_of_every_category_are_written_without_specials(tokenizer, category):
     for turn in make_sample(category, "train", 11).turns:
         assert min(ids(tokenizer, turn.answer)) >= len(SPECIALS)

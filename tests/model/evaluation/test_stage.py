@@ -12,9 +12,12 @@ from model.config.scoring import ScoringConfig
 from model.config.stages import PRESETS, DataConfig, EvaluateConfig, ImageConfig
 from model.data.tokenizer import load_tokenizer
 from model.evaluation.benchmarks.registry import BENCHMARKS
-from model.evaluation.judge.endpoint import Endpoint
+from model.evaluation.generation import Answered
+from model.evaluation.judge.endpoint import Endpoint, JudgeFailed
+from model.evaluation.kept_answers import keep, kept
 from model.evaluation.stage import EvaluationInputs, evaluate_stage
 from model.evaluation.stored_answers import read, rescored
+from model.evaluation.workbench_items import workbench_item
 from model.manifest import CorruptDirectory, publish, verify
 from model.network.mm15 import MM15
 from model.samples import IMAGE, Item, Turn, without_pictures
@@ -193,6 +196,37 @@ def test_open_answers_of_the_workbench_are_judged_through_an_endpoint(checkpoint
     kept = rows(tmp_path / "out")
     assert {row["parsed"] for row in kept} == {parsed}
     assert all(row["references"][0].split("<AND>")[0] in row["judged"]["prompt"] for row in kept)
+
+
+def test_a_judge_that_fails_late_costs_no_second_generation(checkpoint, tmp_path):
+    server = Server()
+    server.replies = ["8 6", "8 6", (401, "", {})]
+    resources = EvaluationInputs(endpoint=Endpoint(url=server.url, cache=tmp_path / "cache"), kept=tmp_path / "shared")
+    told = []
+    with pytest.raises(JudgeFailed, match="HTTP 401"):
+        evaluate(checkpoint, tmp_path / "out", benchmark="scene-talk", config=JUDGED, resources=resources, report=told.append)
+    assert not (tmp_path / "out").exists()
+    server.replies = ["8 6"]
+    first = len(told)
+    found = evaluate(checkpoint, tmp_path / "out", benchmark="scene-talk", config=JUDGED, resources=resources, report=told.append)
+    straight = evaluate(checkpoint, tmp_path / "straight", benchmark="scene-talk", config=JUDGED,
+                        resources=EvaluationInputs(endpoint=Endpoint(url=server.url)))
+    server.close()
+    assert first > 0
+    assert len(told) == first  # the model answered nothing the second time
+    assert {name: value for name, value in found.items() if name != "seconds"} == {
+        name: value for name, value in straight.items() if name != "seconds"}
+    assert rows(tmp_path / "out") == rows(tmp_path / "straight")
+
+
+def test_kept_answers_that_are_damaged_or_of_other_items_are_made_again(tmp_path):
+    items = [workbench_item(BENCHMARKS["scene-talk"], index, seed=0) for index in range(3)]
+    keep(tmp_path, [Answered(replace(each, images=()), "words", 4.0) for each in items[:2]])
+    assert [each.prediction for each in kept(tmp_path, items[:2])] == ["words", "words"]
+    assert kept(tmp_path, items) is None
+    (tmp_path / "answers" / "answers.jsonl").write_text("[]")
+    assert kept(tmp_path, items[:2]) is None
+    assert kept(tmp_path / "elsewhere", items) is None
 
 
 def test_the_answer_to_a_sum_is_read_out_by_a_judge_and_compared_by_us(checkpoint, tmp_path):

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.config.stages import ImageConfig
-from model.images.splitting import candidates, grid_of, select_grid
+from model.images.grids import grid_of
+from model.images.splitting import candidates, select_grid
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "grid_vectors.json"
 SIDES = st.integers(2, 5000)

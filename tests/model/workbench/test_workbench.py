@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from model.data.fingerprint import VERSIONS
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.workbench_items import OWN
 from model.samples import IMAGE
-from model.workbench import ITEM_MAKERS, SAMPLE_MAKERS, make_item, make_sample
+from model.workbench import VERSIONS, item_makers, make_item, make_sample, sample_makers
 
 ROOT = Path(__file__).parents[3]
 TEXT_SOURCES = {"text_only", "text_mm1", "text_hq"}
-PICTURED = sorted(set(SAMPLE_MAKERS) - TEXT_SOURCES)
+PICTURED = sorted(set(sample_makers()) - TEXT_SOURCES)
 # Longest and shortest side in px that each kind of picture may have.
 SIDES = {"general": (26, 160), "text_rich": (26, 272), "ocr": (26, 272), "math": (32, 68), "code": (40, 96), "caption": (26, 272)}
 
@@ -55,14 +54,14 @@ def content(sample):
 
 def text_of(name):
     """The text of a generator's first samples of both splits, or of its first items; pixels may differ between Pillows."""
-    categories = {name} & SAMPLE_MAKERS.keys()
+    categories = {name} & sample_makers().keys()
     samples = [make_sample(each, split, index) for each in categories for split in ("train", "test") for index in range(30)]
-    items = [make_item(each, index) for each in {name} & ITEM_MAKERS.keys() for index in range(30)]
+    items = [make_item(each, index) for each in {name} & item_makers().keys() for index in range(30)]
     after_examples = [OWN[each](index, seed=0, shots=4) for each in {name} & OWN.keys() for index in range(30)]
     return [pair for each in (*samples, *items, *after_examples) for pair in spoken(each)]
 
 
-@pytest.mark.parametrize("category", SAMPLE_MAKERS)
+@pytest.mark.parametrize("category", sample_makers())
 def test_a_sample_follows_from_category_split_index_and_seed(category):
     same = [content(make_sample(category, "train", index)) for index in range(20)]
     assert same == [content(make_sample(category, "train", index)) for index in range(20)]
@@ -71,7 +70,7 @@ def test_a_sample_follows_from_category_split_index_and_seed(category):
     assert same != [content(make_sample(category, "test", index)) for index in range(20)]
 
 
-@pytest.mark.parametrize("benchmark", ITEM_MAKERS)
+@pytest.mark.parametrize("benchmark", item_makers())
 def test_an_item_follows_from_benchmark_index_and_seed(benchmark):
     same = [content(make_item(benchmark, index)) for index in range(20)]
     assert same == [content(make_item(benchmark, index)) for index in range(20)]
@@ -79,15 +78,15 @@ def test_an_item_follows_from_benchmark_index_and_seed(benchmark):
 
 
 def test_another_process_with_another_hash_seed_makes_the_same():
-    code = ("import hashlib; from model.workbench import SAMPLE_MAKERS, make_sample; samples = [make_sample(name, split, 7)"
-            " for name in SAMPLE_MAKERS for split in ('train', 'test')]; print(hashlib.sha256(repr([(each.turns,"
+    code = ("import hashlib; from model.workbench import sample_makers, make_sample; samples = [make_sample(name, split, 7)"
+            " for name in sample_makers() for split in ('train', 'test')]; print(hashlib.sha256(repr([(each.turns,"
             " [image.tobytes() for image in each.images]) for each in samples]).encode()).hexdigest())")
     digests = {subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, check=True,
                               capture_output=True, text=True).stdout for seed in ("1", "2")}
     assert len(digests) == 1
 
 
-@pytest.mark.parametrize("category", SAMPLE_MAKERS)
+@pytest.mark.parametrize("category", sample_makers())
 def test_a_sample_names_itself_and_is_asked_about_its_images(category):
     sample = make_sample(category, "train", 3)
     assert sample.category == category
@@ -140,16 +139,17 @@ def test_what_a_generator_says_changes_only_with_its_version(name):
 
 
 def test_the_makers_are_the_versioned_generators():
-    assert set(SAMPLE_MAKERS) | set(ITEM_MAKERS) | set(OWN) == set(VERSIONS)
+    assert set(sample_makers()) | set(item_makers()) | set(OWN) == set(VERSIONS)
 
 
 def test_every_benchmark_of_the_workbench_has_a_maker_and_the_reverse():
     own = {name: each for name, each in BENCHMARKS.items() if each.source == "workbench"}
-    assert set(ITEM_MAKERS) == {name for name, each in own.items() if each.category != "in_context" and each.metric != "likelihood"}
-    assert {name for each in own.values() for name in each.made_of if each.category == "in_context"} <= {*ITEM_MAKERS, *SAMPLE_MAKERS, *OWN}
+    assert set(item_makers()) == {name for name, each in own.items() if each.category != "in_context" and each.metric != "likelihood"}
+    made_of = {name for each in own.values() for name in each.made_of if each.category == "in_context"}
+    assert made_of <= {*item_makers(), *sample_makers(), *OWN}
 
 
-@pytest.mark.parametrize("benchmark", ITEM_MAKERS)
+@pytest.mark.parametrize("benchmark", item_makers())
 def test_an_item_asks_about_its_images_and_has_a_reference(benchmark):
     item = make_item(benchmark, 5)
     assert item.benchmark == benchmark

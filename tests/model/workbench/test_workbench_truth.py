@@ -8,20 +8,20 @@ from PIL import Image
 
 from model.images.placement import box_px, parse_box
 from model.workbench import (
-    SAMPLE_MAKERS,
     assets,
     charts,
     documents,
     general,
     make_item,
     make_sample,
+    sample_makers,
     scenes,
     science,
     spatial,
     sums,
 )
 
-PUBLIC_WORDS = sorted(set(SAMPLE_MAKERS) - {"science"})
+PUBLIC_WORDS = sorted(set(sample_makers()) - {"science"})
 
 
 def words(text):

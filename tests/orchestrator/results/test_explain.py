@@ -170,7 +170,7 @@ def test_a_raised_version_of_the_generated_data_is_named(
     monkeypatch.setitem(fingerprint.VERSIONS, "science", 99)
     monkeypatch.setattr("orchestrator.study.catalogue._generated", fingerprint.data_fingerprint)
     found = explain_plan(plan(), before, scale=str(folder / "lab.yaml"))
-    assert {each.differences[0].origin.file for each in found} == {"model/data/fingerprint.py"}
+    assert {each.differences[0].origin.file for each in found} == {"model/workbench/__init__.py"}
 
 
 def test_other_weights_of_the_start_checkpoint_are_named(

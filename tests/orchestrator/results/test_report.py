@@ -134,3 +134,9 @@ def test_levels_of_one_factor_are_sorted(render, tmp_path):
     _, labels, is_curve = figures.ordered(study_results(engine, read.study(engine, "written")).arms)
     assert (labels, is_curve) == (["0", "0.1", "0.5"], True)
     engine.dispose()
+
+
+def test_unread_answers_stand_beside_every_score_of_their_benchmark(render):
+    page = render()
+    benchmarks = page.partition("<h2>Benchmarks</h2>")[2].partition("</table>")[0]
+    assert benchmarks.count("<small>3 of 600 unread</small>") == benchmarks.count("<tr") * 3 - 3

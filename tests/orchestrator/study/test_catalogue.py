@@ -59,7 +59,7 @@ def test_sources_say_what_the_file_says(read, tmp_path):
     ("general:", "generall:", 6, "no such category\nhint: did you mean 'general'"),
     ("take: 3", "take: -3", 12, "-3; allowed: >= 0"),
     ("take: 3", "tke: 3", 12, "unknown field\nhint: did you mean 'take'"),
-    ("layout: text\n", "layout: txt\n", 10, "'txt'; allowed: llava, cauldron"),
+    ("layout: text\n", "layout: txt\n", 10, "no layout 'txt' is installed; did you mean 'text'"),
     ("[s3]", "[file]", 4, "'file'; allowed: https, s3, gs"),
     ("kind: catalogue", "kind: study", 2, "'study'; allowed: catalogue"),
     ("name: lab", "nam: lab", 3, "unknown field"),

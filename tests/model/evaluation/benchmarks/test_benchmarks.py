@@ -6,19 +6,18 @@ import hashlib
 import pytest
 
 from model.config.scoring import ScoringConfig
-from model.data.fingerprint import VERSIONS
 from model.evaluation.benchmarks.registry import BENCHMARKS, SUITES
 from model.evaluation.judge.grading import JUDGED
 from model.evaluation.judge.workbench_notes import TOLD
 from model.evaluation.local_copies.items import MAKERS
 from model.evaluation.metrics import METRICS
-from model.workbench import ITEM_MAKERS
+from model.workbench import VERSIONS, item_makers
 
 
 def test_workbench_benchmarks_have_a_maker_items_and_a_metric():
     own = [each for each in BENCHMARKS.values() if each.source == "workbench"]
-    assert {each.name for each in own if not each.made_of} == ITEM_MAKERS.keys()
-    assert {each.shots_of for each in own if each.shots_of} <= ITEM_MAKERS.keys()
+    assert {each.name for each in own if not each.made_of} == item_makers().keys()
+    assert {each.shots_of for each in own if each.shots_of} <= item_makers().keys()
     assert {name for each in own for name in each.data_names} <= VERSIONS.keys()
     assert all(each.num_items > 0 and each.metric in METRICS.keys() | JUDGED.keys() and each.manner_of for each in own)
     assert all(each.needs_judge == (each.metric in JUDGED) for each in own)
