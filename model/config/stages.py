@@ -199,10 +199,19 @@ class TrainConfig:
     """Peak learning rate, above 0, at most 1."""
     warmup_steps: int = 0
     """Optimizer steps in which the learning rate rises linearly to its peak, 0 to `steps`."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """Learning rate after the warm-up: `cosine` decays to `final_lr` x peak, `constant` stays at the peak."""
+    schedule: Literal["cosine", "constant", "wsd"] = "cosine"
+    """Learning rate after the warm-up: `cosine` decays to `final_lr` x peak over all steps, `constant` stays at the peak,
+    `wsd` (warm-up, stable, decay) stays at the peak and falls linearly to `final_lr` x peak in the last `decay_steps`."""
+    decay_steps: int = 0
+    """Last optimizer steps, in which the rate of `wsd` falls; 0 to `steps` without the warm-up."""
+    branch_every: int = 0
+    """Optimizer steps from one branching point of a `wsd` stage to the next, 0 for none. Arms that are equal up to a
+    branching point train what comes before it once; `ablate plan` makes a stage of each such part."""
+    begin: int = 0
+    """First optimizer step, at a branching point; the stage goes on from the state that its parent kept there. It is set
+    by the plan."""
     final_lr: float = 0.0
-    """Learning rate at the end of the cosine schedule, as a fraction of the peak, 0 to 1."""
+    """Learning rate at the end of the schedules `cosine` and `wsd`, as a fraction of the peak, 0 to 1."""
     optimizer: Literal["adafactor", "adamw"] = "adafactor"
     """`adafactor`, which MM1.5 names, or `adamw` with betas 0.9 and 0.95."""
     weight_decay: float = 0.0
@@ -251,6 +260,24 @@ class TrainConfig:
         require(0 <= self.warmup_steps <= max(self.steps, 0), "warmup_steps",
                 f"{self.warmup_steps}; allowed: 0 to steps ({self.steps})")
         require(0 <= self.final_lr <= 1, "final_lr", f"{self.final_lr:g}; allowed: 0 to 1")
+        self._require_branches()
+
+    def _require_branches(self) -> None:
+        for name in ("decay_steps", "branch_every", "begin"):
+            value = getattr(self, name)
+            require(not value or self.schedule == "wsd", name, f"{value}; allowed with schedule {self.schedule}: 0",
+                    "schedule: wsd has a decay and branching points")
+        most = max(0, self.steps - self.warmup_steps)
+        require(0 <= self.decay_steps <= most, "decay_steps",
+                f"{self.decay_steps}; allowed: 0 to steps - warmup_steps ({most})")
+        require_least(self, 0, "branch_every")
+        fits = self.begin == 0 or (0 < self.begin <= self.steps and self.branch_every and not self.begin % self.branch_every)
+        require(bool(fits), "begin", f"{self.begin}; allowed: 0, or a multiple of branch_every up to steps")
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether the stage ends at a branching point and keeps what other stages need to go on from there."""
+        return bool(self.branch_every) and not self.decay_steps and self.steps % self.branch_every == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,8 +60,9 @@ class Stopped(Exception):  # noqa: N818 - an event, not an error
 
 
 def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, report: Report,
-          should_stop: Callable[[], bool], tally: Tally, workers: Workers | None = None) -> dict[str, Any]:
-    """Train from the newest checkpoint in `folder`, or from step 0 if there is none. Every worker must call this.
+          should_stop: Callable[[], bool], tally: Tally, workers: Workers | None = None,
+          trunk: Path | None = None) -> dict[str, Any]:
+    """Train from the newest checkpoint in `folder`, or from the first step if there is none. Every worker must call this.
 
     Args:
         model: on its device; sharded if there are several workers.
@@ -72,9 +73,10 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         should_stop: called before every step, at the first worker only.
         tally: counts the samples of all workers.
         workers: the workers that train together; None is this process alone.
+        trunk: where the checkpoint of step `config.begin` lies, from which the stage goes on; None begins with step 0.
 
     Returns:
-        totals over the whole stage (`samples`, `tokens`, `supervised` tokens, last `loss`) and, of this attempt alone,
+        totals over all attempts of the stage (`samples`, `tokens`, `supervised` tokens, last `loss`) and, of this attempt alone,
         its `seconds`, `data_wait` (share of them spent waiting for samples, 0 to 1), `filled` (share of positions that
         held tokens, 0 to 1) and `resumed_from` (step). Totals by source are in `tally`.
 
@@ -93,8 +95,7 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         # Packed rows need masks that keep samples apart; the attention function for them depends on the device.
         use_packed_attention(model.decoder, device)
     workers, optimizer = workers or Workers(device), make_optimizer(model, config)
-    first, totals = checkpoints.resume(folder, model, optimizer, workers=workers,
-                                       on_corrupt=lambda text: report({"corrupt": text}))
+    first, totals = _begun(model, optimizer, config, folder=folder, trunk=trunk, workers=workers, report=report)
     # A checkpoint keeps one JSON object: without the tally and the latest losses, the totals remain.
     tally.restore(totals.pop("tally", tally.state()))
     totals = totals or {"samples": 0, "tokens": 0, "supervised": 0, "loss": math.nan}
@@ -146,12 +147,30 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": norm, **totals,
                 **result.of_routers, "filled": result.tokens / result.positions,
                 **meter.step(len(seen), flops, waited=waited), "peak_memory_gib": _peak_memory(device)})
-        # No checkpoint after the last step: the stage publishes the trained model instead.
-        if done % config.checkpoint_every == 0 and done < config.steps:
+        # No checkpoint after the last step: the stage publishes the trained model instead. At a branching point it
+        # publishes both.
+        if done == config.steps and config.keeps_state or done % config.checkpoint_every == 0 and done < config.steps:
             keep(done)
     seconds = time.monotonic() - began
     return {**totals, "filled": tokens / max(positions, 1), "data_wait": meter.waited_s / max(seconds, 1e-9),
             "seconds": seconds, "resumed_from": first}
+
+
+def _begun(model: MM15, optimizer: torch.optim.Optimizer, config: TrainConfig, *, folder: Path, trunk: Path | None,
+           workers: Workers, report: Report) -> tuple[int, dict[str, Any]]:
+    """Load the newest checkpoint of this stage, or the state at the branching point that it goes on from."""
+    def newest(place: Path) -> tuple[int, dict[str, Any]]:
+        return checkpoints.resume(place, model, optimizer, workers=workers,
+                                  on_corrupt=lambda text: report({"corrupt": text}))
+
+    first, totals = newest(folder)
+    if first or trunk is None:
+        return first, totals
+    first, totals = newest(trunk)
+    if first != config.begin:
+        raise ValueError(f"{trunk}: no state of step {config.begin}, from which the stage goes on; found: step {first}")
+    # Each part of a stage counts its own samples, so that the parts of a trial add up. What was broken stays known.
+    return first, {**totals, "samples": 0, "tokens": 0, "supervised": 0, "tally": {**totals["tally"], "counts": {}}}
 
 
 def _peak_memory(device: torch.device) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +26,9 @@ from model.training.loop import Report, StepOf, train
 from model.training.parallel import full_model, init_workers, shard
 from model.training.tally import Tally
 
+STATE = "state"
+"""Folder of a published checkpoint at a branching point: what training needs to go on from there."""
+
 
 def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataConfig, seed: int, start: Path | None,
                 checkpoints: Path, out: Path, report: Report, should_stop: Callable[[], bool]) -> dict[str, Any]:
@@ -35,7 +39,8 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
         model_config: shapes of the model; they must equal those of `start`, except for the tile side.
         data: where samples come from.
         seed: seed of the initial weights and of the order of samples.
-        start: published checkpoint to begin with, which is verified first; None begins from random weights.
+        start: published checkpoint to begin with, which is verified first; None begins from random weights. If the stage
+            begins at a branching point, the checkpoint that was published there.
         checkpoints: folder of checkpoints to resume from; the caller removes it once the result is safe.
         out: directory to publish: weights, configuration and processor in transformers' format, and a manifest.
         report: called at the first worker after every step.
@@ -62,11 +67,15 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
     steps = Steps(config=config, data=data, encoder=encoder, seed=seed, part=(workers.rank, workers.size))
     with _prepared(steps, samples) as step_of:
         result = train(model, step_of, config, folder=checkpoints, report=report if workers.is_first else _unheard,
-                       should_stop=should_stop, tally=tally, workers=workers)
+                       should_stop=should_stop, tally=tally, workers=workers,
+                       trunk=start / STATE if start and config.begin else None)
     whole = full_model(model, workers)
 
     def write(directory: Path) -> None:
         save_whole(directory, whole, tokenizer, config.images, max_tokens=config.max_tokens)
+        if config.keeps_state:
+            newest = max(checkpoints.glob("step_*"))  # names sort by step, and the last step was the latest
+            shutil.copytree(newest, directory / STATE / newest.name)
 
     meta = {"stage": config.kind, "steps": config.steps, "torch": torch.__version__, "workers": workers.size}
     identity = workers.broadcast(publish(out, write, meta=meta) if workers.is_first else "")
@@ -76,12 +85,14 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
 
 
 def counts_by_category(config: StageConfig, seed: int) -> dict[str, int]:
-    """Count the samples of each category over all steps of the stage."""
-    return MixtureDraw(config.mixture, batch=config.batch, seed=seed).counts(config.steps)
+    """Count the samples of each category over the steps of the stage, without those before its branching point."""
+    draw = MixtureDraw(config.mixture, batch=config.batch, seed=seed)
+    before = draw.counts(config.begin)
+    return {category: count - before[category] for category, count in draw.counts(config.steps).items()}
 
 
 def _asked(config: StageConfig) -> dict[str, float]:
-    return {category: share * config.steps * config.batch for category, share in shares(config.mixture).items()}
+    return {category: share * (config.steps - config.begin) * config.batch for category, share in shares(config.mixture).items()}
 
 
 def _model(model_config: ModelConfig, start: Path | None, *, tile: int, seed: int) -> MM15:

@@ -187,7 +187,10 @@ def _saving_sentence(shown: Preview) -> str:
     if not saved.stages:
         return "Sharing saves nothing here: no two trials need the same stage."
     gpus = f", {saved.gpu_hours:.3g} GPU-hours" if shown.resources.gpus else ""
-    return f"Sharing saves {saved.stages} of {shown.plan.num_requested} stages: {formatting.duration(saved.seconds)} of work{gpus}."
+    asked, trained = shown.plan.steps
+    steps = f"; {trained:,} optimizer steps stand for {asked:,}, {asked / trained:.2g} times as many" if trained < asked else ""
+    return (f"Sharing saves {saved.stages} of {shown.plan.num_requested} stages: {formatting.duration(saved.seconds)} of work{gpus}"
+            f"{steps}.")
 
 
 def _cost_sentence(shown: Preview) -> str:

@@ -26,7 +26,12 @@ ANSWER_TOKENS = 75
 
 def training_flops(model: ModelConfig, config: TrainConfig) -> float:
     """Return the FLOPs of a training stage."""
-    return config.steps * config.batch * _cost(model, config.images, TEXT_TOKENS, ANSWER_TOKENS).flops.training(config)
+    return steps_of(config) * config.batch * _cost(model, config.images, TEXT_TOKENS, ANSWER_TOKENS).flops.training(config)
+
+
+def steps_of(config: TrainConfig) -> int:
+    """Return the optimizer steps that a stage does itself, without those before its branching point."""
+    return config.steps - config.begin
 
 
 def training_memory(model: ModelConfig, config: TrainConfig, *, workers: int) -> float:

@@ -111,6 +111,14 @@ class Plan:
         return sum(stage.kind != "import" for stage in self.stages.values())
 
     @property
+    def steps(self) -> tuple[int, int]:
+        """The optimizer steps that the trials would train without sharing, and those of the distinct stages."""
+        by_stage = {stage.stage_id: stage.spec["config"]["steps"] - stage.spec["config"].get("begin", 0)
+                    for stage in self.stages.values() if stage.kind in TRAINING}
+        asked = sum(by_stage.get(stage_id, 0) for trial in self.trials for stage_id in trial.stage_ids)
+        return asked, sum(by_stage.values())
+
+    @property
     def workers(self) -> int:
         """The number of slots that the largest stage takes."""
         return max((stage.workers for stage in self.stages.values()), default=1)
@@ -339,12 +347,17 @@ def _rungs(study: Study) -> tuple[float, ...]:
 
 
 def _shortened(config: TrialConfig, fraction: float) -> TrialConfig:
-    """Return the configuration with a fraction of the last training stage's steps; its schedule is as short."""
+    """Return the configuration with a fraction of the last training stage's steps; its schedule is as short.
+
+    Of a stage with branching points the warm-up stays as it is, so that what follows shares the beginning.
+    """
     if not config.stages:
         return config
     kind, train = list(config.stages.items())[-1]
     steps = max(1, round(train.steps * fraction))
-    short = replace(train, steps=steps, warmup_steps=round(train.warmup_steps * fraction))
+    warmup = train.warmup_steps if train.branch_every else round(train.warmup_steps * fraction)
+    # With branching points a rung is the beginning of the complete training, and its own decay.
+    short = replace(train, steps=max(steps, warmup), warmup_steps=warmup, decay_steps=round(train.decay_steps * fraction))
     return replace(config, **{kind: short})  # type: ignore[arg-type]
 
 

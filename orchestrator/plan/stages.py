@@ -11,17 +11,18 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from model import manifest
 from model.config.fields import to_plain
-from model.config.stages import TRAINING, EvaluateConfig
+from model.config.stages import TRAINING, EvaluateConfig, TrainConfig
 from model.data.mixture import shares
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.artifacts.store import OPERATOR, PACKAGED, start_folder
 from orchestrator.errors import StudyError
-from orchestrator.plan.cost import evaluation_flops, num_items, training_flops, training_memory
+from orchestrator.plan.cost import evaluation_flops, num_items, steps_of, training_flops, training_memory
 from orchestrator.plan.identity import VERSIONS, canonical, digest_but, identity
 from orchestrator.plan.trial_config import TrialConfig
 from orchestrator.study.catalogue import DataSets
@@ -63,6 +64,23 @@ class _Evaluation:
     num_items: int
 
 
+def parts_of(train: TrainConfig) -> list[TrainConfig]:
+    """Cut a training stage at its branching points, which lie in the stable part of its schedule.
+
+    All parts but the last depend neither on the length of the stage nor on its decay, so arms that differ in these share
+    them. Where parts are cut depends on the stage alone, so an arm keeps its stages whatever arms stand beside it.
+    """
+    if not train.branch_every:
+        return [train]
+    # The first part holds the warm-up, the last one at least one step.
+    every, end = train.branch_every, min(train.steps - train.decay_steps, train.steps - 1)
+    points = [0, *(point for point in range(every, end + 1, every) if point >= train.warmup_steps)]
+    trunk = [replace(train, begin=begin, steps=point, decay_steps=0, final_lr=0.0) for begin, point in pairwise(points)]
+    last = replace(train, begin=points[-1])
+    # A last part without a decay that ends at a branching point is what a longer arm has as a part of its trunk.
+    return [*trunk, replace(last, final_lr=0.0) if last.keeps_state else last]
+
+
 class StageBuilder:
     """Collects the stages of many trials."""
 
@@ -90,8 +108,9 @@ class StageBuilder:
     def chain(self, config: TrialConfig, arm_name: str) -> tuple[str, ...]:
         """Add the stages of a trial that are not there yet; return the ids of all of them, in order of execution."""
         ids = [self._import(config.start)] if config.start else []
-        for kind in config.stages:
-            ids.append(self._training(kind, config, ids[-1] if ids else None, arm_name))
+        for kind, train in config.stages.items():
+            for part in parts_of(train):
+                ids.append(self._training(kind, part, config, ids[-1] if ids else None, arm_name))
         trial = f"{arm_name} seed {config.seed}"
         return (*ids, *self._evaluate(config, ids[-1], trial))
 
@@ -105,8 +124,8 @@ class StageBuilder:
         self._imports[start] = stage_id
         return stage_id
 
-    def _training(self, kind: str, config: TrialConfig, parent_id: str | None, arm_name: str) -> str:
-        train = config.stages[kind]
+    def _training(self, kind: str, train: TrainConfig, config: TrialConfig, parent_id: str | None,
+                  arm_name: str) -> str:
         categories = tuple(shares(train.mixture))  # type: ignore[attr-defined]
         data, fingerprint = self._data_sets.data_of(config.data, categories)
         is_seeded = self._order.index(kind) >= self._entry
@@ -119,8 +138,9 @@ class StageBuilder:
         stage_id = identity(parts)
         if stage_id not in self.stages:
             label = f"{kind} {arm_name} seed {config.seed}" if is_seeded else f"{kind} {arm_name}"
+            label += f" steps {train.begin}-{train.steps}" if train.branch_every else ""
             self._add(stage_id, kind, _spec(parts), parent_id, label,
-                      training_flops(config.model, train), train.steps * train.batch, self._workers,
+                      training_flops(config.model, train), steps_of(train) * train.batch, self._workers,
                       training_memory(config.model, train, workers=self._workers))
         return stage_id
 
