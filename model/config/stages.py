@@ -243,13 +243,25 @@ class TrainConfig:
     """Whether to recompute blocks in the backward pass: less memory, a third more work, the same numbers."""
     micro_batch: int = not_in_identity(0)
     """Largest number of rows (samples, or packed rows) of one forward pass; 0 sets no limit."""
+    pass_tokens: int = not_in_identity(0)
+    """Largest number of positions of one forward pass, padding included; a longer sample makes a pass of its own. 0 sets
+    no limit. Packed rows have `pack` and `micro_batch` instead."""
+    pass_tiles: int = not_in_identity(0)
+    """Largest number of tiles of one forward pass; a sample of more tiles makes a pass of its own. 0 sets no limit."""
+    round_length: int = 0
+    """Multiple of positions to which each pass is padded, so that a GPU sees few lengths and plans or compiles no kernel
+    anew at each step; 64 or 128. 0 pads to the longest sample."""
+    sync_once: bool = not_in_identity(False)
+    """Whether several workers sum their gradients after the last pass of a step only, and not after each: less traffic, but
+    each worker holds the gradients of the whole model (4 bytes a weight)."""
     loaders: int = not_in_identity(0)
     """Processes that prepare batches ahead, for devices that outpace a CPU core; 0 prepares them when needed."""
     checkpoint_every: int = not_in_identity(100)
     """Optimizer steps between checkpoints to resume from."""
 
     def __post_init__(self) -> None:
-        require_least(self, 0, "steps", "weight_decay", "clip", "micro_batch", "pack", "loaders")
+        require_least(self, 0, "steps", "weight_decay", "clip", "micro_batch", "pack", "loaders", "pass_tokens", "pass_tiles",
+                      "round_length")
         require_least(self, 1, "batch", "max_tokens", "threads", "checkpoint_every", "pack_images")
         require(not self.pack or self.pack >= self.max_tokens, "pack",
                 f"{self.pack} positions hold no sample of max_tokens {self.max_tokens}; "

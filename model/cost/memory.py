@@ -46,7 +46,9 @@ def training_bytes(config: ModelConfig, train: TrainConfig, cost: SampleCost, *,
 def _pass_bytes(model: ModelConfig, train: TrainConfig, cost: SampleCost, *, share: int) -> float:
     """Return how many bytes the largest pass keeps, for a worker with `share` samples of a step."""
     if not train.pack:
-        samples: float = min(share, train.micro_batch or share)
+        limits = [(train.micro_batch, 1), (train.pass_tokens, cost.longest), (train.pass_tiles, cost.most_tiles)]
+        fits = [max(1, limit // size) for limit, size in limits if limit and size]
+        samples: float = min([share, *fits])
         tiles, length = samples * cost.most_tiles, samples * cost.longest
     else:
         samples = min(share, (train.micro_batch or share) * train.pack / cost.length)

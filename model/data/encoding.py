@@ -134,9 +134,9 @@ class Encoder:
         labels = [*builder.targets[1:], IGNORED]
         return Encoded(builder.ids, labels, stacked, name, len(builder.images))
 
-    def collate(self, encoded: Sequence[Encoded], *, left: bool = False) -> Batch:
-        """Pad sequences to the longest one: on the right for training, on the left for generation."""
-        longest = max(len(each.ids) for each in encoded)
+    def collate(self, encoded: Sequence[Encoded], *, left: bool = False, length: int = 0) -> Batch:
+        """Pad sequences to the longest one or to a length: on the right for training, on the left for generation."""
+        longest = max(length, *(len(each.ids) for each in encoded))
         ids = torch.full((len(encoded), longest), self.id[PAD], dtype=torch.long)
         labels = torch.full_like(ids, IGNORED)
         mask = torch.zeros_like(ids, dtype=torch.bool)

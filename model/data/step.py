@@ -65,13 +65,35 @@ def to_batches(encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig
 def _apart(encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig) -> Iterator[Batch]:
     # Group sequences of similar length: otherwise padding would cost up to half of the time.
     encoded = sorted(encoded, key=lambda each: len(each.ids))
-    size = config.micro_batch or max(1, len(encoded))
-    for start in range(0, len(encoded), size):
-        yield encoder.collate(encoded[start : start + size])
+    for samples in passes(encoded, config):
+        longest = max(len(each.ids) for each in samples)
+        yield encoder.collate(samples, length=min(rounded(longest, config.round_length), config.max_tokens))
+
+
+def passes(encoded: Sequence[Encoded], config: TrainConfig) -> Iterator[Sequence[Encoded]]:
+    """Group samples, shortest first, into passes that keep within the limits of the stage, each with at least one sample."""
+    start = tiles = 0
+    for end, each in enumerate(encoded):
+        rows = end - start + 1
+        positions = rows * min(rounded(len(each.ids), config.round_length), config.max_tokens)
+        is_full = (0 < config.micro_batch < rows or 0 < config.pass_tokens < positions
+                   or 0 < config.pass_tiles < tiles + each.num_tiles)
+        if is_full and end > start:
+            yield encoded[start:end]
+            start, tiles = end, 0
+        tiles += each.num_tiles
+    if encoded:
+        yield encoded[start:]
+
+
+def rounded(length: int, multiple: int) -> int:
+    """Return the next multiple of `multiple`, the length itself if that is 0."""
+    return -(-length // multiple) * multiple if multiple else length
 
 
 def _packed(encoder: Encoder, encoded: Sequence[Encoded], config: TrainConfig) -> Iterator[Batch]:
-    passes = pack([len(each.ids) for each in encoded], [each.images for each in encoded], length=config.pack,
+    packed = pack([len(each.ids) for each in encoded], [each.images for each in encoded], length=config.pack,
                   max_images=config.pack_images, names=[each.name for each in encoded], most_rows=config.micro_batch)
-    for each in passes:
-        yield encoder.rows([[encoded[i] for i in row] for row in each.rows], length=each.length)
+    for each in packed:
+        length = min(rounded(each.length, config.round_length), config.pack)
+        yield encoder.rows([[encoded[i] for i in row] for row in each.rows], length=length)

@@ -4,6 +4,7 @@
   micro-batches and over workers does not change it.
 - All workers run the same number of passes. A worker that has fewer micro-batches than another one runs passes over a
   single padded position, which add zeros: workers that gather weights from one another would otherwise wait for ever.
+- Several workers sum their gradients after each pass, or with `sync_once` after the last one only.
 - The returned figures are those of the whole batch and the same at every worker, so all workers see a divergence.
 """
 
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 
 from model.config.stages import TrainConfig
 from model.network.mm15 import IGNORED, MM15, Batch
@@ -77,7 +79,9 @@ def gradients(model: MM15, batches: Sequence[Batch], config: TrainConfig, worker
     counts = _choices(model, padded, config, workers) if model.config.decoder.experts and len(padded) > 1 else None
     # fp64, so that a sum over many micro-batches loses no digits; on the device, so that adding to it does not wait.
     totals = torch.zeros(3, dtype=torch.float64, device=workers.device)
-    for batch in padded:
+    for number, batch in enumerate(padded, 1):
+        if config.sync_once and isinstance(model, FSDPModule):
+            model.set_requires_gradient_sync(number == len(padded))
         placed = batch.to(workers.device)
         with _compute(config, workers):
             parts = _losses(model, placed, counts, config, workers, tokens=tokens)

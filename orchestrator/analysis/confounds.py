@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from model.config.stages import TRAINING
 
-_SCHEDULE = ("lr", "warmup_steps", "schedule", "decay_steps", "final_lr", "optimizer", "weight_decay", "clip", "dtype", "threads", "max_tokens")
+_SCHEDULE = ("lr", "warmup_steps", "schedule", "decay_steps", "final_lr", "optimizer", "weight_decay", "clip", "dtype", "threads",
+             "max_tokens")
 _MISSING = "not trained"
 
 

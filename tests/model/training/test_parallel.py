@@ -24,6 +24,7 @@ CASES = {
     "packed": (DENSE, replace(CONFIG, batch=6, pack=512, micro_batch=1)),
     "frozen encoder": (DENSE, replace(CONFIG, freeze_vision=True)),
     "bf16": (DENSE, replace(CONFIG, dtype="bf16")),
+    "one sum": (DENSE, replace(CONFIG, micro_batch=1, sync_once=True)),
     "experts in bf16": (MOE, replace(CONFIG, dtype="bf16")),
 }
 GOES_ON = "begun by one"

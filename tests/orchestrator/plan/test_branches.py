@@ -10,14 +10,15 @@ from orchestrator.plan.stages import parts_of
 
 TRAIN = SftConfig(images=ImageConfig(mode="single", tile=64, tokens=4), steps=1000, batch=4, lr=1e-3, warmup_steps=30, schedule="wsd",
                   decay_steps=100, branch_every=250, final_lr=0.1)
-LENGTHS = """
+STEPS = ", ".join(str(steps) for steps in range(1000, 12001, 1000))
+LENGTHS = f"""
 name: lengths-and-decays
 question: How long to train, and how much of it to decay?
 recipe: sft-ablation
-vary: {sft.steps: [%s], sft.decay_steps: [100, 200, 400]}
-set: {sft.schedule: wsd, sft.branch_every: 100, sft.warmup_steps: 100}
+vary: {{sft.steps: [{STEPS}], sft.decay_steps: [100, 200, 400]}}
+set: {{sft.schedule: wsd, sft.branch_every: 100, sft.warmup_steps: 100}}
 seeds: 1
-""" % ", ".join(str(steps) for steps in range(1000, 12001, 1000))
+"""
 
 
 def spans(train):
