@@ -126,11 +126,18 @@ class MM15ForImageTextToText(PreTrainedModel, GenerationMixin):
         """Repeat each sample for beams or several answers, with all of its tiles.
 
         transformers would repeat row by row, which is wrong for tiles: a sample has any number of them.
+
+        Raises:
+            ValueError: there are tiles, and no prompt has an image token.
         """
         tiles = kwargs.pop("pixel_values", None)
         if tiles is not None and expand_size > 1 and input_ids is not None:
             counts = (input_ids == self.config.image_token_id).sum(1)
-            per_sample = (counts * len(tiles) // counts.sum()).tolist()
+            positions = int(counts.sum())
+            if len(tiles) and not positions:
+                raise ValueError(f"{len(tiles)} tiles, but no image token in the prompts\n"
+                                 "hint: the processor puts image tokens where a prompt says <image>")
+            per_sample = (counts * len(tiles) // max(1, positions)).tolist()
             tiles = torch.cat([part for part in tiles.split(per_sample) for _ in range(expand_size)])
         ids, expanded = super()._expand_inputs_for_generation(expand_size, is_encoder_decoder, input_ids, **kwargs)
         return ids, {**expanded, "pixel_values": tiles}

@@ -101,7 +101,8 @@ def _flex(module: nn.Module, query_BHTK: Tensor, key_BHTK: Tensor, value_BHTK: T
     heads, shared = query_BHTK.shape[1], key_BHTK.shape[1]
     mixed_BHTK, aux = attend(query_BHTK.to(dtype), key_BHTK.to(dtype), value_BHTK, block_mask=attention_mask,
                              score_mod=_capped(softcap) if softcap else None, scale=scaling,
-                             enable_gqa=heads != shared, return_aux=AuxRequest(lse=s_aux is not None))  # type: ignore[arg-type]
+                             enable_gqa=heads != shared,
+                             return_aux=AuxRequest(lse=s_aux is not None))  # type: ignore[arg-type]
     if s_aux is not None:
         # exp(lse) is the sum that the softmax divided by; with the sink it is exp(lse) + exp(sink).
         kept_BHT = torch.sigmoid(aux.lse - s_aux.view(1, -1, 1))

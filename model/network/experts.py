@@ -31,7 +31,9 @@ def set_precision(decoder: PreTrainedModel) -> None:
 def routers(decoder: PreTrainedModel) -> list[nn.Module]:
     """Return the routers of a decoder, in order: the modules whose logits transformers records."""
     recorded = (decoder.base_model._can_record_outputs or {}).get("router_logits", [])
-    kinds: tuple[Any, ...] = tuple(getattr(each, "target_class", each) for each in (recorded if isinstance(recorded, list) else [recorded]))
+    # A class, or a record with the class and the place of the logits in its output.
+    several: list[Any] = recorded if isinstance(recorded, list) else [recorded]
+    kinds: tuple[type[nn.Module], ...] = tuple(getattr(each, "target_class", each) for each in several)
     return [module for module in decoder.modules() if isinstance(module, kinds)]
 
 

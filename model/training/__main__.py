@@ -2,7 +2,8 @@
 
 `python -m model.training FILE.json --out DIRECTORY`: the file holds `model` (preset name), `data`, `start` (directory
 of a checkpoint, or null) and `stages`, each with `kind`, `seed` and `config`. A single stage may have these three at
-the top level. If it was interrupted, the same command resumes from the last checkpoint.
+the top level. If it was interrupted, the same command resumes from the last checkpoint. Several workers train it
+together under `torchrun --nproc-per-node N -m model.training FILE.json --out DIRECTORY`.
 
 `python -m model.training --preset mm1.5-3b --steps 20`: a dry run on random samples; nothing is saved. It prints loss,
 samples/s, TFLOP/s, model-FLOP utilisation (if the device's peak is known) and peak memory. `--compile` compiles the
@@ -21,11 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from model.config.stages import PRESETS
 from model.cost.flops import parameters
 from model.training.dry_run import SAMPLES, rehearsal_config, rehearse
 from model.training.loop import Diverged
+from model.training.parallel import connect, disconnect
 from model.training.recipe import make
 
 LOG_EVERY = 25
@@ -58,6 +61,11 @@ def main(arguments: list[str]) -> int:
     if given.preset and given.steps < 1:
         parser.error(f"--steps is {given.steps}; allowed: >= 1")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if given.preset and dist.is_torchelastic_launched():
+        parser.error("a dry run has one process; torchrun is for stage files")
+    connect()
+    if dist.is_initialized() and dist.get_rank():  # the first worker speaks for all
+        logging.getLogger().setLevel(logging.ERROR)
     try:
         result = _rehearse(given) if given.preset else make(json.loads(given.stage.read_text()), given.out, report=_log)
     except torch.OutOfMemoryError as error:
@@ -68,6 +76,8 @@ def main(arguments: list[str]) -> int:
         # `Diverged` is a ValueError too, but the result of a training and not a wrong input.
         logging.error("%s", error)
         return FAILED if isinstance(error, Diverged) else BAD_INPUT
+    finally:
+        disconnect()
     logging.info("done %s", json.dumps(result))
     return 0
 

@@ -28,6 +28,8 @@ from model.network.strict_loading import aliases
 from model.training.optimizer import empty_state
 from model.training.parallel import Workers
 
+FAILED = "the first worker could not publish the checkpoint; its log says why"
+"""Error of the other workers then."""
 KEPT = 2
 """Number of newest checkpoints that stay."""
 STATE = "state.json"
@@ -47,6 +49,9 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, st
         step: number of optimizer steps done.
         extra: JSON values to keep with it.
         workers: the workers that train together.
+
+    Raises:
+        OSError: the first worker could not write or publish.
     """
     # A weight that never had a gradient has no optimizer state yet.
     states = {name: optimizer.state[weight] for name, weight in _trained(model, optimizer).items()
@@ -60,7 +65,10 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, st
 
     def write(directory: Path) -> None:
         # All workers write into the temporary directory of the first one; what the others pass is ignored.
-        shared = Path(workers.broadcast(str(directory)))
+        place = workers.broadcast(str(directory))
+        if not place:
+            raise OSError(FAILED)
+        shared = Path(place)
         # The CPU's random state, of one worker for all. Our layers draw nothing in training: there is no dropout.
         random = {RANDOM: torch.get_rng_state()} if workers.is_first else {}
         writer = HuggingFaceStorageWriter(str(shared), save_distributed=True)
@@ -70,17 +78,26 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, st
         if workers.is_first:  # the same at every worker, so one file is enough
             (shared / STATE).write_text(json.dumps({"step": step, "optimiser": numbers, "extra": extra}))
 
+    # What the first worker did: every other one waits for it, even if it fails before or while it writes.
+    done: str | None = None
     if workers.is_first:
         # The token keeps names apart: an attempt that is resumed at a step and stopped at once saves that step again,
         # and `publish` would leave the older directory in place.
         name = f"step_{step:08d}-{uuid.uuid4().hex[:8]}"
-        publish(folder / name, write, meta={"step": step, "torch": torch.__version__})
+        try:
+            publish(folder / name, write, meta={"step": step, "torch": torch.__version__})
+            done = name
+        finally:
+            if not done:
+                workers.broadcast(done)
         # After the new one is published, so that there is a complete checkpoint at any time. Names sort by step.
         for old in sorted(folder.glob("step_*"))[:-KEPT]:
             shutil.rmtree(old)
     else:
         write(folder)
-    workers.broadcast(None)  # a barrier: no worker trains on before the checkpoint is published
+    # A barrier: no worker trains on before the checkpoint is published.
+    if not workers.broadcast(done):
+        raise OSError(FAILED)
 
 
 def resume(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, workers: Workers,

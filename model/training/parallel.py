@@ -6,14 +6,14 @@
   autocast as on one worker.
 - A stage gives the same result on one worker and on many, up to rounding: every sum that the loss needs is taken over
   all workers, gradients are summed (not averaged), and all workers run the same number of passes.
-- A launcher (Ray Train) starts the workers, connects them by torch.distributed and makes each one's GPU the current
-  one; this module only finds out whether there are several.
+- A launcher starts the workers. Ray Train also connects them by torch.distributed and makes each one's GPU the current
+  one; after torchrun `connect` does it.
 - Each worker builds the whole model in host memory before it keeps its shard.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -80,6 +80,23 @@ class Workers:
         from_first: T = box[0]
         return from_first
 
+    def run_first(self, work: Callable[[], T]) -> T:
+        """Run something at the first worker and return its value at all of them.
+
+        Raises:
+            OSError: at the other workers, if it raised at the first one; they would otherwise wait for the group's
+                time-out. The first worker raises its own error.
+        """
+        done: list[T] | None = None
+        try:
+            if self.is_first:
+                done = [work()]
+        finally:
+            done = self.broadcast(done)
+        if done is None:
+            raise OSError("the first worker failed at what all of them wait for; its log says why")
+        return done[0]
+
     def all_gather(self, items: list[T]) -> list[T]:
         """Return the items of all workers in batch order: of `size` workers, worker r holds items r, r + size, ..."""
         if self.mesh is None:
@@ -97,6 +114,21 @@ class Workers:
         dist.all_reduce(total, op=operation, group=self.mesh.get_group())
         reduced: list[float] = total.tolist()
         return reduced
+
+
+def connect() -> None:
+    """Connect the workers that torchrun started; in a process that it did not start, do nothing."""
+    if not dist.is_torchelastic_launched():
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(dist.get_node_local_rank())
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+
+def disconnect() -> None:
+    """Take leave of the workers that `connect` connected."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def init_workers() -> Workers:

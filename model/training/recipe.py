@@ -33,6 +33,7 @@ from model.config.stages import (
 )
 from model.manifest import MANIFEST, README
 from model.training.loop import Report
+from model.training.parallel import init_workers
 from model.training.stage import train_stage
 
 SHARED, OWN = ("model", "data", "start"), ("kind", "seed", "config")
@@ -93,31 +94,43 @@ def make(plain: Mapping[str, Any], out: Path, *, report: Report) -> dict[str, An
         ValueError: the file cannot be used, or something else stands at `out`.
     """
     recipe, work = read(plain), out.with_name(f"{out.name}.stages")
-    if out.exists() and not _record(work, recipe.stages[-1]).exists():
+    # The first worker looks and decides for all: what is there may change while the others look.
+    workers = init_workers()
+    if workers.broadcast(out.exists() and not _record(work, recipe.stages[-1]).exists()):
         raise ValueError(f"{out}: exists already; allowed: a directory that is not there")
     start, results = recipe.start, list[dict[str, Any]]()
     for stage in recipe.stages:
         end = out if stage is recipe.stages[-1] else work / stage.digest
         results.append(_trained(recipe, stage, start, end, work, report))
         start = end
-    (out / README).write_text(readme(plain, recipe, results), encoding="utf-8")
-    shutil.rmtree(work)
+
+    def finish() -> None:
+        (out / README).write_text(readme(plain, recipe, results), encoding="utf-8")
+        shutil.rmtree(work)
+
+    workers.run_first(finish)
     return results[-1]
 
 
 def _trained(recipe: Recipe, stage: Planned, start: Path | None, end: Path, work: Path,
              report: Report) -> dict[str, Any]:
     """Return the result of a stage; train the stage if it is not finished."""
-    record = _record(work, stage)
-    if record.exists() and (end / MANIFEST).exists():
-        found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    record, workers = _record(work, stage), init_workers()
+    is_finished = record.exists() and (end / MANIFEST).exists()
+    found: dict[str, Any] | None = workers.broadcast(json.loads(record.read_text(encoding="utf-8")) if is_finished else None)
+    if found is not None:
         return found
     result = train_stage(config=stage.config, model_config=recipe.model, data=recipe.data, seed=stage.seed,
                          start=start, out=end, checkpoints=work / f"{stage.digest}.checkpoints", report=report,
                          should_stop=lambda: False)
-    temporary = record.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result), encoding="utf-8")
-    os.replace(temporary, record)
+
+    def keep() -> None:
+        work.mkdir(parents=True, exist_ok=True)  # a stage too short for a checkpoint has not made it
+        temporary = record.with_suffix(".tmp")
+        temporary.write_text(json.dumps(result), encoding="utf-8")
+        os.replace(temporary, record)
+
+    workers.run_first(keep)
     return result
 
 

@@ -43,7 +43,7 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
             begins at a branching point, the checkpoint that was published there.
         checkpoints: folder of checkpoints to resume from; the caller removes it once the result is safe.
         out: directory to publish: weights, configuration and processor in transformers' format, and a manifest.
-        report: called at the first worker after every step.
+        report: called at every worker after every step, with the same progress.
         should_stop: called at the first worker before every step.
 
     Returns:
@@ -66,7 +66,7 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
     tally = Tally(samples.most_broken())
     steps = Steps(config=config, data=data, encoder=encoder, seed=seed, part=(workers.rank, workers.size))
     with _prepared(steps, samples) as step_of:
-        result = train(model, step_of, config, folder=checkpoints, report=report if workers.is_first else _unheard,
+        result = train(model, step_of, config, folder=checkpoints, report=report,
                        should_stop=should_stop, tally=tally, workers=workers,
                        trunk=start / STATE if start and config.begin else None)
     whole = full_model(model, workers)
@@ -78,7 +78,7 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
             shutil.copytree(newest, directory / STATE / newest.name)
 
     meta = {"stage": config.kind, "steps": config.steps, "torch": torch.__version__, "workers": workers.size}
-    identity = workers.broadcast(publish(out, write, meta=meta) if workers.is_first else "")
+    identity = workers.run_first(lambda: publish(out, write, meta=meta))
     sources = tally.report(samples.asked(_asked(config)), samples.sizes())
     return {**result, "drawn": counts_by_category(config, seed), "sources": sources, "checkpoint_identity": identity,
             "workers": workers.size}
@@ -105,10 +105,6 @@ def _model(model_config: ModelConfig, start: Path | None, *, tile: int, seed: in
     if model.config != wanted:
         raise ValueError(f"{start}: the checkpoint holds {model.config}, the stage asks for {wanted}")
     return model
-
-
-def _unheard(progress: dict[str, Any]) -> None:
-    """Ignore the progress: the first worker reports for all."""
 
 
 @contextmanager

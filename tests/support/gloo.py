@@ -35,6 +35,8 @@ def train_alone(folder: Path, model: ModelConfig, config: SftConfig, *, stop_aft
     asked = iter(range(1000))
 
     def report(progress: dict[str, Any]) -> None:
+        if dist.is_initialized() and dist.get_rank():
+            return
         with (folder / "reports.jsonl").open("a") as file:
             file.write(json.dumps(progress) + "\n")
 

@@ -138,7 +138,7 @@ def _work(arguments: Mapping[str, Any]) -> None:
     rank = ray.train.get_context().get_world_rank()
     with (redirect_output(folder / f"log-{rank}.txt") as log,
           dump_stacks_before_stall(log, float(order.get("no_progress_s", 0.0))) as watch):
-        link = _ActorLink(arguments["caller"], watch)
+        link = _ActorLink(arguments["caller"], watch, is_heard=rank == 0)
         work = StageJob(kind=order["kind"], spec=order["spec"],
                         parent=Path(order["parent"]) if order.get("parent") else None, out=Path(order["out"]),
                         checkpoints=Path(order["checkpoints"]), report=link.report, should_stop=link.should_stop)
@@ -163,14 +163,15 @@ def _note(failure: dict[str, Any], folder: Path, rank: int) -> None:
 class _ActorLink:
     """The connection of a worker to the calling actor, which receives reports and answers whether to stop."""
 
-    def __init__(self, caller: Any, watch: Callable[[], None]) -> None:
+    def __init__(self, caller: Any, watch: Callable[[], None], *, is_heard: bool) -> None:
         self._hear = caller.hear.options(concurrency_group=REPORTS)
-        self._watch = watch
+        self._watch, self._is_heard = watch, is_heard
 
     def report(self, progress: dict[str, Any]) -> None:
-        """Send a report to the actor, and wait until it was received."""
+        """Restart the timer of the stacks; the first worker also sends the report, and waits until it was received."""
         self._watch()
-        ray.get(self._hear.remote(progress))
+        if self._is_heard:
+            ray.get(self._hear.remote(progress))
 
     def should_stop(self) -> bool:
         """Ask the actor whether to stop; this takes a millisecond or two."""

@@ -98,6 +98,16 @@ def test_beams_keep_the_tiles_of_each_sample_together(folder):
         torch.testing.assert_close(row, model.generate(**inputs, **options)[0, inputs["input_ids"].shape[1] :])
 
 
+def test_beams_without_images_are_repeated_and_tiles_without_places_refused(folder):
+    model, ids = MM15ForImageTextToText.from_pretrained(folder), torch.full((2, 5), 40)
+    none = torch.zeros(0, 3, 64, 64, dtype=torch.uint8)
+    repeated, inputs = model._expand_inputs_for_generation(3, input_ids=ids, pixel_values=none)
+    assert repeated.shape == (6, 5)
+    assert len(inputs["pixel_values"]) == 0
+    with pytest.raises(ValueError, match="2 tiles, but no image token in the prompts"):
+        model._expand_inputs_for_generation(3, input_ids=ids, pixel_values=none.new_zeros(2, 3, 64, 64))
+
+
 def test_generation_without_a_cache_answers_the_same(folder):
     model, processor = AutoModelForImageTextToText.from_pretrained(folder), AutoProcessor.from_pretrained(folder)
     inputs = processor(images=PICTURES[0], text=QUESTIONS[0])
