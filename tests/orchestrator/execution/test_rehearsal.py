@@ -14,6 +14,7 @@ from orchestrator.results.preview import preview
 from orchestrator.results.rehearsals import keep_rehearsed, rehearsed_rates
 from orchestrator.settings import Settings
 from orchestrator.study.study import load_study
+from tests.support.toy import toy_settings
 
 STUDY = """name: short
 question: q?
@@ -25,34 +26,40 @@ select: {maximize: science-names}
 """
 
 
-@pytest.fixture
-def plan(tmp_path: Path) -> Plan:
-    path = tmp_path / "short.yaml"
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    path = tmp_path_factory.mktemp("study") / "short.yaml"
     path.write_text(STUDY)
     return Planner(load_study(path), "tiny").plan()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def starts(plan: Plan) -> dict[str, Path]:
     return {each.stage_id: packaged("packaged:tiny") for each in plan.stages.values() if each.kind == "import"}
 
 
-@pytest.fixture
-def found(plan: Plan, starts: dict[str, Path], settings: Settings) -> list[Rehearsed]:
-    return rehearse(rehearsals(plan), starts, settings, InlineExecutor(execute))
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The home of the one rehearsal that most tests look at."""
+    return toy_settings(tmp_path_factory.mktemp("home"))
 
 
-def test_every_short_stage_runs_and_says_rate_and_memory(found: list[Rehearsed], settings: Settings) -> None:
+@pytest.fixture(scope="module")
+def found(plan: Plan, starts: dict[str, Path], shared: Settings) -> list[Rehearsed]:
+    return rehearse(rehearsals(plan), starts, shared, InlineExecutor(execute))
+
+
+def test_every_short_stage_runs_and_says_rate_and_memory(found: list[Rehearsed]) -> None:
     assert [(each.rehearsal.kind, each.state) for each in found] == [("sft", "SUCCEEDED"), ("evaluate", "SUCCEEDED")] * 2
     trained = [each for each in found if each.rehearsal.kind == "sft"]
     assert all(each.samples_per_s and each.samples_per_s > 0 for each in found)
     assert all(0.05 < (each.memory_gib or 0) < 64 for each in trained)
 
 
-def test_nothing_stays_behind_and_no_ledger_is_made(found: list[Rehearsed], settings: Settings) -> None:
+def test_nothing_stays_behind_and_no_ledger_is_made(found: list[Rehearsed], shared: Settings) -> None:
     assert found
-    assert list((settings.artifacts / FOLDER).iterdir()) == []
-    assert not (settings.home / "ledger.db").exists()
+    assert list((shared.artifacts / FOLDER).iterdir()) == []
+    assert not (shared.home / "ledger.db").exists()
 
 
 def test_plan_counts_with_what_was_seen(found: list[Rehearsed], plan: Plan, settings: Settings) -> None:
