@@ -45,7 +45,7 @@ def heat_figure(cells: Sequence[Sequence[HeatCell]], rows: Sequence[str], column
     drawn.add_trace(go.Heatmap(
         z=[[cell.colour for cell in row] for row in cells], zmin=-reach, zmax=reach, colorscale=diverging(colours),
         text=[[escaped(cell.text).replace("\n", "<br>") for cell in row] for row in cells] if is_told else None,
-        texttemplate="%{text}" if is_told else None, textfont={"size": 12}, hoverongaps=True,
+        texttemplate="%{text}" if is_told else None, textfont={"size": 12 if len(columns) <= 12 else 10}, hoverongaps=True,
         customdata=[[escaped(cell.hover).replace("\n", "<br>") for cell in row] for row in cells],
         hovertemplate="%{customdata}<extra></extra>", xgap=1.5, ygap=1.5,
         colorbar={"title": {"text": "Δ"}, "thickness": 10, "outlinewidth": 0}))

@@ -305,7 +305,8 @@ def table(rows: Sequence[Mapping[str, Any]], *, key: str, alt: str, **options: A
 
 def tiles(found: Sequence[tuple[str, str, str]]) -> None:
     """Show numbers side by side, each with its label and an explanation."""
-    for column, (label, value, words) in zip(st.columns(len(found)), found, strict=True):
-        with column.container(border=True, height="stretch"):
-            st.metric(label, value)
-            note(text.plain_markdown(words))
+    with st.container(horizontal=True):  # which wraps where columns would cut the numbers
+        for label, value, words in found:
+            with st.container(border=True, width=225):
+                st.metric(label, value)
+                note(text.plain_markdown(words))
