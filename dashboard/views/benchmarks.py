@@ -76,7 +76,8 @@ def _cell(arm: ArmResult, metric: Metric, found: Answers | None) -> HeatCell:
     against = f"\n{delta.value:+.1f} against the baseline" if delta else "\nbaseline" if arm.is_baseline else ""
     is_much = found is not None and 0 < found.num_unparseable >= MUCH * found.num_items
     mark = ("✓" if delta and delta.is_told_apart else "") + ("?" if is_much else "")
-    return HeatCell(colour=delta.value if delta else 0.0 if arm.is_baseline else None, text="\n".join(filter(None, (f"{cell.mean:.1f}", mark))),
+    change = delta.value if delta else 0.0 if arm.is_baseline else None
+    return HeatCell(colour=change, text=f"{cell.mean:.1f}\n{mark}".rstrip(),
                     hover=f"{name}\n{cell.mean:.1f} ({half}){against}{unread}")
 
 

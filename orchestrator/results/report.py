@@ -87,9 +87,10 @@ def _verdict(results: Results, items: ItemResults | None) -> str:
     verdict = results.verdict
     kind = verdict.kind if verdict.kind != "incomplete" else "no verdict"
     second = items.verdict if items else None
-    parts = [f'<section class="verdict {verdict.kind}" aria-label="Verdict">'
+    deciding = second.kind if items and second and items.decides else verdict.kind
+    parts = [f'<section class="verdict {deciding}" aria-label="Verdict"><div class="{verdict.kind}">'
              f"<strong>{_SIGNS[verdict.kind]} {kind}{', for these items' if second else ''}</strong>"
-             f"<p>{escape(verdict_sentence(results))}</p>"]
+             f"<p>{escape(verdict_sentence(results))}</p></div>"]
     if items and second:
         parts.append(
             f'<div class="{second.kind} second"><strong>{_SIGNS[second.kind]} {second.kind}, for the population of items'
