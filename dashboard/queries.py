@@ -15,6 +15,8 @@ from orchestrator.results.outcome import verdict_sentence
 from orchestrator.results.results import Results, ResultsCache, study_results
 from orchestrator.states import LIVE_STUDIES
 
+MOST_WORDS = 300
+"""The most characters of a foreign error that a page shows."""
 LOOK_S = 0.5
 """Seconds that the list of studies waits for outcomes that are not known yet; the next look shows them."""
 
@@ -113,7 +115,7 @@ def gathered(engine: Engine, row: StudyRow, known: ResultsCache | None = None) -
     except StudyError:
         raise
     except ValueError as error:
-        raise StudyError(label_of(row), 0, f"its record in the ledger cannot be read by this release: {error}",
+        raise StudyError(label_of(row), 0, f"its record in the ledger cannot be read by this release: {str(error)[:MOST_WORDS]}",
                          "`ablate results` of the release that wrote it shows it") from error
 
 

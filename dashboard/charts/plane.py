@@ -15,7 +15,7 @@ def plane_figure(plane: Plane, *, study_id: str, colours: Palette = LIGHT, heigh
                  compact: bool = False) -> go.Figure:
     """Draw the arms; a line joins those on the front, arms that miss a constraint are crosses.
 
-    Only arms on the front, the chosen one and the baseline are named.
+    Only arms on the front, the chosen one and the baseline are named; in a compact figure none is.
     """
     drawn = figure(f"{study_id}/{plane.x}/{plane.y}", colours, height=height, compact=compact)
     front = sorted((point for point in plane.points if point.is_front), key=lambda point: point.x)
@@ -32,16 +32,14 @@ def plane_figure(plane: Plane, *, study_id: str, colours: Palette = LIGHT, heigh
     for point in plane.points:
         if point.is_chosen:
             drawn.add_trace(ring(point.x, point.y, colours, size=22))
-    named = [
-        point for point in plane.points if (point.is_marked if not compact else point.is_chosen or point.is_baseline)
-    ]
+    named = [] if compact else [point for point in plane.points if point.is_marked]
     _add_names(drawn, named, [point.x for point in plane.points], colours)
     if plane.limit is not None:
         drawn.add_hline(y=plane.limit, line={"color": colours.chosen, "width": 1.5, "dash": "dot"},
                         annotation=note("limit", colours.chosen), annotation_position="bottom right")
-    better = " (fewer is cheaper)" if plane.is_x_cost else " (0 to 100)"
+    better = "" if compact else " (fewer is cheaper)" if plane.is_x_cost else " (0 to 100)"
     drawn.update_xaxes(title_text=plane.x_title + better, rangemode="tozero" if plane.is_x_cost else "normal")
-    drawn.update_yaxes(title_text=f"{plane.y_title} (0 to 100)")
+    drawn.update_yaxes(title_text="" if compact else f"{plane.y_title} (0 to 100)")
     return drawn
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
@@ -15,7 +16,7 @@ from dashboard.queries import Health, Outcomes, Watched
 from orchestrator import exposure
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.artifacts.store import Artifacts
-from orchestrator.errors import LedgerAway, OrchestratorError
+from orchestrator.errors import LedgerAway, OrchestratorError, StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine, has_ledger, open_for_reading, reachable
 from orchestrator.ledger.rows import StudyRow
@@ -257,6 +258,17 @@ def title(name: str, row: StudyRow | None = None) -> None:
         stamp()
     else:
         repeating(_head, every=live(row, FAST_S), key="head")
+        _stop_unless_readable(row)
+
+
+def _stop_unless_readable(row: StudyRow) -> None:
+    """Say once, and not in each part of the page, that a study's record cannot be read."""
+    try:
+        with suppress(LedgerAway), reachable():
+            results(row)
+    except StudyError as error:
+        _trouble("This study cannot be shown.", error)
+        st.stop()
 
 
 def _head() -> None:
