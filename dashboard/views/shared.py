@@ -121,7 +121,7 @@ def told(show: Callable[[], None]) -> None:
 
 
 def _trouble(opening: str, error: OrchestratorError) -> None:
-    problem, _, hint = str(error).partition("\nhint: ")
+    problem, _, hint = redact(str(error)).partition("\nhint: ")
     st.error(f"**{opening}** {text.plain_markdown(problem)}" + (f" Hint: {text.plain_markdown(hint)}" if hint else ""),
              icon=":material/error:")
     note(f"as of {time.strftime('%H:%M:%S')}")
