@@ -8,15 +8,53 @@ import streamlit as st
 
 from dashboard.views import shared
 
+PAGES = {
+    "": [("overview", "Overview", "dashboard")],
+    "Study": [
+        ("study", "Study", "science"),
+        ("sweep", "Score vs α", "show_chart"),
+        ("resolution", "Resolution and tokens", "scatter_plot"),
+        ("compare", "Compare", "compare_arrows"),
+        ("benchmarks", "Benchmarks", "table_chart"),
+        ("claims", "Claims", "rule"),
+        ("grid", "Grid", "grid_on"),
+        ("mixture", "Mixture", "change_history"),
+        ("search", "Search", "travel_explore"),
+    ],
+    "Look inside": [
+        ("trial", "Trial", "timeline"),
+        ("items", "Items", "image_search"),
+        ("splitting", "Splitting", "splitscreen"),
+    ],
+    "Operate": [
+        ("campaign", "Campaign", "account_tree"),
+        ("submit", "Submit", "upload_file"),
+        ("health", "Health", "monitor_heart"),
+    ],
+}
+"""Section -> file below views, title, icon; the file's name is the page's address."""
+
 # The icon of the browser tab is a local file: Streamlit would fetch a material icon for the tab from Google's servers.
 st.set_page_config(page_title="Ablate", page_icon=Path(__file__).with_name("icon.svg"), layout="wide")
-page = st.navigation([
-    st.Page("views/overview.py", title="Overview", icon=":material/dashboard:", url_path="overview", default=True),
-    st.Page("views/study.py", title="Study", icon=":material/show_chart:", url_path="study"),
-    st.Page("views/tradeoff.py", title="Trade-off", icon=":material/scatter_plot:", url_path="tradeoff"),
-    st.Page("views/trials.py", title="Trials", icon=":material/table_rows:", url_path="trials"),
-    st.Page("views/health.py", title="Health", icon=":material/monitor_heart:", url_path="health"),
-])
-shared.refuse_open_door()
-shared.choose_study()
-page.run()
+page = st.navigation(
+    {
+        section: [
+            st.Page(
+                f"views/{file}.py", title=title, icon=f":material/{icon}:", url_path=file, default=file == "overview"
+            )
+            for file, title, icon in pages
+        ]
+        for section, pages in PAGES.items()
+    },
+    expanded=True,
+)
+
+
+def run() -> None:
+    """Show the menu of studies and the page, to whom they may be shown."""
+    shared.refuse_open_door()
+    shared.choose_study()
+    page.run()
+
+
+shared.told(run)

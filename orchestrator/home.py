@@ -17,6 +17,7 @@ from orchestrator.driver.submission import enter
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import open_for_reading, open_ledger
+from orchestrator.ledger.naming import ledger_id
 from orchestrator.plan.plan import Plan
 from orchestrator.results.frames import arms_frame, items_frame, trials_frame
 from orchestrator.results.items import Wanted
@@ -65,7 +66,9 @@ class StudyResults:
             StudyError: no such arm, seed or benchmark, or it has no answers yet.
         """
         wanted = Wanted(benchmark=benchmark, arm=arm, against=against, seed=seed)
-        return items_frame(self.results, artifacts_of(self.home.settings), wanted)
+        settings = self.home.settings
+        artifacts = artifacts_of(settings, ledger_id(open_for_reading(settings.ledger_url)))
+        return items_frame(self.results, artifacts, wanted)
 
 
 @dataclass(frozen=True, slots=True)

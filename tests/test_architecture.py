@@ -60,8 +60,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "accelerate": ("model/evaluation/lmms_eval/",),
     "huggingface_hub": ("model/huggingface.py",),
     "tokenizers": ("model/data/tokenizer.py", "model/data/lengths.py"),
-    "numpy": ("model/", "orchestrator/analysis/", "orchestrator/search/", "orchestrator/results/figures.py", "dashboard/charts.py"),
-    "scipy": ("model/", "orchestrator/analysis/", "orchestrator/search/", "dashboard/charts.py"),
+    "numpy": ("model/", "orchestrator/analysis/", "orchestrator/search/", "orchestrator/results/figures.py", "dashboard/charts/"),
+    "scipy": ("model/", "orchestrator/analysis/", "orchestrator/search/", "dashboard/charts/"),
     "PIL": ("model/images/", "model/samples.py", "model/data/", "model/workbench/", "model/evaluation/local_copies/",
             "model/evaluation/lmms_eval/"),
     "pyarrow": ("model/evaluation/local_copies/", "model/data/sources", "orchestrator/results/tables.py",
@@ -70,7 +70,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "webdataset": ("model/data/sources",),
     "matplotlib": ("orchestrator/results/figures.py",),
     "streamlit": ("dashboard/app.py", "dashboard/views/"),
-    "plotly": ("dashboard/charts.py",),
+    "plotly": ("dashboard/charts/",),
 }
 
 # Ray's task body resolves the worker in the worker process, so that driver and command line never import torch.
@@ -100,7 +100,8 @@ SEEDS = {"model/training/stage.py", "model/training/dry_run.py", "model/weights/
 # What the dashboard may know of the orchestrator: the read side, pure types, and the one door for its buttons.
 DASHBOARD_MAY = (
     "orchestrator.ledger", "orchestrator.analysis", "orchestrator.results", "orchestrator.plan", "orchestrator.study",
-    "orchestrator.settings", "orchestrator.exposure", "orchestrator.errors", "orchestrator.states", "orchestrator.formatting",
+    "orchestrator.artifacts", "orchestrator.settings", "orchestrator.exposure", "orchestrator.errors", "orchestrator.states",
+    "orchestrator.formatting",
 )
 INSIDE = {"orchestrator.execution.worker", "orchestrator.execution.ray.train"}  # imported in worker processes alone
 HEAVY = {"torch", "transformers"}

@@ -1,82 +1,75 @@
-"""The page Study: progress, verdict, a panel for each important metric, all arms as a table, and the history."""
+"""The page Study: what it asks, what is known, who runs what, what failed, and the acts that its state allows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import streamlit as st
 
-from dashboard import charts, queries, rows, text
-from dashboard.views import shared
+from dashboard import acts, forests, text
+from dashboard.charts import forest, panels, states
+from dashboard.rows import arms, events, studies
+from dashboard.views import downloads, shared
 from orchestrator.errors import OrchestratorError
-from orchestrator.ledger import actions, read
-from orchestrator.ledger.engine import Engine, open_existing
+from orchestrator.ledger import read
 from orchestrator.ledger.rows import StudyRow
+from orchestrator.results import outcome
+from orchestrator.results import panels as described
+from orchestrator.results.item_statistics import ItemResults
 from orchestrator.results.progress import progress
 from orchestrator.results.results import Results
 from orchestrator.results.tables import unread
+from orchestrator.results.titles import title
 
-_ACTS = {"pause": actions.pause, "resume": actions.resume, "cancel": actions.cancel}
 _SIGNS = {"selected": ":material/check_circle:", "tied": ":material/balance:", "underpowered": ":material/query_stats:",
           "infeasible": ":material/block:", "incomplete": ":material/hourglass_top:", "none": ":material/remove:"}
 
 
 def head(row: StudyRow) -> None:
     """Show the question, the state, and buttons for the allowed actions."""
-    st.title(text.plain_markdown(row.name))
+    shared.title(text.plain_markdown(row.name), row)
     st.markdown(text.plain_markdown(row.spec["study"]["question"]))
-    version = f" · version {row.version}" if row.version > 1 else ""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"{text.badge(row.state)} &nbsp; scale {row.scale}{version}", width="content")
-        for act in queries.allowed_actions(row) if shared.may_act() else ():
-            if st.button(act.label, icon=act.icon, key=f"act-{act.name}", type="tertiary"):
+    if row.reason:
+        st.warning(text.plain_markdown(row.reason), icon=":material/pause_circle:")
+    with st.container(horizontal=True):
+        for act in acts.allowed_actions(row) if shared.may_act() else ():
+            if st.button(act.label, icon=act.icon, key=f"act-{act.name}"):
                 confirm(row, act)
 
 
 @st.dialog("Are you sure?")
-def confirm(row: StudyRow, act: queries.OperatorAction) -> None:
+def confirm(row: StudyRow, act: acts.OperatorAction) -> None:
     """Ask for confirmation of an action, and perform it if the person confirms."""
     st.markdown(f"{act.label} **{text.plain_markdown(row.name)}** at scale {row.scale}? {act.consequence}")
-    if st.button(f"Yes, {act.label.lower()}", key="confirmed", type="primary", on_click=perform_action,
-                 args=(row, act)):
+    if st.button(f"Yes, {act.label.lower()}", key="confirmed", type="primary", on_click=perform, args=(row, act)):
         st.rerun()
 
 
-def perform_action(row: StudyRow, act: queries.OperatorAction) -> None:
+def perform(row: StudyRow, act: acts.OperatorAction) -> None:
     """Perform an action; if the ledger refuses it, show the reason on the page."""
     if not shared.may_act():  # asked here too: a button that is not shown is no lock
         st.toast(f"{text.plain_markdown(shared.who())} may look, but not {act.label.lower()}", icon=":material/lock:")
         return
     try:
-        with closing_ledger() as ledger:
-            _ACTS[act.name](ledger, row.study_id, actor=shared.who())
+        acts.perform(shared.settings().ledger_url, row.study_id, act, actor=shared.who())
     except OrchestratorError as error:
         st.toast(text.plain_markdown(str(error)), icon=":material/error:")
-
-
-@contextmanager
-def closing_ledger() -> Iterator[Engine]:
-    """Open the ledger for one action, and close it afterwards; the pages' own connection only reads."""
-    ledger = open_existing(shared.settings().ledger_url)
-    try:
-        yield ledger
-    finally:
-        ledger.dispose()
 
 
 def state_strip() -> None:
     """Show the study's progress, and a progress bar for each running stage."""
     row = shared.chosen()
+    found = shared.results(row)
     shown = progress(shared.engine(), row, slots=shared.settings().slots)
-    shared.stamp(with_warning=not shown.is_terminal)
+    is_driven = shared.health().is_driven
+    counted = outcome.total(outcome.states_of(found).values())
     if shown.is_terminal:
+        tell = st.error if row.state == "FAILED" else shared.note
+        tell(text.progress_words(shown, counted))
         _ended(was_live=st.session_state.get("was_live") == row.study_id)
     else:
         st.session_state["was_live"] = row.study_id
-        st.progress(text.fraction(shown), text=text.progress_words(shown))
+        st.progress(text.fraction(shown), text=text.progress_words(shown, counted, is_driven=is_driven))
     for stage in shown.running:
-        st.progress(stage.fraction, text=text.stage_words(stage))
+        st.progress(stage.fraction, text=text.stage_words(stage, is_driven=is_driven))
 
 
 def _ended(*, was_live: bool) -> None:
@@ -86,31 +79,52 @@ def _ended(*, was_live: bool) -> None:
         st.rerun()
 
 
-def verdict_box() -> None:
-    """Show the verdict, and the chosen metrics as panels or as a table."""
+def answer() -> None:
+    """Show the verdict, the chosen metrics as panels, the differences, and all arms as a table."""
     row = shared.chosen()
     results = shared.results(row)
     _verdict(results)
-    offered = queries.offered_metrics(results)
+    found = _population(row, results)
+    _warnings(results)
+    offered = described.offered_metrics(results)
     if not offered:
-        st.info("No scores yet: panels appear with the first evaluated trial.", icon=":material/hourglass_top:")
+        st.info(_no_scores(results), icon=":material/hourglass_top:")
         return
-    metrics = st.pills("Metrics", offered, selection_mode="multi", default=queries.panel_metrics(results),
-                       format_func=text.title, key=f"metrics-{row.study_id}")
-    st.toggle("Show as table", key="as_table", bind="query-params")
-    if st.session_state.get("as_table"):
-        _table(results, metrics)
-    else:
-        _panels(results, metrics)
+    metrics = st.pills("Metrics", offered, selection_mode="multi", default=described.panel_metrics(results),
+                       format_func=title, key="metrics", bind="query-params")
+    _panels(results, metrics)
     shared.note(text.legend(results))
-    for claim in results.claims:
-        shared.note(text.plain_markdown(f"Claim of the paper: {claim.claim.statement} — {claim.sentence}"))
+    _forest(results, found)
+    st.header("Arms")
+    shared.table(arms.arm_rows(results, metrics), key="arms", alt=f"Arms of {row.name}")
+    shared.note("± is half the width of a 95 % interval. Δ is the difference to the baseline, paired by seed; "
+                "told apart: from 0, at 5 % after Holm's correction over the arms. Unread: answers that the "
+                "benchmark's rule could not read.")
+    downloads.offer(results, metrics)
+
+
+def _no_scores(results: Results) -> str:
+    counted = outcome.total(outcome.states_of(results).values())
+    if results.study.state == "FAILED":
+        return "No trial succeeded, so there are no scores. The reasons stand below."
+    return f"No scores: {outcome.in_words(counted)}. Panels appear with the first evaluated trial."
 
 
 def _verdict(results: Results) -> None:
     verdict = results.verdict
-    tell = {"selected": st.success, "incomplete": st.info, "none": st.info}.get(verdict.kind, st.warning)
-    tell(f"**{verdict.kind.capitalize()}.** {text.plain_markdown(verdict.sentence)}", icon=_SIGNS[verdict.kind])
+    is_over = verdict.kind == "incomplete" and results.study.state in ("FAILED", "CANCELLED", "COMPLETED_WITH_FAILURES")
+    tell = (
+        st.error
+        if is_over
+        else {"selected": st.success, "incomplete": st.info, "none": st.info}.get(verdict.kind, st.warning)
+    )
+    name = "" if verdict.kind == "incomplete" else f"**For these items: {verdict.kind}.** "
+    tell(f"{name}{text.plain_markdown(outcome.verdict_sentence(results))}",
+         icon=":material/error:" if is_over else _SIGNS[verdict.kind])
+
+
+def _warnings(results: Results) -> None:
+    shared.note(f"Rule, declared before the study ran: {text.plain_markdown(results.rule)}.")
     for sentence in unread(results):
         st.warning(f"**Unread.** {text.plain_markdown(sentence)}")
     for confound in results.confounds:
@@ -118,38 +132,98 @@ def _verdict(results: Results) -> None:
 
 
 def _panels(results: Results, metrics: list[str]) -> None:
-    panels = [queries.panel(results, metric) for metric in metrics]
-    columns = st.columns(queries.num_columns(panels), gap="medium")
-    for i, panel in enumerate(panels):
+    shown = [described.panel(results, metric) for metric in metrics]
+    columns = st.columns(panels.num_columns(shown), gap="medium")
+    for i, panel in enumerate(shown):
         with columns[i % len(columns)]:
             st.markdown(f"**{panel.title}**" + (f" &nbsp; :gray[{panel.role}]" if panel.role else ""))
-            figure = charts.panel_figure(panel, study_id=results.study.study_id, colours=shared.colours())
-            st.plotly_chart(figure, theme=None, key=f"panel-{panel.metric}", config=charts.CONFIG,
-                            alt=charts.panel_words(panel))
-            if len(panel.points) < panel.num_arms:
-                shared.note(f"{len(panel.points)} of {panel.num_arms} arms: the chosen arm, the baseline and the "
-                            "highest means; the table has all arms")
+            shared.draw(panels.panel_figure(panel, study_id=results.study.study_id, colours=shared.colours()),
+                        key=f"panel-{panel.metric}", alt=described.words(panel))
+            shared.note(text.panel_note(panel))
 
 
-def _table(results: Results, metrics: list[str]) -> None:
-    st.dataframe(rows.arm_rows(results, metrics), hide_index=True, key="arms", alt=f"Arms of {results.study.name}")
+def _population(row: StudyRow, results: Results) -> ItemResults | None:
+    """Show the verdict for the population of items, and which of the two intervals decides."""
+    if results.verdict.kind in ("incomplete", "none"):
+        return None
+    found = shared.stored_answers(row)
+    if found is None:
+        return None
+    if found.verdict is None:
+        why = next(iter(found.left_out.values()), "no stored answers")
+        shared.note(text.plain_markdown(f"The interval for the population of items is not known: {why}."))
+        return found
+    tell = {"selected": st.success}.get(found.verdict.kind, st.warning)
+    tell(f"**For the population of items: {found.verdict.kind}.** {text.plain_markdown(found.verdict.sentence)}",
+         icon=_SIGNS[found.verdict.kind])
+    which = "the population of items" if found.decides else "these items"
+    shared.note(
+        f"By the study's rule (select.items) the interval for **{which}** decides; {found.num_pictures} pictures were "
+        "asked about. Other seeds are in both intervals, other questions only in that for the population."
+    )
+    return found
 
 
-def _numbers(results: Results) -> None:
-    for column, (label, value, help_text) in zip(st.columns(4), rows.tiles(results), strict=True):
-        column.metric(label, value, help=help_text, border=True)
+def _forest(results: Results, found: ItemResults | None) -> None:
+    effects = forests.to_baseline(results, results.objective, found)
+    if not effects:
+        return
+    name = title(results.objective)
+    st.markdown(f"**Differences to the baseline in {name}**")
+    shared.draw(
+        forest.forest_figure(
+            effects, revision=results.study.study_id, axis=f"Δ {name}, points", colours=shared.colours()
+        ),
+        key="forest",
+        alt=forest.forest_words(effects, f"{name} against the baseline"),
+        rows=arms.both_intervals(results, found) if found else (),
+    )
+    if len(effects) > forest.MOST_ROWS:
+        shared.note(f"showing the {forest.MOST_ROWS} largest of {len(effects)}; the table of arms has all")
 
 
-def event_history(row: StudyRow) -> None:
-    """Show the events of the study, newest first."""
-    events = read.events(shared.engine(), row.study_id, 200)
-    with st.expander(f"History ({text.shown_of(len(events), 200)})"):
-        st.dataframe(rows.event_rows(events), hide_index=True, key="events", alt="Events of the study, newest first")
+def design() -> None:
+    """Show the matrix of trials, and the reasons for which stages failed."""
+    results = shared.results(shared.chosen())
+    st.header("Trials")
+    names = {arm.key: arm.name for arm in results.arms}
+    seeds = sorted({trial.seed for trial in results.trials})
+    cells = {(names[trial.arm_key], trial.seed): trial.state for trial in results.trials}
+    counted = outcome.total(outcome.states_of(results).values())
+    words = outcome.in_words(counted, with_succeeded=True) or "none yet"
+    if cells:
+        shared.draw(states.states_figure(cells, list(names.values()), seeds, revision=results.study.study_id,
+                                         colours=shared.colours()),
+                    key="states", alt=f"{len(names)} arms by {len(seeds)} seeds: {words}")
+    shared.note(f"{words}. Each trial with its stages is on the page Trial.")
+    for failure in outcome.failures(results):
+        labels = ", ".join(failure.labels[:4]) + (
+            f" and {len(failure.labels) - 4} more" if len(failure.labels) > 4 else ""
+        )
+        st.error(f"**{len(failure.labels)} × {failure.kind}.** {text.plain_markdown(failure.message)} "
+                 f"— {text.plain_markdown(labels)}", icon=":material/error:")
+
+
+def numbers() -> None:
+    """Show trials, stages, compute and savings."""
+    shared.tiles(studies.tiles(shared.results(shared.chosen())))
+
+
+def history() -> None:
+    """Show the events of the study in words, newest first."""
+    row = shared.chosen()
+    found = read.events(shared.engine(), row.study_id, 200)
+    results = shared.results(row)
+    names = {stage.stage_id: stage.label for stage in results.stages}
+    names |= {trial.trial_key: f"{trial.arm_name} seed {trial.seed}" for trial in results.trial_rows}
+    with st.expander(f"Events ({text.shown_of(len(found), 200)})"):
+        shared.table(events.event_rows(found, names), key="events", alt="Events of the study, newest first")
 
 
 study = shared.chosen()
 head(study)
 shared.repeating(state_strip, every=shared.live(study, shared.FAST_S), key="strip")
-shared.repeating(verdict_box, every=shared.live(study, shared.SLOW_S), key="answer")
-_numbers(shared.results(study))
-event_history(study)
+shared.repeating(answer, every=shared.live(study, shared.SLOW_S), key="answer")
+shared.repeating(design, every=shared.live(study, shared.SLOW_S), key="design")
+shared.repeating(numbers, every=shared.live(study, shared.SLOW_S), key="numbers")
+shared.repeating(history, every=shared.live(study, shared.SLOW_S), key="history")

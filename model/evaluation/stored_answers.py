@@ -45,10 +45,22 @@ def read(path: Path, benchmark: str) -> list[Answer]:
     # Not splitlines: an answer may contain a Unicode line separator.
     for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), start=1):
         try:
-            found.append(_answer(json.loads(line), benchmark))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}:{number}: not a stored answer ({type(error).__name__}: {error})") from error
+            found.append(parse(line, benchmark))
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: {error}") from error
     return found
+
+
+def parse(line: str, benchmark: str) -> Answer:
+    """Read one line of a file of answers.
+
+    Raises:
+        ValueError: it is not an answer.
+    """
+    try:
+        return _answer(json.loads(line), benchmark)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"not a stored answer ({type(error).__name__}: {error})") from error
 
 
 def rescored(spec: Benchmark, answers: Sequence[Answer], scoring: ScoringConfig, *, is_limited: bool = False) -> Total:

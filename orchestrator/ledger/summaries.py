@@ -200,6 +200,17 @@ def stage_sums(engine: Engine, study_id: str) -> list[StageSum]:
         return [StageSum(**row._mapping) for row in connection.execute(query)]
 
 
+def trial_counts(engine: Engine) -> dict[str, dict[str, int]]:
+    """Return study id -> trial state -> number of trials; short trainings of a search are counted too."""
+    c = t.trials.c
+    query = select(c.study_id, c.state, func.count().label("n")).group_by(c.study_id, c.state)
+    found: dict[str, dict[str, int]] = {}
+    with engine.connect() as connection:
+        for row in connection.execute(query):
+            found.setdefault(row.study_id, {})[row.state] = row.n
+    return found
+
+
 def live_stages(engine: Engine, study_id: str) -> list[LiveStage]:
     """Return the stages of a study that are being executed, in the order of the plan."""
     c, a = t.stages.c, t.attempts.c

@@ -14,9 +14,14 @@ def factor_effects(results: Results) -> tuple[Effect, ...]:
     return effects(_fitted(results), {arm.key: arm.levels for arm in results.arms})
 
 
-def factor_curve(results: Results) -> Curve | None:
-    """Return the curve over the study's only factor; None if its levels are no numbers >= 0, or too few have seeds."""
-    fitted = _fitted(results)
+def factor_curve(results: Results, metric: str | None = None) -> Curve | None:
+    """Return the curve over the study's only factor; None if its levels are no numbers >= 0, or too few have seeds.
+
+    Args:
+        results: of the study.
+        metric: by default the one that decides.
+    """
+    fitted = _fitted(results, metric)
     levels = {arm.key: next(iter(arm.levels.values())) for arm in results.arms if len(arm.levels) == 1}
     is_numeric = all(_is_number(each) and each >= 0 for each in levels.values())
     paths = {path for arm in results.arms for path in arm.levels}
@@ -30,6 +35,6 @@ def _is_number(level: object) -> bool:
     return isinstance(level, int | float) and not isinstance(level, bool)
 
 
-def _fitted(results: Results) -> Fit:
-    looks = study_of(results.study).looks
-    return table.fits_of(results.trials, [results.objective], looks=looks)[results.objective]
+def _fitted(results: Results, metric: str | None = None) -> Fit:
+    looks, name = study_of(results.study).looks, metric or results.objective
+    return table.fits_of(results.trials, [name], looks=looks)[name]

@@ -12,7 +12,7 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -44,12 +44,23 @@ def answers_of(results: Results, arm_key: str, benchmark: str) -> Answers | None
     return Answers(sum(each.num_items for each in found), sum(each.num_unparseable for each in found))
 
 
+def all_answers(results: Results) -> dict[tuple[str, str], Answers]:
+    """Return (arm key, benchmark) -> its answers over all seeds, in one pass over the trials."""
+    found: dict[tuple[str, str], Answers] = {}
+    for trial in results.trials:
+        for benchmark, own in trial.answers.items():
+            before = found.get((trial.arm_key, benchmark), Answers(0, 0))
+            found[trial.arm_key, benchmark] = Answers(before.num_items + own.num_items,
+                                                      before.num_unparseable + own.num_unparseable)
+    return found
+
+
 def unread(results: Results, *, least: float = MUCH) -> list[str]:
     """Return a sentence for each benchmark of an arm of whose answers at least this share could not be read."""
-    sentences = []
+    sentences, answers = [], all_answers(results)
     for metric in results.metrics:
         for arm in results.arms if metric.kind == "benchmark" else ():
-            found = answers_of(results, arm.key, metric.name)
+            found = answers.get((arm.key, metric.name))
             if found and found.num_unparseable and found.num_unparseable >= least * found.num_items:
                 sentences.append(
                     f"{metric.name}: {found.num_unparseable} of {found.num_items} answers of {arm.name} could not be read"
@@ -59,8 +70,9 @@ def unread(results: Results, *, least: float = MUCH) -> list[str]:
 
 def long_rows(results: Results) -> list[dict[str, Any]]:
     """Return a row for each arm and metric, with the columns of `COLUMNS`."""
+    answers = all_answers(results)
     return [
-        _row(results, arm, metric.name, metric.kind, metric.category)
+        _row(results, arm, metric.name, metric.kind, metric.category, answers.get((arm.key, metric.name)))
         for arm in results.arms
         for metric in results.metrics
     ]
@@ -76,9 +88,9 @@ def to_csv(results: Results) -> str:
     return out.getvalue()
 
 
-def to_parquet(results: Results, path: Path) -> None:
-    """Write the long table."""
-    pq.write_table(pa.Table.from_pylist(long_rows(results), schema=pa.schema(list(COLUMNS.items()))), path)
+def to_parquet(results: Results, where: Path | BinaryIO) -> None:
+    """Write the long table to a file."""
+    pq.write_table(pa.Table.from_pylist(long_rows(results), schema=pa.schema(list(COLUMNS.items()))), where)
 
 
 def to_markdown(results: Results) -> str:
@@ -121,8 +133,10 @@ WRITERS: Mapping[str, Callable[[Results], str]] = {"csv": to_csv, "markdown": to
 """Forms that are text, by name."""
 
 
-def _row(results: Results, arm: ArmResult, metric: str, kind: str, category: str | None) -> dict[str, Any]:
-    cell, read = arm.metrics.get(metric), answers_of(results, arm.key, metric)
+def _row(
+    results: Results, arm: ArmResult, metric: str, kind: str, category: str | None, read: Answers | None
+) -> dict[str, Any]:
+    cell = arm.metrics.get(metric)
     delta = cell.delta if cell else None
     values: Sequence[Any] = (
         results.study.name, results.study.scale, results.study.version, arm.name, metric, kind, category,

@@ -3,7 +3,8 @@
 - Values are built from the parser's event stream by the core rules of YAML 1.2: PyYAML's own resolver reads `1e-5` as
   text, `no` as False and `1:30` as 90.
 - Refused are aliases, anchors, tags, merge keys, duplicate keys, keys that are not text, a second document, numbers
-  with a leading zero, and non-finite numbers. An alias bomb is refused at its first anchor, and deep nesting at the
+  with a leading zero, non-finite numbers, and controls that turn the writing direction, with which a name would be
+  shown as another one. An alias bomb is refused at its first anchor, and deep nesting at the
   first level that is too deep, before anything large is built.
 - Every problem is raised as a `StudyError` with file, line and column.
 """
@@ -38,6 +39,7 @@ _INTEGER = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]")
+_TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The parser, used only for its events. The C parser is some 20 times faster, so that 256 KiB cannot stall a server."""
 
@@ -226,6 +228,8 @@ class _TreeBuilder:
 
     def _scalar(self, event: Any, location: Location) -> Any:
         text: str = event.value
+        if turning := _TURNING.search(text):
+            self._refuse(event, f"{_named(location)}U+{ord(turning[0]):04X} turns the writing direction; allowed: text without it")
         if event.style:
             if any("\ud800" <= character <= "\udfff" for character in text):
                 self._refuse(event, "half a surrogate pair is not text")

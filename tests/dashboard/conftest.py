@@ -8,6 +8,7 @@ import streamlit as st
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
+from dashboard import queries
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import open_ledger
 from orchestrator.results.results import Results, study_results
@@ -33,8 +34,9 @@ def found(engine: Engine) -> Callable[..., Results]:
 
 
 @pytest.fixture
-def page(engine: Engine) -> Callable[..., AppTest]:
+def page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     """Open a page of the dashboard, with these parameters in the address."""
+    monkeypatch.setattr(queries, "LOOK_S", 60.0)  # a page of a test waits for every verdict
     st.cache_data.clear()
     st.cache_resource.clear()
 

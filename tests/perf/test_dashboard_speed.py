@@ -1,6 +1,7 @@
 """The dashboard over 1,000 trials x 30 benchmarks: a look at the server, and until a person sees the study, beside MLflow's own pages."""
 
 import gc
+import json
 import math
 import shutil
 import statistics
@@ -16,6 +17,7 @@ from dashboard.views.shared import COLLECT_AFTER
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import open_ledger
+from orchestrator.results.item_pages import item_page
 from orchestrator.results.results import ResultsCache, study_results
 from tests.browser.conftest import FLAGS, running_dashboard
 from tests.support.mlflow_server import MlflowServer
@@ -59,6 +61,16 @@ def test_a_look_of_the_server(measured, engine, as_the_dashboard):
         looks.append(seconds(lambda: study_results(engine, row, known=known)))
     measured("dashboard, 1,000 trials x 30 benchmarks: a look while it runs", statistics.median(looks), "s", "<= 0.3",
              beside={"the first look": first})
+
+
+def test_first_page_of_many_items(measured, tmp_path):
+    row = {"question": "?", "options": [], "references": ["yes"], "prediction": "yes", "parsed": "yes", "score_lenient": 1.0}
+    lines = [json.dumps({"item_id": f"scene-qa/1/{number}", **row, "score": number % 2}) for number in range(200_000)]
+    for name in ("mine", "theirs"):
+        (tmp_path / name).write_text("\n".join(lines[:: 1 if name == "mine" else -1]) + "\n")
+    took = seconds(lambda: item_page(tmp_path / "mine", None, "scene-qa", only="wrong"))
+    beside = seconds(lambda: item_page(tmp_path / "mine", tmp_path / "theirs", "scene-qa", only="worse", limit=0))
+    measured("first page of 200,000 items, not right", took, "s", "<= 1", beside={"got worse, of two arms": beside})
 
 
 def test_until_a_person_sees_the_study(measured, engine, tmp_path, monkeypatch):

@@ -7,7 +7,14 @@ from sqlalchemy import Engine, select
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import has_ledger, open_ledger, transaction
-from orchestrator.ledger.summaries import failed_stages, live_stages, measured_rates, stage_states, stage_sums
+from orchestrator.ledger.summaries import (
+    failed_stages,
+    live_stages,
+    measured_rates,
+    stage_states,
+    stage_sums,
+    trial_counts,
+)
 from tests.support.synthetic import Sketch, sketch
 
 
@@ -74,3 +81,8 @@ def test_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_bytes(b"not a database at all, but long enough to be looked at" * 20)
     with pytest.raises(OrchestratorError, match="file is not a database"):
         open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+
+
+def test_trials_are_counted_by_state(engine: Engine) -> None:
+    study_id = sketch(engine, Sketch(states={(0, 0): "FAILED", (1, 1): "DIVERGED"}))
+    assert trial_counts(engine) == {study_id: {"SUCCEEDED": 7, "FAILED": 1, "DIVERGED": 1}}

@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.ledger import read
 from orchestrator.ledger.summaries import keep_estimate
-from orchestrator.results import figures, report
+from orchestrator.results import figures, panels, provenance, report
 from orchestrator.results.results import study_results
 from tests.support import scored
 
@@ -67,8 +67,8 @@ def test_page_shows_question_verdict_and_curve(render):
     page = render()
     assert "How much?" in page
     assert "science=0.5 is selected" in page
-    assert 'role="img" aria-label="knowledge: science=0 ' in page
-    assert "Chosen: science=0.5" in page
+    assert 'role="img" aria-label="Knowledge for 3 of 3 arms; highest 0.5:' in page
+    assert "Chosen: 0.5 with" in page
 
 
 def test_page_sets_what_was_expected_beside_what_it_took(render):
@@ -131,12 +131,49 @@ def test_report_is_the_same_twice_and_replaces_the_older_one(tmp_path, planned):
 def test_levels_of_one_factor_are_sorted(render, tmp_path):
     render(("[0, 0.1, 0.5]", "[0.5, 0, 0.1]"))
     engine = scored.ledger(tmp_path)
-    _, labels, is_curve = figures.ordered(study_results(engine, read.study(engine, "written")).arms)
-    assert (labels, is_curve) == (["0", "0.1", "0.5"], True)
+    shown = panels.panel(study_results(engine, read.study(engine, "written")), "knowledge")
+    assert ([point.label for point in shown.points], shown.is_ordered) == (["0", "0.1", "0.5"], True)
     engine.dispose()
 
 
-def test_unread_answers_stand_beside_every_score_of_their_benchmark(render):
+def test_first_page_answers_claims_and_reproduces_before_any_table(render):
+    page = render(("seeds: 3", "seeds: 3\npublished: alpha-science"))
+    order = ("is selected", "<svg", "Published claims", "<h2>Reproduce", "<h2>Arms", "<h2>Appendix")
+    places = [page.index(text) for text in order]
+    assert places == sorted(places)
+
+
+def test_hashes_and_configuration_are_in_the_appendix_alone(render):
     page = render()
-    benchmarks = page.partition("<h2>Benchmarks</h2>")[2].partition("</table>")[0]
-    assert benchmarks.count("<small>3 of 600 unread</small>") == benchmarks.count("<tr") * 3 - 3
+    before, appendix = page.split("<h2>Appendix</h2>")
+    assert "Specification" in appendix
+    assert "Resolved configuration" in appendix
+    assert "<details>" not in before
+
+
+def test_figures_follow_the_theme_of_the_page(render):
+    page = render()
+    drawing = page[page.index("<svg"):page.index("</svg>")]
+    assert "var(--plot)" in drawing
+    assert figures.BLUE not in drawing
+
+
+def test_scores_say_how_many_answers_were_unread(render):
+    assert "3 of 600 unread" in render()
+
+
+def test_metrics_have_their_titles(render):
+    page = render()
+    assert ">MMBase<" in page
+    assert ">mmbase<" not in page
+
+
+def test_commit_is_read_from_a_clone(tmp_path):
+    (tmp_path / ".git" / "refs" / "heads").mkdir(parents=True)
+    (tmp_path / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    assert provenance.commit_of(tmp_path) == ""
+    (tmp_path / ".git" / "packed-refs").write_text(f"# pack-refs\n{'b' * 40} refs/heads/main\n")
+    assert provenance.commit_of(tmp_path) == "b" * 40
+    (tmp_path / ".git" / "refs" / "heads" / "main").write_text("a" * 40 + "\n")
+    assert provenance.commit_of(tmp_path) == "a" * 40
+    assert provenance.commit_of(tmp_path / "elsewhere") == ""

@@ -54,6 +54,7 @@ BAD = {
     "smallest of rows": (VARY, "arms: {a: {}, b: {sft.lr: 1e-3}}\nnote: x", "smallest needs exactly one factor"),
     "misspelt choice": ("baseline:", "prefer: smalest, baseline:", "'smalest'; allowed: first, smallest, largest\nhint: did you mean"),
     "unknown published results": ("seeds: 2", "seeds: 2\npublished: alpha-scienc", "published: no published results 'alpha-scienc'"),
+    "turned text": ("question: How much?", "question: \"How \\u202e much?\"", "question: U+202E turns the writing direction"),
     "wrong kind": ("name: written", "name: written\nkind: recipe", "kind: 'recipe'; allowed here: study"),
 }
 

@@ -1,0 +1,53 @@
+"""The page Claims: the paper's statements, what our scores say about each, and what would decide the open ones."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import forests, text
+from dashboard.charts import forest
+from dashboard.rows import arms
+from dashboard.views import shared
+from orchestrator.analysis.claims import ClaimResult
+from orchestrator.results.results import Results
+
+_LOOKS = {"supported": ("green", ":material/check_circle:"), "contradicted": ("red", ":material/cancel:"),
+          "undecided": ("violet", ":material/help:")}
+
+
+def show() -> None:
+    """Show every claim with its outcome, its differences, and what would decide it."""
+    results = shared.results(shared.chosen())
+    if not results.claims:
+        shared.note("This study names no published results with claims (`published:` in its file).")
+        return
+    if results.published:
+        shared.note(text.plain_markdown(f"From {results.published.title}, {results.published.source}. "
+                                        "Another model and other data: its numbers enter no statistic here."))
+    counted = {name: sum(claim.outcome == name for claim in results.claims) for name in _LOOKS}
+    st.markdown(", ".join(f"**{number} {name}**" for name, number in counted.items() if number))
+    for claim in results.claims:
+        _claim(claim, results)
+
+
+def _claim(claim: ClaimResult, results: Results) -> None:
+    colour, icon = _LOOKS[claim.outcome]
+    with st.container(border=True, key=f"claim-{claim.claim.claim_id}"):
+        st.markdown(f"**{text.plain_markdown(claim.claim.statement)}** &nbsp; :{colour}-badge[{icon} {claim.outcome}]")
+        st.markdown(text.plain_markdown(forests.sentence(claim, results)))
+        found = forests.of_claim(claim)
+        if found:
+            effects = forests.effects_of(found)
+            shared.draw(forest.forest_figure(effects, revision=claim.claim.claim_id, axis="difference, points",
+                                             colours=shared.colours()),
+                        key=f"forest-{claim.claim.claim_id}", alt=forest.forest_words(effects, claim.claim.statement),
+                        rows=arms.difference_rows(found))
+        shared.note("Expected: " + text.plain_markdown("; ".join(forests.expected(each) for each in claim.findings)))
+        needed = forests.what_decides(claim, results)
+        if needed:
+            st.markdown(f"**What would decide it:** {text.plain_markdown(needed)}")
+
+
+study = shared.chosen()
+shared.title("Claims", study)
+shared.repeating(show, every=shared.live(study, shared.SLOW_S), key="claims")
