@@ -120,7 +120,7 @@ SHARING = [
     ("continual-resolution", "continual-source", 15), ("resolution-and-tokens", "w-text", 5), ("w-text", "w-multi", 5),
     ("mixing-categories", "w-multi", 5),
     ("resolution-and-tokens", "grid-configuration", 10), ("grid-configuration", "indicator-and-overview", 5),
-    ("mm1-vs-final", "model-size", 15), ("final-recipe", "model-size", 15), ("search-alpha-science", "quickstart", 2),
+    ("mm1-vs-final", "model-size", 15), ("final-recipe", "model-size", 3), ("search-alpha-science", "quickstart", 2),
 ]
 
 
