@@ -59,7 +59,7 @@ def test_opening_again_keeps_what_is_there(ledger_url):
 def test_a_ledger_of_a_newer_release_is_refused(engine, ledger_url):
     with transaction(engine) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(OrchestratorError, match=r"schema 9999 is newer than this release supports(.|\n)*hint: upgrade"):
+    with pytest.raises(OrchestratorError, match=r"schema 9999 is newer than this release knows(.|\n)*hint: upgrade"):
         open_ledger(ledger_url)
 
 

@@ -70,7 +70,7 @@ def test_a_scale_that_puts_arms_the_other_way_round_is_not_trusted(ledger: Engin
 
 @pytest.mark.parametrize(("scales", "message"), [
     (["tiny"], "allowed: two or more different ones"),
-    (["tiny", "huge"], "no study of that name at scale huge"),
+    (["tiny", "huge"], "no study of this name at scale huge"),
     (["tiny", "small"], "no scores of knowledge at scale small; it is queued there"),
 ])
 def test_what_a_ladder_lacks_is_said(ledger: Engine, scales: list[str], message: str) -> None:

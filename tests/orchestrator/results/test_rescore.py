@@ -52,7 +52,7 @@ def stage(name, artifact):
         samples=0,
         attempts_made=1,
         progress=None,
-        spec={"config": {"num_items": 1}, "version": "1.1"},
+        spec={"benchmark": name, "config": {"num_items": 1}, "version": "1.1"},
         seconds=1.0,
         started_at=0.0,
         artifact=artifact,
