@@ -112,7 +112,7 @@ def defaults(cls):
     return {each.name: to_plain(each.default) for each in dataclasses.fields(cls) if each.default is not dataclasses.MISSING}
 
 
-ALPHA = {"general": 1.0, "text_rich": 0.0, "refer_ground": 0.0, "science": 0.0, "math": 0.0, "code": 0.0}
+ALPHA = {"general": 1.0, "text_rich": 0.0, "refer_ground": 0.0, "science": 0.0, "math": 0.0, "code": 0.0, "own": []}
 WEIGHTS = {"single": None, "multi": 0.0, "text": 0.0}
 TRAIN = {
     "warmup_steps": 0, "schedule": "cosine", "final_lr": 0.0, "optimizer": "adafactor", "weight_decay": 0.0, "clip": 1.0,
@@ -143,7 +143,8 @@ def test_known_defaults_never_change(cls):
 
 
 @pytest.mark.parametrize(("cls", "names"), [
-    (SftConfig, {"micro_batch", "checkpoint_every", "recompute", "loaders"}), (EvaluateConfig, {"batch"}), (ImageConfig, set()),
+    (SftConfig, {"micro_batch", "checkpoint_every", "recompute", "loaders", "pass_tokens", "pass_tiles", "sync_once"}),
+    (EvaluateConfig, {"batch"}), (ImageConfig, set()),
     (DecoderConfig, set()),
 ])
 def test_only_what_cannot_change_a_result_stays_out_of_the_identity(cls, names):

@@ -20,7 +20,7 @@ def test_every_category_has_a_generator_and_the_reverse():
 
 
 def test_mixtures_are_over_the_same_names():
-    assert tuple(field.name for field in dataclasses.fields(Alpha)) == taxonomy.SINGLE_IMAGE
+    assert tuple(field.name for field in dataclasses.fields(Alpha)) == (*taxonomy.SINGLE_IMAGE, "own")
     assert tuple(field.name for field in dataclasses.fields(ContinualMixture)) == taxonomy.CONTINUAL == tuple(taxonomy.CONTINUAL_DATASETS)
 
 

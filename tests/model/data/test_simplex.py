@@ -83,8 +83,8 @@ def test_caps_bound_the_passes():
 
 
 @pytest.mark.parametrize(("bounds", "message"), [
-    ({"science": (0.6, 0.5)}, "least <= largest"), ({"science": (0.6, 1), "math": (0.6, 1)}, "sum to at most 1"),
-    ({name: (0.0, 0.2) for name in PRIOR}, "largest to at least 1"), ({"sience": (0, 1)}, "the prior does not have"),
+    ({"science": (0.6, 0.5)}, "0 <= low <= high <= 1"), ({"science": (0.6, 1), "math": (0.6, 1)}, "sum to at most 1"),
+    ({name: (0.0, 0.2) for name in PRIOR}, "highs to at least 1"), ({"sience": (0, 1)}, "the prior does not have"),
 ])
 def test_bounds_that_no_mixture_meets_are_refused(bounds, message):
     with pytest.raises(ValueError, match=message):

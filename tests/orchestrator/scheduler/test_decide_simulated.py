@@ -13,8 +13,11 @@ from unittest.mock import patch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from sqlalchemy import create_engine
+from sqlalchemy.pool import StaticPool
 
 from orchestrator.ledger.outbox import Message
+from orchestrator.ledger.tables import metadata
 from orchestrator.scheduler.actions import Assign, Finish, MoveStage, MoveStudy, Propose, Stop
 from orchestrator.scheduler.decide import decide
 from orchestrator.scheduler.index import Index
@@ -33,6 +36,10 @@ from orchestrator.states import (
 )
 from orchestrator.tracking import flusher
 from tests.support.toy import toy_settings
+
+NAMELESS = create_engine("sqlite://", poolclass=StaticPool)
+"""A ledger in memory that nobody has named yet."""
+metadata.create_all(NAMELESS)
 
 SLOTS = 2
 HOUR = 3600.0
@@ -98,7 +105,7 @@ class World(RuleBasedStateMachine):
         self.killed: set[str] = set()
         self.replayed: dict[str, StageState] = {}
         self.tracker = Tracker()
-        self.flusher = flusher.Flusher(toy_settings(Path("nowhere"), mlflow="simulated"), None)
+        self.flusher = flusher.Flusher(toy_settings(Path("nowhere"), mlflow="simulated"), NAMELESS)
         self.flusher._store = self.tracker
 
     def decide(self, *outcomes, fault=""):
