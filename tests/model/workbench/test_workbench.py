@@ -31,11 +31,11 @@ WORDS = {
     "bound-words": (2, "9202ee0bdb1c"), "scene-layout": (2, "17bbe5e753d5"), "picture-choice": (2, "562d11783b3f"),
     "picture-quality": (2, "f2c6347a896d"), "scene-talk": (2, "b59e491682eb"), "scene-skills": (2, "6dbfc0cba45b"),
     "region-talk": (2, "90a888b4e666"), "maths-read": (2, "8236821bfcf6"), "code": (2, "487f326e8658"), "text_only": (2, "48a5ed6993c8"),
-    "text_mm1": (2, "b2f073ac2fb7"), "text_hq": (2, "d492e99fd173"), "form-fields": (2, "bd30f4307955"), "sums-text": (2, "4233730a9d53"),
+    "text_mm1": (3, "df02b285019c"), "text_hq": (3, "d9fe57224564"), "form-fields": (2, "bd30f4307955"), "sums-text": (2, "4233730a9d53"),
     "table-facts": (2, "a3861fbf664b"), "general": (3, "d06141885805"), "math": (3, "dbce6cad467f"), "ocr": (3, "7d1a055baa34"),
     "chart-values": (3, "b633e5e43e5f"), "drawn-sums": (3, "cc94a9177039"), "screen-words": (3, "af01a4a3a10c"),
     "science-choice": (3, "279101a28b93"), "same-or-not": (3, "4e9d4372c917"), "text_rich": (4, "e4d309bf7e03"),
-    "multi_image": (4, "ff9a3e8d57db"), "caption": (4, "6aec71ce3afb"), "interleaved": (4, "339ab05077d6"), "science": (5, "fdb5239bdc13"),
+    "multi_image": (4, "ff9a3e8d57db"), "caption": (5, "add67188db3d"), "interleaved": (4, "339ab05077d6"), "science": (5, "fdb5239bdc13"),
     "spot-choice": (1, "9561cf7d4251"), "film-choice": (1, "a550b13adaf6"),
 }
 """Version and digest of what each generator says. A change here needs a new version, and makes the packaged checkpoint old."""
