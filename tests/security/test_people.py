@@ -102,14 +102,14 @@ def test_s04_a_viewer_has_no_buttons_and_his_action_is_refused(paused, monkeypat
     assert bool([button for button in app.button if str(button.key).startswith("act-")]) is may
 
     def act():
-        from dashboard import queries
+        from dashboard import acts
         from dashboard.views import shared, study
         from orchestrator.ledger import read
 
         row = read.studies(shared.engine())[0]
-        study.perform_action(row, next(each for each in queries.allowed_actions(row) if each.name == "pause"))
+        study.perform(row, next(each for each in acts.allowed_actions(row) if each.name == "pause"))
 
-    AppTest.from_function(act, default_timeout=30).run()
+    assert not AppTest.from_function(act, default_timeout=30).run().exception
     assert read.study(engine, study_id).state == ("PAUSED" if may else "QUEUED")
     actors = {event.actor for event in read.events(engine, study_id, 100)}
     assert (who in actors) is may
