@@ -233,7 +233,6 @@ def _end_trials(connection: Connection, journal: Journal, record: Record, *, is_
         after = trial_state([states[stage_id] for stage_id in trial["stage_ids"]])
         if is_new:
             _announce(journal, record.study, trial, arms[trial["arm_key"]])
-            journal.flush()
         if before in TERMINAL_TRIALS or after not in TERMINAL_TRIALS:
             continue
         connection.execute(t.trials.update().where(
