@@ -83,6 +83,9 @@ DEFERRED = {
     ("model/__init__.py", "model.hf.saving"),
     # A study that takes nothing from the ledger is validated without it: that import takes longer than the check.
     ("orchestrator/cli/planning/validate.py", "orchestrator.results.planning"),
+    # Commands that open nothing remote do not wait for fsspec.
+    ("model/data/sources/files.py", "fsspec"),
+    ("model/data/sources/hub_files.py", "fsspec.utils"),
     ("orchestrator/__init__.py", "orchestrator"),
     ("model/workbench/__init__.py", "model.workbench"),
 }

@@ -16,8 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from model.config.catalogue import RemoteConfig
 from model.data.sources.store_errors import map_store_errors
 from model.data.sources.urls import check_address, fetch, is_remote
@@ -201,6 +199,8 @@ def _descriptor(file: FileVersion) -> int:
 @lru_cache(maxsize=4)
 def _store(scheme: str) -> Any:
     """Return the file system of a scheme. Its credentials and endpoint come from the operator's environment."""
+    import fsspec  # takes a tenth of a second, which a command that opens nothing remote does not have to wait
+
     try:
         return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True)
     except (ImportError, ValueError) as error:

@@ -15,8 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fsspec.utils import glob_translate
-
 from model.config.catalogue import RemoteConfig, SourceConfig
 from model.config.fields import did_you_mean
 from model.data.sources.files import FileVersion, expand
@@ -56,6 +54,8 @@ def chosen_files(config: SourceConfig, listing: Listing) -> list[str]:
     Raises:
         ValueError: there is no such subset or split, or its files are not parquet.
     """
+    from fsspec.utils import glob_translate  # as in files.py: only who opens the hub waits for this import
+
     patterns = _said(config, listing.configs) if listing.configs else _unsaid(config, config.subset)
     for pattern in patterns:
         if "://" in pattern or pattern.startswith("/") or ".." in pattern.split("/"):
