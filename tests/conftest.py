@@ -1,6 +1,8 @@
 """Options that every test may ask for, and the failure matrix at the end of `make chaos`."""
 
+import sys
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,6 +14,14 @@ settings.register_profile("unhurried", deadline=None, suppress_health_check=[Hea
 settings.load_profile("unhurried")
 
 _SURVIVED, _TESTS, _FAILED = Counter[int](), Counter[int](), Counter[int]()
+
+
+@pytest.fixture(autouse=True)
+def own_main_module() -> Iterator[None]:
+    """Put back the main module: Streamlit's AppTest leaves its script there, which child processes of later tests would then run."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
