@@ -28,6 +28,18 @@ REASON_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
+class HubFile:
+    """A file of a repository."""
+
+    name: str
+    """Path in the repository."""
+    num_bytes: int
+    """Its size; 0 if the hub does not say it."""
+    sha256: str
+    """The hash of its content; empty if the hub does not say it, as for small files."""
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """The content of a data set at a commit."""
 
@@ -35,6 +47,12 @@ class Listing:
     """Paths of the files in the repository, sorted."""
     configs: tuple[Any, ...]
     """`configs` of the data set's card, unchecked: the files of each subset and split; empty if the card has none."""
+    commit: str = ""
+    """The commit, 40 hex digits."""
+    licence: str = ""
+    """The licence that the card states; empty if it states none."""
+    files: tuple[HubFile, ...] = ()
+    """The files with size and hash, as in `names`; empty unless they were requested."""
 
 
 def end_point() -> tuple[str, str]:
@@ -43,21 +61,30 @@ def end_point() -> tuple[str, str]:
     return parts.scheme, parts.hostname or ""
 
 
-def list_dataset(dataset: str, commit: str) -> Listing:
-    """List the files of a data set at a commit.
+def list_dataset(dataset: str, revision: str, *, with_sizes: bool = False) -> Listing:
+    """List the files of a data set.
 
     Args:
         dataset: `owner/name`.
-        commit: 40 hex digits.
+        revision: a commit of 40 hex digits, a branch or a tag.
+        with_sizes: whether to ask for size and hash of each file, too.
 
     Raises:
         ValueError: the data set or the commit does not exist, access is denied, or the hub cannot be reached.
     """
-    with _asking(f"hub data set {dataset}@{commit[:8]}"):
-        info = HfApi().dataset_info(dataset, revision=commit, timeout=TIMEOUT_S)
-    configs = info.card_data.get("configs") if info.card_data else None
-    names = sorted(each.rfilename for each in info.siblings or ())
-    return Listing(tuple(names), tuple(configs) if isinstance(configs, list) else ())
+    with _asking(f"hub data set {dataset}@{revision[:8]}"):
+        info = HfApi().dataset_info(dataset, revision=revision, timeout=TIMEOUT_S, files_metadata=with_sizes)
+    card = info.card_data or {}
+    configs, licence = card.get("configs"), card.get("license")
+    siblings = sorted(info.siblings or (), key=lambda each: each.rfilename)
+    sized = [HubFile(each.rfilename, each.size or 0, each.lfs.sha256 if each.lfs else "") for each in siblings]
+    return Listing(
+        names=tuple(each.rfilename for each in siblings),
+        configs=tuple(configs) if isinstance(configs, list) else (),
+        commit=info.sha or "",
+        licence=", ".join(map(str, licence)) if isinstance(licence, list) else str(licence or ""),
+        files=tuple(sized) if with_sizes else (),
+    )
 
 
 def fetch_from_dataset(dataset: str, commit: str, name: str, *, cache: Path) -> Path:

@@ -231,6 +231,21 @@ def mm15_3b_moe() -> ModelConfig:
     return _mm15(3072, 26, 24, 8, 8064, experts=64)
 
 
+def public_1b() -> ModelConfig:
+    """Return the shapes of SigLIP so400m/14 at 378 px with Qwen3-1.7B and a C-Abstractor: 2.2 B, all from open parts.
+
+    Source: the configurations of google/siglip-so400m-patch14-384 (arXiv:2303.15343), whose 384 px hold 27 patches a
+    side, and of Qwen/Qwen3-1.7B (arXiv:2505.09388).
+    """
+    return ModelConfig(
+        vision=VisionConfig(width=1152, layers=27, heads=16, mlp_width=4304, patch=14, tile=378, activation="gelu_tanh",
+                            stem_bias=True, norm_in=False, norm_eps=1e-6, pixels="siglip"),
+        connector=ConnectorConfig(hidden=1024),
+        decoder=DecoderConfig(width=2048, layers=28, heads=16, kv_heads=8, mlp_width=6144, vocabulary=151936,
+                              context=40960, rope_theta=1e6, head_width=128),
+    )
+
+
 def _mm15(width: int, layers: int, heads: int, kv_heads: int, mlp_width: int, *, experts: int = 0) -> ModelConfig:
     """Return a model with ViT-H/14 at 378 px, a C-Abstractor of 1024 channels and a decoder of the given shape."""
     return ModelConfig(
@@ -266,5 +281,6 @@ PRESETS: dict[str, ModelConfig] = {
     "mm1.5-30b": mm15_30b(),
     "mm1.5-1b-moe": mm15_1b_moe(),
     "mm1.5-3b-moe": mm15_3b_moe(),
+    "public-1b": public_1b(),
 }
 """Name of a preset, as scales use it, to its shapes. `tiny`, `tiny-wide` and `small` are ours, for the workbench."""

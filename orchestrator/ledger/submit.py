@@ -88,7 +88,8 @@ def refuse_incomplete(plan: Plan, *, slots: int | None) -> None:
         )
     if plan.missing_data:
         raise StudyError(plan.study.name, 0, f"no data set is configured for {', '.join(plan.missing_data)}",
-                         "name their files in the catalogue (ABLATE_CATALOGUE); `ablate data list` shows what is there")
+                         "name their files in the catalogue (ABLATE_CATALOGUE); `ablate data list` shows what is there, "
+                         "`ablate data fetch` gets public copies")
 
 
 def refuse_changed(engine: Engine, plan: Plan) -> None:

@@ -14,7 +14,8 @@ from orchestrator.plan.plan import Plan
 WORKBENCH = "workbench"
 COPY = "benchmark "
 """Begins the name of a benchmark among what a plan misses."""
-CATALOGUE = "the catalogue names their files (ABLATE_CATALOGUE); `ablate data list` shows what is there"
+CATALOGUE = ("the catalogue names their files (ABLATE_CATALOGUE); `ablate data list` shows what is there, `ablate data fetch` gets "
+             "public copies")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

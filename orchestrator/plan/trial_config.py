@@ -243,11 +243,10 @@ class Resolver:
     def _shapes(self, row: ScaleModel, location: Location) -> ModelConfig:
         """Return the shapes of the preset, or of the start checkpoint."""
         if row.preset != OF_CHECKPOINT:
-            if row.preset not in PRESETS:
-                raise self._scale.error(location, f"{row.preset!r} is no preset",
-                                        did_you_mean(row.preset, [*PRESETS, OF_CHECKPOINT]))
-            return PRESETS[row.preset]
+            return self._preset(row.preset, location)
         folder = None if row.start == "noise" else start_folder(row.start, self._checkpoints)
+        if folder is None and row.until_then:
+            return self._preset(row.until_then, (*location[:-1], "until_then"))
         if folder is None:
             raise self._scale.error(location, f"the shapes come from checkpoint {row.start}, which is missing",
                                     "`python -m model.weights` makes one; put it into the operator's folder of "
@@ -256,6 +255,11 @@ class Resolver:
             return read_shapes(folder)
         except ValueError as error:
             raise self._scale.error(location, str(error)) from error
+
+    def _preset(self, name: str, location: Location) -> ModelConfig:
+        if name not in PRESETS:
+            raise self._scale.error(location, f"{name!r} is no preset", did_you_mean(name, [*PRESETS, OF_CHECKPOINT]))
+        return PRESETS[name]
 
     def _model_row(self, entry: Entry) -> ScaleModel:
         models = cast(dict[str, ScaleModel], self._scale.models)

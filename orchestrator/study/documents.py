@@ -92,6 +92,8 @@ class ScaleModel(StrictModel):
 
     preset: Name
     """The name of a preset of shapes, or `checkpoint` for the shapes of the start checkpoint."""
+    until_then: Name | None = None
+    """The preset that plans count with while the checkpoint that gives the shapes is not there."""
     start: Annotated[str, StringConstraints(pattern=START)]
     """`noise`, `packaged:NAME` from model/checkpoints, or `operator:NAME` from the operator's folder of checkpoints."""
 

@@ -17,7 +17,7 @@ from orchestrator.study.strict_yaml import ParsedYaml, load
 
 ROOT = Path(__file__).resolve().parents[2] / "studies"
 _FOLDERS = {"recipe": "recipes", "scale": "scales", "published": "published", "campaign": "campaigns"}
-_NOT_STUDIES = {*_FOLDERS.values(), "results"}
+_NOT_STUDIES = {*_FOLDERS.values(), "catalogues", "results"}
 
 
 def names(kind: str) -> dict[str, Path]:

@@ -30,6 +30,7 @@ class Hub:
     gated: set = field(default_factory=set)
     asked: list = field(default_factory=list)
     cut: dict = field(default_factory=dict)  # path -> after how many bytes its next download breaks off
+    stated: dict = field(default_factory=dict)  # path -> the hash that listings state, instead of that of its content
     end_point: str = ""
     trust: str = ""
 
@@ -73,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
         files = self.hub.repositories[name]
         if api:
             return self.say(200, {"Content-Type": "application/json"}, json.dumps(
-                listing(name, files) if api[2] == "revision" else tree(files)).encode(), with_body)
+                listing(name, files, self.hub.stated) if api[2] == "revision" else tree(files)).encode(), with_body)
         if file[4] not in files:
             return self.refuse(404, "EntryNotFound")
         return self.send_file(file[4], files[file[4]], with_body)
@@ -103,10 +104,15 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def listing(name, files):
+def listing(name, files, stated):
     card = re.match(rb"---\n(.*?)---\n", files.get("README.md", b""), re.DOTALL)
-    return {"id": name.partition("/")[2], "sha": COMMIT, "siblings": [{"rfilename": each} for each in files],
+    return {"id": name.partition("/")[2], "sha": COMMIT, "siblings": [sibling(each, content, stated) for each, content in files.items()],
             "cardData": yaml.safe_load(card[1]) if card else None}
+
+
+def sibling(name, content, stated):
+    return {"rfilename": name, "size": len(content), "blobId": hashlib.sha1(content).hexdigest(),
+            "lfs": {"size": len(content), "sha256": stated.get(name, hashlib.sha256(content).hexdigest()), "pointerSize": 130}}
 
 
 def tree(files):

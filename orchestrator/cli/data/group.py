@@ -12,6 +12,7 @@ class DataGroup(LazyGroup):
 
     table = {
         "list": ("data.list", "Show every data set of the taxonomy, its size, and which files are configured for it."),
+        "fetch": ("data.fetch", "Price and fetch public copies, and enter them into the catalogue."),
         "check": ("data.check", "Open samples of every data set, and report what is broken."),
         "show": ("data.show", "Write an HTML page with examples of a category, with boxes drawn."),
     }
@@ -20,4 +21,4 @@ class DataGroup(LazyGroup):
 
 @click.group(cls=DataGroup)
 def data() -> None:
-    """List and show the training data, and check the configured data sets."""
+    """List, fetch and show the training data, and check the configured data sets."""

@@ -9,16 +9,16 @@ from rich.table import Table
 
 from model.config.catalogue import SourceConfig
 from model.config.taxonomy import DatasetEntry, entries
-from model.data.public_datasets import CONFIRMED, LIKELY
 from orchestrator.cli.console import out, print_json
 from orchestrator.cli.options import json_document, json_option
 from orchestrator.settings import Settings
 from orchestrator.study.catalogue import catalogue_of
+from orchestrator.study.public_data import public_copies
 
 
 @click.command("list", epilog=json_document("""
     {"datasets": [{"stage", "category", "name", "thousands": samples / 1000 or null, "is_in_house", "public_copy": text or null,
-                   "is_copy_confirmed", "configured": {"layout", "files", "hub", "images", "broken"} or null}],
+                   "is_copy_confirmed", "can_be_fetched", "configured": {"layout", "files", "hub", "images", "broken"} or null}],
      "catalogue": its file or null}; your own data sets come last, with stage null"""))
 @json_option
 def data_list(as_json: bool) -> None:
@@ -36,13 +36,14 @@ def data_list(as_json: bool) -> None:
     out().print(f"catalogue: {where}")
     out().print(
         "thousands: samples as the paper's slides state them; ? means not stated. Copies marked (by name) match by name "
-        "only: it is not known whether they contain the same samples. The others have the stated number of samples."
+        "only: it is not known whether they contain the same samples. The others have the stated number of samples. "
+        "Those marked * `ablate data fetch NAME` fetches and enters into the catalogue."
     )
 
 
 def _own(source: SourceConfig) -> dict[str, Any]:
     return {"stage": None, "category": source.category, "name": source.name, "thousands": None, "is_in_house": False,
-            "public_copy": None, "is_copy_confirmed": False, "configured": _configured(source)}
+            "public_copy": None, "is_copy_confirmed": False, "can_be_fetched": False, "configured": _configured(source)}
 
 
 def _configured(source: SourceConfig | None) -> dict[str, Any] | None:
@@ -58,10 +59,10 @@ def _configured(source: SourceConfig | None) -> dict[str, Any] | None:
 
 
 def _row(entry: DatasetEntry, source: SourceConfig | None) -> dict[str, Any]:
-    key = (entry.category, entry.name)
+    copy = public_copies()[f"{entry.category}/{entry.name}"]
     return {"stage": entry.stage, "category": entry.category, "name": entry.name, "thousands": entry.thousands or None,
-            "is_in_house": entry.is_in_house, "public_copy": CONFIRMED.get(key) or LIKELY.get(key),
-            "is_copy_confirmed": key in CONFIRMED, "configured": _configured(source)}
+            "is_in_house": entry.is_in_house, "public_copy": copy.place or None, "is_copy_confirmed": copy.matches == "size",
+            "can_be_fetched": not copy.obstacle, "configured": _configured(source)}
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
@@ -87,4 +88,4 @@ def _place(configured: dict[str, Any] | None) -> str:
 def _copy(row: dict[str, Any]) -> str:
     if row["public_copy"] is None:
         return "in-house" if row["is_in_house"] else "none known"
-    return f"{row['public_copy']}{'' if row['is_copy_confirmed'] else ' (by name)'}"
+    return f"{row['public_copy']}{'' if row['is_copy_confirmed'] else ' (by name)'}{' *' if row['can_be_fetched'] else ''}"

@@ -7,7 +7,6 @@ import pytest
 
 from model.config import taxonomy
 from model.config.stages import Alpha, ContinualMixture
-from model.data import public_datasets
 from model.workbench import sample_makers
 
 TOTALS = {"general": 542.3, "text_rich": 1661.6, "refer_ground": 491.0, "math": 149.9, "science": 8.2, "code": 58.5,
@@ -46,9 +45,3 @@ def test_entries_list_every_set_of_every_stage():
     assert len(found) == 62 + 6 + 4
     assert len({(entry.category, entry.name) for entry in found}) == len(found)
     assert {entry.category for entry in found} == set(taxonomy.CATEGORIES)
-
-
-def test_public_copies_are_of_sets_in_the_taxonomy():
-    known = {(entry.category, entry.name) for entry in taxonomy.entries()}
-    assert known >= public_datasets.CONFIRMED.keys() | public_datasets.LIKELY.keys()
-    assert not public_datasets.CONFIRMED.keys() & public_datasets.LIKELY.keys()

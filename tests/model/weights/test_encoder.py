@@ -230,3 +230,11 @@ def test_unknown_statistics_of_pixels_are_refused(clip, tmp_path):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0, 0, 0], "image_std": [1, 1, 1]}))
     with pytest.raises(ValueError, match="mean .0, 0, 0., deviation .1, 1, 1."):
         import_encoder(tmp_path)
+
+
+def test_preset_of_open_parts_has_the_shape_of_siglip_so400m(tmp_path):
+    """The numbers are those of google/siglip-so400m-patch14-384."""
+    vision = {"model_type": "siglip_vision_model", "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27,
+              "num_attention_heads": 16, "image_size": 384, "patch_size": 14}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "siglip", "vision_config": vision}))
+    assert read_config(tmp_path) == PRESETS["public-1b"].vision
