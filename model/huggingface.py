@@ -74,7 +74,7 @@ def list_dataset(dataset: str, revision: str, *, with_sizes: bool = False) -> Li
     """
     with _asking(f"hub data set {dataset}@{revision[:8]}"):
         info = HfApi().dataset_info(dataset, revision=revision, timeout=TIMEOUT_S, files_metadata=with_sizes)
-    card = info.card_data or {}
+    card: Any = info.card_data or {}
     configs, licence = card.get("configs"), card.get("license")
     siblings = sorted(info.siblings or (), key=lambda each: each.rfilename)
     sized = [HubFile(each.rfilename, each.size or 0, each.lfs.sha256 if each.lfs else "") for each in siblings]

@@ -60,7 +60,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ledger": ("ledger", "Verify the ledger, or upgrade one of an older release."),
     "doctor": ("doctor.command", "Check the set-up, and say how to fix what is wrong."),
     "settings": ("settings", "List every setting: its value, its source and its meaning."),
-    "statistics": ("statistics", "Check by simulation that intervals and verdicts hold."),
+    "statistics": ("statistics", "Check intervals and verdicts by simulation, and show which benchmarks tell arms apart."),
     "dashboard": ("dashboard", "Start the dashboard and open it in the browser."),
     "completion": ("init", "Print a script that makes a shell complete subcommands and studies."),
 }

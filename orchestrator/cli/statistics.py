@@ -1,4 +1,4 @@
-"""`ablate statistics check`: check intervals and verdicts on simulated studies whose truth is known."""
+"""`ablate statistics`: check intervals and verdicts on simulated studies, and show where a study's noise comes from."""
 
 from __future__ import annotations
 
@@ -18,12 +18,20 @@ from orchestrator.analysis.simulation.items import Misled
 from orchestrator.analysis.simulation.ladders import Climb
 from orchestrator.analysis.simulation.looks import Race
 from orchestrator.analysis.simulation.scores import Outcome
+from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.cli.console import FAILED, err, out, plain_table
+from orchestrator.cli.context import readable_ledger
+from orchestrator.cli.options import known_scale_option
+from orchestrator.ledger import read
+from orchestrator.ledger.naming import ledger_id
+from orchestrator.results.atlas import Row, as_csv, atlas
+from orchestrator.results.planning import study_name
+from orchestrator.results.results import study_results
 
 
 @click.group()
 def statistics() -> None:
-    """Check intervals and verdicts by simulation."""
+    """Check intervals and verdicts by simulation, and show which benchmarks tell a study's arms apart."""
 
 
 @statistics.command()
@@ -53,6 +61,44 @@ def check(folder: Path | None, draws: int, seed: int, every: int) -> None:
     console.print(f"{len(outcomes) - num_bad} of {len(outcomes)} kinds of study hold")
     if num_bad:
         raise SystemExit(FAILED)
+
+
+@statistics.command("atlas")
+@click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
+@known_scale_option
+@click.option("--csv", "file", type=click.Path(dir_okay=False, path_type=Path), help="Also write all rows to this file, as CSV.")
+def noise_atlas(studies: tuple[str, ...], scale: str | None, file: Path | None) -> None:
+    """Show signal and noise of every benchmark and average: which of them tell arms apart, and which only add noise.
+
+    Signal is the spread of the arms' true scores; seeds and items are what the score of one trial varies by, between
+    seeds and between draws of items, all in points. The ratio divides signal by noise, and the interval is for the noise
+    of seeds alone. One trial of each of two arms shows them in the right order that often. A benchmark that blurs its
+    average makes the average of its category tell the arms apart less well.
+    """
+    settings, engine = readable_ledger()
+    artifacts = artifacts_of(settings, ledger_id(engine))
+    found: dict[tuple[str, str], list[Row]] = {}
+    for name in studies:
+        row = read.study(engine, study_name(name), scale)
+        found[row.name, row.scale] = atlas(study_results(engine, row), read.scores(engine, row.study_id), artifacts)
+        out().print(_atlas(f"{row.name} ({row.scale})", found[row.name, row.scale]))
+    if file:
+        file.write_text(as_csv(found), encoding="utf-8")
+
+
+def _atlas(title: str, rows: Sequence[Row]) -> Table:
+    table = plain_table(title, numbers=("signal", "seeds", "items", "ratio", "95 %", "right order %", "tells apart"))
+    for row in rows:
+        name = f"  {row.metric}" if row.kind == "benchmark" else row.metric
+        if row.found is None:
+            table.add_row(name, *[""] * 6, "no replicates, or one score for all")
+            continue
+        each, blurs = row.found, ", blurs its average" if row.worth and not row.worth.helps else ""
+        items = "" if each.items is None else f"{each.items:.1f}"
+        table.add_row(name, f"{each.signal:.1f}", f"{each.seeds:.1f}", items, f"{each.ratio:.2f}",
+                      f"{each.interval[0]:.1f} to {each.interval[1]:.1f}", f"{100 * each.accuracy:.0f}",
+                      ("yes" if each.carries else "no") + blurs)
+    return table
 
 
 def _write(folder: Path, **tables: Sequence[Any]) -> None:
