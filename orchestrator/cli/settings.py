@@ -1,4 +1,4 @@
-"""`ablate settings`: what the operator can set, what it is now, and where that comes from."""
+"""`ablate settings`: every setting of the operator, its present value, and where the value comes from."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ _ROWS = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
-    """What `backup.json` says."""
+    """The content of `backup.json`."""
 
     format: int
     schema: str
@@ -56,7 +56,7 @@ class Backup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredArtifact:
-    """The published directory of a finished stage, as it lay in the store when the backup was made."""
+    """The published directory of a finished stage, as the store held it when the backup was made."""
 
     stage_id: str
     name: str
@@ -172,7 +172,7 @@ def upgrade(url: str, folder: Path, file: Path | None = None) -> tuple[str, str,
 
 
 def read_backup(file: Path) -> Backup:
-    """Return what a backup holds.
+    """Return a description of what a backup contains.
 
     Raises:
         OrchestratorError: it is none, it is damaged, or a newer release wrote it.
@@ -192,7 +192,7 @@ def read_backup(file: Path) -> Backup:
 
 
 def stored_artifacts(file: Path) -> list[StoredArtifact]:
-    """Return what lay in the store when a backup was made."""
+    """Return the artifacts that the store held when a backup was made."""
     with zipfile.ZipFile(file) as archive:
         return [StoredArtifact(**each) for each in _lines(archive, _ARTIFACTS)]
 
@@ -200,7 +200,7 @@ def stored_artifacts(file: Path) -> list[StoredArtifact]:
 def restore(engine: Engine, file: Path) -> Backup:
     """Fill an empty ledger from a backup, and bring it up to the schema of this release.
 
-    The lease that a driver held then is free again, so that the next driver may begin at once.
+    The lease that a driver held at the time of the backup is released, so that the next driver can begin at once.
 
     Args:
         engine: a ledger without any study.

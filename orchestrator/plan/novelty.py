@@ -1,4 +1,4 @@
-"""Say why a stage is new: which values differ from those of the nearest stage that there is, and where they were written.
+"""Explain why a stage is new: which values differ from those of the most similar stage, and where they were written.
 
 - Two stages are compared by all that their identities are made of, their checkpoints' own stages included: an
   evaluation is new because a learning rate changed two stages before it.
@@ -36,7 +36,7 @@ Find = Callable[[str], Sequence[Origin]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownStage:
-    """A stage as it is compared."""
+    """A stage, reduced to what a comparison needs."""
 
     stage_id: str
     kind: str
@@ -49,7 +49,7 @@ class KnownStage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One place whose value differs, with the fields of the configuration that it determines."""
+    """A place in a file whose value differs, with the fields of the configuration that it determines."""
 
     paths: tuple[str, ...]
     origin: Origin
@@ -62,7 +62,7 @@ class Difference:
 
 
 class Comparison:
-    """Stages whose chains are flattened once and compared often."""
+    """Compares stages; the values of each stage and of all stages before it are collected once."""
 
     def __init__(self, stages: Iterable[KnownStage]) -> None:
         """Take all stages that are compared, and those that their chains begin with."""
@@ -79,7 +79,7 @@ class Comparison:
         return self._values[stage_id]
 
     def nearest(self, stage_id: str, among: Iterable[str]) -> str | None:
-        """Return the stage of the same kind with the fewest differing values; the first of several; None if there is none."""
+        """Return the stage of the same kind with the fewest differing values, the first if there are several, or None."""
         kind, seed = self.stages[stage_id].kind, self.values(stage_id).get("seed")
         others = [each for each in among if self.stages[each].kind == kind and each != stage_id]
         # Sets are compared a hundred times faster than mappings, and a plan of 1,000 arms compares a million pairs.
@@ -103,11 +103,11 @@ def explain(found: Comparison, stage_id: str, other_id: str, mine: Find, other: 
     """Return what differs between a stage and another one, each difference with its place.
 
     Args:
-        found: holds both stages.
+        found: the stages that can be compared; both are among them.
         stage_id: the stage that is new.
         other_id: the stage that it is compared with.
         mine: the places of the new stage's values.
-        other: those of the other's.
+        other: the places of the other stage's values.
         catalogue: the file of the operator's catalogue.
     """
     values, others = found.values(stage_id), found.values(other_id)
@@ -124,7 +124,7 @@ def explain(found: Comparison, stage_id: str, other_id: str, mine: Find, other: 
 
 
 def sentence(label: str, differences: Sequence[Difference], nearest: str) -> str:
-    """Return one sentence: why the stage `label` is new beside the stage `nearest`."""
+    """Return one sentence that says why the stage `label` is new, compared with the stage `nearest`."""
     if not differences:
         return f"{label} is the same as {nearest}."
     named = "; ".join(map(str, differences[:SHOWN]))

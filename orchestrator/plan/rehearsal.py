@@ -1,7 +1,7 @@
 """Choose what a rehearsal executes: two steps of each distinct training stage, two items of each benchmark. Pure.
 
-- Stages that differ only in numbers that no stage can fail by (learning rate, shares above 0, seed) are one: a sweep of
-  a thousand mixtures is rehearsed as often as it has sets of categories.
+- Stages that differ only in numbers that cannot make a stage fail (learning rate, shares above 0, seed) are rehearsed
+  once: a sweep of a thousand mixtures needs one rehearsal for each set of categories.
 - Everything else stays as the study has it: data, weights, image settings, batch, numeric type, workers.
 - A stage after another training stage begins with the two steps of that one, so that the whole chain is tried.
 - Two steps take as much memory as all; the second one is free of start-up, so that its rate says how long all will
@@ -39,7 +39,7 @@ _NUMBERS = ("steps", "warmup_steps", "lr", "final_lr", "schedule", "weight_decay
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """One short stage that stands for stages of a plan."""
+    """A short stage that is executed in place of one or more stages of a plan."""
 
     stage_id: str
     kind: str
@@ -62,7 +62,7 @@ class Rehearsal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsed:
-    """What one rehearsal showed."""
+    """The outcome of one rehearsal."""
 
     rehearsal: Rehearsal
     state: str

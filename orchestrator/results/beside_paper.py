@@ -1,4 +1,4 @@
-"""Every study beside what its paper published: verdicts, scores and claims, as plain rows and as a page of Markdown. Pure.
+"""Compare every study with what its paper published: verdicts, scores and claims, as rows and as a page of Markdown. Pure.
 
 The paper's score of an arm stands beside ours as a difference to *its own* baseline: levels differ between scales, and only
 differences can agree.
@@ -20,7 +20,7 @@ MISSING = formatting.MISSING
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BesidePaper:
-    """One study: what came out here, and what the paper says."""
+    """One study: its results here, and those of the paper."""
 
     name: str
     scale: str
@@ -57,7 +57,7 @@ def beside_paper(results: Results) -> BesidePaper:
 
 
 def agreement(results: Results) -> str:
-    """Say whether the rule's choice is the paper's."""
+    """Say whether the rule chose what the paper chose."""
     paper, verdict = _choice(results), results.verdict
     if paper is None:
         return NO_CHOICE

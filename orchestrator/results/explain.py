@@ -1,7 +1,7 @@
-"""Explain why stages are new: in the ledger beside those entered before, in a plan beside all that the ledger holds.
+"""Explain why stages are new. A stage of the ledger is compared with those entered before it, a planned one with all.
 
-What a stage of the ledger was made of is read from the study as it was submitted. Its files are named where the library
-still holds them; lines are given where they still say the same.
+The values of a stage of the ledger are read from the study as it was submitted. Its files are named if the library
+still holds them, and lines are given if they still contain the same value.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Explanation:
 
 
 def explain_stage(engine: Engine, text: str, *, catalogue: str = "the catalogue") -> Explanation:
-    """Explain a stage of the ledger beside the stages that were entered before it.
+    """Explain a stage of the ledger by comparison with the stages that were entered before it.
 
     Args:
         engine: the ledger.
@@ -60,7 +60,7 @@ def explain_stage(engine: Engine, text: str, *, catalogue: str = "the catalogue"
 
 
 def explain_plan(plan: Plan, engine: Engine | None, *, scale: str, catalogue: str = "the catalogue") -> list[Explanation]:
-    """Explain the stages of a plan that the ledger does not hold, each beside the nearest one that it holds.
+    """Explain the stages of a plan that the ledger does not hold, each by comparison with the most similar one there.
 
     A stage whose checkpoint is new itself follows from that checkpoint's stage and is left out.
 

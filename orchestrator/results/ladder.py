@@ -1,10 +1,10 @@
-"""Put the same study at several scales side by side: does a small scale say what a large one will?
+"""Compare one study at several scales: does a small scale predict a larger one?
 
 - Scales are ordered by the training compute of a trial. Arms are matched by their levels as the study writes them, so
   `tile: high` is one arm at every scale.
 - Each pair of neighbours, and each scale with the largest, is compared: rank agreement and decision accuracy.
-- Arms are projected to the compute of the next scale. With three scales or more the largest is also projected from the
-  smaller ones, and what was measured there is held against it: hindsight is the one check that a ladder has.
+- Arms are projected to the compute of the next scale. With three scales or more, the largest is also projected from
+  the smaller ones and compared with what was measured there (`Hindsight`), which checks the method on this study.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from orchestrator.results.results import Results, study_results
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hindsight:
-    """What the smaller scales would have said of the largest one."""
+    """The prediction of the smaller scales for the largest one, beside what was measured there."""
 
     scale: str
     num_arms: int
@@ -60,7 +60,7 @@ class Ladder:
 
     @property
     def untrusted(self) -> tuple[Agreement, ...]:
-        """The comparisons by which a small scale must not be trusted."""
+        """The comparisons that show that a small scale must not be trusted."""
         return tuple(each for each in self.agreements if not each.is_trusted)
 
 

@@ -1,6 +1,6 @@
-"""Keep what rehearsals showed, in a file of ABLATE_HOME for each scale: rates and memory for `ablate plan`.
+"""Store the outcome of rehearsals, in one file of ABLATE_HOME for each scale: rates and memory for `ablate plan`.
 
-No ledger is written: a rehearsal is no result. What finished stages took says more, and stands before it.
+Nothing is written to the ledger, since a rehearsal is no result. Times of finished stages take precedence.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from orchestrator.plan.rehearsal import Rehearsed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RehearsedRates:
-    """What the newest rehearsals at one scale showed."""
+    """Rates and memory that the newest rehearsals at one scale measured."""
 
     device: str = ""
     """The class of device that they ran on; "" for a CPU."""
@@ -33,7 +33,7 @@ class RehearsedRates:
 
 
 def rehearsed_rates(home: Path, scale: str) -> RehearsedRates:
-    """Return what rehearsals at a scale showed; nothing where there was none.
+    """Return the rates and memory that rehearsals at a scale measured; empty if there were none.
 
     Raises:
         ValueError: the file is not what a rehearsal writes.

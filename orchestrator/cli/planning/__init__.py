@@ -1,1 +1,1 @@
-"""Commands on what a study will take before it runs."""
+"""Commands that say what a study will cost, before it runs."""

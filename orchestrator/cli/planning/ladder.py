@@ -1,4 +1,4 @@
-"""`ablate ladder`: the same study at several scales, and what the small ones say of larger ones."""
+"""`ablate ladder`: compare one study at several scales, and say how well small scales predict larger ones."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from orchestrator.results.planning import study_name
               help="Training FLOPs of a trial at the scale to project to; by default compute grows as between the last two scales.")
 @json_option
 def ladder(study: str, scales: str, metric: str | None, flops: float | None, as_json: bool) -> None:
-    """Compare a study at several scales: may the small one be trusted, and where do arms go on a larger one?
+    """Compare a study at several scales: how well does a small one predict a larger one, and what is projected?
 
-    Ranks and decisions are compared with intervals, each arm is projected to the next scale, and its lead is said in compute: how
-    many times the baseline's training would have to grow for the same score. All intervals are 95 %.
+    Ranks and decisions are compared with intervals, each arm is projected to the next scale, and its lead is expressed in compute: how
+    many times as much training the baseline would need for the same score. All intervals are 95 %.
     """
     _, engine = readable_ledger()
     found = compared(engine, study_name(study), [each.strip() for each in scales.split(",") if each.strip()], metric=metric,

@@ -1,4 +1,4 @@
-"""`ablate rehearse`: the hour before a study is paid for."""
+"""`ablate rehearse`: try a study briefly before it is paid for."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rehearse(ctx: click.Context, study: str, scale: str, as_json: bool) -> None:
     """Execute two steps of each distinct training stage and two items of each benchmark, with the real data and weights.
 
     It runs on the cluster that `ablate run` would use, records no result, and finds what is missing before a study is paid for.
-    Rates and memory that it saw are what `ablate plan` then counts with. Exit code 1 where anything is missing or failed.
+    `ablate plan` then uses the rates and the memory that were measured. The exit code is 1 if anything is missing or failed.
     """
     settings = Settings.load()
     loaded = find_study(study, scale, settings)

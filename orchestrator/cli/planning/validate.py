@@ -1,7 +1,7 @@
-"""`ablate validate`: what of a study's file is wrong, before anything else is asked. It must answer at once.
+"""`ablate validate`: list the mistakes in a study's file. It must answer at once.
 
-Most studies need neither ledger nor statistics to be checked. What the others need is imported when the first of them
-comes: it takes longer than the check.
+Most studies are checked without the ledger and without statistics. These are imported only for a study that needs
+them, because the import takes longer than the check.
 """
 
 from __future__ import annotations

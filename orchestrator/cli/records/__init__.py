@@ -1,1 +1,1 @@
-"""Commands about results as records, and beside what papers published."""
+"""Commands that export and import results, and compare them with published ones."""

@@ -1,4 +1,4 @@
-"""`ablate paper`: what the studies found beside what their paper published."""
+"""`ablate paper`: compare the results of studies with what their paper published."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from orchestrator.study import library
               help="Also write a page: the paper's tables with ours beside them, and every statement with its outcome.")
 @json_option
 def paper(scale: str, file: Path | None, as_json: bool) -> None:
-    """Hold all studies that have published results beside them: verdicts, choices and statements of the paper."""
+    """Compare every study with the results that its paper published: verdicts, choices and claims."""
     _, engine = readable_ledger()
     found = [study_results(engine, row) for row in _rows(read.studies(engine), scale)]
     rows = [beside_paper(each) for each in found]
