@@ -322,7 +322,8 @@ class TrainConfig:
                     f"{value!r}; allowed with dtype {self.dtype}: {'fp32' if name == 'vision_stream' else False}")
         one_pass = not (self.micro_batch or self.pass_tokens or self.pass_tiles)
         require(one_pass or not speed.cuda_graphs, "speed.cuda_graphs",
-                "true; allowed with micro_batch, pass_tokens or pass_tiles: false", "gradients of a first pass would be overwritten")
+                "true; allowed with micro_batch, pass_tokens or pass_tiles: false",
+                "gradients of a first pass would be overwritten")
         require(not (self.recompute and speed.activations_gib), "speed.activations_gib",
                 f"{speed.activations_gib:g}; allowed with recompute: 0, since it recomputes all blocks")
 
@@ -391,11 +392,11 @@ class EvaluateConfig:
     batch: int = not_in_identity(32)
     """Number of items that are generated together."""
     share_images: bool = not_in_identity(False)
-    """Whether the image tokens of a picture are computed once for all items on it (18 in POPE, 32 in GQA); like `batch` it changes how
-    many tiles are encoded together."""
+    """Whether the image tokens of a picture are computed once for all items on it (18 in POPE, 32 in GQA); like
+    `batch` it changes how many tiles are encoded together."""
     compile: bool = False
-    """Whether tokens after the first come from a compiled pass over a cache of fixed size: fewer launches after minutes, roundings in
-    another order."""
+    """Whether tokens after the first come from a compiled pass over a cache of fixed size: fewer launches after
+    minutes, roundings in another order."""
     dtype: Literal["fp32", "bf16"] = "fp32"
     """Type of computation; weights stay fp32."""
     threads: int = 1

@@ -85,7 +85,7 @@ def num_blocks(config: ModelConfig) -> int:
 
 def blocks_beyond(config: ModelConfig, limit: float, *, tiles: float, tokens: int, length: float, predicted: float,
                   precision: Precision) -> int:
-    """Return how many blocks must be recomputed for a pass to keep `limit` bytes by formula; all of them if that is not enough."""
+    """Return how many blocks must be recomputed for a pass to keep `limit` bytes; at most all of them."""
     for number in range(num_blocks(config)):
         if activation_bytes(config, tiles=tiles, tokens=tokens, length=length, predicted=predicted, precision=precision,
                             recomputed=number) <= limit:

@@ -44,8 +44,9 @@ class SuiteTime:
         return self.hours * 3600 / self.images
 
 
-def suite_time(config: ModelConfig, images: ImageConfig, *, items: int, items_per_picture: float = 1.0, text_tokens: int = 60,
-               new_tokens: int = 8, batch: int = 64, utilisation: float = 0.45, bandwidth: float = 0.6) -> SuiteTime:
+def suite_time(config: ModelConfig, images: ImageConfig, *, items: int, items_per_picture: float = 1.0,
+               text_tokens: int = 60, new_tokens: int = 8, batch: int = 64, utilisation: float = 0.45,
+               bandwidth: float = 0.6) -> SuiteTime:
     """Estimate the time of a suite in bf16 on one H100.
 
     Args:

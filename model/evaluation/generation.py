@@ -111,7 +111,8 @@ class Generator:
             yield window
 
     def _in_batches(self, encoded: list[Encoded], done: int, count: int, say: Say) -> list[str]:
-        images = ImageTokens(self.model, encoded, tokens=self.config.images.tokens) if self.config.share_images else None
+        is_shared, tokens = self.config.share_images, self.config.images.tokens
+        images = ImageTokens(self.model, encoded, tokens=tokens) if is_shared else None
         order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
         said: dict[int, str] = {}
         for start in range(0, len(order), self.config.batch):

@@ -21,7 +21,7 @@ from model.network.mm15 import MM15
 
 
 class SharedTiles:
-    """Hands out one array for all items of a window whose pictures were cut into equal tiles; or, if off, counts bytes only."""
+    """Hands out one array for all items of a window with equal tiles; if off, it counts bytes only."""
 
     def __init__(self, *, is_on: bool) -> None:
         self._is_on = is_on
@@ -60,7 +60,9 @@ class ImageTokens:
             self._uses[id(tiles)] -= 1
             if not self._uses[id(tiles)]:
                 del self._kept[id(tiles)]
-        return torch.cat(parts) if parts else torch.zeros(0, self._model.config.decoder.width, device=self._model.vision.mean.device)
+        if parts:
+            return torch.cat(parts)
+        return torch.zeros(0, self._model.config.decoder.width, device=self._model.vision.mean.device)
 
     def _encode(self, fresh: dict[int, NDArray[np.uint8]]) -> None:
         if not fresh:

@@ -310,6 +310,6 @@ def embed(model: Parts, ids_BT: Tensor, tiles_NCXX: Tensor, *, at: Tensor, token
 
 
 def place(embeddings_BTD: Tensor, images_ID: Tensor, *, at: Tensor) -> Tensor:
-    """Return embeddings_BTD with image tokens at the positions `at`, in reading order: rows from the first, positions from the left."""
+    """Return embeddings_BTD with image tokens at the positions `at` of all rows, in reading order."""
     placed = embeddings_BTD.flatten(0, 1).index_copy(0, at, images_ID.to(embeddings_BTD.dtype))
     return placed.view_as(embeddings_BTD)

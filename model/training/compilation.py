@@ -28,6 +28,8 @@ from model.cost.memory import blocks_beyond, precision_of
 from model.network.mm15 import MM15, Batch
 from model.network.vision import Block
 
+Forward = Callable[..., Any]
+"""The forward pass of a module."""
 GROUPED = "grouped_mm"
 """Name in transformers of the experts' function that has no loop over them."""
 
@@ -52,7 +54,7 @@ def prepare(model: MM15, config: TrainConfig) -> None:
         if isinstance(block, Block):
             block.kernel = speed.vision_attention
         is_compiled = config.compile and (is_grouped or not _has_experts(block))
-        compiled = partial(_compiled, speed=speed) if is_compiled else _as_it_is
+        compiled: Callable[[Forward], Forward] = partial(_compiled, speed=speed) if is_compiled else _as_it_is
         # Recomputation is wrapped first, so that the compiler also traces the repeated forward pass. The non-reentrant
         # form is the one that it can trace; it restores autocast, so both forward passes have the same types.
         again = partial(checkpoint, block.forward, use_reentrant=False)
@@ -70,19 +72,20 @@ def choose_recomputed(model: MM15, config: TrainConfig, batch: Batch) -> None:
         predicted = batch.located().loss_at
         assert predicted is not None
         model.num_recomputed = blocks_beyond(
-            model.config, config.speed.activations_gib * 2**30, tiles=len(batch.tiles_NCXX), tokens=config.images.tokens,
-            length=batch.ids_BT.numel(), predicted=len(predicted), precision=precision_of(config))
+            model.config, config.speed.activations_gib * 2**30, tiles=len(batch.tiles_NCXX),
+            tokens=config.images.tokens, length=batch.ids_BT.numel(), predicted=len(predicted),
+            precision=precision_of(config))
 
 
-def _either(model: MM15, number: int, kept: Callable[..., Any], again: Callable[..., Any], *given: Any, **named: Any) -> Any:
+def _either(model: MM15, number: int, kept: Forward, again: Forward, *given: Any, **named: Any) -> Any:
     return (again if number < model.num_recomputed else kept)(*given, **named)
 
 
-def _compiled(forward: Callable[..., Any], *, speed: SpeedConfig) -> Callable[..., Any]:
+def _compiled(forward: Forward, *, speed: SpeedConfig) -> Forward:
     return torch.compile(forward, mode="reduce-overhead") if speed.cuda_graphs else torch.compile(forward)
 
 
-def _as_it_is(forward: Callable[..., Any]) -> Callable[..., Any]:
+def _as_it_is(forward: Forward) -> Forward:
     return forward
 
 

@@ -31,7 +31,8 @@ from model.training.loop import Report, train
 from model.training.tally import Tally
 
 AHEAD = 4
-"""Steps that are made before the first one, and taken in turn: 27 MB of random pixels a step would be made while a GPU waits."""
+"""Steps that are made before the first one, and taken in turn: 27 MB of random pixels a step would be made while a
+GPU waits."""
 SAMPLES, TILES, TEXT = 4, 5, 304
 """Samples of a step; tiles and text tokens of a sample."""
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")

@@ -30,7 +30,7 @@ class FusedAdafactor(Adafactor):
     """Factor of all gradients in the next step."""
 
     def clip(self, norm: float, largest: float) -> None:
-        """Scale gradients of a norm down to `largest` (0: no limit) within the next step, without a pass of their own."""
+        """Scale gradients of a norm down to `largest` (0: no limit) on the way of the next step."""
         self.gradient_scale = min(1.0, largest / (norm + 1e-6)) if largest else 1.0
 
     @torch.no_grad()
@@ -46,16 +46,15 @@ class FusedAdafactor(Adafactor):
                 _move_vector(chunk.weights, chunk.gradients, *chunk.moments, chunk.numbers)
 
     def _chunks(self) -> Iterator[_Chunk]:
-        """Group weights of one shape, type, rate and decay, and cut the groups into chunks of `TOGETHER` and single ones."""
-        alike: dict[tuple[object, ...], list[Tensor]] = {}
+        """Cut weights of one shape, type, rate and decay into chunks of `TOGETHER` and single ones."""
+        alike: dict[tuple[int, int, object], list[Tensor]] = {}
         for number, group in enumerate(self.param_groups):
             for weight in group["params"]:
                 if weight.grad is not None:
-                    key = number, weight.shape, weight.stride(), weight.dtype, self._count(weight)
-                    alike.setdefault(key, []).append(weight)
-        for (number, *_, step), weights in alike.items():
-            group = self.param_groups[number]  # type: ignore[call-overload]
-            keep = 1.0 - step**DECAY_EXPONENT  # type: ignore[operator]
+                    form = weight.shape, weight.stride(), weight.dtype
+                    alike.setdefault((number, self._count(weight), form), []).append(weight)
+        for (number, step, _), weights in alike.items():
+            group, keep = self.param_groups[number], 1.0 - step**DECAY_EXPONENT
             # On the device, so that a new rate compiles nothing; filled there, since a copy would wait for the device.
             given = keep, 1 - keep, self.gradient_scale, group["lr"], 1 - group["lr"] * group["weight_decay"]
             numbers = torch.stack([torch.full((), each, device=weights[0].device) for each in given])
@@ -74,9 +73,10 @@ class FusedAdafactor(Adafactor):
 
     def _chunk(self, weights: list[Tensor], numbers: Tensor) -> _Chunk:
         is_matrix = weights[0].ndim >= 2
-        shape = (-1, *weights[0].shape[-2:]) if is_matrix else (-1,)
-        moments = [[self.state[weight][name].view(shape[:1] + (self.state[weight][name].shape[-1],) if is_matrix else shape)
-                    for weight in weights] for name in (("rows", "cols") if is_matrix else ("all",))]
+        shape: tuple[int, ...] = (-1, *weights[0].shape[-2:]) if is_matrix else (-1,)
+        names = ("rows", "cols") if is_matrix else ("all",)
+        flat = _rows_of if is_matrix else torch.ravel
+        moments = [[flat(self.state[weight][name]) for weight in weights] for name in names]
         # Weights and moments are changed in place, so they must be views; a gradient is only read.
         return _Chunk(is_matrix, [weight.detach().view(shape) for weight in weights],
                       [weight.grad.reshape(shape) for weight in weights if weight.grad is not None], moments, numbers)
@@ -84,7 +84,7 @@ class FusedAdafactor(Adafactor):
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """Weights of one shape with what belongs to them, as matrices (batch, rows, columns) or vectors, which are views."""
+    """Weights of one shape with what belongs to them: views as matrices (batch, rows, columns) or vectors."""
 
     is_matrix: bool
     weights: list[Tensor]
@@ -93,6 +93,11 @@ class _Chunk:
     """Row and column moments, (batch, rows) and (batch, columns), or the moments of vectors."""
     numbers: Tensor
     """Decay, its complement, factor of the gradients, learning rate, factor that weight decay leaves."""
+
+
+def _rows_of(moments: Tensor) -> Tensor:
+    """Return moments as (batch, rows or columns), as a view."""
+    return moments.view(-1, moments.shape[-1])
 
 
 @torch.compile(dynamic=True)
@@ -134,7 +139,7 @@ def _move_vector(weights: list[Tensor], gradients: list[Tensor], moments: list[T
 
 
 def _update(gradient: Tensor, row: Tensor, col: Tensor, scale: Tensor) -> Tensor:
-    """Estimate the second moment of an entry as row * column / mean of rows (arXiv:1804.04235), and divide by its root."""
+    """Divide by the root of the estimated second moment, row * column / mean of rows (arXiv:1804.04235)."""
     rows = (row / row.mean(-1, keepdim=True)).rsqrt()
     return gradient.float() * scale * rows.unsqueeze(-1) * col.rsqrt().unsqueeze(-2)
 

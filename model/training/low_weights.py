@@ -36,8 +36,8 @@ class LowWeights:
 
         Gradients of the copies are added to those of the weights, in fp32, while a backward pass runs.
         """
-        with torch.no_grad():
-            torch._foreach_copy_([each.data for each in self._low], [each.data for each in self._whole if each is not None])
+        whole = [weight.data for weight in self._whole if weight is not None]
+        torch._foreach_copy_([weight.data for weight in self._low], whole)
         self._put(self._low)
         try:
             yield
@@ -60,7 +60,8 @@ def lower(model: MM15) -> None:
 
 def _places(model: MM15) -> Iterator[tuple[nn.Module, str]]:
     """Find the weights that are factors of products, as module and name, each once."""
-    apart = {id(weight) for module in model.modules() if isinstance(module, nn.Embedding) for weight in module.parameters()}
+    embeddings = [module for module in model.modules() if isinstance(module, nn.Embedding)]
+    apart = {id(weight) for module in embeddings for weight in module.parameters()}
     apart |= {id(weight) for router in routers(model.decoder) for weight in router.parameters()}
     # One table for all experts has three dimensions, as `set_precision` knows it.
     tables = {id(module) for module in model.decoder.modules()

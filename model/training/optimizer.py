@@ -22,8 +22,8 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
         kind = FusedAdafactor if is_fused and not is_sharded else Adafactor
         return kind(groups, lr=config.lr, weight_decay=config.weight_decay)
     # One of the two is set, because the default depends on the device. `foreach` handles many weights per kernel.
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay, foreach=not is_fused,
-                             fused=is_fused)
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay,
+                             foreach=not is_fused, fused=is_fused)
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
