@@ -36,6 +36,11 @@ class FieldError(ValueError):
         return FieldError, (self.path, self.problem, self.hint)
 
 
+def not_in_identity(default: T) -> T:
+    """Declare a field that cannot change a result, so that it is left out of the stage's identity."""
+    return dataclasses.field(default=default, metadata={"identity": False})
+
+
 def require(condition: bool, path: str, problem: str, hint: str = "") -> None:
     """Refuse a value unless a condition holds.
 

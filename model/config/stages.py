@@ -14,7 +14,7 @@ import dataclasses
 import math
 import re
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal
 
 from model.config.architecture import PRESETS as PRESETS
 from model.config.architecture import ConnectorConfig as ConnectorConfig
@@ -23,8 +23,9 @@ from model.config.architecture import ModelConfig as ModelConfig
 from model.config.architecture import VisionConfig as VisionConfig
 from model.config.benchmark import Benchmark
 from model.config.catalogue import CatalogueConfig
-from model.config.fields import require, require_least
+from model.config.fields import not_in_identity, require, require_least
 from model.config.scoring import ScoringConfig
+from model.config.speed import SpeedConfig
 from model.config.taxonomy import CATEGORIES
 
 MAX_TILES = 64
@@ -32,15 +33,8 @@ MAX_TILES = 64
 MAX_SPLIT_IMAGES = 2
 """Largest number of images of a sample that are split into tiles (MM1.5, arXiv:2409.20566)."""
 
-
-T = TypeVar("T")
 Orientation = Literal["stored", "exif"]
 """Pixels as they are stored, or rotated as the EXIF data of the file say."""
-
-
-def not_in_identity(default: T) -> T:
-    """Declare a field that cannot change a result, so that it is left out of the stage's identity."""
-    return field(default=default, metadata={"identity": False})
 
 
 # ---- images --------------------------------------------------------------------------------------------------------
@@ -292,6 +286,8 @@ class TrainConfig:
     sync_once: bool = not_in_identity(False)
     """Whether several workers sum their gradients after the last pass of a step only, and not after each: less traffic, but
     each worker holds the gradients of the whole model (4 bytes a weight)."""
+    speed: SpeedConfig = SpeedConfig()
+    """Levers for a GPU that are off by default."""
     loaders: int = not_in_identity(0)
     """Processes that prepare batches ahead, for devices that outpace a CPU core; 0 prepares them when needed."""
     checkpoint_every: int = not_in_identity(100)
@@ -315,6 +311,21 @@ class TrainConfig:
                 f"{self.warmup_steps}; allowed: 0 to steps ({self.steps})")
         require(0 <= self.final_lr <= 1, "final_lr", f"{self.final_lr:g}; allowed: 0 to 1")
         self._require_branches()
+        self._require_levers()
+
+    def _require_levers(self) -> None:
+        speed = self.speed
+        for name in ("compile_connector", "cuda_graphs"):
+            require(self.compile or not getattr(speed, name), f"speed.{name}", "true; allowed without compile: false")
+        for name, value in (("cast_once", True), ("vision_stream", "bf16")):
+            require(self.dtype == "bf16" or getattr(speed, name) != value, f"speed.{name}",
+                    f"{value!r}; allowed with dtype {self.dtype}: {'fp32' if name == 'vision_stream' else False}")
+        one_pass = not (self.micro_batch or self.pass_tokens or self.pass_tiles)
+        require(one_pass or not speed.cuda_graphs, "speed.cuda_graphs",
+                "true; allowed with micro_batch, pass_tokens or pass_tiles: false",
+                "gradients of a first pass would be overwritten")
+        require(not (self.recompute and speed.activations_gib), "speed.activations_gib",
+                f"{speed.activations_gib:g}; allowed with recompute: 0, since it recomputes all blocks")
 
     def _require_branches(self) -> None:
         for name in ("decay_steps", "branch_every", "begin"):
@@ -380,6 +391,12 @@ class EvaluateConfig:
     """Number of items of each benchmark; 0 takes all of them."""
     batch: int = not_in_identity(32)
     """Number of items that are generated together."""
+    share_images: bool = not_in_identity(False)
+    """Whether the image tokens of a picture are computed once for all items on it (18 in POPE, 32 in GQA); like
+    `batch` it changes how many tiles are encoded together."""
+    compile: bool = False
+    """Whether tokens after the first come from a compiled pass over a cache of fixed size: fewer launches after
+    minutes, roundings in another order."""
     dtype: Literal["fp32", "bf16"] = "fp32"
     """Type of computation; weights stay fp32."""
     threads: int = 1

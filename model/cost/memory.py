@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 from model.config.connectors import CONNECTORS
@@ -31,6 +32,21 @@ def state_bytes(config: ModelConfig, train: TrainConfig) -> int:
     return 4 * weights * (4 if train.optimizer == "adamw" else 2)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """The types that a pass computes in."""
+
+    is_bf16: bool = False
+    """Whether it computes in bf16 under autocast."""
+    has_low_stream: bool = False
+    """Whether the encoder's residual stream is bf16 too."""
+
+
+def precision_of(train: TrainConfig) -> Precision:
+    """Return the types of a stage."""
+    return Precision(is_bf16=train.dtype == "bf16", has_low_stream=train.speed.vision_stream == "bf16")
+
+
 def training_bytes(config: ModelConfig, train: TrainConfig, cost: SampleCost, *, workers: int = 1) -> float:
     """Estimate the bytes that each worker needs in a training step: its share of the state, and its largest pass.
 
@@ -53,17 +69,36 @@ def _pass_bytes(model: ModelConfig, train: TrainConfig, cost: SampleCost, *, sha
     else:
         samples = min(share, (train.micro_batch or share) * train.pack / cost.length)
         tiles, length = samples * cost.tiles, samples * cost.length
-    return activation_bytes(model, tiles=tiles, tokens=train.images.tokens, length=length,
-                            predicted=samples * cost.predicted, is_bf16=train.dtype == "bf16",
-                            recompute=train.recompute)
+    predicted, precision, tokens = samples * cost.predicted, precision_of(train), train.images.tokens
+    number = num_blocks(model) if train.recompute else 0
+    if train.speed.activations_gib:
+        number = blocks_beyond(model, train.speed.activations_gib * 2**30, tiles=tiles, tokens=tokens, length=length,
+                               predicted=predicted, precision=precision)
+    return activation_bytes(model, tiles=tiles, tokens=tokens, length=length, predicted=predicted, precision=precision,
+                            recomputed=number)
+
+
+def num_blocks(config: ModelConfig) -> int:
+    """Return the number of blocks that can be recomputed: those of the encoder, then the layers of the decoder."""
+    return config.vision.layers + config.decoder.layers
+
+
+def blocks_beyond(config: ModelConfig, limit: float, *, tiles: float, tokens: int, length: float, predicted: float,
+                  precision: Precision) -> int:
+    """Return how many blocks must be recomputed for a pass to keep `limit` bytes; at most all of them."""
+    for number in range(num_blocks(config)):
+        if activation_bytes(config, tiles=tiles, tokens=tokens, length=length, predicted=predicted, precision=precision,
+                            recomputed=number) <= limit:
+            return number
+    return num_blocks(config)
 
 
 def activation_bytes(config: ModelConfig, *, tiles: float, tokens: int, length: float, predicted: float = 0,
-                     is_bf16: bool = False, recompute: bool = False) -> float:
+                     precision: Precision = Precision(), recomputed: int = 0) -> float:
     """Return how many bytes a forward pass keeps for the backward pass, within a tenth of what autograd saves.
 
-    A recomputed block keeps only its input, in fp32; one block at a time then holds everything. Of the predicted
-    positions the logarithms of all probabilities are kept, in fp32.
+    A recomputed block keeps only its input; one block at a time then holds everything. Of the predicted positions the
+    logarithms of all probabilities are kept, in fp32.
 
     Args:
         config: the model, at the tile side that it runs at.
@@ -71,17 +106,25 @@ def activation_bytes(config: ModelConfig, *, tiles: float, tokens: int, length: 
         tokens: image tokens of each tile.
         length: positions of the pass.
         predicted: positions that carry loss.
-        is_bf16: whether it computes in bf16 under autocast; weights cast to bf16 are not counted here.
-        recompute: whether blocks are recomputed (`TrainConfig.recompute`).
+        precision: the types of the pass; weights cast to bf16 are not counted here.
+        recomputed: blocks that are recomputed: those of the encoder first, then the layers of the decoder.
     """
-    vision, decoder = config.vision, config.decoder
-    block, layer = _block_bytes(vision, is_bf16), _layer_bytes(decoder, is_bf16)
+    vision, decoder, is_bf16 = config.vision, config.decoder, precision.is_bf16
+    block, layer = _block_bytes(vision, precision), _layer_bytes(decoder, is_bf16)
     connector = CONNECTORS[config.connector.kind].activations(connector_shape(config), tokens, is_bf16)
-    in_blocks = vision.layers * 4 * vision.width + block if recompute else vision.layers * block
-    in_layers = decoder.layers * 4 * decoder.width + layer if recompute else decoder.layers * layer
+    stream = 2 if precision.has_low_stream else 4
+    blocks = min(recomputed, vision.layers)
+    in_blocks = _several(vision.layers, blocks, whole=block, inputs=stream * vision.width)
+    in_layers = _several(decoder.layers, recomputed - blocks, whole=layer, inputs=4 * decoder.width)
     head = 4 * decoder.vocabulary + (2 if is_bf16 else 4) * decoder.width
     per_tile = _stem_bytes(vision, is_bf16) + places(vision) * in_blocks + connector
     return tiles * per_tile + length * in_layers + predicted * head
+
+
+def _several(number: int, recomputed: int, *, whole: float, inputs: float) -> float:
+    """Return what blocks keep for each position, if the first of them keep their inputs only."""
+    # A block that is recomputed holds everything for a while; by then a later one that kept it has let it go.
+    return (number - recomputed) * whole + recomputed * inputs + (whole if recomputed == number else 0)
 
 
 def _stem_bytes(vision: VisionConfig, is_bf16: bool) -> float:
@@ -90,15 +133,15 @@ def _stem_bytes(vision: VisionConfig, is_bf16: bool) -> float:
     return (2 if is_bf16 else 4) * (3 * vision.tile**2 + hidden)
 
 
-def _block_bytes(vision: VisionConfig, is_bf16: bool) -> float:
+def _block_bytes(vision: VisionConfig, precision: Precision) -> float:
     """Return what a block of the encoder keeps for each position.
 
     Eight tensors of its width: in and out of two norms, q, k, v, and the mix; under autocast the inputs of the norms are
-    fp32. Two of its MLP's width, three with QuickGELU, which is a product of two kept factors.
+    of the residual stream's type. Two of its MLP's width, three with QuickGELU, which is a product of two kept factors.
     """
     wide = 3 if vision.activation == "quick_gelu" else 2
-    if is_bf16:
-        return (2 * 4 + 6 * 2) * vision.width + 2 * wide * vision.mlp_width
+    if precision.is_bf16:
+        return (2 * (2 if precision.has_low_stream else 4) + 6 * 2) * vision.width + 2 * wide * vision.mlp_width
     return 4 * (8 * vision.width + wide * vision.mlp_width)
 
 

@@ -4,7 +4,7 @@
   thread prepares the next window while the model answers the present one, and an image is dropped as soon as its tiles
   are cut.
 - Within a window, items of similar length form batches, and answers are returned in the items' order. An answer does
-  not depend on its batch.
+  not depend on its batch. Items on one picture may share its image tokens (`EvaluateConfig.share_images`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from model.config.stages import EvaluateConfig
 from model.data.encoding import Encoded, Encoder
+from model.evaluation.shared_images import ImageTokens, SharedTiles
 from model.network.mm15 import IGNORED, MM15
 from model.samples import Item, Sample, Turn, without_pictures
 from model.training.loop import Stopped
@@ -47,6 +48,10 @@ class _Ready(NamedTuple):
 
     item: Item
     encoded: Encoded
+
+
+Say = Callable[[list[Encoded], ImageTokens | None], list[str]]
+"""What is said of the items of a batch, which may share image tokens with others of the window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ class Generator:
         return self._in_windows(items, count, self._text, self._bits)
 
     def _in_windows(self, items: Iterator[Item], count: int, encode: Callable[[Item], Encoded],
-                    say: Callable[[list[Encoded]], list[str]]) -> list[Answered]:
+                    say: Say) -> list[Answered]:
         self.report({"step": 0, "steps": count})  # the model is loaded: from here on time goes into answers
         found: list[Answered] = []
         windows = self._windows(items, count, encode)
@@ -93,40 +98,43 @@ class Generator:
 
     def _windows(self, items: Iterator[Item], count: int, encode: Callable[[Item], Encoded]) -> Iterator[list[_Ready]]:
         """Open and encode the items, and yield them one window at a time."""
-        window, held, done = list[_Ready](), 0, 0
+        window, shared, done = list[_Ready](), SharedTiles(is_on=self.config.share_images), 0
         for item in islice(items, count):
-            window.append(_Ready(replace(item, images=()), encode(item)))
-            held, done = held + window[-1].encoded.tiles.nbytes, done + 1
-            if held >= WINDOW_BYTES or len(window) == self.config.batch * BATCHES_IN_WINDOW:
+            window.append(_Ready(replace(item, images=()), shared.shared(encode(item))))
+            done += 1
+            if shared.num_bytes >= WINDOW_BYTES or len(window) == self.config.batch * BATCHES_IN_WINDOW:
                 yield window
-                window, held = [], 0
+                window, shared = [], SharedTiles(is_on=self.config.share_images)
         if done < count:
             raise ValueError(f"{done} of {count} items; allowed: all of them")
         if window:
             yield window
 
-    def _in_batches(
-        self, encoded: list[Encoded], done: int, count: int, say: Callable[[list[Encoded]], list[str]]
-    ) -> list[str]:
+    def _in_batches(self, encoded: list[Encoded], done: int, count: int, say: Say) -> list[str]:
+        is_shared, tokens = self.config.share_images, self.config.images.tokens
+        images = ImageTokens(self.model, encoded, tokens=tokens) if is_shared else None
         order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
         said: dict[int, str] = {}
         for start in range(0, len(order), self.config.batch):
             if self.should_stop():
                 raise Stopped(f"stopped after {done + start} of {count} items")
             chosen = order[start : start + self.config.batch]
-            said |= dict(zip(chosen, say([encoded[index] for index in chosen]), strict=True))
+            said |= dict(zip(chosen, say([encoded[index] for index in chosen], images), strict=True))
             self.report({"step": done + len(said), "steps": count})
         return [said[index] for index in range(len(encoded))]
 
-    def _generate(self, encoded: list[Encoded]) -> list[str]:
-        batch = self.encoder.collate(encoded, left=True).to(self._device)
+    def _generate(self, encoded: list[Encoded], images: ImageTokens | None) -> list[str]:
+        told = encoded if images is None else [replace(each, tiles=each.tiles[:0]) for each in encoded]
+        batch = self.encoder.collate(told, left=True).to(self._device)
         with self._precision():
+            if images is not None:
+                batch = replace(batch, images_ID=images.of(encoded))
             rows = self.model.generate(batch, tokens=self.config.images.tokens, max_new_tokens=self.max_new_tokens,
-                                       eos_id=self.encoder.id["<eos>"])
+                                       eos_id=self.encoder.id["<eos>"], is_compiled=self.config.compile)
         return [self.encoder.tokenizer.decode(row) for row in rows]
 
     @torch.inference_mode()
-    def _bits(self, encoded: list[Encoded]) -> list[str]:
+    def _bits(self, encoded: list[Encoded], _: ImageTokens | None) -> list[str]:
         batch = self.encoder.collate(encoded).to(self._device)
         with self._precision():
             inputs = self.model.embed(batch, tokens=self.config.images.tokens)

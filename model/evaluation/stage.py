@@ -32,11 +32,11 @@ from model.evaluation.kept_answers import keep, kept
 from model.evaluation.local_copies.items import LocalItems
 from model.evaluation.metrics import ItemScore
 from model.evaluation.metrics.own import score_answer, with_options
+from model.evaluation.opened import let_go, open_model
 from model.evaluation.stored_answers import ITEMS, Answer, write
 from model.evaluation.subject import Subject, open_whole
 from model.evaluation.workbench_items import workbench_item
 from model.manifest import publish, verify
-from model.network.mm15 import MM15
 from model.plugins import METRICS, planned
 from model.samples import Item
 
@@ -109,7 +109,6 @@ def evaluate_stage(*, benchmark: str, config: EvaluateConfig, data: DataConfig, 
     judge = _judge(spec, config, resources)
     work = _work(spec, config, data, resources)
     told = {"judge": config.scoring.judge, "judge_prompt": require(spec, work.materials)} if spec.needs_judge else {}
-    verify(checkpoint)
     answered = kept(resources.kept, work.open()) if judge and resources.kept else None
     if answered is None:
         generator = _subject(spec, config, checkpoint, report, should_stop) if config.model else _answerer(
@@ -191,14 +190,15 @@ class _Made:
 
 def _answerer(spec: Benchmark, config: EvaluateConfig, checkpoint: Path, report: Callable[[dict[str, Any]], None],
               should_stop: Callable[[], bool]) -> Generator:
-    model = MM15.from_pretrained(checkpoint, tile=config.images.tile).eval()
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    model = open_model(checkpoint, tile=config.images.tile, dtype=config.dtype)
     encoder = Encoder(load_tokenizer(checkpoint), config.images, max_tokens=model.config.decoder.context)
     return Generator(model, encoder, config, spec.max_new_tokens, report, should_stop)
 
 
 def _subject(spec: Benchmark, config: EvaluateConfig, checkpoint: Path, report: Callable[[dict[str, Any]], None],
              should_stop: Callable[[], bool]) -> Subject:
+    verify(checkpoint)
+    let_go()
     model, processor = open_whole(checkpoint)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device, torch.bfloat16 if config.dtype == "bf16" else torch.float32)

@@ -105,12 +105,12 @@ class MM15ForImageTextToText(PreTrainedModel, GenerationMixin):
                                       hidden_states=output.hidden_states, attentions=output.attentions)
 
     def _embed(self, ids_BT: Tensor, tiles_NCXX: Tensor | None) -> Tensor:
-        positions = int((ids_BT == self.config.image_token_id).sum())
+        where = (ids_BT == self.config.image_token_id).flatten().nonzero().flatten()
         if tiles_NCXX is None:
             tiles_NCXX = ids_BT.new_zeros((0, 3, 1, 1), dtype=torch.uint8)
         # All tiles have the same number of image tokens, so it follows from the sequences; `embed` refuses a remainder.
-        tokens = max(1, positions // max(1, len(tiles_NCXX)))
-        return embed(self, ids_BT, tiles_NCXX, image_id=self.config.image_token_id, tokens=tokens)
+        tokens = max(1, len(where) // max(1, len(tiles_NCXX)))
+        return embed(self, ids_BT, tiles_NCXX, at=where, tokens=tokens)
 
     def prepare_inputs_for_generation(self, input_ids: Tensor, pixel_values: Tensor | None = None,
                                       is_first_iteration: bool = False, **kwargs: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +25,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel, StaticCache
 from transformers.initialization import no_init_weights
 
 from model.config.architecture import SHAPES, read_shapes
@@ -38,6 +39,8 @@ from model.network.vision import VisionEncoder, interpolate_positions
 
 IGNORED = -100
 """Label of positions without loss."""
+CACHE_STEP = 128
+"""A cache of fixed size holds a multiple of so many positions, so that few sizes occur."""
 WEIGHTS = "model.safetensors"
 """File of a checkpoint that holds its weights."""
 
@@ -54,6 +57,9 @@ class Batch:
         image_id: the id of `<image>`.
         segments_BT: number of the token's sample in its row, from 1; 0 at padding. None if each row is one sample.
         places_BT: position of the token within its sample, from 0. None if `segments_BT` is None.
+        image_at: where image tokens stand, as indices into the B x T positions in reading order. None until `located`.
+        loss_at: where positions with a label stand, in the same form. None until `located`.
+        images_ID: all image tokens, in reading order, where they were computed before; there are no tiles then.
     """
 
     ids_BT: Tensor
@@ -63,16 +69,41 @@ class Batch:
     image_id: int
     segments_BT: Tensor | None = None
     places_BT: Tensor | None = None
+    image_at: Tensor | None = None
+    loss_at: Tensor | None = None
+    images_ID: Tensor | None = None
+
+    def located(self) -> Batch:
+        """Return the batch with `image_at` and `loss_at`.
+
+        How many there are is known only where ids and labels are read. On a CPU that costs nothing; a GPU would be waited
+        for in every pass, so `to` does it before the batch moves.
+        """
+        if self.image_at is not None:
+            return self
+        return replace(self, image_at=_where(self.ids_BT == self.image_id), loss_at=_where(self.labels_BT != IGNORED))
 
     def to(self, device: torch.device) -> Batch:
-        """Return the batch on a device. From pinned memory to a GPU the copy is asynchronous.
+        """Return the located batch on a device. The copy to a GPU is asynchronous.
 
         Work that the caller starts on the GPU afterwards waits for the copy, since both are on the same stream.
         """
+        # Only from pinned memory can a GPU copy by itself; batches of loaders lie there already.
+        batch = self.pinned() if device.type == "cuda" else self.located()
+        return batch._each(lambda value: value.to(device, non_blocking=device.type == "cuda"))
+
+    def pinned(self) -> Batch:
+        """Return the located batch in pinned memory; what lies on a GPU stays there."""
+        return self.located()._each(lambda value: value.pin_memory() if value.device.type == "cpu" else value)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        moved: dict[str, Any] = {name: value.to(device, non_blocking=device.type == "cuda")
-                                 for name, value in values.items() if isinstance(value, Tensor)}
-        return replace(self, **moved)
+        changed: dict[str, Any] = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
+        return replace(self, **changed)
+
+
+def _where(mask_BT: Tensor) -> Tensor:
+    return mask_BT.flatten().nonzero().flatten()
 
 
 class MM15(nn.Module):
@@ -90,6 +121,9 @@ class MM15(nn.Module):
         self.connector.initialise()
         self.router_logits: tuple[Tensor, ...] = ()
         """Router logits of each MoE layer in the last forward pass, (B x T, experts), with padding; () if dense."""
+        self._decode: Callable[..., Any] | None = None
+        self.num_recomputed = 0
+        """Blocks that the next pass recomputes, from the encoder's first on, where a stage chooses it pass by pass."""
 
     def embed(self, batch: Batch, *, tokens: int) -> Tensor:
         """Return embeddings_BTD with the image tokens at their positions.
@@ -97,7 +131,11 @@ class MM15(nn.Module):
         Raises:
             ValueError: the number of image positions in the sequences differs from the number of image tokens.
         """
-        embeddings_BTD = embed(self, batch.ids_BT, batch.tiles_NCXX, image_id=batch.image_id, tokens=tokens)
+        where = batch.located().image_at
+        assert where is not None
+        if batch.images_ID is not None:
+            return place(self.decoder.get_input_embeddings()(batch.ids_BT), batch.images_ID, at=where)
+        embeddings_BTD = embed(self, batch.ids_BT, batch.tiles_NCXX, at=where, tokens=tokens)
         # Not in evaluation, where no worker waits for another and nothing has gradients.
         is_blind = self.training and not len(batch.tiles_NCXX)
         return embeddings_BTD + self._nothing(tokens) if is_blind else embeddings_BTD
@@ -124,25 +162,28 @@ class MM15(nn.Module):
         Router logits are stored in `router_logits`: router losses are not sums over samples, so the training loop
         computes them.
         """
+        batch = batch.located()
         inputs = self.inputs(batch, tokens=tokens)
         if self.config.decoder.experts:
             inputs["output_router_logits"] = True
-        supervised_BT = batch.labels_BT != IGNORED
+        where = batch.loss_at
+        assert where is not None
         if self.config.decoder.plain_head:
             # (supervised, vocabulary): logits of supervised positions only. Most positions carry no label, and logits
             # of all positions (B, T, vocabulary) would be among the largest tensors of the step.
             output = self.decoder.base_model(**inputs)
-            logits = self.decoder.get_output_embeddings()(output.last_hidden_state[supervised_BT])
+            logits = self.decoder.get_output_embeddings()(output.last_hidden_state.flatten(0, 1).index_select(0, where))
         else:
             output = self.decoder(**inputs)
-            logits = output.logits[supervised_BT]
+            logits = output.logits.flatten(0, 1).index_select(0, where)
         # With their graph, since the router losses send gradients through them.
         self.router_logits = tuple(output.router_logits) if self.config.decoder.experts else ()
         # fp32: in bf16 the sum of exponentials over the vocabulary, and the sum over tokens, would lose their digits.
-        return functional.cross_entropy(logits.float(), batch.labels_BT[supervised_BT], reduction="sum")
+        return functional.cross_entropy(logits.float(), batch.labels_BT.flatten().index_select(0, where), reduction="sum")
 
     @torch.no_grad()
-    def generate(self, batch: Batch, *, tokens: int, max_new_tokens: int, eos_id: int) -> list[list[int]]:
+    def generate(self, batch: Batch, *, tokens: int, max_new_tokens: int, eos_id: int,
+                 is_compiled: bool = False) -> list[list[int]]:
         """Generate answers greedily, with a key-value cache.
 
         Args:
@@ -150,20 +191,31 @@ class MM15(nn.Module):
             tokens: image tokens of each tile.
             max_new_tokens: largest number of tokens of an answer.
             eos_id: id of the token that ends an answer; it is not returned.
+            is_compiled: whether tokens after the first come from a compiled pass over a cache of fixed size.
 
         Returns:
             the new token ids of each sequence.
+
+        Raises:
+            ValueError: transformers cannot compile the decoder's pass.
         """
-        cache = DynamicCache(config=self.decoder.config)
         mask_BT = batch.mask_BT.long()
         # Left padding, so that the next token of every row is at the end; positions count real tokens from 0.
         inputs, places = self.embed(batch, tokens=tokens), (mask_BT.cumsum(1) - 1).clamp(min=0)
+        cache, later = DynamicCache(config=self.decoder.config), self.decoder
+        if is_compiled:
+            # A mask of the cache's size from the start: no key of a later position is attended to, and shapes stay.
+            size = -(-(mask_BT.shape[1] + max_new_tokens) // CACHE_STEP) * CACHE_STEP
+            mask_BT = functional.pad(mask_BT, (0, size - mask_BT.shape[1]), value=1)
+            cache, later = StaticCache(config=self.decoder.config, max_cache_len=size), self._compiled()
         done = torch.zeros(len(mask_BT), dtype=torch.bool, device=mask_BT.device)
         answers: list[Tensor] = []
+        decoder = self.decoder
         for _ in range(max_new_tokens):
             # The first pass fills the cache with the prompts; later ones add a single position (B, 1, D).
-            output = self.decoder(inputs_embeds=inputs, attention_mask=mask_BT, position_ids=places,
-                                  past_key_values=cache, use_cache=True, logits_to_keep=1)
+            output = decoder(inputs_embeds=inputs, attention_mask=mask_BT, position_ids=places,
+                             past_key_values=cache, use_cache=True, logits_to_keep=1)
+            decoder = later
             # Rows that are done go on with the end token until all are done; it is cut off below.
             chosen = output.logits[:, -1].argmax(-1).masked_fill(done, eos_id)
             answers.append(chosen)
@@ -173,10 +225,19 @@ class MM15(nn.Module):
                 break
             inputs = self.decoder.get_input_embeddings()(chosen[:, None])
             # The mask covers the cache and the new position; positions are those of the new tokens only, (B, 1).
-            mask_BT = functional.pad(mask_BT, (0, 1), value=1)
+            mask_BT = mask_BT if is_compiled else functional.pad(mask_BT, (0, 1), value=1)
             places = places[:, -1:] + 1
         rows = torch.stack(answers, 1).tolist()
         return [row[: row.index(eos_id)] if eos_id in row else row for row in rows]
+
+    def _compiled(self) -> Callable[..., Any]:
+        """Return the decoder's pass over one position, compiled once for all sizes of batches and caches."""
+        if not self.decoder._can_compile_fullgraph:
+            raise ValueError(f"a decoder of the family {self.decoder.config.model_type} cannot be compiled for generation; "
+                             "allowed: compile: false")
+        if self._decode is None:
+            self._decode = torch.compile(self.decoder.forward, dynamic=True)
+        return self._decode
 
     def save_pretrained(self, directory: Path) -> None:
         """Write the weights (safetensors, fp32 as trained) and the configuration (JSON) into a directory."""
@@ -226,28 +287,29 @@ def parts(config: ModelConfig) -> tuple[VisionEncoder, CAbstractor | PooledConne
     return VisionEncoder(config.vision), CONNECTORS[config.connector.kind](config), decoder(config.decoder)
 
 
-def embed(model: Parts, ids_BT: Tensor, tiles_NCXX: Tensor, *, image_id: int, tokens: int) -> Tensor:
+def embed(model: Parts, ids_BT: Tensor, tiles_NCXX: Tensor, *, at: Tensor, tokens: int) -> Tensor:
     """Return embeddings_BTD with the image tokens at their positions.
 
     Args:
         model: encodes the tiles, and holds the embedding table.
-        ids_BT: token ids, with `image_id` at each image token.
+        ids_BT: token ids, with the id of `<image>` at each image token.
         tiles_NCXX: uint8 tiles of all sequences, in reading order.
-        image_id: the id of `<image>`.
+        at: where the image tokens stand, as indices into the B x T positions in reading order.
         tokens: image tokens of each tile.
 
     Raises:
         ValueError: the number of image positions in the sequences differs from the number of image tokens.
     """
-    where_BT = ids_BT == image_id
-    # The count waits for the GPU once per pass; a mismatch found later would be a device assertion, or a shifted image.
-    positions, expected = int(where_BT.sum()), len(tiles_NCXX) * tokens
-    if positions != expected:
-        raise ValueError(f"{positions} image positions in the sequences, "
+    if len(at) != len(tiles_NCXX) * tokens:
+        raise ValueError(f"{len(at)} image positions in the sequences, "
                          f"but {len(tiles_NCXX)} tiles of {tokens} tokens")
     embeddings_BTD: Tensor = model.decoder.get_input_embeddings()(ids_BT)
     if not len(tiles_NCXX):
         return embeddings_BTD
-    image_NID = model.connector(model.vision(tiles_NCXX), tokens=tokens)
-    # Filled in reading order: rows of the batch from the first, positions from the left, as the tiles are ordered.
-    return embeddings_BTD.masked_scatter(where_BT[..., None], image_NID.to(embeddings_BTD.dtype))
+    return place(embeddings_BTD, model.connector(model.vision(tiles_NCXX), tokens=tokens).flatten(0, 1), at=at)
+
+
+def place(embeddings_BTD: Tensor, images_ID: Tensor, *, at: Tensor) -> Tensor:
+    """Return embeddings_BTD with image tokens at the positions `at` of all rows, in reading order."""
+    placed = embeddings_BTD.flatten(0, 1).index_copy(0, at, images_ID.to(embeddings_BTD.dtype))
+    return placed.view_as(embeddings_BTD)

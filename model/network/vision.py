@@ -20,7 +20,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from model.config.speed import HEAD
 from model.config.stages import VisionConfig
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -46,16 +48,46 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 """`VisionConfig.activation` to the constructor of the module."""
 
 
-class BlockNorm(nn.LayerNorm):
-    """LayerNorm that converts its weights to the type of its input.
+KERNELS = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION}
+"""`SpeedConfig.vision_attention` to the kernel that it names."""
 
-    Workers that share a model gather the weights of a block in bf16, while the residual stream stays fp32.
+
+class BlockNorm(nn.LayerNorm):
+    """LayerNorm in the type of its input, to which it converts its weights.
+
+    Workers that share a model gather the weights of a block in bf16, while the residual stream stays fp32. Where the
+    stream is bf16 (`SpeedConfig.vision_stream`), autocast would write fp32 for the next product to round again.
     """
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Normalise over the last dimension."""
+        """Normalise over the last dimension; sums are fp32 in either type."""
         weight, bias = self.weight.to(hidden.dtype), self.bias.to(hidden.dtype)
-        return functional.layer_norm(hidden, self.normalized_shape, weight, bias, self.eps)
+        if hidden.dtype == torch.float32:
+            return functional.layer_norm(hidden, self.normalized_shape, weight, bias, self.eps)
+        with torch.autocast(hidden.device.type, enabled=False):
+            return functional.layer_norm(hidden, self.normalized_shape, weight, bias, self.eps)
+
+
+def attend(q_NHPK: Tensor, k_NHPK: Tensor, v_NHPK: Tensor, *, kernel: str = "auto") -> Tensor:
+    """Return the attention of all patches of a tile to one another, by a kernel of `SpeedConfig.vision_attention`.
+
+    On a CPU there is one kernel, which `auto`, `flash` and `cudnn` are.
+
+    Raises:
+        RuntimeError: the GPU has no such kernel for this width, type or shape.
+        ValueError: heads are wider than `padded` fills up to.
+    """
+    width = q_NHPK.shape[-1]
+    if kernel == "padded":
+        if width > HEAD:
+            raise ValueError(f"heads have {width} channels; allowed with vision_attention padded: <= {HEAD}")
+        # Zeros add nothing to the scores, and the mix of zeros is cut off; the scale stays that of the true width.
+        q_NHPK, k_NHPK, v_NHPK = (functional.pad(each, (0, HEAD - width)) for each in (q_NHPK, k_NHPK, v_NHPK))
+        return functional.scaled_dot_product_attention(q_NHPK, k_NHPK, v_NHPK, scale=width**-0.5)[..., :width]
+    if kernel == "auto" or q_NHPK.device.type != "cuda":
+        return functional.scaled_dot_product_attention(q_NHPK, k_NHPK, v_NHPK)
+    with sdpa_kernel(KERNELS[kernel]):
+        return functional.scaled_dot_product_attention(q_NHPK, k_NHPK, v_NHPK)
 
 
 class Block(nn.Module):
@@ -64,6 +96,7 @@ class Block(nn.Module):
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         self.heads = config.heads
+        self.kernel = "auto"
         self.norm1 = BlockNorm(config.width, eps=config.norm_eps)
         self.qkv = nn.Linear(config.width, 3 * config.width)
         self.out = nn.Linear(config.width, config.width)
@@ -79,7 +112,7 @@ class Block(nn.Module):
         qkv = self.qkv(self.norm1(patches_NPV)).view(tiles, patches, 3, self.heads, width // self.heads)
         q_NHPK, k_NHPK, v_NHPK = qkv.permute(2, 0, 3, 1, 4)
         # No mask: all patches of a tile attend to one another. Tiles are entries of the batch and never mix here.
-        mixed_NHPK = functional.scaled_dot_product_attention(q_NHPK, k_NHPK, v_NHPK)
+        mixed_NHPK = attend(q_NHPK, k_NHPK, v_NHPK, kernel=self.kernel)
         patches_NPV = patches_NPV + self.out(mixed_NHPK.transpose(1, 2).reshape(tiles, patches, width))
         return patches_NPV + self.mlp(self.norm2(patches_NPV))
 
@@ -95,6 +128,8 @@ class VisionEncoder(nn.Module):
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         self.config = config
+        self.stream = torch.float32
+        """Type of the residual stream; a lower one pays under autocast to it (`SpeedConfig.vision_stream`)."""
         patch = partial(nn.Conv2d, 3, config.width, config.patch, config.patch, bias=config.stem_bias)
         # A convolution whose stride is its side is a linear map of each patch by itself.
         self.stem = _conv_stem(config) if config.stem == "conv" else patch()
@@ -145,9 +180,14 @@ class VisionEncoder(nn.Module):
         if self.config.class_token:
             # First, as in CLIP's weights; from here on P counts it too.
             hidden_NPV = torch.cat([self.class_token.expand(len(hidden_NPV), -1, -1), hidden_NPV], 1)
+        whole = hidden_NPV.dtype
         hidden_NPV = self.norm_in(hidden_NPV)
+        if self.stream != torch.float32:
+            hidden_NPV = hidden_NPV.to(self.stream)
         for block in self.blocks:
             hidden_NPV = block(hidden_NPV)
+        if self.stream != torch.float32:
+            hidden_NPV = hidden_NPV.to(whole)
         # Norms act on each position alone, so the class token can be dropped before the last one.
         return self.norm_out(hidden_NPV[:, 1:] if self.config.class_token else hidden_NPV)
 

@@ -6,6 +6,8 @@
   single padded position, which add zeros: workers that gather weights from one another would otherwise wait for ever.
 - Several workers sum their gradients after each pass, or with `sync_once` after the last one only.
 - The returned figures are those of the whole batch and the same at every worker, so all workers see a divergence.
+- The device is waited for once a step, after its last pass, when loss and gradient norm are read together: both must be
+  finite before the optimizer moves a weight. (Decoders with experts are waited for in each pass.)
 """
 
 from __future__ import annotations
@@ -17,9 +19,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
+from torch.nn.utils import clip_grad_norm_, get_total_norm
 
 from model.config.stages import TrainConfig
 from model.network.mm15 import IGNORED, MM15, Batch
+from model.training.compilation import choose_recomputed
+from model.training.low_weights import LowWeights
 from model.training.parallel import Workers
 from model.training.router_losses import choices, router_losses, weighted
 
@@ -30,6 +36,8 @@ class Losses:
 
     loss: float
     """Cross-entropy in nats per supervised token."""
+    norm: float
+    """Norm of the gradients over all weights and workers, before they were scaled down to `clip`."""
     supervised: int
     """Tokens that carry loss."""
     tokens: int
@@ -49,14 +57,16 @@ class Losses:
         return {"load_balance": self.load_balance, "router_z": self.router_z}
 
 
-def gradients(model: MM15, batches: Sequence[Batch], config: TrainConfig, workers: Workers) -> Losses:
-    """Add the gradients of one optimizer step to the model's weights. Every worker must call this.
+def gradients(model: MM15, batches: Sequence[Batch], config: TrainConfig, workers: Workers, *,
+              low: LowWeights | None = None) -> Losses:
+    """Give the model's weights the gradients of one optimizer step, scaled down to `clip`. Every worker must call this.
 
     Args:
         model: on one device, or sharded by `parallel.shard`.
         batches: the micro-batches of this worker; may be empty.
         config: the configuration of the stage.
         workers: the workers that share the step.
+        low: the bf16 copies of the weights that the passes use; without them autocast casts in each pass.
 
     Raises:
         ValueError: no token of the whole batch carries loss.
@@ -73,15 +83,41 @@ def gradients(model: MM15, batches: Sequence[Batch], config: TrainConfig, worker
     # Shares of a batch differ by one sample at most, but packing and micro-batches can turn that into a pass.
     (num_passes,) = workers.max_scalars(len(batches))
     padded = [*batches, *[_idle(model)] * (int(num_passes) - len(batches))]
+    with low.in_place() if low else nullcontext():
+        totals = _run(model, padded, config, workers, supervised=supervised, tokens=tokens)
+    norm = _clip(model, config.clip)
+    # The one read of a step that waits for the device; the norm is that of all workers already.
+    *sums, gradient_norm = torch.cat([totals, norm.double()[None]]).tolist()
+    nats, balance, z = workers.sum_scalars(*sums)
+    routed = {"load_balance": balance, "router_z": z} if model.config.decoder.experts else {}
+    return Losses(loss=nats / supervised, norm=gradient_norm, supervised=int(supervised), tokens=int(tokens),
+                  positions=int(positions), **routed)
+
+
+def _run(model: MM15, batches: Sequence[Batch], config: TrainConfig, workers: Workers, *, supervised: float,
+         tokens: float) -> Tensor:
+    """Run the passes of a step, forward and backward; return the sums of cross-entropy and router losses.
+
+    Args:
+        model: receives the gradients.
+        batches: as many at every worker.
+        config: the configuration of the stage.
+        workers: the workers that share the step.
+        supervised: tokens of the whole step that carry loss.
+        tokens: real tokens of the whole step.
+    """
     # The load-balance loss needs the choices of the whole batch before the first backward pass. With several passes
-    # they are counted first; with one pass `_losses` counts them on the way. `padded` is equally long at every worker,
+    # they are counted first; with one pass `_losses` counts them on the way. `batches` is equally long at every worker,
     # so all of them take the same branch and meet in the same collectives.
-    counts = _choices(model, padded, config, workers) if model.config.decoder.experts and len(padded) > 1 else None
+    counts = _choices(model, batches, config, workers) if model.config.decoder.experts and len(batches) > 1 else None
     # fp64, so that a sum over many micro-batches loses no digits; on the device, so that adding to it does not wait.
     totals = torch.zeros(3, dtype=torch.float64, device=workers.device)
-    for number, batch in enumerate(padded, 1):
+    for number, batch in enumerate(batches, 1):
         if config.sync_once and isinstance(model, FSDPModule):
-            model.set_requires_gradient_sync(number == len(padded))
+            model.set_requires_gradient_sync(number == len(batches))
+        if config.speed.cuda_graphs:
+            torch.compiler.cudagraph_mark_step_begin()  # what the last step's graphs wrote may be overwritten now
+        choose_recomputed(model, config, batch)
         placed = batch.to(workers.device)
         with _compute(config, workers):
             parts = _losses(model, placed, counts, config, workers, tokens=tokens)
@@ -92,11 +128,16 @@ def gradients(model: MM15, batches: Sequence[Batch], config: TrainConfig, worker
         # activations of its micro-batch, so memory holds those of one micro-batch at a time.
         loss.backward()
         totals[: len(parts)] += torch.stack([part.detach().double() for part in parts])
-    # Reading the totals waits until the device has finished all passes.
-    nats, balance, z = workers.sum_scalars(*totals.tolist())
-    routed = {"load_balance": balance, "router_z": z} if model.config.decoder.experts else {}
-    return Losses(loss=nats / supervised, supervised=int(supervised), tokens=int(tokens), positions=int(positions),
-                  **routed)
+    return totals
+
+
+def _clip(model: MM15, largest: float) -> Tensor:
+    """Scale the gradients down to the norm `largest` (0: no limit); return their norm before that, over all workers."""
+    weights = [weight for weight in model.parameters() if weight.grad is not None]
+    # Without a limit the norm is computed all the same, since it is reported and checked.
+    norm = clip_grad_norm_(weights, largest) if largest else get_total_norm([each.grad for each in weights])
+    # Of sharded gradients each worker holds a part of the norm; `full_tensor` is a collective that combines them.
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
 def _losses(model: MM15, batch: Batch, counts: Tensor | None, config: TrainConfig, workers: Workers, *,

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.distributed.tensor import DTensor
 
 from model.config.packable import require_packable
 from model.config.routing import require_plain_routing
@@ -28,7 +27,9 @@ from model.data.step import Step, TokensSeen
 from model.network.attention import use_packed_attention
 from model.network.mm15 import MM15
 from model.training import checkpoints
+from model.training.fused import FusedAdafactor
 from model.training.gradients import gradients
+from model.training.low_weights import LowWeights
 from model.training.optimizer import make_optimizer
 from model.training.parallel import Workers
 from model.training.schedule import learning_rate
@@ -95,6 +96,8 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         # Packed rows need masks that keep samples apart; the attention function for them depends on the device.
         use_packed_attention(model.decoder, device)
     workers, optimizer = workers or Workers(device), make_optimizer(model, config)
+    is_fused = isinstance(optimizer, FusedAdafactor)  # it scales the gradients down itself
+    low = LowWeights(model) if config.speed.cast_once and workers.mesh is None else None
     first, totals = _begun(model, optimizer, config, folder=folder, trunk=trunk, workers=workers, report=report)
     # A checkpoint keeps one JSON object: without the tally and the latest losses, the totals remain.
     tally.restore(totals.pop("tally", tally.state()))
@@ -122,19 +125,20 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         # workers. Every worker counts all samples: a source with too many broken ones fails everywhere at once.
         seen = workers.all_gather(list(share.seen))
         # FLOPs and losses are those of the image setting that this step drew, not of the stage's own.
-        shown = replace(config, images=share.images)
+        shown = replace(config, images=share.images, clip=0.0 if is_fused else config.clip)
         tally.add(seen)
         # The rate follows from the step alone and is set anew each time: a checkpoint need not hold it.
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, config) * group["lr_scale"]
-        result = gradients(model, share.batches, shown, workers)
+        result = gradients(model, share.batches, shown, workers, low=low)
         # Before the check, so that the record of a divergence shows the non-finite loss after those that led to it.
         losses.append(result.loss)
         # Both checks come before the optimizer moves a weight, on the host, and on figures that are the same at every
         # worker: all of them raise, and the last checkpoint holds weights from before the divergence.
         _check(losses, "loss", losses[-1], step, seen)
-        norm = _clip(model, config.clip)
-        _check(losses, "gradient norm", norm, step, seen)
+        _check(losses, "gradient norm", result.norm, step, seen)
+        if isinstance(optimizer, FusedAdafactor):
+            optimizer.clip(result.norm, config.clip)
         optimizer.step()
         # None rather than zeros: the memory of the gradients is free while the next batch is prepared.
         optimizer.zero_grad(set_to_none=True)
@@ -144,7 +148,7 @@ def train(model: MM15, step_of: StepOf, config: TrainConfig, *, folder: Path, re
         done = step + 1
         # A worker counts the FLOPs of its own samples; every worker takes part in the sum, the first one reports it.
         flops, = workers.sum_scalars(step_flops(model.config, shown, share.seen))
-        report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": norm, **totals,
+        report({"step": done, "steps": config.steps, "lr": learning_rate(step, config), "gradient_norm": result.norm, **totals,
                 **result.of_routers, "filled": result.tokens / result.positions,
                 **meter.step(len(seen), flops, waited=waited), "peak_memory_gib": _peak_memory(device)})
         # No checkpoint after the last step: the stage publishes the trained model instead. At a branching point it
@@ -185,14 +189,6 @@ def freeze(model: MM15, config: TrainConfig) -> None:
     for part, is_frozen in (("vision", config.freeze_vision), ("connector", config.freeze_connector),
                             ("decoder", config.freeze_decoder)):
         getattr(model, part).requires_grad_(not is_frozen)
-
-
-def _clip(model: MM15, largest: float) -> float:
-    """Scale the gradients down to the norm `largest` (0: no limit); return their norm before that, over all workers."""
-    # An infinite limit scales nothing, but the norm is computed, since it is reported and checked.
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), largest or math.inf)
-    # Of sharded gradients each worker holds a part of the norm; `full_tensor` is a collective that combines them.
-    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
 
 def _check(losses: Sequence[float], what: str, value: float, step: int, samples: Sequence[TokensSeen]) -> None:

@@ -21,6 +21,7 @@ from model.data.fingerprint import data_fingerprint
 from model.data.mixture import shares
 from model.evaluation.judge.endpoint import Endpoint
 from model.evaluation.local_copies.fingerprint import copy_fingerprint
+from model.evaluation.opened import let_go
 from model.evaluation.stage import EvaluationInputs, evaluate_stage
 from model.training import loop
 from model.training.stage import train_stage
@@ -49,6 +50,7 @@ def _train(work: StageJob) -> dict[str, Any]:
     spec = work.spec
     config, data = build(CONFIGS[work.kind], spec["config"], "config"), build(DataConfig, spec["data"], "data")
     _check_data(data, config, spec["data_fingerprint"])
+    let_go()  # a model that waits for its next benchmark would take the memory of the training
     with _map_torch_errors():
         result = train_stage(
             config=config, model_config=build(ModelConfig, spec["model"], "model"), data=data,

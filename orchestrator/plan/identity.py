@@ -113,7 +113,12 @@ def _reduced(value: Any) -> Any:
     if value is None or isinstance(value, str | int) or not dataclasses.is_dataclass(value):
         return value
     named = ((name, default, getattr(value, name)) for name, default in _hashed(type(value)))  # type: ignore[arg-type]
-    return {name: _reduced(item) for name, default, item in named if item != default}
+    return {name: _reduced(item) for name, default, item in named if item != default and _differs(item, default)}
+
+
+def _differs(item: Any, default: Any) -> bool:
+    """Say whether two values that are not equal differ in what an identity covers."""
+    return not dataclasses.is_dataclass(item) or _reduced(item) != _reduced(default)
 
 
 @cache

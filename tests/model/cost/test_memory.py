@@ -7,7 +7,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from model.config.stages import PRESETS, ConnectorConfig
-from model.cost.memory import activation_bytes
+from model.cost.memory import Precision, activation_bytes, blocks_beyond, num_blocks
 from model.network.connector import CONNECTORS
 from model.network.mm15 import MM15
 from model.network.vision import Block
@@ -50,8 +50,11 @@ def saved_bytes(module, run, *, is_bf16):
     return sum(size for place, size in sizes.items() if place not in weights)
 
 
-def formula(config, **changes):
-    return activation_bytes(config, **{"tiles": TILES, "tokens": TOKENS, "length": LENGTH, "predicted": PREDICTED, **changes})
+PASS = {"tiles": TILES, "tokens": TOKENS, "length": LENGTH, "predicted": PREDICTED}
+
+
+def formula(config, *, is_bf16=False, has_low_stream=False, **changes):
+    return activation_bytes(config, **PASS, precision=Precision(is_bf16=is_bf16, has_low_stream=has_low_stream), **changes)
 
 
 @pytest.mark.parametrize("is_bf16", [False, True], ids=["fp32", "bf16"])
@@ -97,7 +100,26 @@ def kept_by_blocks(model, batch, *, tokens):
 
 def test_recomputed_blocks_keep_their_inputs_and_one_block_at_a_time():
     model, batch = MM15(TINY), batch_of(tiles=TILES, tokens=TOKENS, tile=64, length=LENGTH, predicted=PREDICTED)
-    all_of_it, less = (formula(TINY, recompute=each) for each in (False, True))
+    all_of_it, less = (formula(TINY, recomputed=each) for each in (0, num_blocks(TINY)))
     shallow = changed(changed(TINY, "vision", layers=1), "decoder", layers=1)
     assert less == pytest.approx(formula(shallow) + kept_by_blocks(model, batch, tokens=TOKENS), rel=0.01)
     assert less < 0.6 * all_of_it
+
+
+def test_a_bf16_stream_of_the_encoder_keeps_what_the_formula_says():
+    block, patches = Block(LIKE_3B.vision), torch.randn(TILES, 65, LIKE_3B.vision.width, dtype=torch.bfloat16, requires_grad=True)
+    deeper = changed(LIKE_3B, "vision", layers=LIKE_3B.vision.layers + 1)
+    low = {"is_bf16": True, "has_low_stream": True}
+    kept = saved_bytes(block, lambda: block(patches), is_bf16=True)
+    assert formula(deeper, **low) - formula(LIKE_3B, **low) == pytest.approx(kept, rel=0.05)
+    assert kept < 0.95 * saved_bytes(block, lambda: block(patches.float()), is_bf16=True)
+
+
+def test_as_many_blocks_are_recomputed_as_exceed_the_limit():
+    sizes = [formula(TINY, recomputed=number) for number in range(num_blocks(TINY) + 1)]
+    for limit in sizes:
+        number = blocks_beyond(TINY, limit, precision=Precision(), **PASS)
+        assert sizes[number] <= limit
+        assert all(size > limit for size in sizes[:number])
+    assert sizes[0] > sizes[1] > sizes[-1]
+    assert blocks_beyond(TINY, 0, precision=Precision(), **PASS) == num_blocks(TINY)

@@ -19,12 +19,17 @@ from tests.support.gloo import CONFIG, DENSE, MOE
 ALONE = Workers(torch.device("cpu"))
 
 
-def learnt(shape, config):
-    """Return the losses of one step, and the gradient of every weight."""
+def prepared(shape, config):
+    """Return a model with its blocks set up, and the first step."""
     torch.manual_seed(0)
     model, encoder = MM15(shape).train(), Encoder(load_tokenizer(), config.images, max_tokens=512)
     prepare(model, config)
-    step = Steps(config=config, data=DataConfig(), encoder=encoder, seed=0).opened()(0)
+    return model, Steps(config=config, data=DataConfig(), encoder=encoder, seed=0).opened()(0)
+
+
+def learnt(shape, config):
+    """Return the losses of one step, and the gradient of every weight."""
+    model, step = prepared(shape, config)
     losses = gradients(model, step.batches, config, ALONE)
     return losses, {name: weight.grad for name, weight in model.named_parameters()}
 
