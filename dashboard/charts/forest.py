@@ -11,6 +11,7 @@ from dashboard.charts.look import LIGHT, Palette, escaped, figure, ring, shades,
 
 MOST_ROWS = 30
 """The most differences that a forest shows."""
+BARS = ("for these items", "for the population of items")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,18 +27,20 @@ class Effect:
     is_told_apart: bool
     """After Holm's correction over the rows."""
     population: float | None = None
-    """The half-width for the population of items; None where that is not known."""
+    """The half-width of a second interval, as of that for the population of items; None where it is not known."""
     is_chosen: bool = False
 
 
-def forest_figure(effects: Sequence[Effect], *, revision: str, axis: str, colours: Palette = LIGHT) -> go.Figure:
-    """Draw a row for each effect: a thick bar for these items, a wide pale one for the population of items.
+def forest_figure(effects: Sequence[Effect], *, revision: str, axis: str, colours: Palette = LIGHT,
+                  bars: tuple[str, str] = BARS) -> go.Figure:
+    """Draw a row for each effect: a thin bar for its interval, a wide pale one for the second interval.
 
     Args:
         effects: at most `MOST_ROWS` are drawn, from the top down.
         revision: names what is drawn, for the reader's zoom.
         axis: title of the horizontal axis.
         colours: of the theme.
+        bars: of what the first and the second interval are.
     """
     shown = effects[:MOST_ROWS]
     rows = list(range(len(shown)))
@@ -46,22 +49,23 @@ def forest_figure(effects: Sequence[Effect], *, revision: str, axis: str, colour
     has_population = any(each.population is not None for each in shown)
     if has_population:
         drawn.add_trace(_bars(shown, rows, [each.population for each in shown], shades(colours.series, 0.35), width=11,
-                              name="95 % for the population of items"))
+                              name=f"95 % {bars[1]}"))
     drawn.add_trace(_bars(shown, rows, [each.half_width for each in shown], colours.series, width=2.2,
-                          name="95 % for these items" if has_population else "95 % interval"))
+                          name=f"95 % {bars[0]}" if has_population else "95 % interval"))
     for name, symbol, is_told in (("told apart after Holm", "circle", True), ("not told apart", "circle-open", False)):
         own = [i for i in rows if shown[i].is_told_apart is is_told]
         if own:
             drawn.add_trace(go.Scatter(
                 x=[shown[i].value for i in own], y=own, mode="markers", name=name,
                 marker={"size": 10, "symbol": symbol, "color": colours.series, "line": {"width": 2}},
-                customdata=[[_hover(shown[i])] for i in own], hovertemplate="%{customdata[0]}<extra></extra>"))
+                customdata=[[_hover(shown[i], bars)] for i in own], hovertemplate="%{customdata[0]}<extra></extra>"))
     for i in rows:
         if shown[i].is_chosen:
             drawn.add_trace(ring(shown[i].value, i, colours, size=20))
     drawn.update_yaxes(tickmode="array", tickvals=rows, ticktext=[escaped(short(each.label, 44)) for each in shown],
                        range=[len(shown) - 0.4, -0.6], showgrid=False)
     drawn.update_xaxes(title_text=escaped(axis), range=_reach(shown))
+    drawn.update_layout(showlegend=True)
     return drawn
 
 
@@ -86,9 +90,9 @@ def _bars(shown: Sequence[Effect], rows: Sequence[int], halves: Sequence[float |
     return go.Scatter(x=x, y=y, mode="lines", name=name, hoverinfo="skip", line={"color": colour, "width": width})
 
 
-def _hover(each: Effect) -> str:
-    half = "n=1" if each.half_width is None else f"± {each.half_width:.1f} these items"
-    more = "" if each.population is None else f", ± {each.population:.1f} population of items"
+def _hover(each: Effect, bars: tuple[str, str]) -> str:
+    half = "n=1" if each.half_width is None else f"± {each.half_width:.1f}"
+    more = "" if each.population is None else f" {bars[0]}, ± {each.population:.1f} {bars[1]}"
     return f"<b>{escaped(each.label)}</b>: {each.value:+.1f} ({half}{more}, n={each.n})"
 
 

@@ -135,7 +135,7 @@ def _add_lines(drawn: go.Figure, panel: Panel, places: Sequence[float], colours:
     for position, point in zip(places, panel.points, strict=True):
         if is_upright and point.label == panel.paper_choice:
             drawn.add_vline(x=position, line={"color": colours.paper, "width": 1.5, "dash": "dot"},
-                            annotation=note("paper's choice", colours.paper), annotation_position="bottom right")
+                            annotation=note("paper's choice", colours.paper) | {"xshift": 3}, annotation_position="bottom right")
 
 
 def _means(panel: Panel, places: Sequence[float], colours: Palette, *, is_upright: bool, joined: bool,

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import acts, forests, text
 from dashboard.charts import forest, panels, states
-from dashboard.rows import arms, events, studies
+from dashboard.rows import arms, events, studies, trials
 from dashboard.views import downloads, shared
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import read
@@ -96,7 +96,8 @@ def answer() -> None:
     shared.note(text.legend(results))
     _forest(results, found)
     st.header("Arms")
-    shared.table(arms.arm_rows(results, metrics), key="arms", alt=f"Arms of {row.name}")
+    shared.table(arms.arm_rows(results, metrics), key="arms", alt=f"Arms of {row.name}",
+                 column_config={"mark": st.column_config.TextColumn(width=120)})
     shared.note("± is half the width of a 95 % interval. Δ is the difference to the baseline, paired by seed; "
                 "told apart: from 0, at 5 % after Holm's correction over the arms. Unread: answers that the "
                 "benchmark's rule could not read.")
@@ -138,7 +139,7 @@ def _panels(results: Results, metrics: list[str]) -> None:
         with columns[i % len(columns)]:
             st.markdown(f"**{panel.title}**" + (f" &nbsp; :gray[{panel.role}]" if panel.role else ""))
             shared.draw(panels.panel_figure(panel, study_id=results.study.study_id, colours=shared.colours()),
-                        key=f"panel-{panel.metric}", alt=described.words(panel))
+                        key=f"panel-{panel.metric}", alt=described.words(panel), rows=arms.panel_rows(panel))
             shared.note(text.panel_note(panel))
 
 
@@ -194,7 +195,8 @@ def design() -> None:
     if cells:
         shared.draw(states.states_figure(cells, list(names.values()), seeds, revision=results.study.study_id,
                                          colours=shared.colours()),
-                    key="states", alt=f"{len(names)} arms by {len(seeds)} seeds: {words}")
+                    key="states", alt=f"{len(names)} arms by {len(seeds)} seeds: {words}",
+                    rows=trials.state_rows(cells, list(names.values()), seeds))
     shared.note(f"{words}. Each trial with its stages is on the page Trial.")
     for failure in outcome.failures(results):
         labels = ", ".join(failure.labels[:4]) + (
