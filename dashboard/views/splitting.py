@@ -29,8 +29,10 @@ def show() -> None:
     height, width = image.height, image.width
     tiling = tiles(image, config)
     cols = st.columns(2)
-    cols[0].image(annotated(image, config), caption=f"{width} × {height} px, with the borders of its tiles", width=420,
-                  alt=f"picture of {width} by {height} px with the borders of its {tiling.rows} by {tiling.cols} tiles")
+    with cols[0]:
+        st.image(annotated(image, config), width="stretch",
+                 alt=f"picture of {width} by {height} px with the borders of its {tiling.rows} by {tiling.cols} tiles")
+        shared.note(f"{width} × {height} px, with the borders of its tiles")
     with cols[1]:
         number = len(tiling.tiles)
         st.metric("Grid (rows × columns)", f"{tiling.rows} × {tiling.cols}", border=True)
@@ -42,7 +44,7 @@ def show() -> None:
     names = [f"overview ({i})" if i == tiling.overview else f"tile {i}" for i in range(len(shown))]
     with st.container(horizontal=True):
         for tile, name in zip(shown, names, strict=True):
-            st.image(tile, caption=name, width=110, alt=name)
+            _captioned(tile, name, width=110)
     st.code(grids.sequence(tiling.rows, tiling.cols, config), language=None, wrap_lines=True)
     _others(image, config)
 
@@ -54,12 +56,19 @@ def _others(image: Picture, config: ImageConfig) -> None:
     with st.container(horizontal=True):
         for each in found[1:]:
             words = f"{each.name}: {each.rows} × {each.cols}, {each.num_tokens} tokens"
-            st.image(annotated(image, each.config), caption=words, width=180, alt=words)
+            _captioned(annotated(image, each.config), words, width=170)
     shared.table([{"way": each.name, "rows": each.rows, "columns": each.cols, "tiles": each.num_tiles,
                    "tokens": each.num_tokens, "scale": round(each.scale, 3), "stretch": round(each.stretch, 3)}
                   for each in found], key="tilers", alt="Other ways of splitting the same picture")
     shared.note("Tiles: with the overview, which every grid of more than one tile has. Scale: resize factor of the picture; "
                 "below 1 detail is lost. Stretch: 1 where the picture keeps its shape; InternVL and Idefics3 fill the grid.")
+
+
+def _captioned(image: Picture, words: str, *, width: int) -> None:
+    """Show a picture of so many px above its caption; Streamlit's own captions have too little contrast to read."""
+    with st.container(width=width):
+        st.image(image, width="stretch", alt=words)
+        shared.note(words)
 
 
 def _picture() -> Picture | None:

@@ -198,7 +198,7 @@ def test_a_further_metric_gets_a_panel_of_its_own(page: Page, engine: Engine) ->
 def test_the_address_reproduces_the_view(page: Page, engine: Engine) -> None:
     sketch(engine, Sketch(arms=tuple({SCIENCE: level} for level in (0, 0.1, 0.5, 1))))
     app = page("sweep", study="quickstart@tiny", metrics="General", axis="true to value")
-    assert [each.value for each in app.subheader] == ["General (must hold)"]
+    assert [each.value for each in app.header] == ["General (must hold)"]
     assert app.segmented_control(key="axis").value == "linear"
 
 
