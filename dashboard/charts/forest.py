@@ -44,7 +44,7 @@ def forest_figure(effects: Sequence[Effect], *, revision: str, axis: str, colour
     """
     shown = effects[:MOST_ROWS]
     rows = list(range(len(shown)))
-    drawn = figure(revision, colours, height=118 + (30 if len(shown) <= 12 else 22) * len(shown))
+    drawn = figure(revision, colours, height=72 + (30 if len(shown) <= 12 else 22) * len(shown), compact=True)
     drawn.add_vline(x=0, line={"color": colours.baseline, "width": 1.5, "dash": "dash"})
     has_population = any(each.population is not None for each in shown)
     if has_population:
@@ -65,7 +65,6 @@ def forest_figure(effects: Sequence[Effect], *, revision: str, axis: str, colour
     drawn.update_yaxes(tickmode="array", tickvals=rows, ticktext=[escaped(short(each.label, 44)) for each in shown],
                        range=[len(shown) - 0.4, -0.6], showgrid=False)
     drawn.update_xaxes(title_text=escaped(axis), range=_reach(shown))
-    drawn.update_layout(showlegend=True)
     return drawn
 
 
@@ -94,6 +93,15 @@ def _hover(each: Effect, bars: tuple[str, str]) -> str:
     half = "n=1" if each.half_width is None else f"± {each.half_width:.1f}"
     more = "" if each.population is None else f" {bars[0]}, ± {each.population:.1f} {bars[1]}"
     return f"<b>{escaped(each.label)}</b>: {each.value:+.1f} ({half}{more}, n={each.n})"
+
+
+def forest_legend(effects: Sequence[Effect], bars: tuple[str, str] = BARS) -> str:
+    """Return the legend of a forest in words: as a part of the figure it would cover the rows in a narrow window."""
+    shown = effects[:MOST_ROWS]
+    has_second = any(each.population is not None for each in shown)
+    marks = ["● told apart from 0 after Holm's correction · ○ not told apart",
+             f"thin bar: 95 % {bars[0]} · pale bar: 95 % {bars[1]}" if has_second else "bar: 95 % interval"]
+    return " · ".join([*marks, *(["ring: chosen by the rule"] if any(each.is_chosen for each in shown) else [])])
 
 
 def forest_words(effects: Sequence[Effect], subject: str) -> str:

@@ -13,6 +13,8 @@ from orchestrator.results.results import Results
 
 _LOOKS = {"supported": ("green", ":material/check_circle:"), "contradicted": ("red", ":material/cancel:"),
           "undecided": ("violet", ":material/help:")}
+BARS = ("of each difference alone", "by Holm's correction")
+"""What the two intervals of a difference are."""
 
 
 def show() -> None:
@@ -48,9 +50,10 @@ def _claim(claim: ClaimResult, results: Results) -> None:
         if found:
             effects = forests.effects_of(found, has_holm=True)
             shared.draw(forest.forest_figure(effects, revision=claim.claim.claim_id, axis="difference, points",
-                                             colours=shared.colours(), bars=("of each alone", "by Holm's correction")),
+                                             colours=shared.colours(), bars=BARS),
                         key=f"forest-{claim.claim.claim_id}", alt=forest.forest_words(effects, claim.claim.statement),
                         rows=arms.difference_rows(found))
+            shared.note(forest.forest_legend(effects, BARS))
         shared.note("Expected: " + text.plain_markdown("; ".join(forests.expected(each) for each in claim.findings)))
         needed = forests.what_decides(claim, results)
         if needed:

@@ -67,9 +67,8 @@ def _differences(sides: list[Side]) -> None:
         alt=forest.forest_words(effects, subject),
         rows=arms.difference_rows(found),
     )
-    shared.note(text.plain_markdown(
-        f"Each further arm minus {sides[0].label}, paired by seed, with 95 % intervals; told apart after Holm's "
-        "correction within a metric."))
+    shared.note(text.plain_markdown(f"Each further arm minus {sides[0].label}, paired by seed; Holm's correction within a metric. "
+                                    f"{forest.forest_legend(effects)}."))
     downloads.offer_rows(arms.difference_rows(found), "differences")
     if len({side.results.study.study_id for side in sides}) > 1:
         shared.note("Arms of different studies are paired where they have the same seed. What else differs between "

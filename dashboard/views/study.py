@@ -19,6 +19,8 @@ from orchestrator.results.results import Results
 from orchestrator.results.tables import unread
 from orchestrator.results.titles import title
 
+MOST_UNREAD = 4
+"""The most benchmarks of arms whose unread answers are named before the figures."""
 _SIGNS = {"selected": ":material/check_circle:", "tied": ":material/balance:", "underpowered": ":material/query_stats:",
           "infeasible": ":material/block:", "incomplete": ":material/hourglass_top:", "none": ":material/remove:"}
 
@@ -126,8 +128,10 @@ def _verdict(results: Results) -> None:
 
 def _warnings(results: Results) -> None:
     shared.note(f"Rule, declared before the study ran: {text.plain_markdown(results.rule)}.")
-    for sentence in unread(results):
-        st.warning(f"**Unread.** {text.plain_markdown(sentence)}")
+    sentences = unread(results)
+    if sentences:
+        more = f"; and {len(sentences) - MOST_UNREAD} more, on the page Benchmarks" if len(sentences) > MOST_UNREAD else ""
+        st.warning(f"**Unread.** {text.plain_markdown('; '.join(sentences[:MOST_UNREAD]))}{more}")
     for confound in results.confounds:
         st.warning(f"**Confound.** {text.plain_markdown(confound.sentence)}")
 
@@ -179,6 +183,7 @@ def _forest(results: Results, found: ItemResults | None) -> None:
         alt=forest.forest_words(effects, f"{name} against the baseline"),
         rows=arms.both_intervals(results, found) if found else (),
     )
+    shared.note(forest.forest_legend(effects))
     if len(effects) > forest.MOST_ROWS:
         shared.note(f"showing the {forest.MOST_ROWS} largest of {len(effects)}; the table of arms has all")
 
