@@ -48,6 +48,7 @@ page = st.navigation(
     },
     expanded=True,
 )
+st.html(Path(__file__).with_name("print.css"))
 
 
 def run() -> None:

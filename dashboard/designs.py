@@ -1,8 +1,8 @@
-"""What the designs of two kinds of study look like in the plane: grids of tiles, and mixtures of three parts. Pure."""
+"""What designs look like: grids of tiles and mixtures of three parts in the plane, a campaign as a graph. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,11 +38,11 @@ def gridded(results: Results) -> list[Gridded]:
         train, infer = (_grid(config.get(kind)) for kind in ("sft", "evaluate"))
         if train and infer:
             rest = {
-                path: value for path, value in arm.levels.items() if "images.grid" not in path and ".n_m" not in path
+                path: value for path, value in arm.levels.items()
+                if not path.endswith(("images.grid", ".n_min", ".n_max", "images.mode"))
             }
-            found.append(
-                Gridded(arm=arm, train=train, infer=infer, model=", ".join(f"{k}={v}" for k, v in rest.items()))
-            )
+            model = ", ".join(f"{path.rsplit('.', 1)[-1]} {value}" for path, value in rest.items())
+            found.append(Gridded(arm=arm, train=train, infer=infer, model=model))
     return found if len({(each.train, each.infer) for each in found}) > 1 else []
 
 
@@ -124,3 +124,16 @@ def _blend(results: Results, arm: ArmResult, shares: tuple[float, float, float],
     cell = arm.metrics.get(metric)
     return Blend(name=arm.name, shares=shares, score=cell.mean if cell else None, n=cell.n if cell else 0,
                  is_chosen=arm.key == results.verdict.chosen, is_baseline=arm.is_baseline)
+
+
+def nearest(required: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
+    """Return study -> the studies that it takes values from, without those that one of the others takes values from too.
+
+    Args:
+        required: study -> all studies that it takes values from, in an order in which each follows its own.
+    """
+    before: dict[str, set[str]] = {}
+    for name, own in required.items():
+        before[name] = {*own, *(far for other in own for far in before.get(other, ()))}
+    return {name: [other for other in own if not any(other in before.get(each, ()) for each in own)]
+            for name, own in required.items()}

@@ -68,12 +68,10 @@ def between(sides: Sequence[Side], metrics: Sequence[str]) -> list[tuple[str, Di
     return found
 
 
-def effects_of(found: Sequence[tuple[str, Difference]]) -> list[Effect]:
-    """Return labelled differences as rows of a forest."""
-    return [
-        Effect(label=label, value=each.value, half_width=each.half_width, n=each.n, is_told_apart=each.is_told_apart)
-        for label, each in found
-    ]
+def effects_of(found: Sequence[tuple[str, Difference]], *, has_holm: bool = False) -> list[Effect]:
+    """Return labelled differences as rows of a forest; with Holm's intervals as the second ones if they are asked for."""
+    return [Effect(label=label, value=each.value, half_width=each.half_width, n=each.n, is_told_apart=each.is_told_apart,
+                   population=each.half_width_holm if has_holm else None) for label, each in found]
 
 
 # ---- claims --------------------------------------------------------------------------------------------------------

@@ -6,11 +6,17 @@ The numbers are those of `model.images.splitting`, which chooses; here they are 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from model.config.stages import ImageConfig
-from model.images.grids import grid_of
+from model.images.grids import STRETCHED, grid_of
 from model.images.placement import grid_pieces
 from model.images.splitting import candidates
+
+Mode = Literal["dynamic", "static", "single", "anyres", "internvl", "idefics3"]
+MODES: dict[Mode, str] = {"dynamic": "dynamic (MM1.5)", "static": "static 2 × 2", "single": "one tile",
+                          "anyres": "AnyRes (LLaVA-NeXT)", "internvl": "InternVL", "idefics3": "Idefics3"}
+"""Way of splitting -> its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +52,10 @@ class Tiler:
     """The overview included."""
     num_tokens: int
     scale: float
-    """Resize factor with which the image is shown in its grid."""
+    """Resize factor with which the image is shown in its grid, the smaller one if it is stretched."""
+    stretch: float
+    """The larger resize factor over the smaller one; 1 where the image keeps its shape."""
+    config: ImageConfig
 
 
 def weighed(height: int, width: int, config: ImageConfig) -> list[Candidate]:
@@ -76,21 +85,19 @@ def _candidate(height: int, width: int, config: ImageConfig, grid: tuple[int, in
 
 def tilers(height: int, width: int, config: ImageConfig) -> list[Tiler]:
     """Return what this setting and other ways of splitting make of an image with tiles of the same size."""
-    ways = {
-        "this setting": config,
-        "one tile": replace(config, mode="single"),
-        "static 2 × 2": replace(config, mode="static"),
-        "dynamic, longer side": replace(config, mode="dynamic", fit="longer"),
-        "dynamic, largest fit": replace(config, mode="dynamic", fit="fit"),
-    }
-    return [_tiler(name, height, width, own) for name, own in ways.items()]
+    ways = {name: replace(config, mode=mode) for mode, name in MODES.items() if mode != "dynamic"}
+    ways[f"{MODES['dynamic']}, longer side"] = replace(config, mode="dynamic", fit="longer")
+    ways[f"{MODES['dynamic']}, largest fit"] = replace(config, mode="dynamic", fit="fit")
+    return [_tiler(name, height, width, own) for name, own in {"this setting": config, **ways}.items()]
 
 
 def _tiler(name: str, height: int, width: int, config: ImageConfig) -> Tiler:
     rows, cols = grid_of(height, width, config)
     number = rows * cols + (rows * cols > 1)
-    return Tiler(name=name, rows=rows, cols=cols, num_tiles=number, num_tokens=number * config.tokens,
-                 scale=min(cols * config.tile / width, rows * config.tile / height))
+    scales = cols * config.tile / width, rows * config.tile / height
+    is_stretched = config.mode in STRETCHED and rows * cols > 1
+    return Tiler(name=name, rows=rows, cols=cols, num_tiles=number, num_tokens=number * config.tokens, scale=min(scales),
+                 stretch=max(scales) / min(scales) if is_stretched else 1.0, config=config)
 
 
 def sequence(rows: int, cols: int, config: ImageConfig) -> str:

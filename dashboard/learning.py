@@ -35,6 +35,11 @@ def metrics_of(found: Sequence[tuple[int, dict[str, Any]]]) -> list[str]:
     return sorted(names, key=lambda name: name != "loss")
 
 
+def last_step(found: Sequence[tuple[int, dict[str, Any]]]) -> int:
+    """Return the last step of the stage, whether it was reached or not; 0 before the first report."""
+    return max((int(report.get("steps") or report.get("step") or 0) for _, report in found), default=0)
+
+
 def curve(found: Sequence[tuple[int, dict[str, Any]]], metric: str, *, name: str, is_quiet: bool = False) -> Learning:
     """Return the curve of one metric; a value that JSON cannot hold is not finite."""
     points = [(no, report["step"], report[metric]) for no, report in found if "step" in report and metric in report]

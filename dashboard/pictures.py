@@ -11,22 +11,29 @@ from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.stored_answers import Answer
 from model.evaluation.workbench_items import workbench_item
 from model.images.drawing import Picture, annotated
+from model.samples import Item
 
 REFERENCE, MINE, OTHER = (0, 158, 115), (0, 114, 178), (213, 94, 0)
 """Colours of the boxes of reference, prediction, and the other arm's prediction."""
 
 
-def item_pictures(answer: Answer) -> list[Picture]:
-    """Return the pictures of an item of the workbench; none for other benchmarks.
+def remade(benchmark: str, item_id: str) -> Item | None:
+    """Return an item of the workbench; None for other benchmarks.
 
     The item's name holds benchmark, seed and number, from which the generator makes it again.
     """
-    spec = BENCHMARKS.get(answer.item.benchmark)
-    parts = answer.item.item_id.split("/")
+    spec = BENCHMARKS.get(benchmark)
+    parts = item_id.split("/")
     if spec is None or spec.source != "workbench" or len(parts) != 3 or not (parts[1].isdigit() and parts[2].isdigit()):
-        return []
+        return None
     item = workbench_item(spec, int(parts[2]), seed=int(parts[1]))
-    return list(item.images) if item.item_id == answer.item.item_id else []
+    return item if item.item_id == item_id else None
+
+
+def item_pictures(answer: Answer) -> list[Picture]:
+    """Return the pictures of an item of the workbench; none for other benchmarks."""
+    item = remade(answer.item.benchmark, answer.item.item_id)
+    return list(item.images) if item else []
 
 
 def drawn(images: Sequence[Picture], answer: Answer, other: Answer | None,

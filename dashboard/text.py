@@ -21,7 +21,7 @@ _LINKED = re.compile(r"(?i)\b(https?|ftp|mailto|xmpp|www)(?=[:.])|(?=@)")
 _ICONS = {"SUCCEEDED": "✓", "COMPLETED": "✓", "RUNNING": "▶", "LEASED": "▶", "FAILED": "✗", "USER_ERROR": "✗",
           "COMPLETED_WITH_FAILURES": "✗", "DIVERGED": "≋", "CANCELLED": "⊘", "PAUSED": "‖", "QUEUED": "…",
           "PLANNED": "…", "SKIPPED": "↷", "WAITING": "◌", "RESOURCE": "✗", "LOST": "✗", "STALLED": "✗",
-          "PREEMPTED": "⊘", "FENCED": "⊘"}
+          "PREEMPTED": "⊘", "FENCED": "⊘", "IMPORTED": "⇩"}
 _COLOURS = {"SUCCEEDED": "green", "COMPLETED": "green", "RUNNING": "blue", "LEASED": "blue", "FAILED": "red",
             "COMPLETED_WITH_FAILURES": "orange", "DIVERGED": "violet", "CANCELLED": "gray", "PAUSED": "orange",
             "WAITING": "orange"}

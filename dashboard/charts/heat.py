@@ -54,11 +54,12 @@ def heat_figure(cells: Sequence[Sequence[HeatCell]], rows: Sequence[str], column
         tickmode="array",
         tickvals=labels if is_told else labels[:: max(1, len(rows) // 30)],
         ticktext=[escaped(short(each)) for each in (rows if is_told else rows[:: max(1, len(rows) // 30)])],
-        autorange="reversed",
+        range=[len(rows) - 0.5, -0.5],
         showgrid=False,
         title_text=titles[1],
     )
     drawn.update_xaxes(tickmode="array", tickvals=list(range(len(columns))), side="top", showgrid=False,
+                       range=[-0.5, len(columns) - 0.5],
                        ticktext=[escaped(short(each, 22)) for each in columns], title_text=titles[0],
                        tickangle=0 if len(columns) <= 6 else -40)
     if is_told:

@@ -50,7 +50,8 @@ def panel_figure(panel: Panel, *, study_id: str, colours: Palette = LIGHT, axis:
     drawn.add_trace(_means(panel, places, colours, is_upright=True, size=size, joined=curve is None or axis == "steps"))
     _add_paper(drawn, panel, places, colours, is_upright=True)
     _add_ring(drawn, panel, places, colours, is_upright=True)
-    ticks, margin = _ticks(panel.points), 0.45 * gap if axis == "steps" else 0.04 * (places[-1] - places[0] or 1)
+    ticks, reach = _ticks(panel.points), places[-1] - places[0] or 1
+    margin = 0.45 * gap if axis == "steps" else max(0.04 * reach, 1.6 * _SEED_SPREAD * gap)
     labels = [point.label for point in panel.points]
     ends = [places[labels.index(each)] for each in span or (labels[0], labels[-1])]
     drawn.update_xaxes(tickmode="array", tickvals=[places[i] for i in ticks],
@@ -135,7 +136,7 @@ def _add_lines(drawn: go.Figure, panel: Panel, places: Sequence[float], colours:
     for position, point in zip(places, panel.points, strict=True):
         if is_upright and point.label == panel.paper_choice:
             drawn.add_vline(x=position, line={"color": colours.paper, "width": 1.5, "dash": "dot"},
-                            annotation=note("paper's choice", colours.paper), annotation_position="bottom right")
+                            annotation=note("paper's choice", colours.paper) | {"xshift": 3}, annotation_position="bottom right")
 
 
 def _means(panel: Panel, places: Sequence[float], colours: Palette, *, is_upright: bool, joined: bool,

@@ -10,14 +10,25 @@ import plotly.graph_objects as go
 from dashboard.charts.look import LIGHT, Palette, escaped, figure, note, ring, short
 from orchestrator.results.plane import Plane, PlanePoint
 
+Span = tuple[float, float]
+"""The first and last value of an axis that are shown."""
 
-def plane_figure(plane: Plane, *, study_id: str, colours: Palette = LIGHT, height: int = 460,
-                 compact: bool = False) -> go.Figure:
+
+def plane_figure(plane: Plane, *, study_id: str, colours: Palette = LIGHT, height: int = 460, compact: bool = False,
+                 zoom: tuple[Span, Span] | None = None) -> go.Figure:
     """Draw the arms; a line joins those on the front, arms that miss a constraint are crosses.
 
     Only arms on the front, the chosen one and the baseline are named; in a compact figure none is.
+
+    Args:
+        plane: the arms.
+        study_id: names what is drawn, for the reader's zoom.
+        colours: of the theme.
+        height: in px.
+        compact: for one of several side by side.
+        zoom: the parts of the horizontal and the vertical axis to show; None shows all arms.
     """
-    drawn = figure(f"{study_id}/{plane.x}/{plane.y}", colours, height=height, compact=compact)
+    drawn = figure(f"{study_id}/{plane.x}/{plane.y}/{zoom}", colours, height=height, compact=compact)
     front = sorted((point for point in plane.points if point.is_front), key=lambda point: point.x)
     rest = [point for point in plane.points if not point.is_front]
     kinds = [("dominated", "circle-open", [point for point in rest if point.is_feasible], colours.quiet),
@@ -40,6 +51,9 @@ def plane_figure(plane: Plane, *, study_id: str, colours: Palette = LIGHT, heigh
     better = "" if compact else " (fewer is cheaper)" if plane.is_x_cost else " (0 to 100)"
     drawn.update_xaxes(title_text=plane.x_title + better, rangemode="tozero" if plane.is_x_cost else "normal")
     drawn.update_yaxes(title_text="" if compact else f"{plane.y_title} (0 to 100)")
+    if zoom is not None:
+        drawn.update_xaxes(range=zoom[0])
+        drawn.update_yaxes(range=zoom[1])
     return drawn
 
 
@@ -66,4 +80,5 @@ def _add_names(drawn: go.Figure, named: Sequence[PlanePoint], xs: Sequence[float
 
 
 def _bars(half_widths: Sequence[float | None], colour: str) -> dict[str, Any]:
-    return {"type": "data", "array": [half or 0 for half in half_widths], "color": colour, "thickness": 1, "width": 3}
+    return {"type": "data", "array": [half or 0 for half in half_widths], "color": colour, "thickness": 1.3,
+            "width": 3 if all(half_widths) else 0}

@@ -14,7 +14,7 @@ from dashboard.text import state
 MOST_POINTS = 400
 """Points of one curve that are drawn; of more, the extremes of each part are kept."""
 STATE_COLOURS = {"SUCCEEDED": "#009E73", "RUNNING": "#56B4E9", "LEASED": "#56B4E9", "DIVERGED": "#CC79A7",
-                 "CANCELLED": "#8A929E", "PREEMPTED": "#8A929E", "FENCED": "#8A929E"}
+                 "CANCELLED": "#8A929E", "IMPORTED": "#0072B2", "PREEMPTED": "#8A929E", "FENCED": "#8A929E"}
 FAILED = "#D55E00"
 
 
@@ -44,8 +44,17 @@ class Span:
     words: str = field(default="")
 
 
-def learning_figure(curves: Sequence[Learning], *, revision: str, metric: str, colours: Palette = LIGHT) -> go.Figure:
-    """Draw the curves; the faint ones are other seeds. Crosses mark values that are not finite, lines restarts."""
+def learning_figure(curves: Sequence[Learning], *, revision: str, metric: str, colours: Palette = LIGHT,
+                    span: tuple[float, float] | None = None) -> go.Figure:
+    """Draw the curves; the faint ones are other seeds. Crosses mark values that are not finite, lines restarts.
+
+    Args:
+        curves: of one metric.
+        revision: names what is drawn, for the reader's zoom.
+        metric: title of the vertical axis.
+        colours: of the theme.
+        span: the first and last step to show; None shows all.
+    """
     drawn = figure(revision, colours, height=340)
     loud = [each for each in curves if not each.is_quiet]
     for each in curves:
@@ -58,7 +67,7 @@ def learning_figure(curves: Sequence[Learning], *, revision: str, metric: str, c
             line={"color": colour, "width": 2 if each in loud else 1.2, "dash": DASHES[number % len(DASHES)]},
             hovertemplate=f"{escaped(each.name)}<br>step %{{x}}: %{{y:.4g}}<extra></extra>"))
         _add_marks(drawn, each, [step for step, value in points if not math.isfinite(value)], finite, colours)
-    drawn.update_xaxes(title_text="step")
+    drawn.update_xaxes(title_text="step", range=span)
     drawn.update_yaxes(title_text=escaped(metric))
     return drawn
 

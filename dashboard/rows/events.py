@@ -9,13 +9,14 @@ from dashboard.queries import Health
 from dashboard.text import clock, safe, state_word
 from orchestrator import formatting
 from orchestrator.ledger.rows import DriverRow, EventRow
+from orchestrator.ledger.summaries import LiveStage
 
 Row = dict[str, Any]
 _YEAR_S = 365 * 86400.0
 _VERBS = {"LEASED": "was handed out", "RUNNING": "began", "SUCCEEDED": "succeeded", "FAILED": "failed",
           "DIVERGED": "diverged", "SKIPPED": "was skipped", "CANCELLED": "was cancelled", "COMPLETED": "was completed",
           "COMPLETED_WITH_FAILURES": "was completed with failures", "PAUSED": "was paused",
-          "PLANNED": "was planned again"}
+          "PLANNED": "was planned again", "IMPORTED": "was imported"}
 
 
 def event_rows(events: Sequence[EventRow], names: Mapping[str, str]) -> list[Row]:
@@ -55,17 +56,33 @@ def actor(name: str) -> str:
     return f"driver {number[:6]}" if kind == "driver" and number else name
 
 
-def vital_signs(found: Health) -> list[tuple[str, str, str]]:
-    """Return label, value and explanation of the driver, its lease, the queue and tracking."""
+def vital_signs(found: Health, *, since: float | None, busy: int, slots: int) -> list[tuple[str, str, str]]:
+    """Return label, value and explanation of the driver, its lease, slots, the queue and tracking.
+
+    Args:
+        found: driver, queue and tracking.
+        since: when the driver took the lease, in seconds since 1970; None if that is not known.
+        busy: slots that running stages take.
+        slots: of a driver, by the settings of the dashboard.
+    """
     driver = found.driver
     holder = driver.holder if driver else {}
     where = ", ".join(f"{name} {holder[name]}" for name in ("host", "pid") if name in holder)
     return [
         ("Driver", "running" if found.is_driven else "none", where or "no driver has ever run here"),
         ("Lease", _lease(driver),
-         "left until another driver may take over" if found.is_driven else "how the last driver left"),
+         f"left until another driver may take over; held since {clock(since)}" if found.is_driven and since
+         else "left until another driver may take over" if found.is_driven else "how the last driver left"),
+        ("Slots", f"{busy} of {slots} busy" if found.is_driven else "none busy",
+         "stages run at the same time (ABLATE_SLOTS)" if found.is_driven else "nothing runs without a driver"),
         ("Waiting studies", f"{found.num_waiting} of {found.num_studies}", "queued or running"),
         ("Tracking", f"{found.outbox} behind", "events that wait to be sent to MLflow")]
+
+
+def running_rows(running: Sequence[tuple[str, LiveStage]]) -> list[Row]:
+    """Return one row for each running stage, with its last report; the label of its study stands first."""
+    return [{"study": safe(study), "stage": safe(each.label), "attempt": each.attempt_no, "step": each.step, "of": each.steps,
+             "loss": each.loss, "samples/s": each.samples_per_s, "slots": each.workers} for study, each in running]
 
 
 def _lease(driver: DriverRow | None) -> str:

@@ -44,13 +44,13 @@ def _row(each: Listed, found: Outcome | None, health: Health) -> Row:
         "chosen": safe(found.chosen) if found else "", "metric": title(found.metric) if found and found.metric else "",
         "effect": found.effect if found else None, "±": found.half_width if found else None,
         "done": 100.0 if shown.is_terminal else 100 * shown.fraction,
-        "trials": sum(each.trials.values()), "succeeded": each.trials.get("SUCCEEDED", 0),
-        "failed": each.trials.get("FAILED", 0), "diverged": each.trials.get("DIVERGED", 0),
-        "cancelled": each.trials.get("CANCELLED", 0),
+        "failed": each.trials.get("FAILED", 0), "reason": safe(each.reason or row.reason),
         "time left": None if is_waiting else round(shown.left.seconds / 60, 1),
         "hours": round(found.hours, 3) if found else None, "GPU-hours": round(found.gpu_hours, 3) if found else None,
         "saved": round(found.saved_s / 3600, 3) if found else None,
-        "reason": safe(each.reason or row.reason), "question": safe(row.spec["study"]["question"])}
+        "trials": sum(each.trials.values()), "succeeded": each.trials.get("SUCCEEDED", 0),
+        "diverged": each.trials.get("DIVERGED", 0), "cancelled": each.trials.get("CANCELLED", 0),
+        "question": safe(row.spec["study"]["question"])}
 
 
 def tiles(results: Results) -> list[tuple[str, str, str]]:
@@ -66,4 +66,5 @@ def tiles(results: Results) -> list[tuple[str, str, str]]:
          f"distinct stages; without sharing the trials would need {counts.stages_requested}"),
         ("Compute", formatting.duration(spent.hours * 3600), f"of all attempts, failed ones too{gpus}{expected}"),
         ("Saved by sharing", formatting.duration(max(0.0, cost.seconds_saved)),
-         f"{counts.stages_saved} stages need no second run, {counts.stages_reused} of them from earlier studies")]
+         f"{counts.stages_saved} stages need no second run, {counts.stages_reused} of them from earlier studies"
+         if counts.stages_saved else "no two trials have a stage in common")]

@@ -32,6 +32,12 @@ def trial_rows(results: Results) -> list[Row]:
     return rows
 
 
+def state_rows(cells: Mapping[tuple[str, int], str], names: Sequence[str], seeds: Sequence[int]) -> list[Row]:
+    """Return one row for each arm, with the state of its trial with each seed; arguments as of `states_figure`."""
+    return [{"arm": safe(name), **{f"seed {seed}": state(cells.get((name, seed), "")) or None for seed in seeds}}
+            for name in names]
+
+
 def reason(stages: Sequence[StageRow]) -> str:
     """Return why the first of these stages failed or diverged; "" if none did."""
     return next((str((stage.failure or {}).get("message", "")) for stage in stages

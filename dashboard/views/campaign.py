@@ -6,8 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import queries, text
-from dashboard.views import shared
+from dashboard import designs, queries, text
+from dashboard.views import downloads, shared
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.plan.layers import required_studies
 from orchestrator.results.campaign import chosen_in, sorted_studies
@@ -37,8 +37,12 @@ def _campaign(name: str) -> None:
     ordered = sorted_studies(campaign)
     st.markdown(text.plain_markdown(campaign.question))
     st.graphviz_chart(_graph(ordered), alt=f"{len(ordered)} studies of the campaign in the order in which they run")
-    shared.table([_row(number, study) for number, study in enumerate(ordered, 1)], key="campaign-studies",
-                 alt=f"Studies of the campaign {name}")
+    shared.note("An arrow goes from a study to one that takes values from its verdict; where a way leads over other studies, "
+                "no arrow of its own is drawn.")
+    rows = [_row(number, study) for number, study in enumerate(ordered, 1)]
+    shared.table(rows, key="campaign-studies", alt=f"Studies of the campaign {name}",
+                 column_config={"takes values from": st.column_config.TextColumn(width="medium")})
+    downloads.offer_rows(rows, name)
     st.code(f"ablate campaign {name}", language="bash")
 
 
@@ -47,7 +51,8 @@ def _graph(ordered: list[Study]) -> str:
     dark = st.context.theme.type == "dark"
     ink = "#E8EAED" if dark else "#262B33"
     style = f'color="{ink}", fontcolor="{ink}", fontname="sans-serif", fontsize=12'
-    edges = [f'"{other}" -> "{study.name}"' for study in ordered for other in required_studies(study)]
+    near = designs.nearest({study.name: required_studies(study) for study in ordered})
+    edges = [f'"{other}" -> "{name}"' for name, others in near.items() for other in others]
     return "\n".join(
         [
             'digraph { rankdir=LR; bgcolor="transparent";',
@@ -75,8 +80,8 @@ def _row(number: int, study: Study) -> Row:
         + (f", {outcomes[row.study_id].verdict} {outcomes[row.study_id].chosen}" if row.study_id in outcomes else "")
         for row in rows
     ]
-    return {"order": number, "study": study.name, "takes values from": ", ".join(required_studies(study)) or "–",
-            "in this ledger": "; ".join(map(text.safe, found)) or "not run yet", "question": text.safe(study.question)}
+    return {"order": number, "study": study.name, "in this ledger": "; ".join(map(text.safe, found)) or "not run yet",
+            "question": text.safe(study.question), "takes values from": ", ".join(required_studies(study)) or "–"}
 
 
 def _taken(row: StudyRow) -> list[Row]:
@@ -93,4 +98,4 @@ def _taken(row: StudyRow) -> list[Row]:
 
 
 st.title("Campaign")
-shared.told(show)
+shared.repeating(show, every=shared.live_any(shared.SLOW_S), key="campaign")

@@ -7,12 +7,14 @@ import streamlit as st
 from dashboard import forests, text
 from dashboard.charts import forest
 from dashboard.rows import arms
-from dashboard.views import shared
+from dashboard.views import downloads, shared
 from orchestrator.analysis.claims import ClaimResult
 from orchestrator.results.results import Results
 
 _LOOKS = {"supported": ("green", ":material/check_circle:"), "contradicted": ("red", ":material/cancel:"),
           "undecided": ("violet", ":material/help:")}
+BARS = ("of each difference alone", "by Holm's correction")
+"""What the two intervals of a difference are."""
 
 
 def show() -> None:
@@ -26,8 +28,17 @@ def show() -> None:
                                         "Another model and other data: its numbers enter no statistic here."))
     counted = {name: sum(claim.outcome == name for claim in results.claims) for name in _LOOKS}
     st.markdown(", ".join(f"**{number} {name}**" for name, number in counted.items() if number))
+    shared.note("A claim is supported if the interval of each of its differences alone is on the side that it says, and "
+                "contradicted if one is wholly on the other side by Holm's correction over the claim's differences.")
     for claim in results.claims:
         _claim(claim, results)
+    downloads.offer_rows([row for claim in results.claims for row in _rows(claim)], "claims")
+    downloads.offer(results, [])
+
+
+def _rows(claim: ClaimResult) -> list[dict[str, object]]:
+    return [{"claim": text.safe(claim.claim.statement), "outcome": claim.outcome, **row}
+            for row in arms.difference_rows(forests.of_claim(claim))]
 
 
 def _claim(claim: ClaimResult, results: Results) -> None:
@@ -37,11 +48,12 @@ def _claim(claim: ClaimResult, results: Results) -> None:
         st.markdown(text.plain_markdown(forests.sentence(claim, results)))
         found = forests.of_claim(claim)
         if found:
-            effects = forests.effects_of(found)
+            effects = forests.effects_of(found, has_holm=True)
             shared.draw(forest.forest_figure(effects, revision=claim.claim.claim_id, axis="difference, points",
-                                             colours=shared.colours()),
+                                             colours=shared.colours(), bars=BARS),
                         key=f"forest-{claim.claim.claim_id}", alt=forest.forest_words(effects, claim.claim.statement),
                         rows=arms.difference_rows(found))
+            shared.note(forest.forest_legend(effects, BARS))
         shared.note("Expected: " + text.plain_markdown("; ".join(forests.expected(each) for each in claim.findings)))
         needed = forests.what_decides(claim, results)
         if needed:

@@ -8,7 +8,7 @@ from dashboard import forests, queries, text
 from dashboard.charts import forest, series
 from dashboard.forests import Side
 from dashboard.rows import arms, trials
-from dashboard.views import shared
+from dashboard.views import downloads, shared
 from orchestrator.results.results import Results
 from orchestrator.results.titles import title
 
@@ -67,9 +67,9 @@ def _differences(sides: list[Side]) -> None:
         alt=forest.forest_words(effects, subject),
         rows=arms.difference_rows(found),
     )
-    shared.note(text.plain_markdown(
-        f"Each further arm minus {sides[0].label}, paired by seed, with 95 % intervals; told apart after Holm's "
-        "correction within a metric."))
+    shared.note(text.plain_markdown(f"Each further arm minus {sides[0].label}, paired by seed; Holm's correction within a metric. "
+                                    f"{forest.forest_legend(effects)}."))
+    downloads.offer_rows(arms.difference_rows(found), "differences")
     if len({side.results.study.study_id for side in sides}) > 1:
         shared.note("Arms of different studies are paired where they have the same seed. What else differs between "
                     "them stands in the table of configurations: only then is a difference an effect.")
@@ -83,7 +83,9 @@ def _slopes(sides: list[Side]) -> None:
                       for name, values in lines)
     shared.draw(series.slope_figure(lines, [title(name) for name in categories], colours=shared.colours(),
                                     revision="/".join(side.label for side in sides)),
-                key="slopes", alt=f"Scores by category. {words}")
+                key="slopes", alt=f"Scores by category. {words}",
+                rows=[{"arm": text.safe(name), **{title(each): value for each, value in zip(categories, own, strict=True)}}
+                      for name, own in lines])
 
 
 def _mean(side: Side, metric: str) -> float | None:
@@ -96,7 +98,7 @@ def _configurations(sides: list[Side]) -> None:
     for number, side in enumerate(sides[1:]):
         rows = trials.config_rows(sides[0].config, side.config, names=(sides[0].label, side.label))
         rows = [row for row in rows if row["path"] != "seed"]
-        st.markdown(f"**{text.plain_markdown(side.label)}** differs in {len(rows)} settings")
+        st.markdown(f"**{text.plain_markdown(side.label)}** differs in {len(rows)} setting{'s' if len(rows) != 1 else ''}")
         if rows:
             shared.table(rows, key=f"config-{number}", alt=f"Settings in which {side.label} differs")
 

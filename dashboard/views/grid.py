@@ -29,7 +29,7 @@ def show() -> None:
                       required=True) or offered[0]
     facets = designs.facets(found)
     for number, (name, facet) in enumerate(facets.items()):
-        st.subheader(name)
+        st.header(name)
         cells, rows, columns = designs.grid_cells(facet, metric)
         shared.draw(
             heat.heat_figure(

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import pictures, text
-from dashboard.views import shared
+from dashboard.views import downloads, shared
 from model.evaluation.stored_answers import ITEMS
+from model.images.drawing import annotated
+from model.samples import Item
+from orchestrator.artifacts.store import is_record
 from orchestrator.ledger.rows import StageRow
-from orchestrator.results.item_pages import ItemPage, Pair, item_page
+from orchestrator.results.item_pages import ItemPage, Only, Pair, item_page, scored_page
 from orchestrator.results.results import Results
+from orchestrator.results.stored_scores import item_scores
 
-FILTERS = {"all": "all", "worse": "got worse", "wrong": "not right", "unread": "unread"}
+FILTERS: dict[Only, str] = {"all": "all", "worse": "got worse", "wrong": "not right", "unread": "unread"}
 ON_PAGE = 10
 
 
@@ -42,8 +47,13 @@ def show() -> None:
     only = st.pills("Which items", [name for name in FILTERS if name != "worse" or beside], default="all",
                     format_func=lambda name: FILTERS[name], key="only", bind="query-params", required=True) or "all"
     page_no = st.number_input("Page", min_value=1, value=1, key="page", bind="query-params")
-    page = _page(mine, beside, benchmark, only, int(page_no))
-    _items(page, mine, (arm, against if beside else None), int(page_no))
+    start, arms = (int(page_no) - 1) * ON_PAGE, (arm, against if beside else None)
+    if is_record(mine.artifact or ""):
+        _recorded(mine, beside, benchmark, only, start, arms)
+        return
+    page = _page(mine, beside, benchmark, only, start)
+    _items(page, mine, arms, start)
+    downloads.offer_rows(_rows(page, arms), "items")
 
 
 def _evaluations(results: Results) -> dict[tuple[str, str, int], StageRow]:
@@ -59,21 +69,46 @@ def _index(names: list[str], results: Results) -> int:
     return names.index(chosen) if chosen in names else len(names) - 1
 
 
-def _page(mine: StageRow, theirs: StageRow | None, benchmark: str, only: str, number: int) -> ItemPage:
+def _page(mine: StageRow, theirs: StageRow | None, benchmark: str, only: Only, start: int) -> ItemPage:
     store = shared.artifacts()
-    files = [store.fetched(stage.artifact or "") / ITEMS if stage else None for stage in (mine, theirs)]
-    return item_page(files[0], files[1], benchmark, only=only, start=(number - 1) * ON_PAGE, limit=ON_PAGE)  # type: ignore[arg-type]
+    file = store.fetched(mine.artifact or "") / ITEMS
+    other = store.fetched(theirs.artifact or "") / ITEMS if theirs and not is_record(theirs.artifact or "") else None
+    return item_page(file, other, benchmark, only=only, start=start, limit=ON_PAGE)
 
 
-def _items(page: ItemPage, stage: StageRow, arms: tuple[str, str | None], number: int) -> None:
-    last = -(-page.num_matching // ON_PAGE)
-    shared.note(
-        f"{page.num_matching} of {page.num_items} items match; page {min(number, max(last, 1))} of {max(last, 1)}. "
-        "Lines in the picture are the borders of its tiles; boxes: green the reference, blue the arm, orange the "
-        "arm beside it."
-    )
-    if not page.pairs:
+def _counted(num_matching: int, num_items: int, start: int) -> None:
+    last = max(1, -(-num_matching // ON_PAGE))
+    shared.note(f"{num_matching} of {num_items} items match; page {min(start // ON_PAGE + 1, last)} of {last}. "
+                "Lines in the picture are the borders of its tiles.")
+    if start >= num_matching:
         st.info("No such item on this page.", icon=":material/search_off:")
+
+
+def _recorded(mine: StageRow, theirs: StageRow | None, benchmark: str, only: Only, start: int,
+              arms: tuple[str, str | None]) -> None:
+    """Show items of an imported study, of which a record has the scores and not what was said."""
+    store = shared.artifacts()
+    page = scored_page(item_scores(mine, store), item_scores(theirs, store) if theirs else None, only=only, start=start,
+                       limit=ON_PAGE)
+    _counted(page.num_matching, page.num_items, start)
+    shared.note("This study was imported: its record has the score of every item, and not what was answered. The workbench's "
+                "questions are made again by their generator.")
+    for own, other in page.pairs:
+        with st.container(border=True, key=f"item-{own.item_id}"):
+            left, right = st.columns([2, 5], gap="medium")
+            item = pictures.remade(benchmark, own.item_id)
+            if item:
+                _pictures(left, [annotated(image, pictures.image_config(mine.spec), num_images=len(item.images))
+                                 for image in item.images], own.item_id)
+            _asked(right, item, own.item_id)
+            for name, each in zip(arms, (own, other), strict=True):
+                if each is not None:
+                    right.markdown(f":gray[{text.plain_markdown(name or '')}] {_mark(each.strict, is_read=each.is_read)}")
+
+
+def _items(page: ItemPage, stage: StageRow, arms: tuple[str, str | None], start: int) -> None:
+    _counted(page.num_matching, page.num_items, start)
+    shared.note("Boxes: green the reference, blue the arm, orange the arm beside it.")
     for pair in page.pairs:
         with st.container(border=True, key=f"item-{pair.answer.item.item_id}"):
             _item(pair, stage, arms)
@@ -84,31 +119,46 @@ def _item(pair: Pair, stage: StageRow, arms: tuple[str, str | None]) -> None:
     left, right = st.columns([2, 5], gap="medium")
     images = pictures.item_pictures(answer)
     if images:
-        shown = pictures.drawn(images, answer, pair.other, pictures.image_config(stage.spec))
-        left.image(shown, width=150 if len(shown) > 1 else 220, alt=[f"picture of item {item.item_id}"] * len(shown))
+        _pictures(left, pictures.drawn(images, answer, pair.other, pictures.image_config(stage.spec)), item.item_id)
     elif item.pictures:
         left.markdown(f":gray[:small[{text.plain_markdown('; '.join(item.pictures))}]]")
-    right.markdown(f":gray[:small[{text.plain_markdown(item.item_id)}]]")
-    right.markdown(f"**{text.plain_markdown(item.question.replace('<image>', '▣ '))}**")
+    _asked(right, item, item.item_id)
+    for name, each in zip(arms, (answer, pair.other), strict=True):
+        if each is not None:
+            mark = _mark(each.score.strict, is_read=each.score.parsed is not None)
+            right.markdown(f":gray[{text.plain_markdown(name or '')}] {mark} {text.plain_markdown(each.prediction) or '(empty)'}")
+
+
+def _pictures(where: DeltaGenerator, shown: list[pictures.Picture], item_id: str) -> None:
+    if shown:
+        where.image(shown, width=150 if len(shown) > 1 else 220, alt=[f"picture of item {item_id}"] * len(shown))
+
+
+def _asked(where: DeltaGenerator, item: Item | None, item_id: str) -> None:
+    """Show the question, its options and its reference."""
+    where.markdown(f":gray[:small[{text.plain_markdown(item_id)}]]")
+    if item is None:
+        return
+    where.markdown(f"**{text.plain_markdown(item.question.replace('<image>', '▣ '))}**")
     if item.options:
-        right.markdown(" · ".join(f"{chr(65 + i)}: {text.plain_markdown(each)}" for i, each in enumerate(item.options)))
-    right.markdown(f":gray[reference] {text.plain_markdown(' or '.join(item.references))}")
-    right.markdown(_answer(arms[0], answer.prediction, answer.score.parsed, answer.score.strict))
-    if pair.other is not None:
-        right.markdown(_answer(arms[1] or "", pair.other.prediction, pair.other.score.parsed, pair.other.score.strict))
+        where.markdown(" · ".join(f"{chr(65 + i)}: {text.plain_markdown(each)}" for i, each in enumerate(item.options)))
+    where.markdown(f":gray[reference] {text.plain_markdown(' or '.join(item.references))}")
 
 
-def _answer(arm: str, prediction: str, parsed: str | None, score: float) -> str:
-    mark = (
-        ":orange-badge[? unread]"
-        if parsed is None
-        else f":green-badge[✓ {score:g}]"
-        if score >= 1
-        else f":red-badge[✗ {score:g}]"
-    )
-    return f":gray[{text.plain_markdown(arm)}] {mark} {text.plain_markdown(prediction) or '(empty)'}"
+def _mark(score: float, *, is_read: bool) -> str:
+    """Return a score, 0 to 1, as a badge with a sign and a colour."""
+    if not is_read:
+        return ":orange-badge[? unread]"
+    return f":green-badge[✓ {score:g}]" if score >= 1 else f":red-badge[✗ {score:g}]"
+
+
+def _rows(page: ItemPage, arms: tuple[str, str | None]) -> list[dict[str, object]]:
+    return [{"item": text.safe(pair.answer.item.item_id), "question": text.safe(pair.answer.item.question),
+             "reference": text.safe(" or ".join(pair.answer.item.references)),
+             **{f"{name}: {what}": value for name, each in zip(arms, (pair.answer, pair.other), strict=True) if each is not None
+                for what, value in (("answer", text.safe(each.prediction)), ("score", each.score.strict))}} for pair in page.pairs]
 
 
 study = shared.chosen()
 shared.title("Items", study)
-shared.repeating(show, every=None, key="items")
+shared.repeating(show, every=shared.live(study, shared.SLOW_S), key="items")

@@ -1,4 +1,4 @@
-"""The page Mixture: scores over the shares of three kinds of data. No timer: a redraw would turn the triangle back."""
+"""The page Mixture: scores over the shares of three kinds of data."""
 
 from __future__ import annotations
 
@@ -16,19 +16,15 @@ def show() -> None:
     """Show the triangle with its table."""
     row = shared.chosen()
     results = shared.results(row)
+    if designs.blends(results, results.objective) is None:
+        shared.note("This study varies no mixture of three kinds of data: the shares of pre-training, of continual pre-training, or "
+                    "of fine-tuning (`pretrain.mixture`, `continual.mixture`, `sft.mixture.weights` in its file).")
+        return
     offered = panels.offered_metrics(results)
     first = offered[0] if offered else results.objective
     metric = st.pills("Metric", offered or [first], default=first, format_func=title, key="metric", bind="query-params",
                       required=True) or first
-    found = designs.blends(results, metric)
-    if found is None:
-        shared.note(
-            "This study varies no mixture of three parts (sft.mixture.weights, pretrain.mixture, continual.mixture)."
-        )
-        return
-    parts, blends = found
-    if shared.live(row, 1.0) and st.button("Look for new scores", icon=":material/refresh:"):
-        st.rerun()
+    parts, blends = designs.blends(results, metric) or ((), [])
     left, right = st.columns([3, 2])
     with left:
         shared.draw(mixture.ternary_figure(blends, parts, revision=f"{row.study_id}/{metric}", metric=title(metric),
@@ -55,4 +51,4 @@ def show() -> None:
 
 study = shared.chosen()
 shared.title("Mixture", study)
-shared.told(show)
+shared.repeating(show, every=shared.live(study, shared.SLOW_S), key="mixture")

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import queries, text
 from dashboard.rows.studies import Listed, study_rows
-from dashboard.views import shared
+from dashboard.views import downloads, shared
 from orchestrator.ledger.rows import StudyRow
 from orchestrator.ledger.summaries import trial_counts
 from orchestrator.results.progress import progress
@@ -22,8 +22,12 @@ COLUMNS = {
     "hours": st.column_config.NumberColumn("hours", format="%.2f", help="Of all attempts, failed ones too"),
     "GPU-hours": st.column_config.NumberColumn("GPU-hours", format="%.2f"),
     "saved": st.column_config.NumberColumn("hours saved", format="%.2f", help="By sharing stages"),
+    "reason": st.column_config.TextColumn("reason", width="medium", help="Why most of its stages failed, or why it waits"),
     "question": st.column_config.TextColumn("question", width="large"),
 }
+
+CHOSEN_KEY = "chosen"
+"""The query parameter of the chosen rows."""
 
 
 def show() -> None:
@@ -35,19 +39,25 @@ def show() -> None:
         return
     wanted = st.text_input("Search", key="search", bind="query-params", type="search",
                            placeholder="name, state, verdict, question").casefold().split()
-    found = study_rows(_listed(rows), shared.health())
-    kept = [(row, shown) for row, shown in zip(rows, found, strict=True)
+    listed = study_rows(_listed(rows), shared.health())
+    kept = [(row, shown) for row, shown in zip(rows, listed, strict=True)
             if all(word in " ".join(map(str, shown.values())).casefold() for word in wanted)]
-    chosen = shared.table(
+    labels = [queries.label_of(row) for row, _ in kept]
+    asked = [labels.index(each) for each in st.query_params.get_all(CHOSEN_KEY) if each in labels]
+    found = shared.table(
         [shown for _, shown in kept],
         key="studies",
         alt=f"{len(kept)} studies",
         column_config=COLUMNS,
         on_select="rerun",
-        selection_mode="single-row",
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": asked}},
     )
-    shared.note(f"{len(kept)} of {len(rows)} studies. Choose a row to open its study.")
-    _links(kept, chosen["selection"]["rows"] if chosen else [])
+    shared.note(f"{len(kept)} of {len(rows)} studies. Choose a row to open its study, or several to compare them.")
+    chosen = [labels[i] for i in (found["selection"]["rows"] if found else []) if i < len(labels)]
+    _remember(chosen)
+    _links(chosen or labels[:6], is_choice=len(chosen) > 1)
+    downloads.offer_rows([shown for _, shown in kept], "studies")
 
 
 def _listed(rows: list[StudyRow]) -> list[Listed]:
@@ -59,14 +69,21 @@ def _listed(rows: list[StudyRow]) -> list[Listed]:
                    reason=reasons.get(row.study_id, ""), outcome=outcomes.get(row.study_id)) for row in rows]
 
 
-def _links(kept: list[tuple[StudyRow, dict[str, object]]], chosen: list[int]) -> None:
-    """Link to the chosen studies, or to the newest ones: a link works by keyboard too."""
-    shown = [kept[i][0] for i in chosen if i < len(kept)] or [row for row, _ in kept[:6]]
+def _remember(chosen: list[str]) -> None:
+    """Keep the chosen rows in the page's address."""
+    if chosen != st.query_params.get_all(CHOSEN_KEY):
+        st.query_params[CHOSEN_KEY] = chosen
+
+
+def _links(labels: list[str], *, is_choice: bool) -> None:
+    """Link to studies, and to their comparison if several were chosen: a link works by keyboard too."""
     with st.container(horizontal=True):
-        for row in shown:
-            label = queries.label_of(row)
+        for label in labels:
             st.page_link("views/study.py", label=f"Open {text.plain_markdown(label)}", icon=":material/arrow_forward:",
                          query_params={shared.STUDY_KEY: label})
+        if is_choice:
+            st.page_link("views/compare.py", label=f"Compare these {len(labels)}", icon=":material/compare_arrows:",
+                         query_params={shared.STUDY_KEY: labels[0], "with": labels[1:]})
 
 
 def interval() -> float | None:

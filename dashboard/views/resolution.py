@@ -27,12 +27,36 @@ def show() -> None:
     first = up.index(results.objective) if results.objective in up else 0
     y = right.selectbox("Up", up, index=first, format_func=title, key="y", bind="query-params") or up[0]
     plane = planes.plane(results, x, y)
-    shared.draw(charts.plane_figure(plane, study_id=results.study.study_id, colours=shared.colours()),
+    shared.draw(charts.plane_figure(plane, study_id=results.study.study_id, colours=shared.colours(), zoom=_zoom(plane)),
                 key="plane", alt=planes.words(plane), rows=arms.plane_rows(plane))
     _notes(results, plane, across)
     if x in planes.COSTS:
         _categories(results, x, [metric for metric in up if metric != y])
-    downloads.offer(results, [y])
+    downloads.offer(results, [y], plane)
+
+
+def _zoom(plane: planes.Plane) -> tuple[charts.Span, charts.Span] | None:
+    """Choose the parts of both axes to show; they are part of the page's address."""
+    if len(plane.points) < 2:
+        return None
+    with st.expander("Zoom"):
+        spans = [_span(name, reach, key) for name, reach, key in (
+            (plane.x_title, _reach([(point.x, point.x_half_width) for point in plane.points]), "zoom_x"),
+            (plane.y_title, _reach([(point.y, point.y_half_width) for point in plane.points]), "zoom_y"))]
+    return None if all(is_whole for _, is_whole in spans) else (spans[0][0], spans[1][0])
+
+
+def _reach(values: list[tuple[float, float | None]]) -> charts.Span:
+    low = min(value - (half or 0.0) for value, half in values)
+    high = max(value + (half or 0.0) for value, half in values)
+    margin = 0.08 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def _span(name: str, reach: charts.Span, key: str) -> tuple[charts.Span, bool]:
+    found: charts.Span = st.slider(name, *reach, reach, step=(reach[1] - reach[0]) / 200, format="%.4g", key=key,
+                                   bind="query-params")
+    return found, found == reach
 
 
 def _name(axis: str) -> str:
@@ -66,6 +90,7 @@ def _categories(results: Results, x: str, metrics: list[str]) -> None:
                 ),
                 key=f"plane-{metric}",
                 alt=planes.words(plane),
+                rows=arms.plane_rows(plane),
             )
 
 

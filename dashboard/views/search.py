@@ -81,7 +81,10 @@ def _parallel(results: Results, metrics: list[str]) -> None:
         ),
         key="parallel",
         alt=f"{len(scored)} arms over their parameters, coloured by {title(metrics[0])}",
+        rows=[{"arm": text.safe(arm.name), **arm.levels, title(metrics[0]): round(arm.metrics[metrics[0]].mean, 2),
+               "n": arm.metrics[metrics[0]].n} for arm in scored],
     )
+    shared.note("One line an arm. Drag along an axis to keep the lines that pass there.")
 
 
 def _ended(results: Results) -> None:

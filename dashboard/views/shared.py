@@ -224,6 +224,11 @@ def live(row: StudyRow, seconds: float) -> float | None:
     return None if row.state in TERMINAL_STUDIES else seconds
 
 
+def live_any(seconds: float) -> float | None:
+    """Return the refresh interval in seconds of a page about several studies: None if all of them are finished."""
+    return None if all(row.state in TERMINAL_STUDIES for row in studies()) else seconds
+
+
 def repeating(show: Callable[[], None], *, every: float | None, key: str) -> None:
     """Run a part of the page now, and again every `every` seconds without the rest of the page.
 

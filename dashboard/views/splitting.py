@@ -29,8 +29,10 @@ def show() -> None:
     height, width = image.height, image.width
     tiling = tiles(image, config)
     cols = st.columns(2)
-    cols[0].image(annotated(image, config), caption=f"{width} × {height} px, with the borders of its tiles", width=420,
-                  alt=f"picture of {width} by {height} px with the borders of its {tiling.rows} by {tiling.cols} tiles")
+    with cols[0]:
+        st.image(annotated(image, config), width="stretch",
+                 alt=f"picture of {width} by {height} px with the borders of its {tiling.rows} by {tiling.cols} tiles")
+        shared.note(f"{width} × {height} px, with the borders of its tiles")
     with cols[1]:
         number = len(tiling.tiles)
         st.metric("Grid (rows × columns)", f"{tiling.rows} × {tiling.cols}", border=True)
@@ -42,24 +44,31 @@ def show() -> None:
     names = [f"overview ({i})" if i == tiling.overview else f"tile {i}" for i in range(len(shown))]
     with st.container(horizontal=True):
         for tile, name in zip(shown, names, strict=True):
-            st.image(tile, caption=name, width=110, alt=name)
+            _captioned(tile, name, width=110)
     st.code(grids.sequence(tiling.rows, tiling.cols, config), language=None, wrap_lines=True)
+    _others(image, config)
+
+
+def _others(image: Picture, config: ImageConfig) -> None:
+    """Show what other ways of splitting make of the picture."""
     st.header("Other ways of splitting")
-    shared.table(
-        [
-            {
-                "way": each.name,
-                "rows": each.rows,
-                "columns": each.cols,
-                "tiles": each.num_tiles,
-                "tokens": each.num_tokens,
-                "scale": round(each.scale, 3),
-            }
-            for each in grids.tilers(height, width, config)
-        ],
-        key="tilers",
-        alt="Other ways of splitting the same picture",
-    )
+    found = grids.tilers(image.height, image.width, config)
+    with st.container(horizontal=True):
+        for each in found[1:]:
+            words = f"{each.name}: {each.rows} × {each.cols}, {each.num_tokens} tokens"
+            _captioned(annotated(image, each.config), words, width=170)
+    shared.table([{"way": each.name, "rows": each.rows, "columns": each.cols, "tiles": each.num_tiles,
+                   "tokens": each.num_tokens, "scale": round(each.scale, 3), "stretch": round(each.stretch, 3)}
+                  for each in found], key="tilers", alt="Other ways of splitting the same picture")
+    shared.note("Tiles: with the overview, which every grid of more than one tile has. Scale: resize factor of the picture; "
+                "below 1 detail is lost. Stretch: 1 where the picture keeps its shape; InternVL and Idefics3 fill the grid.")
+
+
+def _captioned(image: Picture, words: str, *, width: int) -> None:
+    """Show a picture of so many px above its caption; Streamlit's own captions have too little contrast to read."""
+    with st.container(width=width):
+        st.image(image, width="stretch", alt=words)
+        shared.note(words)
 
 
 def _picture() -> Picture | None:
@@ -80,8 +89,8 @@ def _picture() -> Picture | None:
 
 def _setting() -> ImageConfig | None:
     row = st.columns(6)
-    modes: list[Literal["dynamic", "static", "single"]] = ["dynamic", "static", "single"]
-    mode = row[0].selectbox("Mode", modes, key="mode", bind="query-params") or "dynamic"
+    mode = row[0].selectbox("Way", list(grids.MODES), format_func=lambda name: grids.MODES[name], key="mode",
+                            bind="query-params") or "dynamic"
     tile = row[1].number_input("Tile, px", 8, 2048, 32, key="tile", bind="query-params")
     tokens = row[2].selectbox("Tokens a tile", [9, 4, 16, 36, 81, 144], key="tokens", bind="query-params") or 9
     n_min = row[3].number_input("n_min", 1, 64, 4, key="n_min", bind="query-params")
@@ -108,7 +117,8 @@ def _candidates(height: int, width: int, config: ImageConfig) -> None:
                    "pixels lost %": round(100 * each.loss, 1) if each.is_allowed else None} for each in found],
                  key="candidates", alt=f"{len(found)} candidate grids")
     shared.note(
-        "A grid covers the image if the resized image is no smaller than the original. Of the grids that cover, the "
+        "A grid fits if the image, with its longer side scaled to the grid's, does not overflow it on the other; it covers "
+        "the image if the resized image is no smaller than the original. Of the grids that cover, the "
         "one with the least padding is taken; if none covers, the one that loses the least, then the least padded."
     )
 

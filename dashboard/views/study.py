@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import acts, forests, text
 from dashboard.charts import forest, panels, states
-from dashboard.rows import arms, events, studies
+from dashboard.rows import arms, events, studies, trials
 from dashboard.views import downloads, shared
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import read
@@ -19,6 +19,8 @@ from orchestrator.results.results import Results
 from orchestrator.results.tables import unread
 from orchestrator.results.titles import title
 
+MOST_UNREAD = 4
+"""The most benchmarks of arms whose unread answers are named before the figures."""
 _SIGNS = {"selected": ":material/check_circle:", "tied": ":material/balance:", "underpowered": ":material/query_stats:",
           "infeasible": ":material/block:", "incomplete": ":material/hourglass_top:", "none": ":material/remove:"}
 
@@ -96,7 +98,8 @@ def answer() -> None:
     shared.note(text.legend(results))
     _forest(results, found)
     st.header("Arms")
-    shared.table(arms.arm_rows(results, metrics), key="arms", alt=f"Arms of {row.name}")
+    shared.table(arms.arm_rows(results, metrics), key="arms", alt=f"Arms of {row.name}",
+                 column_config={"mark": st.column_config.TextColumn(width=120)})
     shared.note("± is half the width of a 95 % interval. Δ is the difference to the baseline, paired by seed; "
                 "told apart: from 0, at 5 % after Holm's correction over the arms. Unread: answers that the "
                 "benchmark's rule could not read.")
@@ -125,8 +128,10 @@ def _verdict(results: Results) -> None:
 
 def _warnings(results: Results) -> None:
     shared.note(f"Rule, declared before the study ran: {text.plain_markdown(results.rule)}.")
-    for sentence in unread(results):
-        st.warning(f"**Unread.** {text.plain_markdown(sentence)}")
+    sentences = unread(results)
+    if sentences:
+        more = f"; and {len(sentences) - MOST_UNREAD} more, on the page Benchmarks" if len(sentences) > MOST_UNREAD else ""
+        st.warning(f"**Unread.** {text.plain_markdown('; '.join(sentences[:MOST_UNREAD]))}{more}")
     for confound in results.confounds:
         st.warning(f"**Confound.** {text.plain_markdown(confound.sentence)}")
 
@@ -138,7 +143,7 @@ def _panels(results: Results, metrics: list[str]) -> None:
         with columns[i % len(columns)]:
             st.markdown(f"**{panel.title}**" + (f" &nbsp; :gray[{panel.role}]" if panel.role else ""))
             shared.draw(panels.panel_figure(panel, study_id=results.study.study_id, colours=shared.colours()),
-                        key=f"panel-{panel.metric}", alt=described.words(panel))
+                        key=f"panel-{panel.metric}", alt=described.words(panel), rows=arms.panel_rows(panel))
             shared.note(text.panel_note(panel))
 
 
@@ -178,6 +183,7 @@ def _forest(results: Results, found: ItemResults | None) -> None:
         alt=forest.forest_words(effects, f"{name} against the baseline"),
         rows=arms.both_intervals(results, found) if found else (),
     )
+    shared.note(forest.forest_legend(effects))
     if len(effects) > forest.MOST_ROWS:
         shared.note(f"showing the {forest.MOST_ROWS} largest of {len(effects)}; the table of arms has all")
 
@@ -194,7 +200,8 @@ def design() -> None:
     if cells:
         shared.draw(states.states_figure(cells, list(names.values()), seeds, revision=results.study.study_id,
                                          colours=shared.colours()),
-                    key="states", alt=f"{len(names)} arms by {len(seeds)} seeds: {words}")
+                    key="states", alt=f"{len(names)} arms by {len(seeds)} seeds: {words}",
+                    rows=trials.state_rows(cells, list(names.values()), seeds))
     shared.note(f"{words}. Each trial with its stages is on the page Trial.")
     for failure in outcome.failures(results):
         labels = ", ".join(failure.labels[:4]) + (

@@ -61,7 +61,7 @@ def _one(results: Results, metric: str, axis: panels.Axis, span: tuple[str, str]
     panel = described.panel(results, metric)
     axis = axis if panels.has_axis(panel) else "steps"
     curve = factor_curve(results, metric) if axis != "steps" else None
-    st.subheader(panel.title + (f" ({panel.role})" if panel.role else ""))
+    st.header(panel.title + (f" ({panel.role})" if panel.role else ""))
     figure = panels.panel_figure(panel, study_id=results.study.study_id, colours=shared.colours(), axis=axis,
                                  curve=curve, height=400, span=span)
     shared.draw(figure, key=f"sweep-{metric}", alt=described.words(panel), rows=arms.panel_rows(panel))

@@ -9,7 +9,8 @@ import streamlit as st
 from dashboard import learning, text
 from dashboard.charts import series
 from dashboard.rows import trials as tables
-from dashboard.views import shared
+from dashboard.views import downloads, shared
+from orchestrator.artifacts.store import is_record
 from orchestrator.ledger import read
 from orchestrator.ledger.rows import AttemptRow, StageRow, TrialRow
 from orchestrator.results.results import Results
@@ -24,7 +25,11 @@ def show() -> None:
         st.info("This study has no trials yet.", icon=":material/hourglass_top:")
         return
     with st.expander(f"All {len(results.trials)} trials"):
-        shared.table(tables.trial_rows(results), key="trials", alt=f"{len(results.trials)} trials of the study")
+        rows = tables.trial_rows(results)
+        shared.table(rows, key="trials", alt=f"{len(results.trials)} trials of the study", selection_mode="single-row",
+                     on_select=lambda: _pick(results))
+        shared.note("Choose a row to see its trial below.")
+        downloads.offer_rows(rows, "trials")
     names = list(dict.fromkeys(row.arm_name for row in results.trial_rows))
     arm = st.selectbox("Arm", names, key="arm", format_func=text.visible, bind="query-params") or names[0]
     seeds = [row.seed for row in results.trial_rows if row.arm_name == arm and row.rung == 0]
@@ -32,6 +37,13 @@ def show() -> None:
     position = learning.trial_of(results, arm, seeds[0] if seed is None else seed)
     if position is not None:
         _trial(results, position)
+
+
+def _pick(results: Results) -> None:
+    """Make the trial of the chosen row the one that is shown."""
+    for i in st.session_state["trials"]["selection"]["rows"]:
+        if i < len(results.trial_rows) and results.trial_rows[i].rung == 0:
+            st.session_state["arm"], st.session_state["seed"] = results.trial_rows[i].arm_name, results.trial_rows[i].seed
 
 
 def _trial(results: Results, position: int) -> None:
@@ -65,7 +77,9 @@ def _learning(results: Results, row: TrialRow, stages: list[StageRow], attempts:
     own = learning.reports(shared.artifacts(), [each for each in attempts if each.stage_id == labels[kind].stage_id])
     metrics = learning.metrics_of(own)
     if not metrics:
-        shared.note("This stage has reported no metric yet.")
+        shared.note("No metric was reported to this ledger: an imported stage has its scores alone."
+                    if labels[kind].artifact and is_record(labels[kind].artifact or "") else
+                    "This stage has reported no metric yet.")
         return
     metric = (
         st.pills("Metric", metrics, default=metrics[0], key="metric", bind="query-params", required=True) or metrics[0]
@@ -78,7 +92,11 @@ def _learning(results: Results, row: TrialRow, stages: list[StageRow], attempts:
     last = curves[0].values[-1] if curves[0].values else None
     shared.draw(
         series.learning_figure(
-            curves, revision=f"{row.trial_key}/{kind}/{metric}", metric=metric, colours=shared.colours()
+            curves,
+            revision=f"{row.trial_key}/{kind}/{metric}",
+            metric=metric,
+            colours=shared.colours(),
+            span=_span(learning.last_step(own)),
         ),
         key="learning",
         alt=words + (f", last {last:.4g}" if last is not None else ""),
@@ -86,6 +104,14 @@ def _learning(results: Results, row: TrialRow, stages: list[StageRow], attempts:
     )
     shared.note("Faint: the other seeds of the arm. A cross marks a value that is not finite, a dotted line where "
                 "another attempt took over.")
+
+
+def _span(last: int) -> tuple[int, int] | None:
+    """Choose the steps to zoom to; they are part of the page's address."""
+    if last < 2:
+        return None
+    found: tuple[int, int] = st.slider("Steps", 0, last, (0, last), key="steps", bind="query-params")
+    return found if found != (0, last) else None
 
 
 def _quiet(
@@ -137,9 +163,11 @@ def _log(own: list[AttemptRow]) -> None:
     picked = st.selectbox("Attempt", list(names), key="attempt", format_func=text.visible, bind="query-params")
     tail = learning.log_tail(shared.artifacts(), names[picked or next(iter(names))])
     failure = names[picked or next(iter(names))].failure or {}
-    st.code(
-        text.visible(tail or str(failure.get("traceback") or "This attempt wrote no log.")), language=None, height=260
-    )
+    written = text.visible(tail or str(failure.get("traceback") or ""))
+    if written:
+        st.code(written, language=None, height=260)
+    else:
+        shared.note("This attempt left no log here.")
 
 
 def _outside(results: Results, row: TrialRow) -> None:

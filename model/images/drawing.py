@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw
 
 from model.config.stages import ImageConfig
-from model.images.grids import grid_of
+from model.images.grids import STRETCHED, grid_of
 from model.images.placement import Box, box_px
 from model.images.tiling import Tiling
 
@@ -42,14 +42,18 @@ def annotated(image: Image.Image, config: ImageConfig | None, boxes: Sequence[tu
 
 
 def _borders(image: Image.Image, config: ImageConfig | None, num_images: int) -> tuple[list[float], list[float]]:
-    """Return the inner borders between tiles in px of the image; the image lies in the upper left of its grid."""
+    """Return the inner borders between tiles in px of the image.
+
+    The image lies in the upper left of its grid, or fills it in the modes that stretch.
+    """
     if config is None:
         return [], []
     rows, cols = grid_of(image.height, image.width, config, num_images=num_images)
-    scale = min(cols * config.tile / image.width, rows * config.tile / image.height)
-    side = config.tile / scale
-    return ([x for i in range(1, cols) if (x := i * side) < image.width],
-            [y for i in range(1, rows) if (y := i * side) < image.height])
+    wide, high = image.width / cols, image.height / rows
+    if config.mode not in STRETCHED:
+        wide = high = max(wide, high)
+    return ([x for i in range(1, cols) if (x := i * wide) < image.width],
+            [y for i in range(1, rows) if (y := i * high) < image.height])
 
 
 def tile_images(tiling: Tiling) -> list[Image.Image]:

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -124,12 +124,13 @@ def renamed(claim: Claim, stand_ins: Mapping[str, str]) -> Claim:
                                             for each in claim.comparisons))
 
 
-def judge(claim: Claim, fits: Mapping[str, Fit]) -> ClaimResult:
+def judge(claim: Claim, fits: Mapping[str, Fit], *, titled: Callable[[str], str] = str) -> ClaimResult:
     """Test a claim on fitted scores.
 
     Args:
         claim: its arms have the same names as in the fits.
         fits: metric -> fitted model.
+        titled: metric -> its title for people; by default its name.
     """
     found = _differences(claim, fits)
     findings = tuple(Finding(comparison=each, difference=found.get(i), outcome=_outcome(each, found.get(i)))
@@ -140,7 +141,7 @@ def judge(claim: Claim, fits: Mapping[str, Fit]) -> ClaimResult:
         outcome = "contradicted"
     elif outcomes and all(each == "supported" for each in outcomes):
         outcome = "supported"
-    return ClaimResult(claim=claim, outcome=outcome, sentence=_sentence(outcome, findings), findings=findings)
+    return ClaimResult(claim=claim, outcome=outcome, sentence=_sentence(outcome, findings, titled), findings=findings)
 
 
 def _differences(claim: Claim, fits: Mapping[str, Fit]) -> dict[int, Difference]:
@@ -170,7 +171,7 @@ def _outcome(comparison: Comparison, difference: Difference | None) -> Outcome:
     return "contradicted" if value + difference.half_width_holm < 0 else "undecided"
 
 
-def _sentence(outcome: Outcome, findings: Sequence[Finding]) -> str:
+def _sentence(outcome: Outcome, findings: Sequence[Finding], titled: Callable[[str], str]) -> str:
     """Report the comparison that decided, or the one with the smallest difference."""
     deciding = [each for each in findings if each.outcome == outcome and each.difference is not None]
     if not deciding:
@@ -181,5 +182,5 @@ def _sentence(outcome: Outcome, findings: Sequence[Finding]) -> str:
         return "Undecided: there is no interval (n=1)."
     width = difference.half_width if outcome == "supported" else difference.half_width_holm or difference.half_width
     low, high = difference.value - width, difference.value + width
-    return (f"{outcome.capitalize()}: {shown.comparison.metric} of {difference.a} minus {difference.b} is "
+    return (f"{outcome.capitalize()}: {titled(shown.comparison.metric)} of {difference.a} minus {difference.b} is "
             f"{difference.value:+.1f} [{low:.1f}, {high:.1f}], n={difference.n}.")

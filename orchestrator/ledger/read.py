@@ -184,6 +184,15 @@ def driver(engine: Engine) -> DriverRow | None:
                      ttl_s=row.ttl_s, expires_in_s=row.expires_in_s, holder=json.loads(row.holder))
 
 
+def driving_since(engine: Engine, driver_id: str) -> float | None:
+    """Return when a driver took the lease that it held last; None if the ledger's events do not say."""
+    event = t.events.c
+    query = (select(event.at).where(event.entity == "driver", event.entity_id == driver_id, event.from_state == "")
+             .order_by(event.id.desc()).limit(1))
+    with engine.connect() as connection:
+        return connection.execute(query).scalar()
+
+
 def outbox_lag(engine: Engine) -> int:
     """Return how many tracking messages wait to be sent."""
     query = select(func.count()).select_from(t.tracking_outbox).where(t.tracking_outbox.c.sent_at.is_(None))

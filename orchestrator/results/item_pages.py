@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Literal
 
 from model.evaluation.stored_answers import Answer, parse
 from orchestrator.errors import StudyError
+from orchestrator.results.stored_scores import ItemScores
 
 Only = Literal["all", "worse", "unread", "wrong"]
 _SCORE = re.compile(r'"score": ([-+0-9.eE]+)')
@@ -64,6 +65,26 @@ def item_page(mine: Path, theirs: Path | None, benchmark: str, *, only: Only = "
     places = [i for i, (line, other) in enumerate(zip_longest(lines, others)) if _is_wanted(only, line, other)]
     pairs = tuple(_pairs(lines, others, places[start:start + limit], benchmark))
     return ItemPage(pairs=pairs, num_matching=len(places), num_items=len(lines))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredPage:
+    """Some items of a benchmark of which only the scores are known, as of an imported record."""
+
+    pairs: tuple[tuple[ItemScores, ItemScores | None], ...]
+    num_matching: int
+    num_items: int
+
+
+def scored_page(mine: Sequence[ItemScores], theirs: Sequence[ItemScores] | None, *, only: Only = "all", start: int = 0,
+                limit: int = 20) -> ScoredPage:
+    """Return one page of items with their scores; arguments as of `item_page`. Items are paired by their id."""
+    others = {each.item_id: each for each in theirs or ()}
+    wanted: dict[Only, Callable[[ItemScores, ItemScores | None], bool]] = {
+        "all": lambda own, other: True, "unread": lambda own, other: not own.is_read, "wrong": lambda own, other: own.strict < 1,
+        "worse": lambda own, other: other is not None and own.strict < other.strict}
+    found = [(each, others.get(each.item_id)) for each in mine if wanted[only](each, others.get(each.item_id))]
+    return ScoredPage(pairs=tuple(found[start:start + limit]), num_matching=len(found), num_items=len(mine))
 
 
 def _lines(path: Path) -> list[str]:

@@ -62,6 +62,7 @@ from orchestrator.plan.arms import Arm, baseline_of
 from orchestrator.results.budget import Spent, resources_of, spent
 from orchestrator.results.counts import Cost, Counts, cost, counts, varies_with_seed
 from orchestrator.results.lmms_eval import LmmsEvalFile, match
+from orchestrator.results.titles import title
 from orchestrator.states import TrialState
 from orchestrator.study.documents import Published, load_published
 from orchestrator.study.study import Study
@@ -377,7 +378,7 @@ def _judged(published: Published | None, arms: Sequence[Arm], trials: Sequence[T
                 for each in published.claims]
     metrics = {comparison.metric for claim in testable for comparison in claim.comparisons}
     fits = {metric: statistics.fit(selection.values_of(named, metric)) for metric in metrics}
-    return tuple(claims.judge(claim, fits) for claim in testable)
+    return tuple(claims.judge(claim, fits, titled=title) for claim in testable)
 
 
 def _stand_ins(scored: Set[str]) -> dict[str, str]:

@@ -80,17 +80,27 @@ def long_rows(results: Results) -> list[dict[str, Any]]:
 
 def to_csv(results: Results) -> str:
     """Return the long table; text that a spreadsheet would take for a formula begins with an apostrophe."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in long_rows(results):
-        writer.writerow({name: formatting.spreadsheet_cell(value) for name, value in row.items()})
-    return out.getvalue()
+    return rows_to_csv(long_rows(results), list(COLUMNS))
 
 
 def to_parquet(results: Results, where: Path | BinaryIO) -> None:
     """Write the long table to a file."""
-    pq.write_table(pa.Table.from_pylist(long_rows(results), schema=pa.schema(list(COLUMNS.items()))), where)
+    rows_to_parquet(long_rows(results), where, pa.schema(list(COLUMNS.items())))
+
+
+def rows_to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Return rows of any table as CSV, with formulas made harmless as in `to_csv`."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: formatting.spreadsheet_cell(value) for name, value in row.items()})
+    return out.getvalue()
+
+
+def rows_to_parquet(rows: Sequence[Mapping[str, Any]], where: Path | BinaryIO, schema: Any = None) -> None:
+    """Write rows of any table to a file; without a schema the types are those of the values."""
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), where)
 
 
 def to_markdown(results: Results) -> str:

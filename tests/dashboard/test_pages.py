@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import Engine
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
+from orchestrator.cli.main import main
 from orchestrator.ledger import read
-from tests.support.synthetic import SCIENCE, Sketch, lease, sketch
+from tests.support.synthetic import SCIENCE, TEN, Sketch, lease, sketch
 
 Page = Callable[..., AppTest]
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +59,17 @@ def test_page_opens(page: Page, engine: Engine, name: str, wanted: Sketch) -> No
     assert not app.exception
     assert app.title
     assert "as of" in shown(app)
+
+
+@pytest.mark.parametrize("arms", [200, 2000])
+def test_every_page_opens_on_many_trials(page: Page, engine: Engine, arms: int) -> None:
+    sketch(engine, Sketch(name="large", arms=tuple({SCIENCE: number / arms} for number in range(arms)), seeds=5, benchmarks=TEN[:4:2],
+                          states={(1, 1): "FAILED", (2, 2): "DIVERGED"}))
+    app = page("overview")
+    for name in OF_A_STUDY:
+        app.switch_page(f"views/{name}.py").run(timeout=240)
+        assert not app.exception, name
+        assert "as of" in shown(app)
 
 
 # ---- truths at the edges -------------------------------------------------------------------------------------------
@@ -185,7 +198,7 @@ def test_a_further_metric_gets_a_panel_of_its_own(page: Page, engine: Engine) ->
 def test_the_address_reproduces_the_view(page: Page, engine: Engine) -> None:
     sketch(engine, Sketch(arms=tuple({SCIENCE: level} for level in (0, 0.1, 0.5, 1))))
     app = page("sweep", study="quickstart@tiny", metrics="General", axis="true to value")
-    assert [each.value for each in app.subheader] == ["General (must hold)"]
+    assert [each.value for each in app.header] == ["General (must hold)"]
     assert app.segmented_control(key="axis").value == "linear"
 
 
@@ -238,6 +251,42 @@ def test_trial_of_the_address_shows_its_stages(page: Page, engine: Engine) -> No
     assert list(table["kind"])[:2] == ["import", "sft"]
 
 
+def test_a_row_of_the_table_opens_its_trial(page: Page, engine: Engine) -> None:
+    sketch(engine, Sketch())
+    app = page("trial")
+    app.session_state["trials"] = {"selection": {"rows": [5], "columns": []}}
+    app.run()
+    assert not app.exception
+
+
+def test_health_shows_what_runs_in_which_slots(page: Page, engine: Engine) -> None:
+    sketch(engine, Sketch(state="RUNNING", done=0.5))
+    assert "Running now" not in [each.value for each in page("health").header]
+    lease(engine)
+    app = page("health")
+    assert {each.label: each.value for each in app.metric}["Slots"].startswith("2 of ")
+    (table,) = [each.value for each in app.dataframe if "samples/s" in each.value]
+    assert list(table["step"]) == [34, 34]
+
+
+def test_items_of_an_imported_study_have_questions_and_scores(page: Page, engine: Engine) -> None:
+    assert CliRunner().invoke(main, ["import", str(ROOT / "studies" / "results" / "tiny" / "quickstart")]).exit_code == 0
+    app = page("items", study="quickstart@tiny", only="got worse")
+    assert not app.exception
+    told = shown(app)
+    assert "This study was imported" in told
+    assert "of 200 items match; page 1 of" in told
+    assert "reference" in told
+    assert "✗ 0" in told
+
+
+def test_splitting_shows_the_ways_of_other_models(page: Page, engine: Engine) -> None:
+    app = page("splitting", benchmark="form-fields")
+    assert not app.exception
+    (table,) = [each.value for each in app.dataframe if "way" in each.value]
+    assert {"AnyRes (LLaVA-NeXT)", "InternVL", "Idefics3"} <= set(table["way"])
+
+
 def test_overview_finds_studies(page: Page, engine: Engine) -> None:
     sketch(engine, Sketch(age_s=500))
     sketch(engine, Sketch(name="other", question="Which tile?", age_s=5))
@@ -246,6 +295,18 @@ def test_overview_finds_studies(page: Page, engine: Engine) -> None:
     row = page("overview").dataframe[0].value.set_index("study").loc["quickstart@tiny"]
     assert (row["verdict"], row["chosen"]) == ("selected", "science=0.5")
     assert row["effect"] > 20
+
+
+def test_chosen_rows_are_in_the_address(page: Page, engine: Engine) -> None:
+    for name in ("first", "second", "third"):
+        sketch(engine, Sketch(name=name))
+    links = [each.proto.label for each in page("overview", chosen="second@tiny").get("page_link")]
+    assert [each for each in links if each.startswith("Open")] == ["Open second@tiny"]
+    app = page("overview")
+    app.session_state["studies"] = {"selection": {"rows": [0, 2], "columns": []}}
+    app.run()
+    assert len(app.query_params["chosen"]) == 2
+    assert "Compare these 2" in [each.proto.label for each in app.get("page_link")]
 
 
 def test_compare_pairs_arms_of_two_studies(page: Page, engine: Engine) -> None:

@@ -20,7 +20,10 @@ from model.images.splitting import select_grid
 from model.images.tiling import tiles
 from orchestrator.artifacts.store import PROGRESS, Artifacts
 from orchestrator.ledger.rows import AttemptRow
+from orchestrator.plan.layers import required_studies
+from orchestrator.results.campaign import sorted_studies
 from orchestrator.results.results import Results
+from orchestrator.study.study import load_campaign
 
 Found = Callable[..., Results]
 SETTING = ImageConfig(mode="dynamic", tile=32, tokens=9, n_min=1, n_max=9)
@@ -70,6 +73,15 @@ def test_tile_borders_are_drawn_where_tiles_meet() -> None:
     assert [tile.size for tile in tile_images(tiles(image, SETTING))] == [(32, 32)] * 5
 
 
+def test_borders_of_a_stretched_picture_part_it_evenly() -> None:
+    image = workbench_item(BENCHMARKS["scene-qa"], 0, seed=1).images[0].resize((64, 32))
+    config = dataclasses.replace(SETTING, mode="internvl", n_min=4, n_max=4)
+    (tiler,) = [each for each in grids.tilers(32, 64, config) if each.name == "InternVL"]
+    split = annotated(image, config)
+    assert split.getpixel((split.width // tiler.cols, 10)) == (0, 114, 178)
+    assert (split.getpixel((10, split.height // tiler.rows)) == (0, 114, 178)) == (tiler.rows > 1)
+
+
 # ---- items ---------------------------------------------------------------------------------------------------------
 
 
@@ -87,6 +99,18 @@ def test_picture_comes_from_the_generator() -> None:
     "../../etc/passwd", "scene-qa/1/../3", "scene-qa/1", "/etc/passwd/1/2", "scene-qa/x/3", "form-fields/1/3"])
 def test_no_other_name_has_a_picture(item_id: str) -> None:
     assert pictures.item_pictures(answer(item_id)) == []
+
+
+# ---- campaigns -----------------------------------------------------------------------------------------------------
+
+
+def test_a_campaigns_graph_draws_no_arrow_past_another() -> None:
+    ordered = sorted_studies(load_campaign("mm15"))
+    before = {study.name: required_studies(study) for study in ordered}
+    found = designs.nearest(before)
+    assert found["chosen-w-text"] == ["alpha-science", "alpha-math", "alpha-code", "alpha-refer-ground"]
+    assert found["chosen-w-multi"] == ["chosen-w-text"]
+    assert all(set(near) <= set(before[name]) for name, near in found.items())
 
 
 # ---- claims --------------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import StudyError
-from orchestrator.results.item_pages import item_page
+from orchestrator.results.item_pages import item_page, scored_page
+from orchestrator.results.stored_scores import ItemScores
 
 
 def line(number: int, *, score: float = 1.0, parsed: str | None = "yes", prediction: str = "yes") -> str:
@@ -35,6 +36,17 @@ def test_filters(mine: Path, theirs: Path, only: str, numbers: list[int]) -> Non
     page = item_page(mine, theirs, "scene-qa", only=only)  # type: ignore[arg-type]
     assert [pair.answer.item.item_id for pair in page.pairs] == [f"scene-qa/1/{number}" for number in numbers]
     assert (page.num_matching, page.num_items) == (len(numbers), 4)
+
+
+@pytest.mark.parametrize(("only", "numbers"), [("all", [0, 1, 2]), ("worse", [1]), ("unread", [2]), ("wrong", [1, 2])])
+def test_filters_of_a_record(only: str, numbers: list[int]) -> None:
+    def scores(*values: float | None) -> list[ItemScores]:
+        return [ItemScores(str(number), str(number), value or 0.0, value or 0.0, value is not None) for number, value in enumerate(values)]
+
+    page = scored_page(scores(1.0, 0.5, None), list(reversed(scores(0.0, 1.0, None))), only=only)  # type: ignore[arg-type]
+    assert [own.item_id for own, _ in page.pairs] == [str(number) for number in numbers]
+    assert all(other is not None and other.item_id == own.item_id for own, other in page.pairs)
+    assert (page.num_matching, page.num_items) == (len(numbers), 3)
 
 
 def test_pages_follow_each_other(mine: Path) -> None:
