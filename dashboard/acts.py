@@ -1,13 +1,15 @@
-"""What a person may do to a study from a page, and the one way to do it: `orchestrator.ledger.actions`."""
+"""What a person may do to a study from a page, and the one way: `orchestrator.ledger.actions`, if the role allows it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.ledger import actions
+from orchestrator import exposure
+from orchestrator.ledger import actions, read
 from orchestrator.ledger.engine import open_existing
 from orchestrator.ledger.rows import StudyRow
+from orchestrator.settings import Settings
 from orchestrator.states import ALLOWED, REOPENED, StudyState
 
 
@@ -42,20 +44,21 @@ def allowed_actions(row: StudyRow) -> list[OperatorAction]:
     return [act for act in ACTS if act.target in reachable]
 
 
-def perform(ledger_url: str, study_id: str, act: OperatorAction, *, actor: str) -> None:
+def perform(settings: Settings, study_id: str, act: OperatorAction, *, who: str) -> None:
     """Perform an action in a connection of its own; those of the pages only read.
 
     Args:
-        ledger_url: of the ledger, which must exist.
+        settings: of the operator: the ledger, which must exist, and who may do what.
         study_id: of the study.
         act: what to do.
-        actor: who does it, for the record.
+        who: the person that asks, who will be in the record.
 
     Raises:
-        OrchestratorError: the ledger refuses it, or does not answer.
+        OrchestratorError: the person may not do it, the ledger refuses it, or does not answer.
     """
-    ledger = open_existing(ledger_url)
+    ledger = open_existing(settings.dashboard_url)
     try:
-        act.perform(ledger, study_id, actor=actor)
+        exposure.refuse_move(settings, who, read.submitter(ledger, study_id))
+        act.perform(ledger, study_id, actor=who)
     finally:
         ledger.dispose()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from orchestrator import exposure
 from orchestrator.errors import StudyError, StudyErrors
 from orchestrator.ledger.engine import Engine, open_ledger
 from orchestrator.ledger.submit import submit
@@ -67,20 +68,22 @@ def planned(source: str, scale: str, settings: Settings, engine: Engine | None) 
         return [Mistake(line=each.line, message=each.message, hint=each.hint) for each in errors]
 
 
-def send(found: Planned, settings: Settings, *, update: bool, actor: str) -> str:
+def send(found: Planned, settings: Settings, *, update: bool, who: str) -> str:
     """Enter a planned study into the ledger; return its id.
 
     Args:
         found: the plan.
-        settings: of the ledger.
+        settings: of the operator: the ledger, and who may submit.
         update: allow a changed study under a known name: a new version.
-        actor: who submits, for the record.
+        who: the person that asks, who will be in the record.
 
     Raises:
+        NotAllowed: the person may not submit.
         StudyError: something is missing, or the study changed and `update` was not given.
     """
-    ledger = open_ledger(settings.ledger_url)
+    exposure.refuse_submission(settings, who)
+    ledger = open_ledger(settings.dashboard_url)
     try:
-        return submit(ledger, found.preview.plan, update=update, actor=actor, slots=settings.slots)
+        return submit(ledger, found.preview.plan, update=update, actor=who, slots=settings.slots)
     finally:
         ledger.dispose()

@@ -90,6 +90,10 @@ class LedgerAway(OrchestratorError):
     """The ledger's database does not answer for a transient reason: it restarts, is unreachable, or has a full disk."""
 
 
+class NotAllowed(OrchestratorError):
+    """Whoever asks may not do this: the role of the database, or the person in the dashboard, lacks the right."""
+
+
 class Stopped(OrchestratorError):
     """The work was asked to stop, and stopped after saving a checkpoint."""
 

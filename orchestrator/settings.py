@@ -1,6 +1,7 @@
 """The operator's settings: where state is stored and what the machine offers. Only this module reads the environment.
 
-- Each field is read from the variable `ABLATE_<NAME>`, unless the field names another one; the defaults suit a laptop.
+- Each field is read from the variable `ABLATE_<NAME>`, unless the field names another one; the defaults suit a laptop. An
+  empty variable counts as not set.
 - No setting can change a result; whatever can change one belongs to the recipe, the scale or the study.
 """
 
@@ -29,8 +30,10 @@ _SECRET_FILES = re.compile(rf"({_SECRET_NAMES.pattern}|LEDGER_URL|MLFLOW_URI).*_
 _LARGEST_SECRET = 64 * 1024
 _SQLITE = re.compile(r"sqlite(\+pysqlite)?:///")
 PREFIX = "ABLATE_"
-_OF_COMPOSE = frozenset({"ABLATE_SECRETS", "ABLATE_BIND"})
-"""Names that docker-compose.yml reads."""
+SERVICE = "ABLATE_SERVICE"
+"""The variable by which `ablate down` finds what `ablate up` started."""
+_OF_DEPLOYMENT = frozenset({"ABLATE_SECRETS", "ABLATE_BIND", SERVICE})
+"""Names that docker-compose.yml or `ablate up` reads."""
 OFF = "off"
 """The value of `ABLATE_MLFLOW_URI` that turns MLflow off."""
 
@@ -38,7 +41,8 @@ OFF = "off"
 class Settings(BaseSettings):
     """The operator's settings: a frozen value that the command line or the dashboard loads once and passes on."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True,
+                                      use_attribute_docstrings=True)
 
     home: Path = Path(".ablate")
     """The folder of all state, unless the fields below point elsewhere."""
@@ -61,6 +65,9 @@ class Settings(BaseSettings):
     `home/artifacts`."""
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """The number of attempts that may run at the same time; by default the number of CPU cores."""
+    slots_follow_nodes: bool = False
+    """Whether a driver has as many slots as the nodes of `ray_address` hold, as they come and go; `slots` is then only what
+    plans count with."""
     gpus_per_slot: float = Field(default=0.0, ge=0)
     """The number of GPUs of each slot, possibly a fraction; a slot keeps its device as long as it lives."""
     slot_labels: dict[str, str] = {}
@@ -100,7 +107,14 @@ class Settings(BaseSettings):
     """The header in which a proxy that authenticates names the person, such as X-Auth-Request-Email. The proxy must
     remove it from what clients send."""
     dashboard_operators: list[str] = []
-    """Who may pause, resume and cancel in the dashboard, as that header names them, as JSON; everybody else may look."""
+    """Who may submit studies in the dashboard, and pause, resume and cancel any, as that header names them, as JSON."""
+    dashboard_submitters: list[str] = []
+    """Who may submit studies in the dashboard, and pause, resume and cancel their own, as JSON; everybody else may look."""
+    dashboard_ledger: SecretStr = Field(default=SecretStr(""), validation_alias="ABLATE_DASHBOARD_LEDGER_URL")
+    """The URL of the ledger for the dashboard's buttons (`ABLATE_DASHBOARD_LEDGER_URL`), of a role that may submit; pages
+    are read by ABLATE_LEDGER_URL. If empty, buttons use that too."""
+    dashboard_ledger_file: Path | None = Field(default=None, validation_alias="ABLATE_DASHBOARD_LEDGER_URL_FILE")
+    """A file that holds only that URL, in place of `ABLATE_DASHBOARD_LEDGER_URL`."""
     dashboard_insecure: bool = False
     """Whether the dashboard may listen beyond this machine without authentication: whoever reaches it may cancel studies."""
     failpoint: str = ""
@@ -123,10 +137,17 @@ class Settings(BaseSettings):
             read["ledger"] = SecretStr(ledger)
         elif settings.ledger_file is not None:
             read["ledger"] = SecretStr(_only_content("ABLATE_LEDGER_URL", settings.ledger_file, settings.ledger.get_secret_value()))
+        if settings.dashboard_ledger_file is not None:
+            read["dashboard_ledger"] = SecretStr(_only_content("ABLATE_DASHBOARD_LEDGER_URL", settings.dashboard_ledger_file,
+                                                               settings.dashboard_ledger.get_secret_value()))
         if settings.mlflow_file is not None:
             read["mlflow"] = _only_content("ABLATE_MLFLOW_URI", settings.mlflow_file, settings.mlflow)
         return settings.model_copy(update=read)
 
+    @property
+    def dashboard_url(self) -> str:
+        """The URL of the ledger for the dashboard's buttons. It may contain a password."""
+        return self.dashboard_ledger.get_secret_value() or self.ledger_url
 
     @property
     def artifacts(self) -> Path:
@@ -181,7 +202,7 @@ def all_settings(settings: Settings) -> list[Setting]:
 
 def known_names() -> frozenset[str]:
     """Return the names of all variables that begin with ABLATE_ and mean something."""
-    return frozenset(_variables()) | _OF_COMPOSE
+    return frozenset(_variables()) | _OF_DEPLOYMENT
 
 
 def our_variables() -> list[str]:
@@ -228,9 +249,13 @@ _OF_OTHERS = {
     "AWS_SECRET_ACCESS_KEY": "The key that goes with AWS_ACCESS_KEY_ID.",
     "MLFLOW_TRACKING_USERNAME": "Who writes to an MLflow server that asks for it.",
     "MLFLOW_TRACKING_PASSWORD": "The password that goes with MLFLOW_TRACKING_USERNAME.",
-    "HF_TOKEN": "The token for gated repositories of the Hugging Face hub.",
+    "HF_TOKEN": "The token for gated repositories of the Hugging Face hub. HF_TOKEN_FILE, and likewise for the other secrets here, "
+                "names a file that holds only it.",
 }
 """Variables of other programs that decide how ours work; read by them."""
+_SECRETS_OF_OTHERS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HF_TOKEN", "MLFLOW_TRACKING_USERNAME",
+                      "MLFLOW_TRACKING_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY", "MLFLOW_AUTH_ADMIN_PASSWORD")
+"""Secrets that these programs read from the environment alone: `NAME_FILE` names a file for each."""
 
 
 def temporary_folders() -> list[Path]:
@@ -244,6 +269,25 @@ def visible_gpus() -> set[str] | None:
     """Return the numbers or UUIDs of the GPUs that this process may use; None if it may use all of them."""
     names = os.environ.get("CUDA_VISIBLE_DEVICES")
     return None if names is None else {name.strip() for name in names.split(",") if name.strip()}
+
+
+def take_secret_files() -> None:
+    """Set the secrets of other programs that are given as files, such as HF_TOKEN by HF_TOKEN_FILE, in this environment.
+
+    Called at the start of a program, before it starts others or imports what reads them.
+
+    Raises:
+        OrchestratorError: a file cannot be read or is empty, or both the variable and its file are given.
+    """
+    for name in _SECRETS_OF_OTHERS:
+        file = os.environ.pop(f"{name}_FILE", "")  # taken once: what is started here has the secret itself
+        if file:
+            os.environ[name] = _only_content(name, Path(file), os.environ.get(name, ""))
+
+
+def inherited() -> dict[str, str]:
+    """Return the environment that processes which are started here inherit."""
+    return dict(os.environ)
 
 
 def sqlite_file(url: str) -> Path | None:

@@ -69,9 +69,14 @@ def who() -> str:
     return exposure.person(settings(), st.context.headers)
 
 
-def may_act() -> bool:
-    """Return whether the person may submit, pause, resume and cancel studies."""
-    return exposure.may_act(settings(), who())
+def may_submit() -> bool:
+    """Return whether the person may submit studies."""
+    return exposure.may_submit(settings(), who())
+
+
+def may_move(row: StudyRow) -> bool:
+    """Return whether the person may pause, resume and cancel a study."""
+    return exposure.may_move(settings(), who(), read.submitter(engine(), row.study_id))
 
 
 def engine() -> Engine:

@@ -1,4 +1,4 @@
-"""`ablate ledger verify` and `upgrade`: check the ledger against its own event history, and renew its schema."""
+"""`ablate ledger verify`, `upgrade` and `role`: check the ledger against its events, renew its schema, let people in."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from orchestrator.cli.console import DONE, FAILED, out, print_json
 from orchestrator.cli.options import json_document, json_option
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger.backup import upgrade as saved_and_upgraded
+from orchestrator.ledger.roles import Login, May, fresh, let_in, url_of
 from orchestrator.ledger.verify import verify as verified
 from orchestrator.results.planning import existing_ledger
 from orchestrator.settings import Settings, redact
@@ -18,7 +19,7 @@ from orchestrator.settings import Settings, redact
 
 @click.group()
 def ledger() -> None:
-    """Check the ledger."""
+    """Check the ledger, renew its schema, and say who may do what in it."""
 
 
 @ledger.command(epilog=json_document("""
@@ -64,3 +65,29 @@ def upgrade(file: Path | None, as_json: bool) -> None:
         return
     told = f"schema {before} is now {after}; as it was it is in {saved}" if saved else f"schema {after} is up to date"
     out().print(told, soft_wrap=True)
+
+
+@ledger.command(epilog=json_document("""
+    {"role", "may", "url": with its password, or null if it came from --url-file}"""))
+@click.argument("name", required=False)
+@click.option("--may", type=click.Choice([may.value for may in May]), required=True,
+              help="read: look. submit: also enter, pause, resume and cancel studies. drive: also write results, as drivers do.")
+@click.option("--url-file", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None, metavar="FILE",
+              help="A file that holds only the role's URL; name and password are taken from it.")
+@json_option
+def role(name: str | None, may: str, file: Path | None, as_json: bool) -> None:
+    """Let somebody into a ledger on PostgreSQL, or change what a role may do and its password.
+
+    ABLATE_LEDGER_URL must be that of the database's owner. NAME is the actor in the events of whoever uses it. Its URL,
+    with a new password, is printed once.
+    """
+    if (name is None) == (file is None):
+        raise click.UsageError("give a NAME or --url-file")
+    owner_url = Settings.load().ledger_url
+    login = Login.of(file.read_text().strip()) if file else fresh(str(name))
+    let_in(owner_url, login, May(may))
+    url = None if file else url_of(owner_url, login)
+    if as_json:
+        print_json({"role": login.name, "may": may, "url": url})
+        return
+    out().print(f"{login.name} may {may}" + (f": ABLATE_LEDGER_URL={url}" if url else ""), soft_wrap=True)

@@ -43,7 +43,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, StaticPool
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from orchestrator.errors import LedgerAway, LostLease, OrchestratorError
+from orchestrator.errors import LedgerAway, LostLease, NotAllowed, OrchestratorError
 from orchestrator.ledger import schema
 from orchestrator.ledger.tables import driver_lease, metadata, now_s
 from orchestrator.settings import sqlite_file
@@ -54,6 +54,8 @@ _PASSING = frozenset({
     "57P01", "57P02", "57P03", "08000", "08001", "08003", "08004", "08006", "08007",  # the server goes, comes, or was cut off
     "53100", "53200", "53300",  # disk full, memory, connections
 })
+_REFUSED = frozenset({"42501", "25006"})
+"""No privilege; a write in a transaction that only reads."""
 _PASSING_SQLITE = ("database is locked", "database or disk is full", "disk I/O error", "unable to open database file")
 T = TypeVar("T")
 
@@ -151,6 +153,7 @@ def _open_for_reading(url: str) -> Engine:
 
 def _open_read_only(url: str) -> Engine:
     file = sqlite_file(url)
+    # How long a statement may take is left to the role: that of a reader has five seconds.
     return _open_sqlite_for_reading(file) if file else _open_postgresql(url, "-c default_transaction_read_only=on")
 
 
@@ -321,10 +324,15 @@ def reachable() -> Iterator[None]:
 
     Raises:
         LedgerAway: the database cannot be reached; the message has its own reason.
+        NotAllowed: the role of the URL lacks the right.
     """
     try:
         yield
     except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in _REFUSED:
+            reason = str(error.orig).strip().splitlines()[0]
+            raise NotAllowed(f"the role of ABLATE_LEDGER_URL may not do this: {reason}\n"
+                             "hint: the ledger's owner changes what a role may do: ablate ledger role") from error
         if not is_passing(error):
             raise
         reason = (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
@@ -383,7 +391,7 @@ def _open_sqlite_for_reading(file: Path) -> Engine:
     return engine
 
 
-def _open_postgresql(url: str, more: str = "") -> Engine:
-    options = f"-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000 {more}"
+def _open_postgresql(url: str, own: str = "-c statement_timeout=60000") -> Engine:
+    options = f"-c idle_in_transaction_session_timeout=60000 {own}"
     connect = {"application_name": "ablate", "options": options, "connect_timeout": 10, "keepalives_idle": 30}
     return create_engine(url, pool_pre_ping=True, connect_args=connect)

@@ -165,6 +165,14 @@ def events(engine: Engine, study_id: str | None = None, limit: int = 100) -> lis
                          detail=json.loads(row.detail)) for row in connection.execute(query)]
 
 
+def submitter(engine: Engine, study_id: str) -> str:
+    """Return who submitted a study, "" if its ledger does not know it."""
+    c = t.events.c
+    query = select(c.actor).where(c.entity == "study", c.entity_id == study_id).order_by(c.id).limit(1)
+    with engine.connect() as connection:
+        return connection.execute(query).scalar() or ""
+
+
 def newest_event(engine: Engine) -> int:
     """Return the number of the newest event, 0 if there is none. It grows with every change of state."""
     with engine.connect() as connection:
