@@ -29,12 +29,16 @@ def set_precision(decoder: PreTrainedModel) -> None:
 
 
 def routers(decoder: PreTrainedModel) -> list[nn.Module]:
-    """Return the routers of a decoder, in order: the modules whose logits transformers records."""
+    """Return the routers of a decoder, in order: the modules whose logits transformers records.
+
+    Empty where this release of transformers records none of the family's; training then refuses the decoder.
+    """
     recorded = (decoder.base_model._can_record_outputs or {}).get("router_logits", [])
-    # A class, or a record with the class and the place of the logits in its output.
+    # A class, or a record with the class, and for a plain linear layer the name that it has.
     several: list[Any] = recorded if isinstance(recorded, list) else [recorded]
-    kinds: tuple[type[nn.Module], ...] = tuple(getattr(each, "target_class", each) for each in several)
-    return [module for module in decoder.modules() if isinstance(module, kinds)]
+    kinds = [(getattr(each, "target_class", each), getattr(each, "layer_name", None)) for each in several]
+    return [module for name, module in decoder.named_modules()
+            if any(isinstance(module, kind) and (layer is None or f".{layer}." in f".{name}.") for kind, layer in kinds)]
 
 
 def _in_fp32(forward: Callable[..., Any], hidden: Tensor, *others: Any, **named: Any) -> Any:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -161,6 +162,9 @@ class MM15(nn.Module):
 
         Router logits are stored in `router_logits`: router losses are not sums over samples, so the training loop
         computes them.
+
+        Raises:
+            ValueError: this release of transformers does not report the router logits of an imported decoder.
         """
         batch = batch.located()
         inputs = self.inputs(batch, tokens=tokens)
@@ -177,9 +181,16 @@ class MM15(nn.Module):
             output = self.decoder(**inputs)
             logits = output.logits.flatten(0, 1).index_select(0, where)
         # With their graph, since the router losses send gradients through them.
-        self.router_logits = tuple(output.router_logits) if self.config.decoder.experts else ()
+        self.router_logits = self._reported(output) if self.config.decoder.experts else ()
         # fp32: in bf16 the sum of exponentials over the vocabulary, and the sum over tokens, would lose their digits.
         return functional.cross_entropy(logits.float(), batch.labels_BT.flatten().index_select(0, where), reduction="sum")
+
+    def _reported(self, output: Any) -> tuple[Tensor, ...]:
+        if not output.router_logits:
+            raise ValueError(f"decoder {self.decoder.config.model_type!r}: transformers {transformers.__version__} does "
+                             "not report what its routers compute, which the load-balance loss needs\n"
+                             "hint: a newer release of transformers reports it")
+        return tuple(output.router_logits)
 
     @torch.no_grad()
     def generate(self, batch: Batch, *, tokens: int, max_new_tokens: int, eos_id: int,

@@ -144,6 +144,11 @@ def judge(claim: Claim, fits: Mapping[str, Fit], *, titled: Callable[[str], str]
     return ClaimResult(claim=claim, outcome=outcome, sentence=_sentence(outcome, findings, titled), findings=findings)
 
 
+def withdrawn(result: ClaimResult, reason: str) -> ClaimResult:
+    """Return the result of a claim that the study cannot test, whatever its scores say; the findings stay."""
+    return replace(result, outcome="undecided", sentence=f"Undecided: beyond what this study can test, since {reason}")
+
+
 def _differences(claim: Claim, fits: Mapping[str, Fit]) -> dict[int, Difference]:
     """Return the differences by position of the comparison.
 

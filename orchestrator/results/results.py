@@ -64,7 +64,7 @@ from orchestrator.results.counts import Cost, Counts, cost, counts, varies_with_
 from orchestrator.results.lmms_eval import LmmsEvalFile, match
 from orchestrator.results.titles import title
 from orchestrator.states import TrialState
-from orchestrator.study.documents import Published, load_published
+from orchestrator.study.documents import Published, PublishedClaim, load_published
 from orchestrator.study.study import Study
 
 SCHEMA_VERSION = 1
@@ -378,7 +378,13 @@ def _judged(published: Published | None, arms: Sequence[Arm], trials: Sequence[T
                 for each in published.claims]
     metrics = {comparison.metric for claim in testable for comparison in claim.comparisons}
     fits = {metric: statistics.fit(selection.values_of(named, metric)) for metric in metrics}
-    return tuple(claims.judge(claim, fits, titled=title) for claim in testable)
+    judged = [claims.judge(claim, fits, titled=title) for claim in testable]
+    return tuple(_within_remit(each, result, scored) for each, result in zip(published.claims, judged, strict=True))
+
+
+def _within_remit(claim: PublishedClaim, result: ClaimResult, scored: Set[str]) -> ClaimResult:
+    reason = next((text for benchmark, text in claim.beyond.items() if benchmark in scored), None)
+    return claims.withdrawn(result, reason) if reason else result
 
 
 def _stand_ins(scored: Set[str]) -> dict[str, str]:

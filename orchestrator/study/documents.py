@@ -188,6 +188,8 @@ class PublishedClaim(StrictModel):
     optimum: Optimum | None = None
     table_support: Literal["holds", "partly", "contradicted", "not_testable_from_published_rows"]
     note: Text | None = None
+    beyond: dict[Name, Text] = {}
+    """Benchmark -> why a study that asks it cannot test the statement; the statement is then undecided, and says so."""
 
 
 class Published(Document):

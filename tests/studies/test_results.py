@@ -1,9 +1,12 @@
 """The committed records of results are whole, small, and of studies that the library has."""
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from orchestrator.cli.main import main
 from orchestrator.results.record import load
 from orchestrator.study import library
 
@@ -28,3 +31,15 @@ def test_no_path_of_a_machine_is_in_a_record() -> None:
 
 def test_all_records_together_stay_small() -> None:
     assert sum(path.stat().st_size for folder in FOLDERS for path in folder.iterdir()) <= MOST_BYTES
+
+
+def test_a_statement_beyond_a_scale_is_undecided_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code data lift the workbench's knowledge category by its markup benchmark; the paper's category has none."""
+    monkeypatch.setenv("ABLATE_HOME", str(tmp_path))
+    for command in (["import", "data-categories"], ["results", "data-categories", "--json"]):
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 0, result.output
+    claims = {each["id"]: each for each in json.loads(result.stdout)["claims"]}
+    assert claims["cat.code_data"]["outcome"] == "undecided"
+    assert "beyond what this study can test" in claims["cat.code_data"]["sentence"]
+    assert claims["cat.math_data"]["outcome"] == "supported"

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from PIL import Image
+from transformers import Qwen3MoeModel
 
 from model.config.fields import to_plain
 from model.config.stages import PRESETS, ImageConfig
@@ -44,6 +45,14 @@ def test_loss_counts_answers_alone_and_does_not_depend_on_batching(model, encode
         apart = sum(model(encoder.collate([each]), tokens=16) for each in (one, two))
         together = model(encoder.collate([one, two]), tokens=16)
     torch.testing.assert_close(together, apart)
+
+
+def test_a_decoder_whose_routers_are_not_reported_is_refused_when_it_is_trained(encoder, monkeypatch):
+    """Some releases of transformers do not report the routers of some families."""
+    monkeypatch.setattr(Qwen3MoeModel, "_can_record_outputs", {})
+    model = MM15(replace(PRESETS["tiny"], decoder=replace(PRESETS["tiny"].decoder, experts=4)))
+    with pytest.raises(ValueError, match="does not report what its routers compute"):
+        model(encoder.collate([encoder.sample(sample("red", Turn("What?", "red")))]), tokens=16)
 
 
 def test_the_image_reaches_the_answer(model, encoder):
