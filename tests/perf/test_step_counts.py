@@ -22,7 +22,7 @@ def test_a_step_of_tiny_is_counted_as_it_is_kept(name):
     assert float(found["teraflops"]) == pytest.approx(float(kept["teraflops"]), rel=0.01)
 
 
-@pytest.mark.parametrize("preset", [preset for preset, name in ROWS if name.startswith("today")])
+@pytest.mark.parametrize("preset", [preset for preset, name in ROWS if name == "all"])
 def test_levers_together_save_launches_and_bytes(preset):
     today, together = (next(each for key, each in ROWS.items() if key[0] == preset and key[1].startswith(name))
                        for name in ("today", "all"))
