@@ -218,7 +218,7 @@ class MM15(nn.Module):
             # A mask of the cache's size from the start: no key of a later position is attended to, and shapes stay.
             size = -(-(mask_BT.shape[1] + max_new_tokens) // CACHE_STEP) * CACHE_STEP
             mask_BT = functional.pad(mask_BT, (0, size - mask_BT.shape[1]), value=1)
-            cache, later = StaticCache(config=self.decoder.config, max_cache_len=size), self._compiled()
+            cache, later = FixedCache(config=self.decoder.config, max_cache_len=size), self._compiled()
         done = torch.zeros(len(mask_BT), dtype=torch.bool, device=mask_BT.device)
         answers: list[Tensor] = []
         decoder = self.decoder
@@ -283,6 +283,19 @@ class MM15(nn.Module):
         model.decoder.tie_weights()
         load_strictly(model, tensors, directory / WEIGHTS)
         return model
+
+
+class FixedCache(StaticCache):
+    """A cache of fixed size whose keys have the type of its values.
+
+    Under autocast the norm of keys leaves fp32, and attention rounds them; transformers would hold both in the type of
+    the keys and then refuse the values.
+    """
+
+    def update(self, key_states: Tensor, value_states: Tensor, *given: Any, **named: Any) -> tuple[Tensor, Tensor]:
+        """Add keys and values of new positions; return those of all."""
+        found: tuple[Tensor, Tensor] = super().update(key_states.to(value_states.dtype), value_states, *given, **named)
+        return found
 
 
 class Parts(Protocol):

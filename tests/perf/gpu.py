@@ -1,5 +1,6 @@
-"""All figures of a GPU in one table: `python -m tests.perf.gpu`, in under 20 minutes on an H100 or H200; needs torch and transformers.
+"""All figures of a GPU in one table: `python -m tests.perf.gpu`, in under 20 minutes on an H100 or H200.
 
+- It needs torch, transformers and Pillow, and nothing else of what Ablate installs.
 - First the machine: the rate of a product of 8192 x 8192. Then the fine-tuning step of mm1.5-3b beside plain transformers modules;
   each lever of `SpeedConfig` is tried on top of those that paid, and stays if the step became faster. Then the steps of `small` and
   `tiny`, packed rows beside padded ones, and answers a second at `small`, with the hours of a suite at 3B by arithmetic.

@@ -18,6 +18,7 @@ from model.data.encoding import IMAGE_TOKEN, Encoded, Encoder
 from model.data.step import to_batches
 from model.data.tokenizer import load_tokenizer
 from model.evaluation.generation import Generator
+from model.network.attention import use_packed_attention
 from model.network.mm15 import IGNORED, MM15
 from model.samples import IMAGE, Item
 from model.training.compilation import prepare
@@ -75,8 +76,9 @@ def lengths(preset: str, changes: dict[str, Any]) -> dict[str, float]:
         model = MM15(at_tile(model_config, config.images.tile)).train()
     freeze(model, config)
     prepare(model, config)
-    from_cpu = steps_of_mixed_length(config)
-    return {"samples_per_s": timed(model, config, from_cpu) * batch}
+    if config.pack:
+        use_packed_attention(model.decoder, DEVICE)
+    return {"samples_per_s": timed(model, config, steps_of_mixed_length(config)) * batch}
 
 
 def steps_of_mixed_length(config: SftConfig) -> list[Any]:

@@ -144,7 +144,7 @@ def test_known_defaults_never_change(cls):
 
 @pytest.mark.parametrize(("cls", "names"), [
     (SftConfig, {"micro_batch", "checkpoint_every", "recompute", "loaders", "pass_tokens", "pass_tiles", "sync_once"}),
-    (EvaluateConfig, {"batch"}), (ImageConfig, set()),
+    (EvaluateConfig, {"batch", "share_images"}), (ImageConfig, set()),
     (DecoderConfig, set()),
 ])
 def test_only_what_cannot_change_a_result_stays_out_of_the_identity(cls, names):

@@ -80,9 +80,10 @@ def test_weights_that_are_bf16_answer_as_weights_that_autocast_casts(generator):
     assert answered(generator, dtype="bf16") == expected
 
 
-def test_a_cache_of_fixed_size_answers_alike(generator):
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_a_cache_of_fixed_size_answers_alike(generator, dtype):
     with torch.compiler.set_stance("force_eager"):
-        assert answered(generator, compile=True) == answered(generator)
+        assert answered(generator, compile=True, dtype=dtype) == answered(generator, dtype=dtype)
 
 
 def test_sharing_is_in_no_identity_and_compiling_is():
