@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import pictures, text
 from dashboard.views import downloads, shared
 from model.evaluation.stored_answers import ITEMS
-from model.images.drawing import annotated
+from model.images.drawing import Picture, annotated
 from model.samples import Item
 from orchestrator.artifacts.store import is_record
 from orchestrator.ledger.rows import StageRow
@@ -129,7 +129,7 @@ def _item(pair: Pair, stage: StageRow, arms: tuple[str, str | None]) -> None:
             right.markdown(f":gray[{text.plain_markdown(name or '')}] {mark} {text.plain_markdown(each.prediction) or '(empty)'}")
 
 
-def _pictures(where: DeltaGenerator, shown: list[pictures.Picture], item_id: str) -> None:
+def _pictures(where: DeltaGenerator, shown: list[Picture], item_id: str) -> None:
     if shown:
         where.image(shown, width=150 if len(shown) > 1 else 220, alt=[f"picture of item {item_id}"] * len(shown))
 

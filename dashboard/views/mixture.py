@@ -16,7 +16,8 @@ def show() -> None:
     """Show the triangle with its table."""
     row = shared.chosen()
     results = shared.results(row)
-    if designs.blends(results, results.objective) is None:
+    found = designs.blends(results, results.objective)
+    if found is None:
         shared.note("This study varies no mixture of three kinds of data: the shares of pre-training, of continual pre-training, or "
                     "of fine-tuning (`pretrain.mixture`, `continual.mixture`, `sft.mixture.weights` in its file).")
         return
@@ -24,7 +25,7 @@ def show() -> None:
     first = offered[0] if offered else results.objective
     metric = st.pills("Metric", offered or [first], default=first, format_func=title, key="metric", bind="query-params",
                       required=True) or first
-    parts, blends = designs.blends(results, metric) or ((), [])
+    parts, blends = designs.blends(results, metric) or found
     left, right = st.columns([3, 2])
     with left:
         shared.draw(mixture.ternary_figure(blends, parts, revision=f"{row.study_id}/{metric}", metric=title(metric),

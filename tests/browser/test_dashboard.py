@@ -4,9 +4,11 @@ import csv
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import Engine
 
 from orchestrator.ledger import read
-from tests.browser.conftest import READY, ROOT, silent_page
+from tests.browser.conftest import BOUND_S, READY, ROOT, silent_page
 from tests.support.synthetic import SCIENCE, Sketch, finish, lease, sketch
 from tests.support.toy import GATE
 
@@ -111,28 +113,36 @@ def driver(home: Path, engine: Engine) -> Iterator["subprocess.Popen[bytes]"]:
     """A real driver that works on a study `driven`, whose second arm waits for a gate."""
     lease(engine, ttl_s=-1)
     (home / "artifacts" / GATE).unlink(missing_ok=True)
-    with (home / "driver.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "tests.browser.driving", str(home), "driven"], cwd=ROOT, stdout=log, stderr=log)
+    process = _drive(home)
+    until = time.monotonic() + BOUND_S
+    while "driven" not in {row.name for row in read.studies(engine)}:
+        assert process.poll() is None, (home / "driver.log").read_text()
+        assert time.monotonic() < until
+        select.select([], [], [], 0.1)
     yield process
     process.kill()
     process.wait(timeout=20)
+
+
+def _drive(home: Path) -> "subprocess.Popen[bytes]":
+    with (home / "driver.log").open("ab") as log:
+        return subprocess.Popen([sys.executable, "-m", "tests.browser.driving", str(home), "driven"], cwd=ROOT, stdout=log, stderr=log)
 
 
 def test_a_driver_that_works_and_is_killed_and_followed_by_another(
     visit: Visit, home: Path, engine: Engine, driver: "subprocess.Popen[bytes]"
 ) -> None:
     page = visit("/study?study=driven%40toy")
-    expect(page.get_by_text("4 of 7 stages done").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("4 of 7 stages done").first).to_be_visible(timeout=BOUND_S * 1000)
     expect(page.get_by_text("driver running").first).to_be_visible()
     os.kill(driver.pid, signal.SIGKILL)
     expect(page.get_by_text("stands still: no driver")).to_be_visible()
     expect(page.get_by_text("waits for a driver").first).to_be_visible()
     (home / "artifacts" / GATE).touch()
-    with (home / "driver.log").open("ab") as log:
-        process = subprocess.Popen([sys.executable, "-m", "tests.browser.driving", str(home), "driven"], cwd=ROOT, stdout=log, stderr=log)
-    expect(page.get_by_text("2 of 2 trials succeeded").first).to_be_visible(timeout=60_000)
+    process = _drive(home)
+    expect(page.get_by_text("2 of 2 trials succeeded").first).to_be_visible(timeout=BOUND_S * 1000)
     expect(page.get_by_text("completed").first).to_be_visible()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=BOUND_S) == 0
 
 
 def test_a_ledger_that_goes_away_is_said_and_comes_back_by_itself(visit: Visit, home: Path, engine: Engine) -> None:
@@ -175,6 +185,7 @@ def test_a_shared_link_shows_the_same_view(visit: Visit, context: BrowserContext
     expect(page).to_have_url(re.compile("metrics="))
     other = context.new_page()
     other.goto(page.url)
+    other.wait_for_selector(READY)
     expect(other.get_by_role("figure", name=re.compile("^Text-rich for 5"))).to_be_visible()
     other.close()
 
