@@ -17,7 +17,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/$(VENV)/.cache/uv
 export MPLCONFIGDIR ?= $(CURDIR)/$(VENV)/.cache/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo checkpoint test test-fast test-gpu-versions lint bench chaos simulate calibrate lmms dashboard browser font clean
+.PHONY: help setup demo checkpoint test test-fast test-gpu-versions lint bench chaos deploy-check simulate calibrate lmms dashboard browser font clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -71,6 +71,9 @@ bench: setup ## speed, beside the rivals, in one table; OUT=FILE.json keeps the 
 
 chaos: setup ## kill everything everywhere; prints the failure matrix, each row survived
 	@$(BIN)/python -m pytest -q -m "chaos or matrix" --matrix tests
+
+deploy-check: setup ## run what this machine can of image and compose file; says what was run, what only read
+	@$(BIN)/python .ci/deploy-check
 
 simulate: setup ## driver, ledger and clock in seeded worlds full of faults; SEEDS=FROM..TO, RECORD=1 keeps the range
 	@$(BIN)/python -m tests.simulation $(or $(SEEDS),0..99) $(if $(RECORD),--record)

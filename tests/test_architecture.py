@@ -19,7 +19,8 @@ PACKAGES = ("model", "orchestrator", "dashboard")
 
 ORDER = (
     "dashboard",
-    "orchestrator.cli", "orchestrator.home", "orchestrator.driver", "orchestrator.search", "orchestrator.tracking", "orchestrator.results",
+    "orchestrator.cli", "orchestrator.deploy", "orchestrator.home", "orchestrator.driver", "orchestrator.search", "orchestrator.tracking",
+    "orchestrator.results",
     "orchestrator.analysis", "orchestrator.execution", "orchestrator.ledger", "orchestrator.scheduler", "orchestrator.plan",
     "orchestrator.artifacts", "orchestrator.study", "orchestrator.failpoints", "orchestrator.exposure", "orchestrator.settings",
     "orchestrator.states", "orchestrator.redaction", "orchestrator.formatting", "orchestrator.errors",
@@ -46,7 +47,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "fsspec": ("orchestrator/artifacts/", "model/data/sources/"),
     "s3fs": ("orchestrator/artifacts/",),
     "botocore": ("orchestrator/artifacts/", "model/data/sources/"),
-    "psutil": ("orchestrator/execution/system_metrics.py",),
+    "psutil": ("orchestrator/execution/system_metrics.py", "orchestrator/deploy/processes.py"),
     "pynvml": ("orchestrator/execution/system_metrics.py",),
     "click": ("orchestrator/cli/",),
     "rich": ("orchestrator/cli/",),

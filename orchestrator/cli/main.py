@@ -19,7 +19,7 @@ import click
 from orchestrator.cli.console import reported
 from orchestrator.cli.lazy import LazyGroup
 from orchestrator.errors import OrchestratorError
-from orchestrator.settings import RedactingFormatter
+from orchestrator.settings import RedactingFormatter, take_secret_files
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("init", "Write a commented study file to start from."),
@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "Run a study to its end, or resume it."),
     "campaign": ("campaign", "Run studies in dependency order; later ones use the verdicts of earlier ones."),
     "drive": ("drive", "Run the driver for every study that is submitted."),
+    "up": ("up", "Start a whole cluster on this host: PostgreSQL, MLflow, Ray, driver, dashboard."),
+    "down": ("up", "End what `ablate up` started."),
     "submit": ("drive", "Queue a study for a driver, on a Ray cluster if one is configured."),
     "watch": ("run", "Follow a study that another process runs."),
     "status": ("status", "Show all studies in the ledger, or one."),
@@ -57,7 +59,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("backup", "Write the ledger to a file, also while studies run."),
     "restore": ("backup", "Restore the ledger from such a file."),
     "mlflow": ("query", "Rebuild the MLflow store from the ledger (`ablate mlflow sync`)."),
-    "ledger": ("ledger", "Verify the ledger, or upgrade one of an older release."),
+    "ledger": ("ledger", "Verify the ledger, upgrade one of an older release, or let people in."),
     "doctor": ("doctor.command", "Check the set-up, and say how to fix what is wrong."),
     "settings": ("settings", "List every setting: its value, its source and its meaning."),
     "statistics": ("statistics", "Check intervals and verdicts by simulation, and show which benchmarks tell arms apart."),
@@ -70,7 +72,8 @@ GROUPS = {
     "Run": ("run", "campaign", "submit", "drive", "watch", "pause", "resume", "cancel", "share"),
     "What came out": ("status", "results", "items", "report", "diff", "logs", "dashboard", "query"),
     "More from results": ("paper", "ladder", "export", "import", "rescore", "lmms", "mixture"),
-    "Set-up and upkeep": ("doctor", "settings", "data", "gc", "backup", "restore", "ledger", "mlflow", "statistics", "completion"),
+    "Set-up and upkeep": ("up", "down", "doctor", "settings", "data", "gc", "backup", "restore", "ledger", "mlflow",
+                          "statistics", "completion"),
 }
 """Headings of the help, in the order in which a user needs them."""
 
@@ -111,6 +114,7 @@ def main(verbose: bool, quiet: bool) -> None:
 
     Exit codes: 0 done, 1 failed, 2 bad input, 75 try again.
     """
+    take_secret_files()
     level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
     logging.basicConfig(level=level, stream=sys.stderr)
     for handler in logging.getLogger().handlers:

@@ -30,6 +30,7 @@ from typing import Any
 
 from orchestrator.driver.in_flight import InFlight, MakeExecutor
 from orchestrator.errors import IllegalTransition, LedgerAway, LostLease, StaleWrite, StudyError
+from orchestrator.execution.ray.nodes import Room
 from orchestrator.failpoints import failpoint
 from orchestrator.ledger import lease, load_snapshot, read
 from orchestrator.ledger.actions import move_study
@@ -117,6 +118,7 @@ class Driver:
         self._in_flight = in_flight or InFlight(settings, make, claimed_artifacts(engine, settings))
         self._adaptive = AdaptiveStudies(engine, settings, self._in_flight.call)
         self._budgets = budget.BudgetWatch(engine)
+        self._room = Room(settings)
         self._driver_id = uuid.uuid4().hex
         self._fence: Fence | None = None
         self._keeper: lease.Keeper | None = None
@@ -247,7 +249,7 @@ class Driver:
         return self._is_rung()
 
     def _has_room(self) -> bool:
-        return len(self._in_flight.known) < self._settings.slots
+        return len(self._in_flight.known) < self._room.slots()
 
     def _transact(self) -> _Decided:
         fence, unsure, self._unsure = self._held(), self._unsure, None
@@ -280,7 +282,7 @@ class Driver:
                      if each.attempt_id not in in_flight.known and each.attempt_id not in told]
         outcomes = [*self._pending, *in_flight.recover_orphans(strangers)]
         self._trouble = in_flight.blocking_reason()
-        return Observed(epoch=self._held().epoch, slots=self._settings.slots, outcomes=tuple(outcomes),
+        return Observed(epoch=self._held().epoch, slots=self._room.slots(), outcomes=tuple(outcomes),
                         started=frozenset(in_flight.progress()), stalled=in_flight.stalled(), stopping=dict(in_flight.stopping),
                         hold=self._trouble, is_draining=self._is_draining)
 
@@ -384,7 +386,7 @@ class Driver:
             is_driver=self._fence is not None,
             is_draining=self._is_draining,
             num_live=len(self._in_flight.known),
-            slots=self._settings.slots,
+            slots=self._room.slots(),
             progress=self._in_flight.progress(),
             trouble=self._trouble or self._in_flight.waiting_note(),
         )

@@ -165,8 +165,8 @@ class InFlight:
         if number == 0 or self._clock() - since < WAITS_S:
             return ""
         return (
-            f"{number} of {self._settings.slots} slots are not ready: no machine has room, "
-            "or their processes are starting"
+            f"{number} attempt{'s wait' if number > 1 else ' waits'} for a slot: no machine has room, "
+            "or its processes are starting"
         )
 
     def blocking_reason(self) -> str:

@@ -55,7 +55,8 @@ def enter(settings: Settings, engine: Engine, plan: Plan, *, update: bool, may_r
     """
     _refuse_what_would_fail(settings, plan)
     unchecked = refuse_what_never_fits(settings, plan)
-    study_id = submit(engine, plan, update=update, slots=settings.slots, actor=actions.whoami(engine))
+    slots = None if settings.slots_follow_nodes else settings.slots  # the nodes were looked at just now
+    study_id = submit(engine, plan, update=update, slots=slots, actor=actions.whoami(engine))
     row = read.study(engine, study_id)
     if row.estimate is None:
         shown = preview(plan, engine, slots=settings.slots, rehearsed=rehearsed_rates(settings.home, plan.scale))

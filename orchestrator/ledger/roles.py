@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import psycopg
-from psycopg.sql import SQL, Composable, Identifier, Literal
+from psycopg.sql import SQL, Composed, Identifier, Literal
 from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
@@ -134,7 +134,7 @@ def _exists(connection: psycopg.Connection[tuple[object, ...]], role: str) -> bo
     return connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is not None
 
 
-def _groups(connection: psycopg.Connection[tuple[object, ...]]) -> Iterator[Composable]:
+def _groups(connection: psycopg.Connection[tuple[object, ...]]) -> Iterator[SQL | Composed]:
     return (
         SQL("CREATE ROLE {} NOLOGIN").format(Identifier(may.group))
         for may in May
@@ -142,7 +142,7 @@ def _groups(connection: psycopg.Connection[tuple[object, ...]]) -> Iterator[Comp
     )
 
 
-def _rights(url: URL) -> Iterator[Composable]:
+def _rights(url: URL) -> Iterator[SQL | Composed]:
     """Yield what the three groups may do, also in tables that a later release adds."""
     read, submit, drive = (Identifier(may.group) for may in May)
     yield SQL("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
@@ -161,7 +161,7 @@ def _rights(url: URL) -> Iterator[Composable]:
     yield SQL("GRANT UPDATE (bell) ON driver_lease TO {}").format(submit)
 
 
-def _entry(connection: psycopg.Connection[tuple[object, ...]], login: Login, may: May) -> Iterator[Composable]:
+def _entry(connection: psycopg.Connection[tuple[object, ...]], login: Login, may: May) -> Iterator[SQL | Composed]:
     name = Identifier(login.name)
     # Hashed here, so that no log of the server holds the password.
     hashed = connection.pgconn.encrypt_password(

@@ -62,6 +62,7 @@ ROWS = tuple(Row(number, failure, tests) for number, failure, tests in (
     (31, "upgrade below a driver at work", (f"{_O}ledger/test_engine.py::test_an_older_ledger_is_upgraded",)),
     (32, "nobody drives for hours", (f"{_O}results/test_budget.py::test_no_time", f"{_O}ledger/test_write.py::test_an_attempt_ends_when")),
     (33, "restarts after a person paused or cancelled", (f"{_O}cli/test_run.py::test_what_a_person",)),
+    (34, "each part of a whole cluster killed in turn", ("tests/deploy/test_up.py::test_killed_part_by_part",)),
 ))
 
 

@@ -60,7 +60,7 @@ def test_with_no_node_left_the_driver_waits_says_so_and_goes_on_when_one_joins(h
     found = happened["no_node_left"]
     assert (found["state"], found["attempts"]["SUCCEEDED"], found["differences"]) == ("COMPLETED", 5, 0)
     assert scores(found) == undisturbed
-    assert "2 of 2 slots are not ready: no machine has room, or their processes are starting" in found["troubles"]
+    assert "2 attempts wait for a slot: no machine has room, or its processes are starting" in found["troubles"]
 
 
 def test_what_runs_on_a_node_that_gives_notice_is_saved_and_not_charged(happened, undisturbed):

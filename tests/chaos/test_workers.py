@@ -104,7 +104,7 @@ def test_an_attempt_that_waits_for_a_machine_does_not_stall_and_is_told(tmp_path
     clock[0] = 10_000.0
     in_flight.poll(0.0)
     assert in_flight.stalled() == frozenset()
-    assert in_flight.waiting_note() == "1 of 2 slots are not ready: no machine has room, or their processes are starting"
+    assert in_flight.waiting_note() == "1 attempt waits for a slot: no machine has room, or its processes are starting"
     assert crew_module.WAITS_S < 10_000
 
 

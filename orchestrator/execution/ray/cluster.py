@@ -18,9 +18,8 @@ import secrets
 import shutil
 import signal
 import site
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,16 +33,14 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 import orchestrator
 from orchestrator.errors import OrchestratorError
-from orchestrator.settings import Settings, temporary_folders
+from orchestrator.execution.ray.sessions import short_folder
+from orchestrator.settings import Settings
 
 CONTROL = "control"
 """Concurrency group of what is answered while work is done."""
 REPORTS = "reports"
 """Concurrency group of a group's reports: one after the other."""
 _OBJECT_STORE_BYTES = 100 * 2**20
-_LONGEST_BASE = 27
-"""Bytes of the path below which a cluster's folder is made: Ray adds some 80 for its session and sockets, of 107 that
-there are."""
 _REMOVALS = 3
 _logger = logging.getLogger(__name__)
 
@@ -133,20 +130,6 @@ def disconnect(folder: Path | None) -> None:
 def _remove(folder: Path | None) -> None:
     for _ in range(_REMOVALS if folder else 0):
         shutil.rmtree(str(folder), ignore_errors=True)  # a process that is ending may write a last line of its log meanwhile
-
-
-def short_folder() -> Path:
-    """Make a folder whose path is short enough for sockets below it.
-
-    Raises:
-        OrchestratorError: none of the usual places is short and can be written to.
-    """
-    for base in temporary_folders():
-        if len(os.fsencode(base)) <= _LONGEST_BASE:
-            with suppress(OSError):
-                return Path(tempfile.mkdtemp(prefix="ablate-", dir=base))
-    raise OrchestratorError(f"Ray: no temporary folder can be used; tried: {', '.join(map(str, temporary_folders()))}\n"
-                            f"hint: let TMPDIR name one that you may write to, of at most {_LONGEST_BASE} characters")
 
 
 @contextmanager

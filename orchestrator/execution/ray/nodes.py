@@ -12,9 +12,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from ray._raylet import GcsClient  # type: ignore[attr-defined]  # an extension, without a stub
+from ray.core.generated.gcs_pb2 import GcsNodeInfo
+from ray.exceptions import RayError
 from ray.util.state import list_nodes
 from ray.util.state.exception import RayStateApiException
 
@@ -24,6 +29,8 @@ from orchestrator.settings import Settings
 
 ANSWER_S = 10
 """The seconds that the cluster has to answer."""
+LOOK_S = 5.0
+"""The seconds between two looks at the nodes while a driver works."""
 _SEVERAL = re.compile(r"(?P<no>!?)in\((?P<values>[^)]*)\)")
 
 
@@ -47,13 +54,54 @@ def nodes_of(settings: Settings) -> list[Node]:
     address = settings.ray_jobs or settings.ray_address
     if not address:
         return [Node(name="this machine", cpus=settings.slots, gpus=num_gpus(), labels=None)]
+    if re.fullmatch(r"[^/]+:\d+", address):
+        return _asked(address)
     try:
         alive = list_nodes(address=address, filters=[("state", "=", "ALIVE")], timeout=ANSWER_S)
     except (RayStateApiException, ConnectionError, OSError, RuntimeError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise OrchestratorError(f"the cluster at {address} does not say what its nodes have: {reason}") from error
+        raise _silent(address, error) from error
     return [Node(name=each.node_ip, cpus=float(each.resources_total.get("CPU", 0)),
                  gpus=float(each.resources_total.get("GPU", 0)), labels=dict(each.labels or {})) for each in alive]
+
+
+def _asked(address: str) -> list[Node]:
+    """Ask the cluster's control service itself, which is there without Ray's dashboard."""
+    try:
+        client = GcsClient(address=address)
+        alive = client.get_all_node_info(timeout=ANSWER_S, state_filter=GcsNodeInfo.GcsNodeState.ALIVE)
+    except (RayError, RuntimeError) as error:
+        raise _silent(address, error) from error
+    return [Node(name=each.node_manager_address, cpus=each.resources_total.get("CPU", 0.0),
+                 gpus=each.resources_total.get("GPU", 0.0), labels=dict(each.labels)) for each in alive.values()]
+
+
+def _silent(address: str, error: Exception) -> OrchestratorError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return OrchestratorError(f"the cluster at {address} does not say what its nodes have: {reason}")
+
+
+class Room:
+    """How many slots the nodes of a cluster hold, asked now and then."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings, self._clock = settings, clock
+        self._slots, self._ask_at = settings.slots, -math.inf
+
+    def slots(self) -> int:
+        """Return how many slots there are; while the cluster does not answer, as many as before."""
+        if self._settings.slots_follow_nodes and self._settings.ray_address and self._clock() >= self._ask_at:
+            with suppress(OrchestratorError):
+                self._slots = _total(self._settings, nodes_of(self._settings))
+            self._ask_at = self._clock() + LOOK_S
+        return self._slots
+
+
+def _total(settings: Settings, nodes: Sequence[Node]) -> int:
+    return sum(_room(node, settings.gpus_per_slot) for node in nodes if _is_meant(node, settings.slot_labels))
+
+
+def _is_meant(node: Node, labels: Mapping[str, str]) -> bool:
+    return node.labels is None or all(has_label(node.labels, *each) for each in labels.items())
 
 
 def misfit(settings: Settings, nodes: Sequence[Node], workers: int) -> str:
@@ -69,8 +117,7 @@ def misfit(settings: Settings, nodes: Sequence[Node], workers: int) -> str:
     gpus, labels = settings.gpus_per_slot, dict(settings.slot_labels)
     on_gpus = [f"{gpus:g} GPU{'s' if gpus > 1 else ''}"] if gpus else []
     needs = ", ".join(["1 CPU", *on_gpus, *(f"label {key}={value}" for key, value in labels.items())])
-    fitting = [node for node in nodes
-               if node.labels is None or all(has_label(node.labels, *each) for each in labels.items())]
+    fitting = [node for node in nodes if _is_meant(node, labels)]
     if not fitting:
         known = sorted({f"{key}={value}" for node in nodes for key, value in (node.labels or {}).items()
                         if key in labels})
