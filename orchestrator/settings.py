@@ -102,21 +102,24 @@ class Settings(BaseSettings):
     dashboard_published: str = ""
     """Of a dashboard in a container: the host's address that its port is published on, which is then what counts."""
     dashboard_hosts: list[str] = []
-    """Names, beside 127.0.0.1 and localhost, under which browsers reach the dashboard, as JSON, such as ["ablate.lab"]."""
+    """Names, beside 127.0.0.1 and localhost, under which browsers reach the dashboard, as JSON, such as
+    ["ablate.lab"]."""
     dashboard_user_header: str = ""
     """The header in which a proxy that authenticates names the person, such as X-Auth-Request-Email. The proxy must
     remove it from what clients send."""
     dashboard_operators: list[str] = []
     """Who may submit studies in the dashboard, and pause, resume and cancel any, as that header names them, as JSON."""
     dashboard_submitters: list[str] = []
-    """Who may submit studies in the dashboard, and pause, resume and cancel their own, as JSON; everybody else may look."""
+    """Who may submit studies in the dashboard, and pause, resume and cancel their own, as JSON; everybody else may
+    look."""
     dashboard_ledger: SecretStr = Field(default=SecretStr(""), validation_alias="ABLATE_DASHBOARD_LEDGER_URL")
     """The URL of the ledger for the dashboard's buttons (`ABLATE_DASHBOARD_LEDGER_URL`), of a role that may submit; pages
     are read by ABLATE_LEDGER_URL. If empty, buttons use that too."""
     dashboard_ledger_file: Path | None = Field(default=None, validation_alias="ABLATE_DASHBOARD_LEDGER_URL_FILE")
     """A file that holds only that URL, in place of `ABLATE_DASHBOARD_LEDGER_URL`."""
     dashboard_insecure: bool = False
-    """Whether the dashboard may listen beyond this machine without authentication: whoever reaches it may cancel studies."""
+    """Whether the dashboard may listen beyond this machine without authentication: whoever reaches it may cancel
+    studies."""
     failpoint: str = ""
     """For tests: `name:k:kill|stop|raise` or `record:PATH`; see failpoints.py."""
 

@@ -47,7 +47,8 @@ class Benchmark:
     category: str = field(metadata={"identity": False})
     """One of `Category`, or a category that a catalogue declares."""
     metric: str
-    """A key of `model.evaluation.metrics.METRICS` or of `grading.JUDGED`, `likelihood`, or an entry point of `ablate.metrics`."""
+    """A key of `model.evaluation.metrics.METRICS` or of `grading.JUDGED`, `likelihood`, or an entry point of
+    `ablate.metrics`."""
     num_items: int
     """Items of the test split, where known; 0 means that the local copy decides."""
     max_new_tokens: int = 8
@@ -99,7 +100,8 @@ class Benchmark:
     metric_version: int = 0
     """Version of the metric's entry point; 0 for our own metrics."""
     options: str = ""
-    """Options of the metric, a JSON object with sorted keys: fields of `ScoringConfig`, or arguments of an entry point."""
+    """Options of the metric, a JSON object with sorted keys: fields of `ScoringConfig`, or arguments of an entry
+    point."""
     in_mmbase: bool = _elsewhere(False)
     """Whether an own category counts in MMBase."""
     in_overall: bool = _elsewhere(True)

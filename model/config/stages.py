@@ -238,7 +238,8 @@ class TrainConfig:
     weight_decay: float = 0.0
     """Decoupled weight decay, >= 0: a step shrinks each weight by this fraction times the learning rate."""
     decay: Literal["all", "matrices"] = "all"
-    """Weights that `weight_decay` shrinks: all of them, or `matrices` alone, without norms, biases and position tables."""
+    """Weights that `weight_decay` shrinks: all of them, or `matrices` alone, without norms, biases and position
+    tables."""
     lr_vision: float = 1.0
     """Learning rate of the encoder as a multiple of `lr`, above 0, at most 100; the schedule is the same."""
     lr_connector: float = 1.0
@@ -404,7 +405,8 @@ class EvaluateConfig:
     scoring: ScoringConfig = ScoringConfig()
     """Choices of scoring that the papers leave open."""
     blind: bool = False
-    """Whether to ask without the pictures: what is then scored needs no picture. Text-only benchmarks stay as they are."""
+    """Whether to ask without the pictures: what is then scored needs no picture. Text-only benchmarks stay as they
+    are."""
     model: str = ""
     """A whole model of another family, `operator:NAME`, that answers by its own processor in place of a trained one; its arm trains
     nothing."""

@@ -39,17 +39,25 @@ def open_whole(folder: Path) -> tuple[Any, Any]:
         )
     except ImportError as error:
         names = [name for name in MISSING if name in str(error)]
-        raise ValueError(f"{folder}: the processor of this family needs {' and '.join(names) or 'a package'} that is not installed; "
-                         "allowed: families whose processor needs none, or an environment that has it") from error
+        raise ValueError(
+            f"{folder}: the processor of this family needs {' and '.join(names) or 'a package'} that is not installed; "
+            "allowed: families whose processor needs none, or an environment that has it"
+        ) from error
     except (ValueError, OSError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f"{folder}: cannot be opened as an image-text-to-text model of transformers "
-                         f"({str(error).strip().splitlines()[0][:200]})") from error
+        raise ValueError(
+            f"{folder}: cannot be opened as an image-text-to-text model of transformers "
+            f"({str(error).strip().splitlines()[0][:200]})"
+        ) from error
     lacking = sorted(map(str, (*loading["missing_keys"], *loading["mismatched_keys"])))
     if lacking:  # transformers would go on with random numbers in their place
-        raise ValueError(f"{folder}: {len(lacking)} weights are missing or of another shape, {lacking[0]} among them; allowed: a whole "
-                         "checkpoint")
+        raise ValueError(
+            f"{folder}: {len(lacking)} weights are missing or of another shape, {lacking[0]} among them; allowed: a whole "
+            "checkpoint"
+        )
     if not hasattr(processor, "image_processor"):
-        raise ValueError(f"{folder}: its processor ({type(processor).__name__}) takes no images; allowed: one of text and images")
+        raise ValueError(
+            f"{folder}: its processor ({type(processor).__name__}) takes no images; allowed: one of text and images"
+        )
     return model.eval(), processor
 
 
@@ -87,17 +95,24 @@ class Subject:
     @torch.inference_mode()
     def _answered(self, item: Item) -> Answered:
         try:
-            inputs = self.processor(images=list(item.images) or None, text=self._prompt(item), return_tensors="pt").to(self.model.device)
+            inputs = self.processor(images=list(item.images) or None, text=self._prompt(item), return_tensors="pt").to(
+                self.model.device
+            )
         except (ValueError, TypeError, IndexError) as error:
-            raise ValueError(f"{item.item_id}: refused by {type(self.processor).__name__}: {str(error).splitlines()[0]}") from error
+            raise ValueError(
+                f"{item.item_id}: refused by {type(self.processor).__name__}: {str(error).splitlines()[0]}"
+            ) from error
         found = self.model.generate(**inputs, max_new_tokens=self.max_new_tokens, do_sample=False)
-        new = found[0, inputs["input_ids"].shape[1]:]
+        new = found[0, inputs["input_ids"].shape[1] :]
         text = self.processor.decode(new, skip_special_tokens=True).strip()
         return Answered(replace(item, images=()), text, self._tokens_per_image(inputs["input_ids"], len(item.images)))
 
     def _prompt(self, item: Item) -> str:
         """Return worked examples and question with a place for each picture, in the family's own form."""
-        turns = [*((("user", shot.question), ("assistant", shot.answer)) for shot in item.shots), (("user", item.question),)]
+        turns = [
+            *((("user", shot.question), ("assistant", shot.answer)) for shot in item.shots),
+            (("user", item.question),),
+        ]
         said = [part for turn in turns for part in turn]
         if getattr(self.processor, "chat_template", None):
             messages = [{"role": role, "content": _parts(text)} for role, text in said]

@@ -38,12 +38,14 @@ class FusedAdafactor(Adafactor):
         """Move every weight that has a gradient."""
         for chunk in self._chunks():
             if chunk.is_matrix:
-                given = chunk.gradients, *chunk.moments
-                _observe(*given, chunk.numbers)
-                _move(chunk.weights, *given, _rms(*given, chunk.numbers), chunk.numbers)
+                rows, cols = chunk.moments
+                _observe(chunk.gradients, rows, cols, chunk.numbers)
+                rms = _rms(chunk.gradients, rows, cols, chunk.numbers)
+                _move(chunk.weights, chunk.gradients, rows, cols, rms, chunk.numbers)
             else:
-                _observe_vector(chunk.gradients, *chunk.moments, chunk.numbers)
-                _move_vector(chunk.weights, chunk.gradients, *chunk.moments, chunk.numbers)
+                (moments,) = chunk.moments
+                _observe_vector(chunk.gradients, moments, chunk.numbers)
+                _move_vector(chunk.weights, chunk.gradients, moments, chunk.numbers)
 
     def _chunks(self) -> Iterator[_Chunk]:
         """Cut weights of one shape, type, rate and decay into chunks of `TOGETHER` and single ones."""
@@ -113,15 +115,16 @@ def _observe(gradients: list[Tensor], rows: list[Tensor], cols: list[Tensor], nu
 @torch.compile(dynamic=True)
 def _rms(gradients: list[Tensor], rows: list[Tensor], cols: list[Tensor], numbers: Tensor) -> list[Tensor]:
     """Return the root mean square of each update, before the learning rate."""
-    return [_update(*each, numbers[2]).square().mean().sqrt() for each in zip(gradients, rows, cols, strict=True)]
+    return [_update(gradient, row, col, numbers[2]).square().mean().sqrt()
+            for gradient, row, col in zip(gradients, rows, cols, strict=True)]
 
 
 @torch.compile(dynamic=True)
 def _move(weights: list[Tensor], gradients: list[Tensor], rows: list[Tensor], cols: list[Tensor], rms: list[Tensor],
           numbers: Tensor) -> None:
     """Move matrices by their updates, which are clipped by their root mean square."""
-    for weight, *parts, size in zip(weights, gradients, rows, cols, rms, strict=True):
-        _moved(weight, _update(*parts, numbers[2]), size, numbers)
+    for weight, gradient, row, col, size in zip(weights, gradients, rows, cols, rms, strict=True):
+        _moved(weight, _update(gradient, row, col, numbers[2]), size, numbers)
 
 
 @torch.compile(dynamic=True)

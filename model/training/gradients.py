@@ -135,7 +135,7 @@ def _clip(model: MM15, largest: float) -> Tensor:
     """Scale the gradients down to the norm `largest` (0: no limit); return their norm before that, over all workers."""
     weights = [weight for weight in model.parameters() if weight.grad is not None]
     # Without a limit the norm is computed all the same, since it is reported and checked.
-    norm = clip_grad_norm_(weights, largest) if largest else get_total_norm([each.grad for each in weights])
+    norm = clip_grad_norm_(weights, largest) if largest else get_total_norm([each.grad for each in weights if each.grad is not None])
     # Of sharded gradients each worker holds a part of the norm; `full_tensor` is a collective that combines them.
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
 

@@ -27,8 +27,13 @@ FOLDER = "rehearsals"
 POLL_S = 0.5
 
 
-def rehearse(rehearsals: Sequence[Rehearsal], starts: Mapping[str, Path], settings: Settings, executor: Executor,
-             tell: Callable[[Rehearsed], None] = lambda _: None) -> list[Rehearsed]:
+def rehearse(
+    rehearsals: Sequence[Rehearsal],
+    starts: Mapping[str, Path],
+    settings: Settings,
+    executor: Executor,
+    tell: Callable[[Rehearsed], None] = lambda _: None,
+) -> list[Rehearsed]:
     """Execute rehearsals, several at a time, each after the one that it begins with.
 
     Args:
@@ -55,7 +60,10 @@ class _Rehearsing:
         self._settings, self._executor, self._made = settings, executor, made
         place = f"{FOLDER}/{uuid.uuid4().hex[:12]}"
         store = f"{settings.artifact_store}/{place}" if settings.artifact_store else ""
-        self._artifacts, self._store = Artifacts(settings.artifacts / place, ObjectStore(store) if store else None), store
+        self._artifacts, self._store = (
+            Artifacts(settings.artifacts / place, ObjectStore(store) if store else None),
+            store,
+        )
         self._out: dict[str, Rehearsal] = {}
 
     def run(self, rehearsals: Sequence[Rehearsal], tell: Callable[[Rehearsed], None]) -> list[Rehearsed]:
@@ -74,7 +82,11 @@ class _Rehearsing:
                         self._submit(each)
                 elif each.parent_id not in {other.stage_id for other in (*waiting, *self._out.values())}:
                     waiting.remove(each)
-                    end(Rehearsed(rehearsal=each, state=NOT_TRIED, problem="the checkpoint that it begins with is not there"))
+                    end(
+                        Rehearsed(
+                            rehearsal=each, state=NOT_TRIED, problem="the checkpoint that it begins with is not there"
+                        )
+                    )
             for outcome in self._executor.poll(POLL_S) if self._out else ():
                 end(self._heard(outcome))
         return [ended[each.stage_id] for each in rehearsals]
@@ -97,12 +109,22 @@ class _Rehearsing:
         key_file = str(settings.judge_key_file.absolute()) if settings.judge_key_file else None
         judge = {"url": settings.judge_url, "key_file": key_file, "cache": str(artifacts.root / "judge")}
         return {
-            "attempt_id": each.stage_id, "attempt_no": 1, "stage_id": each.stage_id, "kind": each.kind, "label": each.label,
-            "spec": each.spec, "workers": each.workers,
+            "attempt_id": each.stage_id,
+            "attempt_no": 1,
+            "stage_id": each.stage_id,
+            "kind": each.kind,
+            "label": each.label,
+            "spec": each.spec,
+            "workers": each.workers,
             "parent": str(self._made[each.parent_id]) if each.parent_id else None,
-            "attempt_dir": str(artifacts.attempt_dir(each.stage_id, 1)), "out": str(artifacts.out_dir(each.stage_id, 1)),
-            "checkpoints": str(artifacts.checkpoints_dir(each.stage_id)), "root": str(artifacts.root), "store": self._store,
-            "failpoint": "", "judge": judge if settings.judge_url else None, "no_progress_s": settings.no_progress_s,
+            "attempt_dir": str(artifacts.attempt_dir(each.stage_id, 1)),
+            "out": str(artifacts.out_dir(each.stage_id, 1)),
+            "checkpoints": str(artifacts.checkpoints_dir(each.stage_id)),
+            "root": str(artifacts.root),
+            "store": self._store,
+            "failpoint": "",
+            "judge": judge if settings.judge_url else None,
+            "no_progress_s": settings.no_progress_s,
         }
 
     def _heard(self, outcome: Outcome) -> Rehearsed:
@@ -115,9 +137,14 @@ class _Rehearsing:
         reports = _reports(folder / PROGRESS)
         steps = [report for report in reports if "samples_per_s" in report]
         environment = (outcome.result or {}).get("environment") or {}
-        return Rehearsed(rehearsal=each, state=str(outcome.state), seconds=outcome.seconds, device=environment.get("device", ""),
-                         samples_per_s=_last_rate(steps) if steps else _item_rate(reports),
-                         memory_gib=max((report["peak_memory_gib"] for report in steps), default=None))
+        return Rehearsed(
+            rehearsal=each,
+            state=str(outcome.state),
+            seconds=outcome.seconds,
+            device=environment.get("device", ""),
+            samples_per_s=_last_rate(steps) if steps else _item_rate(reports),
+            memory_gib=max((report["peak_memory_gib"] for report in steps), default=None),
+        )
 
 
 def _reports(file: Path) -> list[dict[str, Any]]:

@@ -25,11 +25,13 @@ from orchestrator.settings import Settings, redact
 from orchestrator.study.study import Study
 
 
-@click.command(epilog=json_document("""
+@click.command(
+    epilog=json_document("""
     {"study", "scale", "is_ready": nothing is missing and all succeeded, "missing": [{"what", "hint"}],
      "stages": [{"label", "kind", "state", "problem", "seconds",
                  "samples_per_s" (of an evaluation: items), "memory_gib" (null: an evaluation), "stands_for": [stage id]}],
-     "rates": {kind and type: FLOPs per second}, "memory_gib": {kind: GiB} (both as `ablate plan` will use them)}"""))
+     "rates": {kind and type: FLOPs per second}, "memory_gib": {kind: GiB} (both as `ablate plan` will use them)}""")
+)
 @study_argument
 @scale_option
 @json_option
@@ -80,7 +82,11 @@ def _executed(plan: Plan, settings: Settings) -> list[Rehearsed]:
 
 def _starts(plan: Plan) -> dict[str, Path]:
     """Return the folders of the start checkpoints that are there."""
-    imports = [stage for stage in plan.stages.values() if stage.kind == "import" and stage.spec["path"] not in plan.missing_checkpoints]
+    imports = [
+        stage
+        for stage in plan.stages.values()
+        if stage.kind == "import" and stage.spec["path"] not in plan.missing_checkpoints
+    ]
     return {stage.stage_id: resolve_import(stage.spec) for stage in imports}
 
 
@@ -95,8 +101,14 @@ def _table(found: Sequence[Rehearsed]) -> Table:
         table.add_column(title, justify="right")
     for each in found:
         rate, memory = each.samples_per_s, each.memory_gib
-        table.add_row(each.rehearsal.label, str(len(each.rehearsal.stands_for)), state_text(each.state),
-                      formatting.duration(each.seconds), f"{rate:.3g}" if rate else "", f"{memory:.2g}" if memory else "")
+        table.add_row(
+            each.rehearsal.label,
+            str(len(each.rehearsal.stands_for)),
+            state_text(each.state),
+            formatting.duration(each.seconds),
+            f"{rate:.3g}" if rate else "",
+            f"{memory:.2g}" if memory else "",
+        )
     return table
 
 
@@ -105,12 +117,31 @@ def _verdict(plan: Plan, study: str, found: Sequence[Rehearsed], *, is_ready: bo
         commands = (pasteable(command, study, plan.scale) for command in ("plan", "run"))
         return "Everything is there: `{}` counts with these rates, `{}` runs it.".format(*commands)
     num_bad = sum(not each.is_good for each in found)
-    return f"Not ready: {num_bad} of {len(found)} short stages did not succeed." if num_bad else "Not ready: something is missing."
+    return (
+        f"Not ready: {num_bad} of {len(found)} short stages did not succeed."
+        if num_bad
+        else "Not ready: something is missing."
+    )
 
 
 def _document(plan: Plan, found: Sequence[Rehearsed], known: RehearsedRates) -> dict[str, object]:
-    stages = [{"label": each.rehearsal.label, "kind": each.rehearsal.kind, "state": each.state, "problem": each.problem,
-               "seconds": each.seconds, "samples_per_s": each.samples_per_s, "memory_gib": each.memory_gib,
-               "stands_for": each.rehearsal.stands_for} for each in found]
-    return {"study": plan.study.name, "scale": plan.scale, "stages": stages, "rates": dict(known.rates),
-            "memory_gib": dict(known.memory_gib)}
+    stages = [
+        {
+            "label": each.rehearsal.label,
+            "kind": each.rehearsal.kind,
+            "state": each.state,
+            "problem": each.problem,
+            "seconds": each.seconds,
+            "samples_per_s": each.samples_per_s,
+            "memory_gib": each.memory_gib,
+            "stands_for": each.rehearsal.stands_for,
+        }
+        for each in found
+    ]
+    return {
+        "study": plan.study.name,
+        "scale": plan.scale,
+        "stages": stages,
+        "rates": dict(known.rates),
+        "memory_gib": dict(known.memory_gib),
+    }
