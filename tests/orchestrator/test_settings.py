@@ -87,7 +87,7 @@ def test_every_setting_is_listed_with_its_source_and_meaning_and_no_secret(monke
     monkeypatch.setenv("ABLATE_LEDGER_URL", "postgresql://u:hunter2hunter2@host/db")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
     found = {each.name: each for each in all_settings(Settings.load())}
-    assert {name for name in found if name.startswith("ABLATE_")} == known_names() - {"ABLATE_SECRETS", "ABLATE_BIND"}
+    assert {name for name in found if name.startswith("ABLATE_")} == known_names() - {"ABLATE_SECRETS", "ABLATE_BIND", "ABLATE_SERVICE"}
     assert (found["ABLATE_LEDGER_URL"].source, found["ABLATE_SLOTS"].source) == ("environment", "default")
     assert all(each.meaning for each in found.values())
     assert "hunter2" not in str(found)

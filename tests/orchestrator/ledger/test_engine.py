@@ -7,10 +7,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from orchestrator.driver.loop import drive
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import NotAllowed, OrchestratorError
 from orchestrator.ledger import actions, lease, read, schema
 from orchestrator.ledger import engine as ledger_engine
 from orchestrator.ledger.engine import (
@@ -195,7 +195,7 @@ def test_a_server_takes_nothing_from_one_who_reads(postgres_url):
     writing, reading = open_ledger(postgres_url), open_for_reading(postgres_url)
     study_id = submit(writing, toy_plan())
     assert read.study(reading, "toy").study_id == study_id
-    with pytest.raises(DBAPIError, match="read-only transaction"):
+    with pytest.raises(NotAllowed, match="read-only transaction"):
         actions.pause(reading, study_id)
     writing.dispose()
     reading.dispose()
