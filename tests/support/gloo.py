@@ -71,9 +71,9 @@ def _worker(rank: int, size: int, folder: str, cases: Cases) -> None:
 def _die_in_third_step() -> None:
     work, steps = loop.gradients, iter(range(1000))
 
-    def gradients(*given: Any) -> Any:
+    def gradients(*given: Any, **named: Any) -> Any:
         if next(steps) == 2:
             os.kill(os.getpid(), signal.SIGKILL)
-        return work(*given)
+        return work(*given, **named)
 
     loop.gradients = gradients
