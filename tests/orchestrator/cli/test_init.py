@@ -49,7 +49,7 @@ def test_completion_script_of_each_shell(ablate: Ablate, shell: str, mark: str) 
 
 
 @pytest.mark.parametrize(("words", "expected"), [
-    ("ablate ru", "plain,run"), ("ablate run alpha-sci", "plain,alpha-science"),
+    ("ablate ru", "plain,run"), ("ablate run alpha-co", "plain,alpha-code"),
     ("ablate plan quickstart --scale mm1.5-3b-m", "plain,mm1.5-3b-moe"),
     ("ablate plan ./studies", "file,./studies")])
 def test_shell_is_told_how_a_word_goes_on(words: str, expected: str) -> None:
