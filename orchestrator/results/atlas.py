@@ -104,7 +104,7 @@ def atlas(results: Results, rows: Iterable[ScoreRow], artifacts: Artifacts) -> l
     return sorted(
         found,
         key=lambda row: (
-            row.kind == "benchmark" or row.kind == "category",
+            row.kind != "aggregate",
             row.category or row.metric,
             row.kind != "category",
         ),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,15 @@ def _named(name: str) -> list[PublicCopy]:
 
 
 def _offer(copy: PublicCopy) -> Offer:
-    try:
+    with _titled(copy):
         return offer(copy.hub, copy.revision, subsets=copy.subsets or (copy.subset,), splits=copy.splits)
+
+
+@contextmanager
+def _titled(copy: PublicCopy) -> Iterator[None]:
+    """Name the copy in an error of the hub."""
+    try:
+        yield
     except ValueError as error:
         problem, _, hint = str(error).partition("\nhint: ")
         raise OrchestratorError(f"{copy.title}: {problem}", hint) from error
@@ -141,11 +149,8 @@ def _fetch(each: _Wanted, settings: Settings) -> None:
     def tell(file: HubFile) -> None:
         err().print(f"{each.copy.title}: {file.name} ({size(file.num_bytes)}) is there")
 
-    try:
+    with _titled(each.copy):
         paths = fetch(each.offered, cache=settings.home / "data", tell=tell)
-    except ValueError as error:
-        problem, _, hint = str(error).partition("\nhint: ")
-        raise OrchestratorError(f"{each.copy.title}: {problem}", hint) from error
     if each.copy.is_benchmark:
         lay_out(each.offered, paths, _folder(each.copy, settings))
 
