@@ -20,9 +20,9 @@ def show() -> None:
     """Choose arms, then show differences, scores by category, and in what the arms differ."""
     own = queries.label_of(shared.chosen())
     known = queries.labelled(shared.studies())
-    others = st.multiselect(
-        "Further studies", [label for label in known if label != own], key="with", bind="query-params"
-    )
+    further = [label for label in known if label != own]
+    # An empty choice would be drawn switched off, in a grey too pale to read.
+    others = st.multiselect("Further studies", further, key="with", bind="query-params") if further else []
     found = {label: shared.results(known[label]) for label in (own, *others)}
     options = {f"{label} · {arm.name}" if others else arm.name: Side(label=arm.name, results=results, arm_key=arm.key)
                for label, results in found.items() for arm in results.arms}
