@@ -93,12 +93,12 @@ $(LMMS)/.installed: $(STAMP) pyproject.toml
 	@touch $@
 
 test-gpu-versions: $(GPU)/.installed ## tests without Ray, MLflow and Streamlit on the versions of a GPU machine, in .venv-gpu
-	@$(GPU)/bin/python -m pytest -q tests/model tests/studies tests/orchestrator/analysis tests/orchestrator/plan \
+	@$(GPU)/bin/python -m pytest -n 2 --dist loadfile -q tests/model tests/studies tests/orchestrator/analysis tests/orchestrator/plan \
 	  tests/orchestrator/scheduler tests/orchestrator/study $(addprefix --ignore=tests/orchestrator/,$(DRIVEN))
 
-# Tests in these folders that drive a study, which takes Ray.
-DRIVEN := scheduler/test_decide_simulated.py study/test_catalogue_study.py study/test_foreign_subject.py study/test_tilers_run.py \
-  study/test_walk.py
+# Tests in these folders that submit or drive a study, which takes Ray.
+DRIVEN := scheduler/test_decide_simulated.py study/test_catalogue_study.py study/test_foreign_subject.py study/test_own_library.py \
+  study/test_tilers_run.py study/test_walk.py
 
 # Python 3.12, torch 2.11 and transformers 5.17; PyPI's torch is the CUDA build, some 3 GB.
 $(GPU)/.installed: $(STAMP)

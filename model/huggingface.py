@@ -116,7 +116,9 @@ def fetch_model(repository: str, revision: str | None, *, patterns: Sequence[str
         ValueError: the repository cannot be fetched.
     """
     with _asking(repository):
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(patterns), cache_dir=cache))
+        # Offline is said in words too: of a commit, some releases of huggingface_hub ask the hub all the same.
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(patterns), cache_dir=cache,
+                                      local_files_only=constants.HF_HUB_OFFLINE))
 
 
 @contextmanager

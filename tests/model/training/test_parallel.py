@@ -31,6 +31,9 @@ GOES_ON = "begun by one"
 LOOSE = {"text alone": 1e-4, "fewer samples than workers": 2e-5, "bf16": 0.02, "experts in bf16": 0.02}
 """Largest difference of a weight: where gradients are next to nothing (no image, or one) Adafactor blows their rounding up, and bf16
 rounds more."""
+SOME = {"packed": 1e-3}
+"""Largest share of the weights that may differ by more: torch 2.11 sums packed rows in another order than 2.13, and a weight
+whose gradient is rounding alone then takes its first step the other way (13 and 1 of 16,384 weights of two convolutions)."""
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -42,11 +45,11 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return found
 
 
-def close(one: Path, other: Path, *, atol: float = 5e-6) -> None:
+def close(one: Path, other: Path, *, atol: float = 5e-6, share: float = 0.0) -> None:
     mine, theirs = weights(one), weights(other)
     assert mine.keys() == theirs.keys()
-    for name, weight in mine.items():
-        torch.testing.assert_close(weight, theirs[name], rtol=0, atol=atol, msg=lambda text, name=name: f"{name}: {text}")
+    apart = {name: int(((weight - theirs[name]).abs() > atol).sum()) for name, weight in mine.items()}
+    assert sum(apart.values()) <= share * sum(each.numel() for each in mine.values()), {name: n for name, n in apart.items() if n}
 
 
 def mean_difference(one: Path, other: Path) -> float:
@@ -77,7 +80,7 @@ def test_two_workers_equal_one(trained, name):
     assert reported(two, "loss") == pytest.approx(reported(one, "loss"), rel=rel / 10)
     assert reported(two, "gradient_norm") == pytest.approx(reported(one, "gradient_norm"), rel=rel)
     assert reported(two, "tokens") == reported(one, "tokens")
-    close(two, one, atol=LOOSE.get(name, 5e-6))
+    close(two, one, atol=LOOSE.get(name, 5e-6), share=SOME.get(name, 0.0))
     assert mean_difference(two, one) < (1e-4 if "bf16" in name else 1e-6)
 
 
