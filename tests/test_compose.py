@@ -102,6 +102,17 @@ def test_health_checks_of_nodes_and_driver_start_no_python():
         assert SERVICES[name]["healthcheck"]["test"][1].startswith("test -n")
 
 
+def test_everybody_asks_mlflow_at_the_host_and_below_the_path_that_it_serves(tmp_path):
+    service = SERVICES["mlflow"]
+    prefix = service["entrypoint"][service["entrypoint"].index("--static-prefix") + 1]
+    served = service["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"] + prefix
+    assert secret_files.contents(tmp_path)["mlflow_uri"].partition("@")[2] == served
+    assert f"'http://{served}/health'" in service["healthcheck"]["test"][4]
+    proxy = (ROOT / "orchestrator" / "deploy" / "nginx.conf").read_text()
+    assert f"location {prefix}/" in proxy
+    assert "proxy_set_header Host mlflow:5000;" in proxy
+
+
 def test_nothing_but_the_one_that_makes_the_roles_is_the_owner_of_the_ledger():
     assert {name for name, service in SERVICES.items() if "owner_url" in service.get("secrets", ())} == {"ledger"}
     assert SERVICES["driver"]["environment"]["ABLATE_LEDGER_URL_FILE"] == "/run/secrets/driver_url"

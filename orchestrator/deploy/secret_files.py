@@ -54,7 +54,7 @@ def contents(folder: Path) -> dict[str, str]:
         "ray_token": secrets.token_hex(32),
         "mlflow_password": mlflow,
         "mlflow_key": secrets.token_hex(32),
-        "mlflow_uri": f"http://ablate:{mlflow}@mlflow:5000",
+        "mlflow_uri": f"http://ablate:{mlflow}@mlflow:5000/mlflow",
         "mlflow_auth": (
             "[mlflow]\ndefault_permission = NO_PERMISSIONS\ndatabase_uri = sqlite:////data/users.db\n"
             f"admin_username = ablate\nadmin_password = {mlflow}\n"
