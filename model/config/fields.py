@@ -12,7 +12,8 @@ import difflib
 import functools
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, TypeVar, Union
 
 T = TypeVar("T")
@@ -74,14 +75,13 @@ def build(cls: type[T], plain: object, path: str = "") -> T:
     """
     if not isinstance(plain, Mapping):
         raise FieldError(path, f"{plain!r} is not a mapping; allowed: the fields of {cls.__name__}")
-    hints, fields = _type_hints(cls), _fields(cls)  # type: ignore[arg-type]
+    readers = _readers(cls)
     for name in plain:
-        if name not in fields:
-            raise FieldError(_join(path, str(name)), "unknown field", did_you_mean(str(name), fields))
-    values = {name: _value(hints[name], value, _join(path, name)) for name, value in plain.items()}
-    for name, field in fields.items():
-        has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
-        if name not in values and not has_default:
+        if name not in readers:
+            raise FieldError(_join(path, str(name)), "unknown field", did_you_mean(str(name), readers))
+    values = {name: readers[name](value, _join(path, name)) for name, value in plain.items()}
+    for name in _required(cls):  # type: ignore[arg-type]
+        if name not in values:
             raise FieldError(_join(path, name), f"missing; {cls.__name__} needs it")
     try:
         return cls(**values)
@@ -116,33 +116,43 @@ def _fields(cls: type) -> Mapping[str, dataclasses.Field[Any]]:
 
 
 @functools.cache
-def _type_hints(cls: type) -> dict[str, Any]:
-    """Resolve the annotations of a class; cached, since it takes longer than building."""
-    return typing.get_type_hints(cls)
+def _required(cls: type) -> list[str]:
+    """Return the fields of a dataclass that have no default."""
+    missing = dataclasses.MISSING
+    return [name for name, field in _fields(cls).items() if field.default is missing and field.default_factory is missing]
+
+
+Reader = Callable[[object, str], object]
+"""A function from a plain value and its dotted path to the value of a field; it refuses what the field's type does not allow."""
+
+
+@functools.cache
+def _readers(cls: type) -> dict[str, Reader]:
+    """Return a reader for each field of a dataclass; cached, since to resolve annotations takes longer than to build."""
+    hints = typing.get_type_hints(cls)
+    return {name: _reader(hints[name]) for name in _fields(cls)}
 
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path and name else path or name
 
 
-def _value(kind: object, value: object, path: str) -> object:
+def _reader(kind: object) -> Reader:
     origin, options = typing.get_origin(kind), typing.get_args(kind)
     if origin in (Union, types.UnionType):
-        return _optional(options, value, path)
+        (other,) = [option for option in options if option is not types.NoneType]
+        return partial(_optional, _reader(other))
     if origin is Literal:
-        return _literal(options, value, path)
+        return partial(_literal, options)
     if origin is tuple:
-        return _tuple(options, value, path)
+        return partial(_tuple, options[0])
     if dataclasses.is_dataclass(kind):
-        return build(kind, value, path)  # type: ignore[arg-type]
-    return _scalar(kind, value, path)  # type: ignore[arg-type]
+        return partial(build, kind)  # type: ignore[arg-type]
+    return partial(_scalar, kind)  # type: ignore[arg-type]
 
 
-def _optional(options: tuple[object, ...], value: object, path: str) -> object:
-    if value is None and types.NoneType in options:
-        return None
-    (kind,) = [option for option in options if option is not types.NoneType]
-    return _value(kind, value, path)
+def _optional(read: Reader, value: object, path: str) -> object:
+    return None if value is None else read(value, path)
 
 
 def _literal(options: tuple[object, ...], value: object, path: str) -> object:
@@ -153,13 +163,13 @@ def _literal(options: tuple[object, ...], value: object, path: str) -> object:
     return value
 
 
-def _tuple(options: tuple[object, ...], value: object, path: str) -> tuple[object, ...]:
-    if isinstance(value, Mapping) and getattr(options[0], "is_by_name", False):
-        named = sorted(_by_name(value))
-        return tuple(build(options[0], {"name": name, "value": item}, f"{path}.{name}") for name, item in named)  # type: ignore[arg-type]
+def _tuple(kind: object, value: object, path: str) -> tuple[object, ...]:
+    read = _reader(kind)
+    if isinstance(value, Mapping) and getattr(kind, "is_by_name", False):
+        return tuple(read({"name": name, "value": item}, f"{path}.{name}") for name, item in sorted(_by_name(value)))
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise FieldError(path, f"{value!r} is not a list")
-    return tuple(_value(options[0], item, f"{path}[{i}]") for i, item in enumerate(value))
+    return tuple(read(item, f"{path}[{i}]") for i, item in enumerate(value))
 
 
 def _by_name(value: Mapping[Any, object], above: str = "") -> typing.Iterator[tuple[str, object]]:

@@ -13,9 +13,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -130,6 +132,18 @@ class Plan:
         return sum(stage.flops for stage in self.stages.values())
 
 
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Pause Python's search for cyclic garbage: a plan makes none, and all its objects would be walked again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 @dataclass(frozen=True, slots=True)
 class TrialRequest:
     """A request to add trials of one arm to an adaptive study."""
@@ -173,7 +187,8 @@ class Planner:
         )
         self._checkpoints = checkpoints
         designed = designed_arms(study)
-        configs = for_each(self._resolve, (*designed, *probes(study)))
+        with _collector_paused():
+            configs = for_each(self._resolve, (*designed, *probes(study)))
         self._configs = configs
         self._designed = list(zip(designed, configs, strict=False))
         self._probed = configs[len(designed):]
@@ -197,8 +212,9 @@ class Planner:
         """
         asked = self._written() if wanted is None else [self._known(each) for each in wanted]
         builder = self._stage_builder()
-        trials = [self._trial(builder, arm, replace(config, seed=seed), rung)
-                  for arm, config, seeds, rung in asked for seed in seeds]
+        with _collector_paused():
+            trials = [self._trial(builder, arm, replace(config, seed=seed), rung)
+                      for arm, config, seeds, rung in asked for seed in seeds]
         baseline = baseline_of(self._study, (arm for arm, _ in self._designed))
         spec = {"study": self._study.plain(), "recipes": self._recipes(), "scale": self._scale.plain()}
         if self._data:
