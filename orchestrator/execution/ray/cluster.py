@@ -34,6 +34,7 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 import orchestrator
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.ray.sessions import short_folder
+from orchestrator.exposure import is_loopback
 from orchestrator.settings import Settings
 
 CONTROL = "control"
@@ -75,7 +76,7 @@ def connect(settings: Settings) -> Path | None:
     # A cluster that this process already uses is not ours to end because another one did not start.
     clear_away = _remove if ray.is_initialized() else disconnect
     try:
-        with _TimedStart(), _deaf_to_hang_ups(), nullcontext() if settings.ray_address else _on_loopback():
+        with _TimedStart(), _deaf_to_hang_ups(), _on_loopback() if _is_here(settings.ray_address) else nullcontext():
             ray.init(**options)
     except OrchestratorError:
         clear_away(folder)
@@ -94,13 +95,19 @@ def _on_loopback() -> Iterator[None]:
     """Have a cluster that starts here listen on 127.0.0.1 alone: GCS, raylet, agents, metrics and workers.
 
     They bind all addresses unless the node's own is the loopback, and Ray replaces one that is asked for by the machine's
-    real one, but where it takes clusters of several machines to be impossible. That is what it is told here.
+    real one, but where it takes clusters of several machines to be impossible. That is what it is told here. It is told
+    the same to join a cluster that listens there, which it would else look for at the machine's real address, for ever.
     """
     before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     try:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _is_here(address: str) -> bool:
+    """Whether a cluster starts here, or listens on the loopback address."""
+    return not address or is_loopback(address.rpartition(":")[0])
 
 
 class _Fixed(list[str]):
