@@ -40,7 +40,8 @@ def heat_figure(cells: Sequence[Sequence[HeatCell]], rows: Sequence[str], column
     """
     reach = max([LEAST_REACH, *(abs(cell.colour) for row in cells for cell in row if cell.colour is not None)])
     is_told = len(rows) * len(columns) <= MOST_WORDS
-    height = 34 if is_told else max(6, min(20, 1200 // max(1, len(rows))))
+    has_lines = any("\n" in cell.text for row in cells for cell in row)
+    height = (34 if has_lines else 26) if is_told else max(6, min(20, 1200 // max(1, len(rows))))
     drawn = figure(revision, colours, height=130 + height * len(rows), compact=True)
     drawn.add_trace(go.Heatmap(
         z=[[cell.colour for cell in row] for row in cells], zmin=-reach, zmax=reach, colorscale=diverging(colours),

@@ -15,6 +15,8 @@ from orchestrator.results.tables import MUCH, all_answers
 from orchestrator.results.titles import title
 
 MOST_ARMS = 60
+MOST_ACROSS = 12
+"""Metrics beside each other whose numbers can be read; more stand below each other, if the arms are fewer."""
 
 
 def show() -> None:
@@ -44,11 +46,14 @@ def show() -> None:
     shown = results.arms[:MOST_ARMS]
     answers = all_answers(results)
     cells = [[_cell(arm, metric, answers.get((arm.key, metric.name))) for metric in columns] for arm in shown]
+    down, across = [arm.name for arm in shown], [title(metric.name) for metric in columns]
+    if len(across) > max(MOST_ACROSS, len(down)):
+        cells, down, across = [list(each) for each in zip(*cells, strict=True)], across, down
     shared.draw(
         heat.heat_figure(
             cells,
-            [arm.name for arm in shown],
-            [title(metric.name) for metric in columns],
+            down,
+            across,
             revision=results.study.study_id,
             colours=shared.colours(),
         ),
@@ -77,7 +82,7 @@ def _cell(arm: ArmResult, metric: Metric, found: Answers | None) -> HeatCell:
     is_much = found is not None and 0 < found.num_unparseable >= MUCH * found.num_items
     mark = ("✓" if delta and delta.is_told_apart else "") + ("?" if is_much else "")
     change = delta.value if delta else 0.0 if arm.is_baseline else None
-    return HeatCell(colour=change, text=f"{cell.mean:.1f}\n{mark}".rstrip(),
+    return HeatCell(colour=change, text=f"{cell.mean:.1f} {mark}".rstrip(),
                     hover=f"{name}\n{cell.mean:.1f} ({half}){against}{unread}")
 
 

@@ -14,8 +14,11 @@ from orchestrator.states import LIVE_STUDIES
 
 COLUMNS = {
     "done": st.column_config.ProgressColumn("done", format="%.0f %%", min_value=0, max_value=100, width="small"),
+    # Widths of what is filled in after the first look, for which the browser would keep those of an ellipsis.
+    "chosen": st.column_config.TextColumn("chosen", width=125),
+    "metric": st.column_config.TextColumn("metric", width=110),
     "verdict": st.column_config.TextColumn(
-        "verdict", help="For these items; the page Study also has the verdict for the population of items"),
+        "verdict", width=110, help="For these items; the page Study also has the verdict for the population of items"),
     "effect": st.column_config.NumberColumn("effect", format="%+.1f", help="Of the chosen arm against the baseline"),
     "±": st.column_config.NumberColumn("±", format="%.1f", help="Half the width of the effect's 95 % interval"),
     "time left": st.column_config.NumberColumn("min left", format="%.1f", help="Empty without a driver"),

@@ -52,6 +52,8 @@ class Rule:
     """Smallest difference of interest, in points."""
     looks: tuple[int, ...] = ()
     """Numbers of seeds at which the rule is applied while seeds are added; empty if their number is fixed."""
+    title: Callable[[str], str] = str
+    """What sentences call a metric."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -200,7 +202,7 @@ def _selected(rule: Rule, best: Arm, others: Sequence[Difference], feasible: Seq
     nearest = min(others, key=lambda each: abs(each.value))
     value, rival = nearest.value, {arm.key: arm.name for arm in feasible}[nearest.b]
     side = "highest" if rule.is_maximized else "lowest"
-    return (f"{best.name} is selected: {side} {rule.objective} of {len(feasible)} feasible arms, "
+    return (f"{best.name} is selected: {side} {rule.title(rule.objective)} of {len(feasible)} feasible arms, "
             f"{value:+.1f} {_bounds(value, nearest.half_width)} against the next, {rival} "
             f"(95 %{f' over {len(rule.looks)} looks' if rule.looks else ''}, n={nearest.n}).")
 
@@ -219,7 +221,7 @@ def _undecided(rule: Rule, kind: Kind, tied: Sequence[Arm], chosen: Arm, rivals:
     names = ", ".join(arm.name for arm in tied[:NAMED])
     names += f" and {len(tied) - NAMED} other arms" if len(tied) > NAMED else ""
     rank = "first in the study" if rule.prefer == "first" else rule.prefer
-    opening = f"{names} cannot be told apart on {rule.objective}; {chosen.name} is chosen as the {rank}."
+    opening = f"{names} cannot be told apart on {rule.title(rule.objective)}; {chosen.name} is chosen as the {rank}."
     if any(each.half_width is None for each in rivals):
         return f"{opening} There is no interval (n=1): run at least 2 seeds that these arms have in common."
     width = max(each.half_width or 0.0 for each in rivals)
@@ -241,7 +243,7 @@ def _infeasible(rule: Rule, fits: Mapping[str, Fit], nearest: Arm) -> str:
 
 def _incomplete(rule: Rule, missing: Sequence[TrialScores], trials: Sequence[TrialScores]) -> Verdict:
     lacking = [metric for metric in rule.metrics if any(metric not in each.metrics for each in missing)]
-    sentence = f"No verdict yet: {len(missing)} of {len(trials)} trials lack {', '.join(lacking)}."
+    sentence = f"No verdict yet: {len(missing)} of {len(trials)} trials lack {', '.join(map(rule.title, lacking))}."
     if not trials:
         sentence = "No verdict: there are no trials yet."
     elif not missing:

@@ -305,7 +305,7 @@ def rule_of(study: Study, baseline: str | None, names: Sequence[str] = ()) -> Ru
     select = study.select
     lead = "mmbase" if "mmbase" in names else next(iter(names), "")
     return Rule(objective=select.maximize or lead, subject_to=select.constraints, baseline=baseline,
-                prefer=select.prefer, effect=study.effect, looks=study.looks)
+                prefer=select.prefer, effect=study.effect, looks=study.looks, title=title)
 
 
 def rule_text(study: Study) -> str:
@@ -313,7 +313,7 @@ def rule_text(study: Study) -> str:
     if study.select.maximize is None:
         return "none is declared: differences are shown, and nothing is chosen"
     bounds = f", subject to {' and '.join(study.select.subject_to)}" if study.select.subject_to else ""
-    return (f"maximize {study.select.maximize}{bounds}; among arms that cannot be told apart prefer the "
+    return (f"maximize {title(study.select.maximize)}{bounds}; among arms that cannot be told apart prefer the "
             f"{study.select.prefer}; an effect of {study.effect:g} matters")
 
 

@@ -12,7 +12,6 @@ import signal
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ def toy_plan(*, name: str = "toy", levels: Iterable[float] = (0, 1, 2), seeds: i
     stages: dict[str, Stage] = {}
     trials = [_trial(stages, arm, seed, list(benchmarks), steps, shared, (trouble or {}).get(arm.levels[PATH], ""))
               for arm in arms for seed in range(seeds)]
-    stages = {stage_id: replace(stage, workers=1 if stage.kind == "evaluate" else workers) for stage_id, stage in stages.items()}
+    stages = {stage_id: stage._replace(workers=1 if stage.kind == "evaluate" else workers) for stage_id, stage in stages.items()}
     values = {"name": name, "question": "?", "recipe": "sft-ablation", "vary": {PATH: levels}, "seeds": seeds,
               "select": {"maximize": "mmbase"}}
     study = read_document(Study, ParsedYaml(f"{name}.yaml", values, {}))
