@@ -136,6 +136,9 @@ class _Start:
         return list(self._well.values())
 
     def _begin(self, service: Service) -> None:
+        for joined in self._services.values():
+            if joined.ends_with == service.name:  # Ray would take a head for alive whose other nodes still are
+                self._processes.end(joined.name)
         self._processes.end(service.name)  # what a killed one left behind, or one whose head is gone
         service.before()
         self._processes.start(
