@@ -388,6 +388,8 @@ class EvaluateConfig:
     """Image setting of inference; it may differ from that of training."""
     benchmarks: tuple[str, ...]
     """Names of the benchmarks."""
+    at_branches: tuple[str, ...] = ()
+    """Those of them that are also asked at the branching points of training; a study names them under `evaluate:`."""
     num_items: int = 0
     """Number of items of each benchmark; 0 takes all of them."""
     batch: int = not_in_identity(32)

@@ -18,6 +18,7 @@ from orchestrator import formatting
 from orchestrator.analysis.scores import OUTSIDE
 from orchestrator.analysis.table import ArmResult
 from orchestrator.cli.console import plain_table
+from orchestrator.results.branches import means
 from orchestrator.results.results import Results
 from orchestrator.results.tables import score_text, unread
 
@@ -47,7 +48,11 @@ def print_results(console: Console, results: Results, *, with_benchmarks: bool =
         parts.append(
             Text(f"the terminal is too narrow to show: {', '.join(column.title for column in left_out)}", style="dim")
         )
-    parts += [Text(_legend(results), style="dim"), Text(), _verdict(results)]
+    parts.append(Text(_legend(results), style="dim"))
+    if results.at_branches:
+        parts += [Text(), Text("at branching points, means over seeds; in no average and no verdict", style="dim")]
+        parts.append(branch_table(results))
+    parts += [Text(), _verdict(results)]
     parts += [_claim(claim.outcome, claim.sentence) for claim in results.claims]
     parts += [Text(line) for line in _search_lines(results)]
     parts += [Text.assemble(("noise:   ", "bold yellow"), f"{results.arm(each.arm).name} {each.sentence}")
@@ -221,6 +226,19 @@ def _work(results: Results) -> str:
         f"work:    {elapsed}{formatting.duration(cost.seconds)} in stages; {counts.stages_requested} stages asked for, "
         f"{counts.stages_unique} unique, {counts.stages_reused} reused from earlier studies{saved}{imported}"
     )
+
+
+def branch_table(results: Results) -> Table:
+    """Return what the arms' intermediate checkpoints scored, by training stage and step, and the final scores."""
+    shown = plain_table("arm", "benchmark", "step and score")
+    for arm in results.arms:
+        for benchmark, points in means(results.at_branches, arm.key).items():
+            several = len({kind for kind, _ in points}) > 1
+            said = {f"{kind} {step}" if several else str(step): value for (kind, step), value in points.items()}
+            end = {"end": arm.metrics[benchmark].mean if benchmark in arm.metrics else None}
+            texts = (f"{where}: {formatting.score(value, None)}" for where, value in (said | end).items())
+            shown.add_row(arm.name, benchmark, ", ".join(texts))
+    return shown
 
 
 def data_table(results: Results) -> Table:

@@ -30,6 +30,7 @@ class Factor:
     """The meaning, unit and origin."""
 
 
+_NO_FACTORS = ("evaluate.benchmarks", "evaluate.at_branches", "evaluate.own", "data.catalogue")
 _SYMBOLIC = {"tile": "low | high, or px", "tokens": "few | many, or a square number"}
 _NAMES: dict[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
@@ -54,7 +55,7 @@ def _of(cls: type[Any], prefix: str) -> Iterator[Factor]:
                      "n_min and n_max together: the fewest and the most tiles.")
     for field in dataclasses.fields(cls):
         path, kind = f"{prefix}.{field.name}", hints[field.name]
-        if path in ("evaluate.benchmarks", "evaluate.own", "data.catalogue") or field.name == "image_settings":
+        if path in _NO_FACTORS or field.name == "image_settings":
             continue
         if kind == tuple[Weight, ...]:
             yield Factor(f"{path}.NAME", "a number", None, docs.get(field.name, ""))

@@ -3,12 +3,14 @@
 - A start checkpoint is an `import` stage, whose identity is a hash of its content. It needs no execution: it is
   finished as soon as it is in the ledger.
 - Training stages before the one where the seed enters use seed 0, so all seeds share them.
+- In a chain, the evaluations of an intermediate checkpoint stand before the training that goes on from it; those after
+  the last training are the final ones (`states.first_final`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -108,11 +110,23 @@ class StageBuilder:
     def chain(self, config: TrialConfig, arm_name: str) -> tuple[str, ...]:
         """Add the stages of a trial that are not there yet; return the ids of all of them, in order of execution."""
         ids = [self._import(config.start)] if config.start else []
+        parent_id, trial = ids[0] if ids else None, f"{arm_name} seed {config.seed}"
         for kind, train in config.stages.items():
-            for part in parts_of(train):
-                ids.append(self._training(kind, part, config, ids[-1] if ids else None, arm_name))
-        trial = f"{arm_name} seed {config.seed}"
-        return (*ids, *self._evaluate(config, ids[-1], trial))
+            *trunk, last = parts_of(train)
+            for part in trunk:
+                parent_id = self._training(kind, part, config, parent_id, arm_name)
+                asked = self._at_branch(config, parent_id, f"{trial} at {kind} step {part.steps}")
+                ids += [parent_id, *asked]
+            parent_id = self._training(kind, last, config, parent_id, arm_name)
+            ids.append(parent_id)
+        assert parent_id is not None, "a trial that trains nothing starts from a checkpoint"
+        return (*ids, *self._evaluate(self._evaluations(config), parent_id, trial))
+
+    def _at_branch(self, config: TrialConfig, parent_id: str, where: str) -> list[str]:
+        """Add the evaluations of an intermediate checkpoint; arms that share it share them."""
+        names = config.evaluate.at_branches
+        asked = [each for each in self._evaluations(config) if each.benchmark in names] if names else []
+        return self._evaluate(asked, parent_id, where)
 
     def _import(self, start: str) -> str:
         if start in self._imports:
@@ -145,9 +159,9 @@ class StageBuilder:
                       training_memory(config.model, train, workers=self._workers))
         return stage_id
 
-    def _evaluate(self, config: TrialConfig, parent_id: str, trial: str) -> list[str]:
+    def _evaluate(self, evaluations: Iterable[_Evaluation], parent_id: str, trial: str) -> list[str]:
         fragment, ids = canonical(parent_id), []
-        for each in self._evaluations(config):
+        for each in evaluations:
             ids.append(each.digest(fragment))
             if ids[-1] not in self.stages:
                 self._add(ids[-1], "evaluate", {**each.spec, "parent_id": parent_id}, parent_id,
@@ -210,7 +224,7 @@ def _of_benchmark(config: EvaluateConfig, benchmark: str) -> EvaluateConfig:
     """
     own = tuple(each for each in config.own if each.name == benchmark)
     spec = specs(own)[benchmark]
-    return replace(config, benchmarks=(benchmark,), scoring=config.scoring.only(spec.choices), own=own,
+    return replace(config, benchmarks=(benchmark,), at_branches=(), scoring=config.scoring.only(spec.choices), own=own,
                    blind=config.blind and spec.category != "text_only")
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from model.config.stages import ImageConfig, SftConfig
+from orchestrator.errors import StudyError
 from orchestrator.plan.plan import Planner
 from orchestrator.plan.stages import parts_of
 
@@ -19,6 +20,8 @@ vary: {{sft.steps: [{STEPS}], sft.decay_steps: [100, 200, 400]}}
 set: {{sft.schedule: wsd, sft.branch_every: 100, sft.warmup_steps: 100}}
 seeds: 1
 """
+SUITE = "seeds: 1\nevaluate: {benchmarks: [scene-qa, science-choice, form-fields]}"
+ASKED = ("seeds: 1", SUITE.replace("]}", "], at_branches: [scene-qa, form-fields]}"))
 
 
 def spans(train):
@@ -75,3 +78,56 @@ def test_the_parent_of_a_part_is_the_part_before_it(write):
     trained = [stage for stage in chain if stage.kind == "sft"]
     assert [stage.parent_id for stage in trained[1:]] == [stage.stage_id for stage in trained[:-1]]
     assert {stage.parent_id for stage in chain if stage.kind == "evaluate"} == {trained[-1].stage_id}
+
+
+# ---- benchmarks asked at branching points ----
+
+
+def asked_at_branches(plan, trial):
+    chain = [plan.stages[stage_id] for stage_id in trial.stage_ids]
+    last = [stage for stage in chain if stage.kind != "evaluate"][-1]
+    return [stage for stage in chain if stage.kind == "evaluate" and stage.parent_id != last.stage_id]
+
+
+def test_benchmarks_are_asked_at_every_branching_point_of_every_arm(write):
+    plan = Planner(write(ASKED, text=LENGTHS), "tiny").plan()
+    for trial in plan.trials:
+        trained = [plan.stages[each] for each in trial.stage_ids if plan.stages[each].kind == "sft"]
+        asked = asked_at_branches(plan, trial)
+        assert [(each.parent_id, each.spec["benchmark"]) for each in asked] == [
+            (part.stage_id, name) for part in trained[:-1] for name in ("scene-qa", "form-fields")]
+    assert any("at 119 branching points too: scene-qa, form-fields (238 evaluations)" in note for note in plan.notes)
+
+
+def test_arms_on_one_trunk_share_what_is_asked_there(write):
+    plan = Planner(write(ASKED, text=LENGTHS), "tiny").plan()
+    by_length = [{each.stage_id for each in asked_at_branches(plan, trial)} for trial in plan.trials]
+    assert all(longer >= shorter for shorter, longer in zip(by_length, by_length[3:], strict=False))
+    assert len(set.union(*by_length)) == 2 * 119
+
+
+def test_an_intermediate_score_is_the_final_one_of_an_arm_that_ends_there(write):
+    study = LENGTHS.replace("sft.decay_steps: [100, 200, 400]", "sft.decay_steps: [0]")
+    plan = Planner(write(ASKED, text=study), "tiny").plan()
+    short, long = plan.trials[0], plan.trials[1]
+    finals = [each for each in short.stage_ids if plan.stages[each].spec.get("benchmark") == "scene-qa"][-1:]
+    assert set(finals) <= {each.stage_id for each in asked_at_branches(plan, long)}
+
+
+def test_what_is_asked_at_branching_points_changes_no_other_stage(write):
+    without, asked = (Planner(write(*changes, text=LENGTHS), "tiny").plan() for changes in (
+        [("seeds: 1", SUITE)], [ASKED]))
+    assert without.stages.keys() <= asked.stages.keys()
+    assert {stage.kind for stage_id, stage in asked.stages.items() if stage_id not in without.stages} == {"evaluate"}
+
+
+@pytest.mark.parametrize(("changes", "says"), [
+    ([ASKED, ("sft.branch_every: 100, ", "")],
+     r"at_branches: scene-qa, form-fields; allowed: none, as no arm's training has a branching point.*\nhint: .*branch_every"),
+    ([ASKED, ("at_branches: [scene-qa", "at_branches: [scene-qq")],
+     r"at_branches\[0\]: 'scene-qq' is not among the study's benchmarks\nhint: did you mean 'scene-qa'"),
+    ([("sft.schedule: wsd", "evaluate.at_branches: [scene-qa], sft.schedule: wsd")], "benchmarks are no factor"),
+])
+def test_what_cannot_be_asked_at_branching_points_is_refused(write, changes, says):
+    with pytest.raises(StudyError, match=says):
+        Planner(write(*changes, text=LENGTHS), "tiny").plan()
