@@ -4,9 +4,10 @@
 
 - `study`: name, question, scale, version, state, study_id, spec_hash, recipe, seeds, baseline (arm key), objective,
   rule (in words).
-- `metrics`: list of {name, kind: aggregate | category | benchmark | cost | outside, category, is_decisive}.
+- `metrics`: list of {name, kind: aggregate | category | benchmark | loss | cost | outside, category, is_decisive}.
 - `arms`: list in the study's order, see `analysis.table.ArmResult`; `metrics` maps a metric to {mean, half_width, n,
-  by_seed, delta: {value, half_width, half_width_holm, p_holm, is_told_apart, n} | null}. Scores are 0 to 100.
+  by_seed, delta: {value, half_width, half_width_holm, p_holm, is_told_apart, n} | null}. Scores are 0 to 100, losses
+  nats.
 - `trials`: list of {trial_key, arm_key, seed, state, metrics, withheld, stage_ids}.
 - `verdict`: {kind, sentence, chosen, best, tied, feasible, num_seeds, num_diverged, num_missing}; arms by key.
 - `claims`: list of {id, statement, outcome, sentence}; `published`: {title, source, chosen, scores: arm key -> metric
@@ -79,7 +80,7 @@ class Metric:
 
     name: str
     kind: str
-    """aggregate, category, benchmark, cost or outside."""
+    """aggregate, category, benchmark, loss (in nats, lower is better), cost or outside."""
     category: str | None
     """The category of a benchmark; None for other kinds."""
     is_decisive: bool

@@ -8,6 +8,7 @@ from rich.console import Console
 from sqlalchemy import select
 
 from orchestrator.cli.results_table import print_results
+from orchestrator.errors import StudyError
 from orchestrator.ledger import read
 from orchestrator.ledger import tables as t
 from orchestrator.ledger.engine import transaction
@@ -16,7 +17,9 @@ from orchestrator.ledger.journal import Journal
 from orchestrator.ledger.write import finish_trial
 from orchestrator.plan.plan import Planner
 from orchestrator.results.branches import final_stages
+from orchestrator.results.report import render
 from orchestrator.results.results import study_results
+from orchestrator.results.tables import score_text
 from tests.support import scored
 
 STUDY = """
@@ -26,7 +29,7 @@ recipe: sft-ablation
 vary: {sft.steps: [30, 40]}
 set: {sft.schedule: wsd, sft.branch_every: 10, sft.warmup_steps: 0, sft.decay_steps: 5}
 seeds: 2
-evaluate: {benchmarks: [scene-qa, form-fields], at_branches: [scene-qa]}
+evaluate: {benchmarks: [scene-qa, form-fields, loss-general], at_branches: [scene-qa]}
 select: {maximize: scene-qa, baseline: {sft.steps: 30}}
 """
 
@@ -70,7 +73,7 @@ def test_they_enter_no_score_and_no_verdict(finished):
     assert found.verdict.kind != "incomplete"
     stages = {stage.stage_id: stage for stage in found.stages}
     rows = read.scores(finished, "study-1")
-    assert len(rows) == 4 * 2
+    assert len(rows) == 4 * 3
     assert all(stages[row.stage_id].parent_id == _last(found, stages, row.trial_key) for row in rows)
 
 
@@ -94,7 +97,7 @@ def test_the_answers_of_a_trial_are_those_of_its_last_checkpoint(finished):
     stages = {stage.stage_id: stage for stage in found.stages}
     for trial in found.trial_rows:
         own = final_stages(trial, stages)
-        assert {stage.spec["benchmark"] for stage in own} == {"scene-qa", "form-fields"}
+        assert {stage.spec["benchmark"] for stage in own} == {"scene-qa", "form-fields", "loss-general"}
         assert {stage.parent_id for stage in own} == {_last(found, stages, trial.trial_key)}
 
 
@@ -122,3 +125,34 @@ def test_tracking_is_told_the_final_scores_alone(finished):
         kept = t.tracking_outbox.c
         payload = connection.execute(select(kept.payload).where(kept.kind == "trial_finished")).scalars().one()
     assert json.loads(payload)["scores"]["scene-qa"]["value"] < 90
+
+
+# ---- held-out loss, beside them ----
+
+
+def test_a_loss_is_shown_in_nats_and_in_no_average(finished):
+    found = results(finished)
+    (metric,) = [each for each in found.metrics if each.kind == "loss"]
+    assert (metric.name, metric.category, metric.is_decisive) == ("loss-general", "held_out", False)
+    assert not any("held_out" in {**trial.metrics, **trial.withheld} for trial in found.trials)
+    assert score_text(found, found.arms[0], "loss-general").endswith(" nats")
+    console = Console(width=120, record=True)
+    print_results(console, found)
+    assert "held-out loss in nats for each supervised token; lower is better" in console.export_text()
+    assert "<h2>Held-out loss</h2>" in render(found)
+
+
+def test_a_loss_is_not_maximised(write):
+    study = STUDY.replace("maximize: scene-qa", "maximize: loss-general")
+    with pytest.raises(StudyError, match="select.maximize: loss-general is a loss in nats, and lower is better; allow"):
+        Planner(write(text=study), "tiny").plan()
+
+
+def test_a_loss_can_be_bounded(engine, write, checkpoint):
+    study = STUDY.replace("select: {", "select: {subject_to: [loss-general <= baseline.loss-general - 20], ")
+    scored.enter(engine, Planner(write(text=study), "tiny").plan())
+    scored.finish(engine)
+    found = results(engine)
+    assert found.verdict.kind == "infeasible"
+    assert [each.name for each in found.metrics if each.is_decisive] == ["scene-qa", "loss-general"]
+    print_results(Console(width=120, record=True), found)
