@@ -59,8 +59,8 @@ def _of(cls: type[Any], prefix: str) -> Iterator[Factor]:
             continue
         if kind == tuple[Weight, ...]:
             yield Factor(f"{path}.NAME", "a number", None, docs.get(field.name, ""))
-        elif dataclasses.is_dataclass(kind):
-            yield from _of(typing.cast(type[Any], kind), path)
+        elif (part := next(filter(dataclasses.is_dataclass, (kind, *typing.get_args(kind))), None)) is not None:
+            yield from _of(typing.cast(type[Any], part), path)  # of one that may be left out too
         else:
             default = None if field.default is dataclasses.MISSING else to_plain(field.default)
             is_symbolic = cls is ImageConfig and field.name in _SYMBOLIC

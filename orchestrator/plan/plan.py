@@ -22,7 +22,7 @@ from typing import Any
 
 from model.config.fields import to_plain
 from model.config.stages import TRAINING
-from model.data.mixture import shares
+from model.data.mixture import stage_shares
 from orchestrator.errors import for_each
 from orchestrator.plan.arms import Arm, arm_key, baseline_of, designed_arms, named_arm, probes
 from orchestrator.plan.cost import gpus_of, published_bytes
@@ -182,7 +182,7 @@ class Planner:
         self._seed_enters = seed_entry(study, configs)
         _check_initial_weights(study, configs, self._seed_enters)
         _check_branches(study, configs)
-        self._data = self._data_sets.contents((config.data, tuple(shares(train.mixture)))  # type: ignore[attr-defined]
+        self._data = self._data_sets.contents((config.data, tuple(stage_shares(train)))  # type: ignore[arg-type]
                                               for config in configs for train in config.stages.values())
 
     @property
@@ -393,7 +393,10 @@ def _shortened(config: TrialConfig, fraction: float) -> TrialConfig:
     steps = max(1, round(train.steps * fraction))
     warmup = train.warmup_steps if train.branch_every else round(train.warmup_steps * fraction)
     # With branching points a rung is the beginning of the complete training, and its own decay.
-    short = replace(train, steps=max(steps, warmup), warmup_steps=warmup, decay_steps=round(train.decay_steps * fraction))
+    steps, decay = max(steps, warmup), round(train.decay_steps * fraction)
+    is_early = train.late_from > min(steps - decay, steps - 1)  # it ends before the late mixture holds
+    early: dict[str, Any] = {"late_mixture": None, "late_from": 0} if is_early else {}
+    short = replace(train, steps=steps, warmup_steps=warmup, decay_steps=decay, **early)
     return replace(config, **{kind: short})  # type: ignore[arg-type]
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from model import manifest
 from model.config.fields import did_you_mean, to_plain
 from model.config.stages import TRAINING, DataConfig, EvaluateConfig, TrainConfig
-from model.data.mixture import shares
+from model.data.mixture import stage_shares
 from model.evaluation.benchmarks.registry import specs
 from orchestrator.artifacts.store import OPERATOR, PACKAGED, start_folder
 from orchestrator.errors import StudyError
@@ -69,15 +69,18 @@ class _Evaluation:
 def parts_of(train: TrainConfig) -> list[TrainConfig]:
     """Cut a training stage at its branching points, which lie in the stable part of its schedule.
 
-    All parts but the last depend neither on the length of the stage nor on its decay, so arms that differ in these share
-    them. Where parts are cut depends on the stage alone, so an arm keeps its stages whatever arms stand beside it.
+    All parts but the last depend neither on the length of the stage nor on its decay, and those before a late mixture
+    not on that, so arms that differ in these share them. Where parts are cut depends on the stage alone, so an arm
+    keeps its stages whatever arms stand beside it.
     """
     if not train.branch_every:
         return [train]
     # The first part holds the warm-up, the last one at least one step.
     every, end = train.branch_every, min(train.steps - train.decay_steps, train.steps - 1)
     points = [0, *(point for point in range(every, end + 1, every) if point >= train.warmup_steps)]
-    trunk = [replace(train, begin=begin, steps=point, decay_steps=0, final_lr=0.0) for begin, point in pairwise(points)]
+    early: dict[str, Any] = {"late_mixture": None, "late_from": 0}
+    trunk = [replace(train, begin=begin, steps=point, decay_steps=0, final_lr=0.0,
+                     **(early if begin < train.late_from else {})) for begin, point in pairwise(points)]
     last = replace(train, begin=points[-1])
     # A last part without a decay that ends at a branching point is what a longer arm has as a part of its trunk.
     return [*trunk, replace(last, final_lr=0.0) if last.keeps_state else last]
@@ -112,6 +115,7 @@ class StageBuilder:
         ids = [self._import(config.start)] if config.start else []
         parent_id, trial = ids[0] if ids else None, f"{arm_name} seed {config.seed}"
         for kind, train in config.stages.items():
+            self._check_weighed(kind, train, config.data)
             *trunk, last = parts_of(train)
             for part in trunk:
                 parent_id = self._training(kind, part, config, parent_id, arm_name)
@@ -140,9 +144,8 @@ class StageBuilder:
 
     def _training(self, kind: str, train: TrainConfig, config: TrialConfig, parent_id: str | None,
                   arm_name: str) -> str:
-        categories = tuple(shares(train.mixture))  # type: ignore[attr-defined]
+        categories = tuple(stage_shares(train))  # type: ignore[arg-type]
         data, fingerprint = self._data_sets.data_of(config.data, categories)
-        _check_weighed(kind, train, data)
         is_seeded = self._order.index(kind) >= self._entry
         if is_seeded and self._seed_varies != "both":
             train = replace(train, seed_varies=self._seed_varies)
@@ -158,6 +161,12 @@ class StageBuilder:
                       training_flops(config.model, train), steps_of(train) * train.batch, self._workers,
                       training_memory(config.model, train, workers=self._workers))
         return stage_id
+
+    def _check_weighed(self, kind: str, train: TrainConfig, data: DataConfig) -> None:
+        """Refuse weights of data sets that no part of the stage draws from."""
+        if train.data_sets:
+            asked, _ = self._data_sets.data_of(data, tuple(stage_shares(train)))  # type: ignore[arg-type]
+            _check_weighed(kind, train, asked)
 
     def _evaluate(self, evaluations: Iterable[_Evaluation], parent_id: str, trial: str) -> list[str]:
         fragment, ids = canonical(parent_id), []

@@ -55,6 +55,14 @@ def test_intermediate_checkpoints_are_scored_and_shared_by_arms(ran):
     assert ran["counts"]["stages_unique"] == 4 + 2 * 3 + 2 * 2
 
 
+def test_the_parts_of_a_stage_are_one_row_of_the_training_data(ran):
+    names = {arm["key"]: arm["name"] for arm in ran["arms"]}
+    seen = {(names[each["arm_key"]], each["num_trials"]): 0.0 for each in ran["data"]}
+    for each in ran["data"]:
+        seen[names[each["arm_key"]], each["num_trials"]] += each["samples"]
+    assert seen == {("steps=4", 1): 16, ("steps=6", 1): 24}
+
+
 def test_losses_are_metrics_of_their_own_kind(ran):
     kinds = {each["name"]: (each["kind"], each["category"]) for each in ran["metrics"]}
     assert kinds["loss-general"] == kinds["loss-ours"] == ("loss", "held_out")
