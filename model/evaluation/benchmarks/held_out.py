@@ -13,7 +13,7 @@ _EARLIER = ("caption", "interleaved", "text_mm1", "text_hq", "ocr", "recap", "sh
 
 LOSSES: tuple[Benchmark, ...] = tuple(
     Benchmark(name=f"loss-{category.replace('_', '-')}", category=HELD_OUT, metric="loss", total="loss",
-              num_items=NUM_SAMPLES, in_average=False, made_of=(category,))
+              num_items=NUM_SAMPLES, in_average=False, manner_of="held-out loss", made_of=(category,))
     for category in (*_SFT, *_EARLIER))
 
 LOSS_SUITES: dict[str, tuple[str, ...]] = {
