@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dashboard.charts.series import Learning, Span
+from model.config.stages import TRAINING
 from orchestrator.artifacts.store import LOG, PROGRESS, Artifacts
-from orchestrator.ledger.rows import AttemptRow
+from orchestrator.ledger.rows import AttemptRow, TrialRow
 from orchestrator.results.results import Results
 
 BESIDE = ("at", "started", "step", "steps")
@@ -47,6 +48,33 @@ def curve(found: Sequence[tuple[int, dict[str, Any]]], metric: str, *, name: str
     values = tuple(float(value) if isinstance(value, int | float) else math.nan for _, _, value in points)
     return Learning(name=name, steps=tuple(float(step) for _, step, _ in points), values=values,
                     restarts=tuple(map(float, starts)), is_quiet=is_quiet)
+
+
+def branch_curves(results: Results, row: TrialRow) -> dict[str, list[Learning]]:
+    """Return benchmark -> its scores over steps: at branching points, and at the end.
+
+    They are those of the last training stage that has branching points. The trial's own curve comes first, those of the
+    arm's other seeds follow, drawn faintly.
+    """
+    kind = next((each.kind for each in reversed(results.at_branches) if each.trial_key == row.trial_key), "")
+    others = [each for each in results.trial_rows if each.arm_key == row.arm_key and each.trial_key != row.trial_key]
+    finals = {each.trial_key: each.metrics for each in results.trials}
+    is_last = kind == _last_kind(row.config)
+    found: dict[str, list[Learning]] = {}
+    for name in dict.fromkeys(each.benchmark for each in results.at_branches if each.trial_key == row.trial_key):
+        for trial in (row, *others):
+            points = [(float(each.step), each.score) for each in results.at_branches
+                      if (each.trial_key, each.benchmark, each.kind) == (trial.trial_key, name, kind)]
+            final = finals.get(trial.trial_key, {}).get(name)
+            points += [(float(trial.config[kind]["steps"]), final)] if points and is_last and final is not None else []
+            found.setdefault(name, []).append(Learning(
+                name=f"seed {trial.seed}", steps=tuple(step for step, _ in points),
+                values=tuple(value for _, value in points), is_quiet=trial is not row))
+    return {name: [each for each in curves if each.steps] for name, curves in found.items()}
+
+
+def _last_kind(config: Mapping[str, Any]) -> str:
+    return [kind for kind in TRAINING if config.get(kind)][-1]
 
 
 def spans(attempts: Sequence[AttemptRow], *, now: float) -> list[Span]:

@@ -65,6 +65,14 @@ def score(mean: float | None, half_width: float | None, *, sign: bool = False) -
     return f"{text} ± {half_width:.1f}"
 
 
+def loss(mean: float | None, half_width: float | None = None, *, sign: bool = False) -> str:
+    """Format a held-out loss in nats as `1.234 ± 0.050`; arguments as of `score`."""
+    if mean is None or not math.isfinite(mean):
+        return MISSING
+    text = f"{mean:+.3f}" if sign else f"{mean:.3f}"
+    return f"{text} ± {half_width:.3f}" if half_width is not None and math.isfinite(half_width) else text
+
+
 def spreadsheet_cell(value: object) -> object:
     """Return a cell of a CSV table so that no spreadsheet takes it for a formula: such a text gets an apostrophe in front.
 

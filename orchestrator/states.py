@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from orchestrator.errors import IllegalTransition
@@ -92,6 +92,9 @@ RESULTS = frozenset({StageState.SUCCEEDED, StageState.DIVERGED})
 """The states that a stage never leaves, not even by `resume`. Only a stage whose training is here as a record alone, without
 weights, is opened again when another stage needs them."""
 
+EVALUATE = "evaluate"
+"""The kind of stages that evaluate a checkpoint."""
+
 _AFTER_LIVE = frozenset({StageState.QUEUED, StageState.SUCCEEDED, StageState.FAILED, StageState.DIVERGED,
                          StageState.CANCELLED})
 _ENDS = frozenset(AttemptState) - LIVE_ATTEMPTS - {AttemptState.IMPORTED}
@@ -168,6 +171,28 @@ def trial_state(stages: list[StageState]) -> TrialState:
         if decisive in stages:
             return TrialState(decisive)
     return TrialState.SUCCEEDED
+
+
+def first_final(kinds: Sequence[str]) -> int:
+    """Return the number of a trial's stages before its final evaluations: those that no training follows.
+
+    Args:
+        kinds: the kinds of its stages, in order of execution.
+    """
+    return max((number for number, kind in enumerate(kinds, 1) if kind != EVALUATE), default=0)
+
+
+def state_of_trial(stages: Sequence[tuple[str, StageState]]) -> TrialState:
+    """Derive a trial's state from kind and state of its stages, in order of execution; imports count for nothing.
+
+    An evaluation at a branching point that failed does not make the trial fail: its final scores need it not.
+    """
+    state = trial_state([state for kind, state in stages if kind != "import"])
+    if state is TrialState.SUCCEEDED or state not in TERMINAL_TRIALS:
+        return state
+    end = first_final([kind for kind, _ in stages])
+    return trial_state([state for number, (kind, state) in enumerate(stages)
+                        if kind != "import" and not (kind == EVALUATE and number < end)])
 
 
 def study_state(trials: list[TrialState]) -> StudyState:

@@ -12,6 +12,7 @@ from model.images.drawing import Picture, annotated
 from model.samples import Item
 from orchestrator.artifacts.store import is_record
 from orchestrator.ledger.rows import StageRow
+from orchestrator.results.branches import final_stages
 from orchestrator.results.item_pages import ItemPage, Only, Pair, item_page, scored_page
 from orchestrator.results.results import Results
 from orchestrator.results.stored_scores import item_scores
@@ -58,9 +59,9 @@ def show() -> None:
 
 def _evaluations(results: Results) -> dict[tuple[str, str, int], StageRow]:
     """Return (benchmark, arm, seed) -> finished evaluation with stored answers."""
-    stages = {stage.stage_id: stage for stage in results.stages if stage.kind == "evaluate" and stage.artifact}
-    return {(stages[stage_id].spec["benchmark"], row.arm_name, row.seed): stages[stage_id]
-            for row in results.trial_rows if row.rung == 0 for stage_id in row.stage_ids if stage_id in stages}
+    stages = {stage.stage_id: stage for stage in results.stages}
+    return {(stage.spec["benchmark"], row.arm_name, row.seed): stage
+            for row in results.trial_rows if row.rung == 0 for stage in final_stages(row, stages) if stage.artifact}
 
 
 def _index(names: list[str], results: Results) -> int:

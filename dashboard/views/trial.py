@@ -63,6 +63,7 @@ def _trial(results: Results, position: int) -> None:
     ]
     if stages:
         _learning(results, row, stages, attempts)
+    _branches(results, row)
     _attempts(results, row, own)
     _configuration(results, row)
     _log(own)
@@ -123,6 +124,24 @@ def _quiet(
     )
     curve = learning.curve(found, metric, name=f"seed {other.seed}", is_quiet=True)
     return [curve] if curve.steps else []
+
+
+def _branches(results: Results, row: TrialRow) -> None:
+    """Show what intermediate checkpoints scored, if a benchmark was asked at branching points."""
+    curves = learning.branch_curves(results, row)
+    if not curves:
+        return
+    st.header("Scores over steps")
+    name = st.pills("Benchmark", list(curves), default=next(iter(curves)), key="at", bind="query-params", required=True)
+    shown = curves.get(name or "") or next(iter(curves.values()))
+    points = list(zip(shown[0].steps, shown[0].values, strict=True))
+    words = ", ".join(f"step {step:g}: {value:.4g}" for step, value in points)
+    drawn = series.learning_figure(
+        shown, revision=f"{row.trial_key}/at/{name}", metric=str(name), colours=shared.colours())
+    shared.draw(drawn, key="branches", alt=f"{name} of {row.arm_name}, seed {row.seed}: {words}",
+                rows=[{"step": step, str(name): value} for step, value in points])
+    shared.note("Asked at the branching points of training. Only the final score enters averages and the verdict. "
+                "Faint: the other seeds of the arm.")
 
 
 def _attempts(results: Results, row: TrialRow, own: list[AttemptRow]) -> None:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-Category = Literal["general", "text_rich", "knowledge", "refer_ground", "multi_image", "text_only", "in_context"]
-Total = Literal["mean", "mme", "pope", "relative", "nlvr2", "bits"]
+Category = Literal["general", "text_rich", "knowledge", "refer_ground", "multi_image", "text_only",
+                   "in_context", "held_out"]
+Total = Literal["mean", "mme", "pope", "relative", "nlvr2", "bits", "loss"]
+HELD_OUT = "held_out"
+"""The category of held-out losses. It has no average: a loss is in nats, and lower is better."""
+LOSS = "loss"
+"""The metric and the total of held-out losses."""
 JUDGES = ("judge", "judge_temperature")
 ROWS = "rows"
 """The reader of benchmarks that a catalogue declares by the columns of their rows."""
@@ -40,14 +45,14 @@ class Columns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """One benchmark; its score is 0 to 100."""
+    """One benchmark; its score is 0 to 100, or a held-out loss in nats."""
 
     name: str
     """What studies call it."""
     category: str = field(metadata={"identity": False})
     """One of `Category`, or a category that a catalogue declares."""
     metric: str
-    """A key of `model.evaluation.metrics.METRICS` or of `grading.JUDGED`, `likelihood`, or an entry point of
+    """A key of `model.evaluation.metrics.METRICS` or of `grading.JUDGED`, `likelihood`, `loss`, or an entry point of
     `ablate.metrics`."""
     num_items: int
     """Items of the test split, where known; 0 means that the local copy decides."""
@@ -94,7 +99,11 @@ class Benchmark:
     """What makes items of a copy's rows: empty, our own for the benchmark of this name; `rows`, by `columns`; else an entry point of
     `ablate.benchmarks`."""
     reader_version: int = 0
-    """Version of that entry point; 0 where there is none."""
+    """Version of that entry point, or of the layout's; 0 where there is none."""
+    records: str = ""
+    """Layout of the records of an own held-out loss, as of training data."""
+    boxes: str = "none"
+    """Form of the boxes in these records, as of training data."""
     columns: Columns = Columns()
     """Of the rows of a benchmark that a catalogue declares."""
     metric_version: int = 0
@@ -113,6 +122,11 @@ class Benchmark:
         return self.made_of or (self.name,)
 
     @property
+    def is_loss(self) -> bool:
+        """Whether its score is a held-out loss: nats for each supervised token, lower is better, in no average."""
+        return self.total == LOSS
+
+    @property
     def needs_judge(self) -> bool:
         """Whether a judge model reads or grades the answers."""
         return "judge" in self.choices
@@ -124,4 +138,5 @@ class Benchmark:
             "relative": "judged as well as the reference answer, or better above 100",
             "mme": "all points",
             "bits": "no bits at all to write the text; 0 is 8 bits a byte",
+            "loss": "nothing: it is a loss in nats for each supervised token, and lower is better",
         }.get(self.total, "all items right")

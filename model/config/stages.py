@@ -231,6 +231,9 @@ class TrainConfig:
     begin: int = 0
     """First optimizer step, at a branching point; the stage goes on from the state that its parent kept there. It is set
     by the plan."""
+    late_from: int = 0
+    """First optimizer step of `late_mixture`, a branching point; 0 without one. Arms that differ in their late mixture
+    train what comes before once."""
     final_lr: float = 0.0
     """Learning rate at the end of the schedules `cosine` and `wsd`, as a fraction of the peak, 0 to 1."""
     optimizer: Literal["adafactor", "adamw"] = "adafactor"
@@ -339,6 +342,22 @@ class TrainConfig:
         require_least(self, 0, "branch_every")
         fits = self.begin == 0 or (0 < self.begin <= self.steps and self.branch_every and not self.begin % self.branch_every)
         require(bool(fits), "begin", f"{self.begin}; allowed: 0, or a multiple of branch_every up to steps")
+        self._require_late()
+
+    def _require_late(self) -> None:
+        if getattr(self, "late_mixture", None) is None:
+            require(not self.late_from, "late_from", f"{self.late_from}; allowed without late_mixture: 0")
+            return
+        first, last = self.warmup_steps, min(self.steps - self.decay_steps, self.steps - 1)
+        fits = self.branch_every and not self.late_from % self.branch_every and max(1, first) <= self.late_from <= last
+        require(bool(fits), "late_from", f"{self.late_from}; allowed with late_mixture: a branching point, which is a "
+                f"multiple of branch_every ({self.branch_every}) from {first} to {last}",
+                "schedule: wsd and branch_every make branching points")
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it draws from its late mixture alone, as a part of a stage that begins when that holds."""
+        return bool(self.late_from) and self.begin >= self.late_from
 
     @property
     def keeps_state(self) -> bool:
@@ -353,6 +372,8 @@ class PretrainConfig(TrainConfig):
     kind: ClassVar[str] = "pretrain"
     mixture: PretrainMixture
     """Shares of the data sources."""
+    late_mixture: PretrainMixture | None = None
+    """The mixture from step `late_from` on, in place of `mixture`; it is whole, and takes nothing from that one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -362,6 +383,8 @@ class ContinualConfig(TrainConfig):
     kind: ClassVar[str] = "continual"
     mixture: ContinualMixture = ContinualMixture()
     """Shares of the data sources."""
+    late_mixture: ContinualMixture | None = None
+    """The mixture from step `late_from` on, in place of `mixture`; it is whole, and takes nothing from that one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,6 +394,8 @@ class SftConfig(TrainConfig):
     kind: ClassVar[str] = "sft"
     mixture: SftMixture = SftMixture()
     """Ratios and shares of the data categories."""
+    late_mixture: SftMixture | None = None
+    """The mixture from step `late_from` on, in place of `mixture`; it is whole, and takes nothing from that one."""
 
 
 StageConfig = PretrainConfig | ContinualConfig | SftConfig
@@ -388,6 +413,8 @@ class EvaluateConfig:
     """Image setting of inference; it may differ from that of training."""
     benchmarks: tuple[str, ...]
     """Names of the benchmarks."""
+    at_branches: tuple[str, ...] = ()
+    """Those of them that are also asked at the branching points of training; a study names them under `evaluate:`."""
     num_items: int = 0
     """Number of items of each benchmark; 0 takes all of them."""
     batch: int = not_in_identity(32)

@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from model.config.stages import DataConfig, ImageConfig, StageConfig
 from model.data.encoding import Encoded, Encoder
-from model.data.mixture import MixtureDraw, shares
+from model.data.mixture import MixtureDraw, stage_shares
 from model.data.sampler import SampleSource, sample_source
 from model.data.shuffle import shuffled
 from model.data.step import Step, TokensSeen, check_fits, to_batches
@@ -49,10 +49,10 @@ class Steps:
 
     def opened(self, samples: SampleSource | None = None) -> Callable[[int], Step]:
         """Return a function from an optimizer step's number to its batches."""
-        drawing = MixtureDraw(self.config.mixture, batch=self.config.batch, seed=self.seed)
+        drawing = MixtureDraw.of(self.config, seed=self.seed)
         orientation = self.encoder.images.orientation
         found = samples or sample_source(
-            self.data, shares(self.config.mixture), seed=self.seed, orientation=orientation, weights=self.config.data_sets
+            self.data, stage_shares(self.config), seed=self.seed, orientation=orientation, weights=self.config.data_sets
         )
         first, every = self.part
         encoders = {each: self.encoder.with_images(each) for each in {self.config.images, *self.config.image_settings}}

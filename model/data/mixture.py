@@ -8,6 +8,7 @@
   sample, so their difference can be paired.
 - Draws are a function of (mixture, batch, seed, step). So the step is all that a checkpoint has to store, and the
   number of workers does not matter.
+- A late mixture goes on where the one before it ended: the next sample of a category is the one after the last drawn.
 - Shares are exact fractions of the decimals written in the study (0.1 is a tenth), so the sequence repeats after their
   common denominator. A resumed stage skips whole periods instead of replaying them.
 """
@@ -24,7 +25,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from model.config.stages import Alpha, ContinualMixture, GroupWeights, PretrainMixture, SftMixture
+from model.config.stages import Alpha, ContinualMixture, GroupWeights, PretrainMixture, SftMixture, StageConfig
 from model.config.taxonomy import GROUPS, SINGLE_IMAGE
 
 LONGEST_TABLE = 100_000
@@ -43,6 +44,22 @@ class Draw:
 def shares(mixture: Mixture) -> dict[str, float]:
     """Return the share of each category in all samples. They sum to 1; categories with share 0 are left out."""
     return {name: float(share) for name, share in _exact_shares(mixture).items()}
+
+
+def stage_shares(config: StageConfig) -> dict[str, float]:
+    """Return the share of each category in all samples of a training stage, with its late mixture if it has one.
+
+    A part of a stage draws from the mixture that holds there.
+    """
+    if config.late_mixture is None:
+        return shares(config.mixture)
+    if config.is_late:
+        return shares(config.late_mixture)
+    late = (config.steps - config.late_from) / (config.steps - config.begin)
+    found = {name: share * (1 - late) for name, share in shares(config.mixture).items()}
+    for name, share in shares(config.late_mixture).items():
+        found[name] = found.get(name, 0.0) + share * late
+    return found
 
 
 def alphas_from_shares(found: Mapping[str, float]) -> dict[str, float]:
@@ -157,22 +174,53 @@ class Apportionment:
 class MixtureDraw:
     """The sequence of draws of one stage, batch by batch; steps may be asked for in any order."""
 
-    def __init__(self, mixture: Mixture, *, batch: int, seed: int) -> None:
-        exact = _exact_shares(mixture)
-        self.shares, self.batch_size, self.seed = {name: float(share) for name, share in exact.items()}, batch, seed
-        self._sequence = Apportionment(exact)
+    def __init__(
+        self, mixture: Mixture, *, batch: int, seed: int, late: Mixture | None = None, late_from: int = 0
+    ) -> None:
+        """Begin a sequence.
+
+        Args:
+            mixture: that the stage begins with.
+            batch: samples of a step.
+            seed: of the order within a batch.
+            late: the mixture from step `late_from` on; None keeps the first one.
+            late_from: the first step of `late`.
+        """
+        self.batch_size, self.seed = batch, seed
+        self._sequence, self._late, self._late_from = Apportionment(_exact_shares(mixture)), None, late_from
+        self._before: dict[str, int] = {}
+        if late is not None:
+            self._late = Apportionment(_exact_shares(late))
+            self._before = self._sequence.counts(late_from * batch)
+
+    @classmethod
+    def of(cls, config: StageConfig, *, seed: int) -> MixtureDraw:
+        """Return the draws of a training stage."""
+        return cls(config.mixture, batch=config.batch, seed=seed, late=config.late_mixture, late_from=config.late_from)
 
     def batch(self, step: int) -> list[Draw]:
         """Return the draws of optimizer step `step`; counts do not depend on the seed, the order within a batch does."""
-        self._sequence.move_to(step * self.batch_size)
-        draws = [self._sequence.next() for _ in range(self.batch_size)]
+        draws = self._drawn(step)
         order = hashlib.sha256(f"{self.seed}/order/{step}".encode()).digest()
         random.Random(order).shuffle(draws)
         return draws
 
     def counts(self, steps: int) -> dict[str, int]:
         """Return how many samples of each category the first `steps` steps take."""
-        return self._sequence.counts(steps * self.batch_size)
+        if self._late is None or steps <= self._late_from:
+            return self._sequence.counts(steps * self.batch_size)
+        found = dict(self._before)
+        for name, count in self._late.counts((steps - self._late_from) * self.batch_size).items():
+            found[name] = found.get(name, 0) + count
+        return found
+
+    def _drawn(self, step: int) -> list[Draw]:
+        is_late = self._late is not None and step >= self._late_from
+        sequence, first = (self._late, self._late_from) if self._late and is_late else (self._sequence, 0)
+        before = self._before if is_late else {}
+        sequence.move_to((step - first) * self.batch_size)
+        draws = [sequence.next() for _ in range(self.batch_size)]
+        return [Draw(each.category, each.k + before.get(each.category, 0)) for each in draws] if before else draws
 
 
 def apportioned(weights: Mapping[str, float]) -> Apportionment:

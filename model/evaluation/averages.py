@@ -50,7 +50,7 @@ def averages(scores: Mapping[str, float], suite: Sequence[str], own: Sequence[Be
     for name in (name for name in suite if name != DAGGER):
         if name not in known:
             raise ValueError(f"no benchmark {name!r} to average; {did_you_mean(name, known)}")
-        if known[name].in_average or (DAGGER in suite and not known[name].reader):
+        if known[name].in_average or (DAGGER in suite and not (known[name].reader or known[name].is_loss)):
             members.setdefault(known[name].category, []).append(name)
     values, withheld = {}, {}
     for category, names in members.items():

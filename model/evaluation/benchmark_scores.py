@@ -18,7 +18,7 @@ from typing import Any
 
 from model.config.benchmark import Benchmark
 from model.config.scoring import ScoringConfig
-from model.evaluation.metrics import ItemScore, judged, likelihood, yes_no
+from model.evaluation.metrics import ItemScore, judged, likelihood, loss, yes_no
 from model.samples import Item
 
 Pairs = Sequence[tuple[Item, ItemScore]]
@@ -122,6 +122,9 @@ def _value(spec: Benchmark, pairs: Pairs, read: Read, scoring: ScoringConfig) ->
         return judged.relative([score.pair for _, score in pairs if score.pair])
     if spec.total == "bits":
         return 100 * likelihood.saved(*_bits(pairs))
+    if spec.total == "loss":
+        nats, num_tokens = _nats(pairs)
+        return nats / num_tokens
     is_averaged = spec.group and (not spec.average or getattr(scoring, spec.average) not in ("pooled",))
     grouped = _groups(spec, pairs).values() if is_averaged else [list(pairs)]
     return _mean([100 * _mean([read(score) for _, score in group]) for group in grouped])
@@ -137,6 +140,9 @@ def _details(spec: Benchmark, pairs: Pairs, scoring: ScoringConfig) -> dict[str,
     elif spec.total == "bits":
         bits, num_bytes = _bits(pairs)
         found |= {"bits_per_byte": bits / num_bytes, "num_bytes": num_bytes}
+    elif spec.total == "loss":
+        nats, num_tokens = _nats(pairs)
+        found |= {"nats_per_token": nats / num_tokens, "num_tokens": num_tokens}
     elif spec.metric == "yes_no":
         found |= asdict(_summary(pairs))
     elif spec.total == "nlvr2":
@@ -196,6 +202,12 @@ def _bits(pairs: Pairs) -> tuple[float, int]:
     return math.fsum(float(score.parsed or "nan") for _, score in pairs), sum(
         len(item.references[0].encode()) for item, _ in pairs
     )
+
+
+def _nats(pairs: Pairs) -> tuple[float, int]:
+    """Return nats and supervised tokens over all samples, so that a long answer weighs more, as in training."""
+    said = [loss.read(score.parsed or "") for _, score in pairs]
+    return math.fsum(nats for nats, _ in said), sum(num_tokens for _, num_tokens in said)
 
 
 def _summary(pairs: Pairs, *, is_lenient: bool = False) -> yes_no.YesNoSummary:

@@ -22,8 +22,10 @@ from torch.nn import functional
 
 from model.config.stages import EvaluateConfig
 from model.data.encoding import Encoded, Encoder
+from model.evaluation.held_out import item_sample
+from model.evaluation.metrics import loss
 from model.evaluation.shared_images import ImageTokens, SharedTiles
-from model.network.mm15 import IGNORED, MM15
+from model.network.mm15 import IGNORED, MM15, Batch
 from model.samples import Item, Sample, Turn, without_pictures
 from model.training.loop import Stopped
 
@@ -81,6 +83,14 @@ class Generator:
         """
         return self._in_windows(items, count, self._text, self._bits)
 
+    def loss(self, items: Iterator[Item], count: int) -> list[Answered]:
+        """Compute the cross-entropy of each item's answers, those of its examples too, as training does.
+
+        Raises:
+            Stopped: the attempt was asked to stop between batches.
+        """
+        return self._in_windows(items, count, self._conversation, self._nats)
+
     def _in_windows(self, items: Iterator[Item], count: int, encode: Callable[[Item], Encoded],
                     say: Say) -> list[Answered]:
         self.report({"step": 0, "steps": count})  # the model is loaded: from here on time goes into answers
@@ -124,14 +134,26 @@ class Generator:
         return [said[index] for index in range(len(encoded))]
 
     def _generate(self, encoded: list[Encoded], images: ImageTokens | None) -> list[str]:
-        told = encoded if images is None else [replace(each, tiles=each.tiles[:0]) for each in encoded]
-        batch = self.encoder.collate(told, left=True).to(self._device)
         with self._precision():
-            if images is not None:
-                batch = replace(batch, images_ID=images.of(encoded))
+            batch = self._collated(encoded, images, left=True)
             rows = self.model.generate(batch, tokens=self.config.images.tokens, max_new_tokens=self.max_new_tokens,
                                        eos_id=self.encoder.id["<eos>"], is_compiled=self.config.compile)
         return [self.encoder.tokenizer.decode(row) for row in rows]
+
+    def _collated(self, encoded: list[Encoded], images: ImageTokens | None, *, left: bool) -> Batch:
+        """Return a batch on the device; shared image tokens take the place of the tiles."""
+        told = encoded if images is None else [replace(each, tiles=each.tiles[:0]) for each in encoded]
+        batch = self.encoder.collate(told, left=left).to(self._device)
+        return batch if images is None else replace(batch, images_ID=images.of(encoded))
+
+    @torch.inference_mode()
+    def _nats(self, encoded: list[Encoded], images: ImageTokens | None) -> list[str]:
+        with self._precision():
+            batch = self._collated(encoded, images, left=False)
+            logits, labels = self.model.supervised(batch, tokens=self.config.images.tokens)
+        nats = functional.cross_entropy(logits.float(), labels, reduction="none").double()
+        parts = nats.split([each.num_supervised for each in encoded])
+        return [loss.said(float(part.sum()), len(part)) for part in parts]
 
     @torch.inference_mode()
     def _bits(self, encoded: list[Encoded], _: ImageTokens | None) -> list[str]:
@@ -147,6 +169,9 @@ class Generator:
     def _question(self, item: Item) -> Encoded:
         """Encode what is asked; a blind evaluation leaves the pictures out."""
         return self.encoder.item(without_pictures(item) if self.config.blind else item)
+
+    def _conversation(self, item: Item) -> Encoded:
+        return self.encoder.sample(item_sample(without_pictures(item) if self.config.blind else item))
 
     def _text(self, item: Item) -> Encoded:
         """Encode a text without the end token, which is not one of its bytes."""

@@ -29,7 +29,7 @@ from model.evaluation.judge.endpoint import Endpoint, Judge
 from model.evaluation.judge.grading import JudgeSession, judge_item, require
 from model.evaluation.judge.workbench_notes import TOLD
 from model.evaluation.kept_answers import keep, kept
-from model.evaluation.local_copies.items import LocalItems
+from model.evaluation.local_copies.opening import open_copy
 from model.evaluation.metrics import ItemScore
 from model.evaluation.metrics.own import score_answer, with_options
 from model.evaluation.opened import let_go, open_model
@@ -41,6 +41,8 @@ from model.plugins import METRICS, planned
 from model.samples import Item
 
 MATERIALS = "judge.json"
+WEIGHED = ("likelihood", "loss")
+"""Metrics of benchmarks that let the model weigh a text instead of answering."""
 
 
 class Items(Protocol):
@@ -113,8 +115,7 @@ def evaluate_stage(*, benchmark: str, config: EvaluateConfig, data: DataConfig, 
     if answered is None:
         generator = _subject(spec, config, checkpoint, report, should_stop) if config.model else _answerer(
             spec, config, checkpoint, report, should_stop)
-        say = generator.likelihood if isinstance(generator, Generator) and spec.metric == "likelihood" else generator.answer
-        answered = say(work.open(), len(work.chosen))
+        answered = _said(generator, spec)(work.open(), len(work.chosen))
         if judge and resources.kept:
             keep(resources.kept, answered)
     session = JudgeSession(judge, config.scoring, work.materials) if judge else None
@@ -135,12 +136,19 @@ def evaluate_stage(*, benchmark: str, config: EvaluateConfig, data: DataConfig, 
     }
 
 
+def _said(subject: Generator | Subject, spec: Benchmark) -> Callable[[Iterator[Item], int], list[Answered]]:
+    """Return what is asked of the model: answers, or how it weighs texts that are given."""
+    if isinstance(subject, Subject) or spec.metric not in WEIGHED:
+        return subject.answer
+    return subject.loss if spec.is_loss else subject.likelihood
+
+
 def _spec(name: str, config: EvaluateConfig) -> Benchmark:
     known = specs(config.own)
     if name not in known:
         raise ValueError(f"no benchmark {name!r}; {did_you_mean(name, known)}")
     spec = known[name]
-    if config.model and spec.metric == "likelihood":
+    if config.model and spec.metric in WEIGHED:
         raise ValueError(f"{spec.name}: weighs text by our tokens; allowed with evaluate.model: benchmarks with answers")
     if spec.metric_version:
         planned(METRICS, spec.metric, spec.metric_version)
@@ -169,7 +177,7 @@ def _work(spec: Benchmark, config: EvaluateConfig, data: DataConfig, resources: 
         raise ValueError(
             f"benchmark {spec.name!r} needs a local copy, but no catalogue lists one; allowed: a folder with {spec.layout}"
         )
-    items = LocalItems(spec, resources.local, config.images.orientation)
+    items = open_copy(spec, resources.local, config.images.orientation)
     chosen = limited(spec, [items.meta(index) for index in range(len(items))], config.num_items)
     return _Evaluation(items=items, chosen=chosen, is_limited=bool(config.num_items), materials=items.materials())
 

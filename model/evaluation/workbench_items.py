@@ -1,4 +1,4 @@
-"""Make items of the workbench's benchmarks: plain ones, ones after worked examples, and texts. Torch-free."""
+"""Make items of the workbench's benchmarks: plain ones, ones after worked examples, texts and samples. Torch-free."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from model.config.benchmark import Benchmark
+from model.evaluation.held_out import sample_item
 from model.samples import Item
 from model.workbench import in_context, make_item, make_sample
 
@@ -25,6 +26,9 @@ def workbench_item(spec: Benchmark, index: int, *, seed: int) -> Item:
     """
     if spec.metric == "likelihood":
         return in_context.plain_text_item(index, seed=seed, num_texts=spec.num_items, make_sample=make_sample)
+    if spec.is_loss:
+        sample = make_sample(spec.made_of[0], "test", index, seed=seed)
+        return sample_item(sample, item_id=f"{spec.name}/{seed}/{index}", benchmark=spec.name)
     if spec.category != "in_context":
         return make_item(spec.name, index, seed=seed)
     if spec.shots_of:

@@ -166,6 +166,12 @@ class MM15(nn.Module):
         Raises:
             ValueError: this release of transformers does not report the router logits of an imported decoder.
         """
+        logits, labels = self.supervised(batch, tokens=tokens)
+        # fp32: in bf16 the sum of exponentials over the vocabulary, and the sum over tokens, would lose their digits.
+        return functional.cross_entropy(logits.float(), labels, reduction="sum")
+
+    def supervised(self, batch: Batch, *, tokens: int) -> tuple[Tensor, Tensor]:
+        """Return logits (supervised, vocabulary) and labels of the supervised positions, row by row; see `forward`."""
         batch = batch.located()
         inputs = self.inputs(batch, tokens=tokens)
         if self.config.decoder.experts:
@@ -182,8 +188,7 @@ class MM15(nn.Module):
             logits = output.logits.flatten(0, 1).index_select(0, where)
         # With their graph, since the router losses send gradients through them.
         self.router_logits = self._reported(output) if self.config.decoder.experts else ()
-        # fp32: in bf16 the sum of exponentials over the vocabulary, and the sum over tokens, would lose their digits.
-        return functional.cross_entropy(logits.float(), batch.labels_BT.flatten().index_select(0, where), reduction="sum")
+        return logits, batch.labels_BT.flatten().index_select(0, where)
 
     def _reported(self, output: Any) -> tuple[Tensor, ...]:
         if not output.router_logits:

@@ -14,7 +14,7 @@ import torch
 from model.config.stages import DataConfig, ModelConfig, StageConfig
 from model.data.encoding import Encoder
 from model.data.loader import Loader, Steps
-from model.data.mixture import MixtureDraw, shares
+from model.data.mixture import MixtureDraw, stage_shares
 from model.data.sampler import SampleSource, sample_source
 from model.data.tokenizer import load_tokenizer
 from model.hf.saving import save_whole
@@ -62,7 +62,7 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
     workers = init_workers()
     prepare(model, config)
     shard(model, workers, config)
-    samples = sample_source(data, shares(config.mixture), seed=seed, orientation=config.images.orientation,
+    samples = sample_source(data, stage_shares(config), seed=seed, orientation=config.images.orientation,
                             weights=config.data_sets)
     tally = Tally(samples.most_broken())
     steps = Steps(config=config, data=data, encoder=encoder, seed=seed, part=(workers.rank, workers.size))
@@ -87,13 +87,14 @@ def train_stage(*, config: StageConfig, model_config: ModelConfig, data: DataCon
 
 def counts_by_category(config: StageConfig, seed: int) -> dict[str, int]:
     """Count the samples of each category over the steps of the stage, without those before its branching point."""
-    draw = MixtureDraw(config.mixture, batch=config.batch, seed=seed)
-    before = draw.counts(config.begin)
-    return {category: count - before[category] for category, count in draw.counts(config.steps).items()}
+    draw = MixtureDraw.of(config, seed=seed)
+    before, drawn = draw.counts(config.begin), draw.counts(config.steps)
+    return {category: drawn[category] - before.get(category, 0) for category in stage_shares(config)}
 
 
 def _asked(config: StageConfig) -> dict[str, float]:
-    return {category: share * (config.steps - config.begin) * config.batch for category, share in shares(config.mixture).items()}
+    samples = (config.steps - config.begin) * config.batch
+    return {category: share * samples for category, share in stage_shares(config).items()}
 
 
 def _model(model_config: ModelConfig, start: Path | None, *, tile: int, seed: int) -> MM15:

@@ -42,13 +42,25 @@ def supplied(trials: Sequence[tuple[str, Sequence[str]]],
         trials: arm key and stage ids of each trial.
         stages: stage id -> its kind and its result, None without a result.
     """
-    found: dict[tuple[str, str, str], list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = {}
+    found: dict[tuple[str, str, str], list[list[tuple[Mapping[str, Any], Mapping[str, Any]]]]] = {}
     for arm_key, stage_ids in trials:
+        parts: dict[tuple[str, str], list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = {}
         for stage_id in stage_ids:
             kind, result = stages.get(stage_id, ("", None))
             for source, row in (result or {}).get("sources", {}).items():
-                found.setdefault((arm_key, kind, source), []).append((row, result or {}))
-    return tuple(_mean(*key, *zip(*rows, strict=True)) for key, rows in found.items())
+                parts.setdefault((kind, source), []).append((row, result or {}))
+        for key, seen in parts.items():
+            found.setdefault((arm_key, *key), []).append(seen)
+    return tuple(_mean(*key, [_together([row for row, _ in seen]) for seen in trials],
+                       [result for seen in trials for _, result in seen]) for key, trials in found.items())
+
+
+def _together(parts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return what the parts of a stage that was cut at branching points drew together."""
+    if len(parts) == 1:
+        return parts[0]
+    names = (*_COUNTS, *(("passes",) if "passes" in parts[0] else ()))
+    return {name: sum(each.get(name, 0) for each in parts) for name in names}
 
 
 def _mean(

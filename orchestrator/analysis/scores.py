@@ -42,7 +42,7 @@ class TrialScores:
     seed: int
     state: str
     metrics: dict[str, float]
-    """Benchmarks, categories, `mmbase`, `overall` (0 to 100) and `tokens_per_image`."""
+    """Benchmarks, categories, `mmbase`, `overall` (0 to 100), held-out losses in nats, and `tokens_per_image`."""
     withheld: dict[str, str]
     """Metric -> why it has no score."""
     answers: dict[str, Answers] = field(default_factory=dict)
@@ -75,13 +75,14 @@ def metric_names(trials: Iterable[TrialScores], own: Sequence[Benchmark] = ()) -
 
 
 def metric_kind(name: str, own: Sequence[Benchmark] = ()) -> str:
-    """Return `aggregate`, `category`, `benchmark`, `cost`, or `outside` for lmms-eval's metrics."""
+    """Return `aggregate`, `category`, `benchmark`, `loss`, `cost`, or `outside` for lmms-eval's metrics."""
     if OUTSIDE in name:
         return "outside"
     if name in AGGREGATES:
         return "aggregate"
-    if name in specs(own):
-        return "benchmark"
+    known = specs(own)
+    if name in known:
+        return "loss" if known[name].is_loss else "benchmark"
     return "cost" if name == TOKENS else "category"
 
 

@@ -238,7 +238,8 @@ def _undecided(rule: Rule, kind: Kind, tied: Sequence[Arm], chosen: Arm, rivals:
 def _infeasible(rule: Rule, fits: Mapping[str, Fit], nearest: Arm) -> str:
     rules = " and ".join(each.text for each in rule.subject_to)
     missed = _worst_violation(rule, fits, nearest.key)
-    return f"No arm meets {rules}; the nearest, {nearest.name}, misses it by {missed:.1f} points."
+    amount = f"{missed:.1f} points" if missed >= 0.05 else f"{missed:.2g}"  # a loss is bounded by hundredths of a nat
+    return f"No arm meets {rules}; the nearest, {nearest.name}, misses it by {amount}."
 
 
 def _incomplete(rule: Rule, missing: Sequence[TrialScores], trials: Sequence[TrialScores]) -> Verdict:

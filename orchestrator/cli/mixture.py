@@ -150,6 +150,9 @@ def _arms(found: Results) -> tuple[str, Rows, Rows]:
         kind = next((each for each in reversed(_MIXTURES) if configs[arm.key].get(each)), None)
         if kind is None or not arm.num_scored:
             continue
+        if configs[arm.key][kind].get("late_mixture"):
+            raise StudyError(found.study.name, 0, f"arm {arm.name!r} has a late mixture; allowed: one mixture a stage",
+                             "two arms of the same shares would be the same point to a surrogate")
         kinds.add(kind)
         ratios[arm.key] = shares(build(_MIXTURES[kind], configs[arm.key][kind]["mixture"], "mixture"))
         metrics[arm.key] = {name: cell.mean for name, cell in arm.metrics.items()}

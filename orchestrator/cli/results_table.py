@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
@@ -18,8 +19,9 @@ from orchestrator import formatting
 from orchestrator.analysis.scores import OUTSIDE
 from orchestrator.analysis.table import ArmResult
 from orchestrator.cli.console import plain_table
+from orchestrator.results.branches import means
 from orchestrator.results.results import Results
-from orchestrator.results.tables import score_text, unread
+from orchestrator.results.tables import losses, score_text, unread
 
 _TITLES = {"mmbase": "MMBase", "overall": "all", "tokens_per_image": "tokens/image", "refer_ground": "refer & ground"}
 _STYLES = {"selected": "bold green", "tied": "bold yellow", "underpowered": "bold yellow", "infeasible": "bold red"}
@@ -47,7 +49,14 @@ def print_results(console: Console, results: Results, *, with_benchmarks: bool =
         parts.append(
             Text(f"the terminal is too narrow to show: {', '.join(column.title for column in left_out)}", style="dim")
         )
-    parts += [Text(_legend(results), style="dim"), Text(), _verdict(results)]
+    parts.append(Text(_legend(results), style="dim"))
+    if losses(results):
+        parts += [Text(), Text("held-out loss in nats for each supervised token; lower is better", style="dim")]
+        parts.append(loss_table(results))
+    if results.at_branches:
+        parts += [Text(), Text("at branching points, means over seeds; in no average and no verdict", style="dim")]
+        parts.append(branch_table(results))
+    parts += [Text(), _verdict(results)]
     parts += [_claim(claim.outcome, claim.sentence) for claim in results.claims]
     parts += [Text(line) for line in _search_lines(results)]
     parts += [Text.assemble(("noise:   ", "bold yellow"), f"{results.arm(each.arm).name} {each.sentence}")
@@ -73,7 +82,9 @@ def columns(results: Results, *, with_benchmarks: bool) -> list[Column]:
     for metric in [*decisive, *(each for each in results.metrics if each.kind == "outside")]:
         found.append(_score_column(results, metric.name))
         if results.baseline and len(results.arms) > 1:
-            found.append(_column("Δ", results, lambda arm, name=metric.name: _delta(arm, name)))  # type: ignore[misc]
+            written = formatting.loss if metric.kind == "loss" else formatting.score
+            delta = partial(_delta, metric=metric.name, written=written)
+            found.append(_column("Δ", results, delta))
     found += [_score_column(results, metric.name) for metric in others]
     if len({arm.tokens_per_image for arm in results.arms} - {None}) > 1:
         found.insert(2, _column(title("tokens_per_image"), results, _tokens))
@@ -130,12 +141,12 @@ def _trained(results: Results, arm: ArmResult) -> str:
     return f"{results.seen[arm.key].tokens:,.0f}" if arm.key in results.seen else formatting.MISSING
 
 
-def _delta(arm: ArmResult, metric: str) -> str:
+def _delta(arm: ArmResult, metric: str, written: Callable[..., str]) -> str:
     cell = arm.metrics.get(metric)
     if cell is None or cell.delta is None:
         return ""
     star = " *" if cell.delta.is_told_apart else "  "
-    return formatting.score(cell.delta.value, cell.delta.half_width, sign=True) + star
+    return written(cell.delta.value, cell.delta.half_width, sign=True) + star
 
 
 def _count(arm: ArmResult) -> str:
@@ -221,6 +232,31 @@ def _work(results: Results) -> str:
         f"work:    {elapsed}{formatting.duration(cost.seconds)} in stages; {counts.stages_requested} stages asked for, "
         f"{counts.stages_unique} unique, {counts.stages_reused} reused from earlier studies{saved}{imported}"
     )
+
+
+def loss_table(results: Results) -> Table:
+    """Return the held-out losses of the arms; lower is better."""
+    names = losses(results)
+    shown = plain_table("arm", numbers=names)
+    for arm in results.arms:
+        cells = [arm.metrics.get(name) for name in names]
+        shown.add_row(arm.name, *(formatting.loss(cell.mean, cell.half_width) if cell else formatting.MISSING
+                                  for cell in cells))
+    return shown
+
+
+def branch_table(results: Results) -> Table:
+    """Return what the arms' intermediate checkpoints scored, by training stage and step, and the final scores."""
+    shown = plain_table("arm", "benchmark", "step and score")
+    for arm in results.arms:
+        for benchmark, points in means(results.at_branches, arm.key).items():
+            several = len({kind for kind, _ in points}) > 1
+            said = {f"{kind} {step}" if several else str(step): value for (kind, step), value in points.items()}
+            end = {"end": arm.metrics[benchmark].mean if benchmark in arm.metrics else None}
+            written = formatting.loss if benchmark in losses(results) else formatting.score
+            texts = (f"{where}: {written(value, None)}" for where, value in (said | end).items())
+            shown.add_row(arm.name, benchmark, ", ".join(texts))
+    return shown
 
 
 def data_table(results: Results) -> Table:

@@ -67,7 +67,8 @@ def status(study: str | None, scale: str | None, as_json: bool) -> None:
 
 @click.command(epilog=json_document("""
     {"schema_version", "study", "metrics", "arms", "trials", "verdict", "claims", "published", "data", "counts", "cost",
-     "varies_with_seed", "seed_note", "noise"}; the fields are described in orchestrator/results/results.py.
+     "varies_with_seed", "seed_note", "noise", "at_branches"}; the fields are described in
+    orchestrator/results/results.py.
     With --items also "items": {"metric", "num_pictures", "decides", "verdict", "left_out": {benchmark: why},
      "arms": [{"arm_key", "these", "population", "advice"}],
      "components": {benchmark: {"seed", "item", "arm_item", "rest"}}}"""))

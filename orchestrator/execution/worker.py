@@ -18,7 +18,7 @@ import torch
 from model.config.fields import build
 from model.config.stages import TRAINING, DataConfig, ModelConfig
 from model.data.fingerprint import data_fingerprint
-from model.data.mixture import shares
+from model.data.mixture import stage_shares
 from model.evaluation.judge.endpoint import Endpoint
 from model.evaluation.local_copies.fingerprint import copy_fingerprint
 from model.evaluation.opened import let_go
@@ -103,7 +103,7 @@ def _check_data(data: DataConfig, config: Any, expected: str) -> None:
     """Refuse to train on files that changed since the stage was planned: its identity contains their fingerprint."""
     if data.catalogue is None:
         return
-    fingerprint = data_fingerprint(data, shares(config.mixture))
+    fingerprint = data_fingerprint(data, stage_shares(config))
     if fingerprint != expected:
         raise ValueError(f"the data sets of catalogue {data.catalogue.name!r} have the fingerprint "
                          f"{fingerprint[:12]}…, the stage was planned on {expected[:12]}…\n"

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Engine,
     Row,
     Select,
+    Subquery,
     bindparam,
     case,
     distinct,
@@ -44,7 +45,7 @@ from orchestrator.ledger.rows import (
     TrialRow,
 )
 from orchestrator.ledger.tables import CLOCK_SLACK_S, now_s
-from orchestrator.states import LIVE_ATTEMPTS, LIVE_STAGES, RESULTS, TERMINAL_TRIALS
+from orchestrator.states import EVALUATE, LIVE_ATTEMPTS, LIVE_STAGES, RESULTS, TERMINAL_TRIALS
 
 
 def studies(engine: Engine) -> list[StudyRow]:
@@ -140,16 +141,22 @@ def stage_label(engine: Engine, stage_id: str) -> str | None:
 
 
 def scores(engine: Engine, study_id: str, trial_keys: Sequence[str] | None = None) -> list[ScoreRow]:
-    """Return one row for each trial and benchmark with a score. If trials are named, return only theirs."""
-    queries = (
-        [_scores()]
-        if trial_keys is None
-        else [_scores().where(t.trials.c.trial_key.in_(some)) for some in t.chunks(trial_keys)]
-    )
+    """Return one row for each trial and benchmark with a final score. If trials are named, return only theirs."""
     with engine.connect() as connection:
+        query = _scores() if not _asks_at_branches(connection, study_id) else _scores(is_final=True)
+        queries = [query] if trial_keys is None else [
+            query.where(t.trials.c.trial_key.in_(some)) for some in t.chunks(trial_keys)]
         return [
             ScoreRow(**row._mapping) for query in queries for row in connection.execute(query, {"study_id": study_id})
         ]
+
+
+def branch_scores(engine: Engine, study_id: str) -> list[ScoreRow]:
+    """Return the scores of intermediate checkpoints: a row for each trial, branching point and benchmark."""
+    with engine.connect() as connection:
+        if not _asks_at_branches(connection, study_id):
+            return []
+        return [ScoreRow(**row._mapping) for row in connection.execute(_scores(is_final=False), {"study_id": study_id})]
 
 
 def events(engine: Engine, study_id: str | None = None, limit: int = 100) -> list[EventRow]:
@@ -355,15 +362,44 @@ def _stage_rows() -> Select[Any]:
 
 
 @cache
-def _scores() -> Select[Any]:
-    links = t.trial_stages.c
-    return (select(t.trials.c.trial_key, t.trials.c.arm_key, t.arms.c.name.label("arm_name"), t.trials.c.seed, t.scores)
+def _scores(*, is_final: bool | None = None) -> Select[Any]:
+    """Return the statement for the scores of a study: all of them, the final ones, or those at branching points.
+
+    A final score is of a stage after which the trial trains no more (`states.first_final`).
+    """
+    links, last = t.trial_stages.c, _last_checkpoints()
+    who = (t.trials.c.trial_key, t.trials.c.arm_key, t.arms.c.name.label("arm_name"), t.trials.c.seed)
+    query = (select(*who, t.scores)
             .select_from(t.trial_stages)
             .join(t.trials, (t.trials.c.study_id == links.study_id) & (t.trials.c.trial_key == links.trial_key))
             .join(t.arms, _of_arm())
             .join(t.scores, t.scores.c.stage_id == links.stage_id)
             .where(links.study_id == bindparam("study_id"))
             .order_by(t.trials.c.number, links.position, t.scores.c.benchmark))
+    if is_final is None:
+        return query
+    query = query.join(last, last.c.trial_key == links.trial_key)
+    return query.where(links.position > last.c.position if is_final else links.position < last.c.position)
+
+
+def _last_checkpoints() -> Subquery:
+    """Return trial_key -> position of the stage whose checkpoint the trial's final evaluations read."""
+    links = t.trial_stages.c
+    return (select(links.trial_key, func.max(links.position).label("position"))
+            .join(t.stages, t.stages.c.stage_id == links.stage_id)
+            .where(links.study_id == bindparam("study_id"), t.stages.c.kind != EVALUATE)
+            .group_by(links.trial_key).subquery())
+
+
+def _asks_at_branches(connection: Connection, study_id: str) -> bool:
+    """Return whether a study asks benchmarks at branching points; without any, all of its scores are final."""
+    spec = connection.execute(_spec(), {"study_id": study_id}).scalar()
+    return bool((json.loads(spec or "{}").get("study", {}).get("evaluate") or {}).get("at_branches"))
+
+
+@cache
+def _spec() -> Select[Any]:
+    return select(t.studies.c.spec).where(t.studies.c.study_id == bindparam("study_id"))
 
 
 def _of_arm() -> ColumnElement[bool]:

@@ -31,8 +31,8 @@ from orchestrator.states import (
     StageState,
     StudyState,
     TrialState,
+    state_of_trial,
     study_state,
-    trial_state,
 )
 
 UNFINISHED = "imported before it was finished; `ablate resume` goes on with it"
@@ -225,12 +225,13 @@ def _end_trials(connection: Connection, journal: Journal, record: Record, *, is_
     study_id = record.study["study_id"]
     states = {row.stage_id: StageState(row.state)
               for row in _states(connection, {each for trial in record.trials for each in trial["stage_ids"]})}
+    kinds = {stage["stage_id"]: stage["kind"] for stage in record.stages}
     here = {row.trial_key: row.state for row in connection.execute(
         select(t.trials.c.trial_key, t.trials.c.state).where(t.trials.c.study_id == study_id))}
     arms = {arm["arm_key"]: arm for arm in record.arms}
     for trial in record.trials:
         before = TrialState(here[trial["trial_key"]])
-        after = trial_state([states[stage_id] for stage_id in trial["stage_ids"]])
+        after = state_of_trial([(kinds[stage_id], states[stage_id]) for stage_id in trial["stage_ids"]])
         if is_new:
             _announce(journal, record.study, trial, arms[trial["arm_key"]])
         if before in TERMINAL_TRIALS or after not in TERMINAL_TRIALS:

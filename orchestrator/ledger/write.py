@@ -44,6 +44,7 @@ from orchestrator.states import (
     TERMINAL_TRIALS,
     AttemptState,
     StageState,
+    first_final,
     require,
 )
 
@@ -229,13 +230,13 @@ def take_over(tx: FencedTransaction, fence: Fence) -> None:
 
 
 def finish_trial(connection: Connection, record: Journal, study_id: str, trial_key: str, state: str) -> None:
-    """Tell tracking in which state a trial ended, and its scores."""
+    """Tell tracking in which state a trial ended, and its final scores."""
     linked, scored = _results_of_trial()
-    mine = {"study_id": study_id, "trial_key": trial_key}
-    stage_ids = connection.execute(linked, mine).scalars().all()
-    rows = connection.execute(scored, {"stage_ids": stage_ids})
+    links = connection.execute(linked, {"study_id": study_id, "trial_key": trial_key}).all()
+    stage_ids = [link.stage_id for link in links]
+    rows = connection.execute(scored, {"stage_ids": stage_ids[first_final([link.kind for link in links]):]})
     record.message(f"trial:{study_id}:{trial_key}", "trial_finished", {
-        "study_id": study_id, "trial_key": trial_key, "state": state, "stage_ids": list(stage_ids),
+        "study_id": study_id, "trial_key": trial_key, "state": state, "stage_ids": stage_ids,
         "scores": {row.benchmark: {name: value for name, value in row._mapping.items() if name != "benchmark"}
                    for row in rows}})
 
@@ -282,7 +283,8 @@ def _end_of_attempt() -> ColumnElement[float]:
 def _results_of_trial() -> tuple[Select[Any], Select[Any]]:
     links = t.trial_stages.c
     mine = (links.study_id == bindparam("study_id")) & (links.trial_key == bindparam("trial_key"))
-    return (select(links.stage_id).where(mine).order_by(links.position),
+    return (select(links.stage_id, t.stages.c.kind).join(t.stages, t.stages.c.stage_id == links.stage_id).where(mine)
+            .order_by(links.position),
             select(t.scores).where(t.scores.c.stage_id.in_(bindparam("stage_ids", expanding=True))))
 
 

@@ -46,7 +46,7 @@ def evaluation_flops(model: ModelConfig, config: EvaluateConfig, benchmark: Benc
     """
     if config.model:
         return 0.0
-    length = benchmark.max_new_tokens
+    length = ANSWER_TOKENS if benchmark.is_loss else benchmark.max_new_tokens
     text, images = TEXT_TOKENS - ANSWER_TOKENS + length, config.images
     each = (forward_flops(at_tile(model, images.tile), tiles=0, tokens=images.tokens, length=text, predicted=length)
             if config.blind else _cost(model, images, text, length).flops)

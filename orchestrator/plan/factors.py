@@ -30,6 +30,7 @@ class Factor:
     """The meaning, unit and origin."""
 
 
+_NO_FACTORS = ("evaluate.benchmarks", "evaluate.at_branches", "evaluate.own", "data.catalogue")
 _SYMBOLIC = {"tile": "low | high, or px", "tokens": "few | many, or a square number"}
 _NAMES: dict[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
@@ -54,12 +55,12 @@ def _of(cls: type[Any], prefix: str) -> Iterator[Factor]:
                      "n_min and n_max together: the fewest and the most tiles.")
     for field in dataclasses.fields(cls):
         path, kind = f"{prefix}.{field.name}", hints[field.name]
-        if path in ("evaluate.benchmarks", "evaluate.own", "data.catalogue") or field.name == "image_settings":
+        if path in _NO_FACTORS or field.name == "image_settings":
             continue
         if kind == tuple[Weight, ...]:
             yield Factor(f"{path}.NAME", "a number", None, docs.get(field.name, ""))
-        elif dataclasses.is_dataclass(kind):
-            yield from _of(typing.cast(type[Any], kind), path)
+        elif (part := next(filter(dataclasses.is_dataclass, (kind, *typing.get_args(kind))), None)) is not None:
+            yield from _of(typing.cast(type[Any], part), path)  # of one that may be left out too
         else:
             default = None if field.default is dataclasses.MISSING else to_plain(field.default)
             is_symbolic = cls is ImageConfig and field.name in _SYMBOLIC

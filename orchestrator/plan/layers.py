@@ -72,7 +72,7 @@ class Paths:
             raise file.error(location, f"{root!r} begins no path", did_you_mean(root, self.roots))
         if root in TRAINING and root not in self.kinds:
             raise file.error(location, f"recipe {self.recipe} has no {root} stage; it has {', '.join(self.kinds)}")
-        if path == "evaluate.benchmarks":
+        if path in ("evaluate.benchmarks", "evaluate.at_branches"):
             raise file.error(location, "benchmarks are no factor", "name a suite or benchmarks under `evaluate:`")
         if path == "evaluate.own" or path.startswith("evaluate.own."):
             raise file.error(location, "a study cannot declare benchmarks; only the operator can",

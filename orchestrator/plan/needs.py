@@ -7,7 +7,7 @@ from typing import Any
 
 from model.config.fields import build
 from model.config.stages import TRAINING
-from model.data.mixture import shares
+from model.data.mixture import stage_shares
 from model.evaluation.benchmarks.registry import BENCHMARKS
 from orchestrator.plan.plan import Plan
 
@@ -83,14 +83,14 @@ def not_run(plan: Plan) -> tuple[str, ...]:
 
 
 def _categories(kind: str, spec: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    mixture = build(TRAINING[kind], spec["config"], kind).mixture  # type: ignore[attr-defined]
+    found = stage_shares(build(TRAINING[kind], spec["config"], kind))
     data = spec["data"]
     if data["source"] == WORKBENCH:
-        return dict.fromkeys(shares(mixture), (WORKBENCH,))
+        return dict.fromkeys(found, (WORKBENCH,))
     sources = (data.get("catalogue") or {}).get("sources", ())
     return {
         category: tuple(sorted(each["name"] for each in sources if each["category"] == category))
-        for category in shares(mixture)
+        for category in found
     }
 
 

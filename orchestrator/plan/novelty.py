@@ -203,7 +203,7 @@ def _follows(kind: str, paths: Sequence[str], mine: Mapping[str, Any], other: Ma
         return True
     if mine.get("data.source") == "workbench":
         return _is_of_today(kind, mine) == _is_of_today(kind, other)
-    return any(path.startswith((f"{kind}.mixture.", "datasets.")) for path in paths)
+    return any(path.startswith((f"{kind}.mixture.", f"{kind}.late_mixture.", "datasets.")) for path in paths)
 
 
 def _is_of_today(kind: str, values: Mapping[str, Any]) -> bool:
@@ -220,7 +220,8 @@ def _categories(kind: str, values: Mapping[str, Any]) -> tuple[str, ...] | None:
     if kind not in TRAINING:
         benchmark = BENCHMARKS.get(values.get("benchmark", ""))
         return benchmark.data_names if benchmark else None
-    prefix = f"{kind}.mixture."
+    is_late = values.get(f"{kind}.late_from")  # such a stage draws from its late mixture alone
+    prefix = f"{kind}.late_mixture." if is_late else f"{kind}.mixture."
     mixture = nested(kind, ((f"mixture.{path.removeprefix(prefix)}", value) for path, value in values.items() if path.startswith(prefix)))
     try:
         return tuple(shares(build(_MIXTURES[kind], mixture)))

@@ -24,14 +24,15 @@ from typing import Any
 
 from model.config.fields import to_plain
 from model.config.stages import TRAINING
-from model.data.mixture import shares
+from model.data.mixture import stage_shares
 from orchestrator.errors import for_each
 from orchestrator.plan.arms import Arm, arm_key, baseline_of, designed_arms, named_arm, probes
 from orchestrator.plan.cost import gpus_of, published_bytes
 from orchestrator.plan.estimate import Rates, rate_key
 from orchestrator.plan.layers import Selections
-from orchestrator.plan.stages import Stage, StageBuilder, plain_of
+from orchestrator.plan.stages import Stage, StageBuilder, parts_of, plain_of
 from orchestrator.plan.trial_config import Resolver, TrialConfig
+from orchestrator.states import EVALUATE, first_final
 from orchestrator.study.catalogue import DataSets, LoadCatalogue, no_catalogue
 from orchestrator.study.documents import Scale, load_scale, recipe_named
 from orchestrator.study.metric_names import withheld_notes
@@ -51,7 +52,8 @@ class Trial:
     arm_key: str
     seed: int
     stage_ids: tuple[str, ...]
-    """The stages in order of execution: import, training stages, then one evaluation for each benchmark."""
+    """The stages in order of execution: import, training stages, then one evaluation for each benchmark. Evaluations of
+    an intermediate checkpoint come before the training that goes on from it."""
     config: dict[str, Any]
     """The resolved configuration of the trial as plain values. Trials share parts of it: do not change it."""
     rung: int = 0
@@ -194,7 +196,8 @@ class Planner:
         self._probed = configs[len(designed):]
         self._seed_enters = seed_entry(study, configs)
         _check_initial_weights(study, configs, self._seed_enters)
-        self._data = self._data_sets.contents((config.data, tuple(shares(train.mixture)))  # type: ignore[attr-defined]
+        _check_branches(study, configs)
+        self._data = self._data_sets.contents((config.data, tuple(stage_shares(train)))  # type: ignore[arg-type]
                                               for config in configs for train in config.stages.values())
 
     @property
@@ -229,7 +232,7 @@ class Planner:
             stages=builder.stages, seed_enters=self._seed_enters, missing_checkpoints=tuple(builder.missing),
             missing_data=self._data_sets.missing,
             notes=(*withheld_notes(self._study, self._resolver.benchmarks, self._resolver.own), *_origins(self._taken.get("verdicts", {})),
-                   *_subjects(trials)),
+                   *_subjects(trials), *_branches(trials, builder.stages)),
             growth=self._growth(builder.stages) if wanted is None else {},
         )
         self._check_budget(plan)
@@ -356,6 +359,28 @@ def _check_initial_weights(study: Study, configs: Sequence[TrialConfig], seed_en
                                              "allowed here: data, both", "`start: noise` begins from random weights")
 
 
+def _check_branches(study: Study, configs: Sequence[TrialConfig]) -> None:
+    """Refuse benchmarks at branching points where no arm's training has any."""
+    asked = study.evaluate.at_branches
+    if asked and not any(len(parts_of(train)) > 1 for config in configs for train in config.stages.values()):
+        problem = f"{', '.join(asked)}; allowed: none, as no arm's training has a branching point"
+        raise study.error(("evaluate", "at_branches"), problem,
+                          "`set: {sft.schedule: wsd, sft.branch_every: STEPS}` makes one every STEPS steps")
+
+
+def _branches(trials: Sequence[Trial], stages: Mapping[str, Stage]) -> tuple[str, ...]:
+    """Return a note on the evaluations at branching points."""
+    found: dict[str, Stage] = {}
+    for trial in trials if any(trial.config["evaluate"].get("at_branches") for trial in trials) else ():
+        chain = [stages[each] for each in trial.stage_ids]
+        end = first_final([each.kind for each in chain])
+        found |= {each.stage_id: each for each in chain[:end] if each.kind == EVALUATE}
+    names = dict.fromkeys(each.spec["benchmark"] for each in found.values())
+    points = len({each.parent_id for each in found.values()})
+    return (f"asked at {points} branching points too: {', '.join(names)} ({len(found)} evaluations); "
+            "these scores enter no average and no verdict",) if found else ()
+
+
 def _origins(verdicts: Verdicts) -> tuple[str, ...]:
     """Return notes on the verdicts from which the study takes values."""
     return tuple(f"takes what {name} chose, which is {each['kind']}: {each['sentence']}"
@@ -379,11 +404,15 @@ def _shortened(config: TrialConfig, fraction: float) -> TrialConfig:
     """
     if not config.stages:
         return config
+    config = replace(config, evaluate=replace(config.evaluate, at_branches=()))  # asked when the whole training is
     kind, train = list(config.stages.items())[-1]
     steps = max(1, round(train.steps * fraction))
     warmup = train.warmup_steps if train.branch_every else round(train.warmup_steps * fraction)
     # With branching points a rung is the beginning of the complete training, and its own decay.
-    short = replace(train, steps=max(steps, warmup), warmup_steps=warmup, decay_steps=round(train.decay_steps * fraction))
+    steps, decay = max(steps, warmup), round(train.decay_steps * fraction)
+    is_early = train.late_from > min(steps - decay, steps - 1)  # it ends before the late mixture holds
+    early: dict[str, Any] = {"late_mixture": None, "late_from": 0} if is_early else {}
+    short = replace(train, steps=steps, warmup_steps=warmup, decay_steps=decay, **early)
     return replace(config, **{kind: short})  # type: ignore[arg-type]
 
 

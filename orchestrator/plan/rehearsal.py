@@ -18,7 +18,7 @@ from typing import Any
 
 from model.config.fields import build
 from model.config.stages import TRAINING, EvaluateConfig, ModelConfig
-from model.data.mixture import shares
+from model.data.mixture import stage_shares
 from model.evaluation.benchmarks.registry import specs
 from orchestrator.plan.cost import evaluation_flops, training_flops
 from orchestrator.plan.estimate import rate_key
@@ -33,7 +33,8 @@ STEPS = 2
 """The steps of a rehearsed training stage."""
 ITEMS = 2
 """The items of a rehearsed evaluation."""
-_NUMBERS = ("steps", "warmup_steps", "lr", "final_lr", "schedule", "weight_decay", "clip", "checkpoint_every")
+_NUMBERS = ("steps", "warmup_steps", "decay_steps", "branch_every", "begin", "late_from", "lr", "final_lr",
+            "schedule", "weight_decay", "clip", "checkpoint_every")
 """Fields of a training stage that no stage can fail by once its configuration is valid."""
 
 
@@ -95,24 +96,36 @@ def rehearsals(plan: Plan) -> list[Rehearsal]:
     """Return what a rehearsal of a plan executes, parents before children; imports are not among them."""
     found: dict[str, Rehearsal] = {}
     of_stage: dict[str, str] = {}
+    parents: dict[str, str | None] = {}
     for stage in plan.stages.values():
         if stage.kind == "import":
             of_stage[stage.stage_id] = stage.stage_id
             continue
         parent_id = of_stage[stage.parent_id] if stage.parent_id else None
+        if stage.kind in TRAINING and stage.spec["config"].get("begin") and parent_id is not None:
+            parent_id = parents[parent_id]  # a part that goes on is rehearsed as a beginning: one stands for all
         key = _key(stage, parent_id)
         if key not in found:
             found[key] = _rehearsal(stage, parent_id)
+            parents[found[key].stage_id] = parent_id
         found[key].stands_for.append(stage.stage_id)
         of_stage[stage.stage_id] = found[key].stage_id
     return list(found.values())
 
 
 def _rehearsal(stage: Stage, parent_id: str | None) -> Rehearsal:
-    short = {"steps": STEPS, "warmup_steps": 0} if stage.kind in TRAINING else {"num_items": ITEMS}
-    spec = {**stage.spec, "config": {**stage.spec["config"], **short}, "parent_id": parent_id}
+    config = stage.spec["config"]
+    short = _short(config) if stage.kind in TRAINING else {"num_items": ITEMS}
+    spec = {**stage.spec, "config": {**config, **short}, "parent_id": parent_id}
     return Rehearsal(stage_id=stage_identity(spec), kind=stage.kind, label=stage.label, spec=spec, parent_id=parent_id,
                      workers=stage.workers, flops_per_sample=_flops_per_sample(stage.kind, spec))
+
+
+def _short(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes a training stage short: first steps, without branching points, on the mixture that it draws."""
+    late = config.get("late_mixture")
+    return {"steps": STEPS, "warmup_steps": 0, "decay_steps": 0, "branch_every": 0, "begin": 0, "late_from": 0,
+            "late_mixture": None, "mixture": late or config["mixture"]}
 
 
 def _flops_per_sample(kind: str, spec: Mapping[str, Any]) -> float:
@@ -128,6 +141,7 @@ def _key(stage: Stage, parent_id: str | None) -> str:
     """Return what stages share that one rehearsal stands for."""
     config = {name: value for name, value in stage.spec["config"].items() if name not in (*_NUMBERS, "num_items")}
     if stage.kind in TRAINING:
-        config["mixture"] = sorted(shares(build(TRAINING[stage.kind], stage.spec["config"], stage.kind).mixture))  # type: ignore[attr-defined]
+        config["mixture"] = sorted(stage_shares(build(TRAINING[stage.kind], stage.spec["config"], stage.kind)))
+        config["late_mixture"] = None
     kept = {name: value for name, value in stage.spec.items() if name not in ("config", "seed", "parent_id")}
     return json.dumps([kept, config, parent_id], sort_keys=True)

@@ -3,12 +3,14 @@
 - A start checkpoint is an `import` stage, whose identity is a hash of its content. It needs no execution: it is
   finished as soon as it is in the ledger.
 - Training stages before the one where the seed enters use seed 0, so all seeds share them.
+- In a chain, the evaluations of an intermediate checkpoint stand before the training that goes on from it; those after
+  the last training are the final ones (`states.first_final`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -18,7 +20,7 @@ from typing import Any, NamedTuple
 from model import manifest
 from model.config.fields import did_you_mean, to_plain
 from model.config.stages import TRAINING, DataConfig, EvaluateConfig, TrainConfig
-from model.data.mixture import shares
+from model.data.mixture import stage_shares
 from model.evaluation.benchmarks.registry import specs
 from orchestrator.artifacts.store import OPERATOR, PACKAGED, start_folder
 from orchestrator.errors import StudyError
@@ -69,15 +71,18 @@ class _Evaluation:
 def parts_of(train: TrainConfig) -> list[TrainConfig]:
     """Cut a training stage at its branching points, which lie in the stable part of its schedule.
 
-    All parts but the last depend neither on the length of the stage nor on its decay, so arms that differ in these share
-    them. Where parts are cut depends on the stage alone, so an arm keeps its stages whatever arms stand beside it.
+    All parts but the last depend neither on the length of the stage nor on its decay, and those before a late mixture
+    not on that, so arms that differ in these share them. Where parts are cut depends on the stage alone, so an arm
+    keeps its stages whatever arms stand beside it.
     """
     if not train.branch_every:
         return [train]
     # The first part holds the warm-up, the last one at least one step.
     every, end = train.branch_every, min(train.steps - train.decay_steps, train.steps - 1)
     points = [0, *(point for point in range(every, end + 1, every) if point >= train.warmup_steps)]
-    trunk = [replace(train, begin=begin, steps=point, decay_steps=0, final_lr=0.0) for begin, point in pairwise(points)]
+    early: dict[str, Any] = {"late_mixture": None, "late_from": 0}
+    trunk = [replace(train, begin=begin, steps=point, decay_steps=0, final_lr=0.0,
+                     **(early if begin < train.late_from else {})) for begin, point in pairwise(points)]
     last = replace(train, begin=points[-1])
     # A last part without a decay that ends at a branching point is what a longer arm has as a part of its trunk.
     return [*trunk, replace(last, final_lr=0.0) if last.keeps_state else last]
@@ -110,11 +115,24 @@ class StageBuilder:
     def chain(self, config: TrialConfig, arm_name: str) -> tuple[str, ...]:
         """Add the stages of a trial that are not there yet; return the ids of all of them, in order of execution."""
         ids = [self._import(config.start)] if config.start else []
+        parent_id, trial = ids[0] if ids else None, f"{arm_name} seed {config.seed}"
         for kind, train in config.stages.items():
-            for part in parts_of(train):
-                ids.append(self._training(kind, part, config, ids[-1] if ids else None, arm_name))
-        trial = f"{arm_name} seed {config.seed}"
-        return (*ids, *self._evaluate(config, ids[-1], trial))
+            self._check_weighed(kind, train, config.data)
+            *trunk, last = parts_of(train)
+            for part in trunk:
+                parent_id = self._training(kind, part, config, parent_id, arm_name)
+                asked = self._at_branch(config, parent_id, f"{trial} at {kind} step {part.steps}")
+                ids += [parent_id, *asked]
+            parent_id = self._training(kind, last, config, parent_id, arm_name)
+            ids.append(parent_id)
+        assert parent_id is not None, "a trial that trains nothing starts from a checkpoint"
+        return (*ids, *self._evaluate(self._evaluations(config), parent_id, trial))
+
+    def _at_branch(self, config: TrialConfig, parent_id: str, where: str) -> list[str]:
+        """Add the evaluations of an intermediate checkpoint; arms that share it share them."""
+        names = config.evaluate.at_branches
+        asked = [each for each in self._evaluations(config) if each.benchmark in names] if names else []
+        return self._evaluate(asked, parent_id, where)
 
     def _import(self, start: str) -> str:
         if start in self._imports:
@@ -129,9 +147,8 @@ class StageBuilder:
 
     def _training(self, kind: str, train: TrainConfig, config: TrialConfig, parent_id: str | None,
                   arm_name: str) -> str:
-        categories = tuple(shares(train.mixture))  # type: ignore[attr-defined]
+        categories = tuple(stage_shares(train))  # type: ignore[arg-type]
         data, fingerprint = self._data_sets.data_of(config.data, categories)
-        _check_weighed(kind, train, data)
         is_seeded = self._order.index(kind) >= self._entry
         if is_seeded and self._seed_varies != "both":
             train = replace(train, seed_varies=self._seed_varies)
@@ -148,9 +165,15 @@ class StageBuilder:
                       training_memory(config.model, train, workers=self._workers))
         return stage_id
 
-    def _evaluate(self, config: TrialConfig, parent_id: str, trial: str) -> list[str]:
+    def _check_weighed(self, kind: str, train: TrainConfig, data: DataConfig) -> None:
+        """Refuse weights of data sets that no part of the stage draws from."""
+        if train.data_sets:
+            asked, _ = self._data_sets.data_of(data, tuple(stage_shares(train)))  # type: ignore[arg-type]
+            _check_weighed(kind, train, asked)
+
+    def _evaluate(self, evaluations: Iterable[_Evaluation], parent_id: str, trial: str) -> list[str]:
         fragment, ids = canonical(parent_id), []
-        for each in self._evaluations(config):
+        for each in evaluations:
             stage_id = each.digest(fragment)
             ids.append(stage_id)
             if stage_id not in self.stages:
@@ -212,7 +235,7 @@ def _of_benchmark(config: EvaluateConfig, benchmark: str) -> EvaluateConfig:
     """
     own = tuple(each for each in config.own if each.name == benchmark)
     spec = specs(own)[benchmark]
-    return replace(config, benchmarks=(benchmark,), scoring=config.scoring.only(spec.choices), own=own,
+    return replace(config, benchmarks=(benchmark,), at_branches=(), scoring=config.scoring.only(spec.choices), own=own,
                    blind=config.blind and spec.category != "text_only")
 
 

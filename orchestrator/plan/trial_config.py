@@ -228,8 +228,10 @@ class Resolver:
             raise located(error, entries, self._study) from error
 
     def _evaluate(self, name: str, entries: Layer) -> EvaluateConfig:
-        of_catalogue = {"benchmarks": list(self.benchmarks), "own": [to_plain(each) for each in self.own]}
-        return build(EvaluateConfig, self._plain(name, entries) | of_catalogue, name)
+        of_study = {"benchmarks": list(self.benchmarks), "own": [to_plain(each) for each in self.own]}
+        asked = self._study.evaluate.at_branches
+        of_study |= {"at_branches": list(dict.fromkeys(asked))} if asked else {}
+        return build(EvaluateConfig, self._plain(name, entries) | of_study, name)
 
     def _data(self, name: str, entries: Layer) -> DataConfig:
         return build(DataConfig, self._plain(name, entries), name)
@@ -315,12 +317,23 @@ def _merged(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _benchmarks(study: Study, scale: Scale, own: Callable[[], tuple[Benchmark, ...]]) -> tuple[str, ...]:
+    found = _named(study, own) if study.evaluate.benchmarks else _of_suite(study, scale)
+    for i, name in enumerate(study.evaluate.at_branches):
+        if name not in found:
+            problem = f"{name!r} is not among the study's benchmarks"
+            raise study.error(("evaluate", "at_branches", i), problem, did_you_mean(name, found))
+    return found
+
+
+def _named(study: Study, own: Callable[[], tuple[Benchmark, ...]]) -> tuple[str, ...]:
     for i, name in enumerate(study.evaluate.benchmarks):
         known = BENCHMARKS if name in BENCHMARKS else {*BENCHMARKS, *(each.name for each in own())}
         if name not in known:
             raise study.error(("evaluate", "benchmarks", i), f"no benchmark {name!r}", did_you_mean(name, known))
-    if study.evaluate.benchmarks:
-        return study.evaluate.benchmarks
+    return study.evaluate.benchmarks
+
+
+def _of_suite(study: Study, scale: Scale) -> tuple[str, ...]:
     suite, file = (study.evaluate.suite, study) if study.evaluate.suite else (scale.suite, scale)
     if suite not in SUITES:
         location = ("suite",) if file is scale else ("evaluate", "suite")

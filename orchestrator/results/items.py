@@ -10,6 +10,7 @@ from model.evaluation.stored_answers import Answer
 from orchestrator.artifacts.store import Artifacts
 from orchestrator.errors import StudyError
 from orchestrator.ledger.rows import StageRow, TrialRow
+from orchestrator.results.branches import final_stages
 from orchestrator.results.stored_scores import stored_answers
 
 
@@ -124,8 +125,7 @@ def _answers(study: str, trial: TrialRow, stages: Sequence[StageRow], benchmark:
 
 
 def _evaluations(trial: TrialRow, stages: Sequence[StageRow]) -> list[StageRow]:
-    known = {each.stage_id: each for each in stages}
-    return [known[each] for each in trial.stage_ids if each in known and known[each].kind == "evaluate"]
+    return final_stages(trial, {each.stage_id: each for each in stages})
 
 
 def _finished(evaluations: Sequence[StageRow], benchmark: str | None) -> dict[str, StageRow]:

@@ -25,6 +25,7 @@ from orchestrator.analysis.scores import TrialScores
 from orchestrator.artifacts.store import Artifacts
 from orchestrator.errors import StudyError
 from orchestrator.ledger.rows import StageRow, TrialRow
+from orchestrator.results.branches import final_stages
 
 MODEL = "mm15"
 """The name of our model in lmms-eval."""
@@ -192,8 +193,7 @@ def _limited(counts: Mapping[str, Any]) -> dict[str, str]:
 
 def _parent(trial: TrialRow, stages: Mapping[str, StageRow]) -> str:
     """Return the id of the stage whose checkpoint the trial's evaluations read, "" if there are none."""
-    known = (stages[each] for each in trial.stage_ids if each in stages)
-    return next((stage.parent_id or "" for stage in known if stage.kind == "evaluate"), "")
+    return next((stage.parent_id or "" for stage in final_stages(trial, stages)), "")
 
 
 def _trials_of(file: LmmsEvalFile, trials: Sequence[TrialRow], stages: Mapping[str, StageRow]) -> tuple[str, ...]:

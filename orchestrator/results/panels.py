@@ -87,7 +87,7 @@ class Panel:
 def panel_metrics(results: Results) -> list[str]:
     """Return the metrics shown by default: the objective, MMBase, and constrained metrics, if they have scores."""
     measured = {name for arm in results.arms for name in arm.metrics}
-    decisive = [metric.name for metric in results.metrics if metric.is_decisive]
+    decisive = [metric.name for metric in results.metrics if metric.is_decisive and metric.kind != "loss"]
     order = dict.fromkeys([results.objective, "mmbase", *decisive])
     return [name for name in order if name in measured]
 

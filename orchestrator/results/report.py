@@ -24,7 +24,7 @@ from orchestrator.analysis.table import ArmResult, Cell, Delta
 from orchestrator.results import figures, panels, plane, provenance
 from orchestrator.results.item_statistics import ItemResults
 from orchestrator.results.outcome import in_words, states_of, total, verdict_sentence
-from orchestrator.results.tables import all_answers, unread
+from orchestrator.results.tables import all_answers, losses, score_text, unread
 from orchestrator.results.titles import title
 from orchestrator.study.metric_names import TOKENS
 from orchestrator.study.strict_yaml import dump
@@ -58,7 +58,8 @@ def write_report(results: Results, path: Path, items: ItemResults | None = None)
 def render(results: Results, items: ItemResults | None = None) -> str:
     """Return the report as HTML; `items` as in `write_report`."""
     parts = [_head(results), _verdict(results, items), _curve(results), _claims(results), _reproduce(results),
-             _numbers(results), _arms(results, items), _benchmarks(results), _cost(results), _data(results),
+             _numbers(results), _arms(results, items), _benchmarks(results), _losses(results), _cost(results),
+             _data(results),
              _published(results), _appendix(results)]
     name = escape(f"{results.study.name} – {results.study.scale}")
     body = "\n".join(part for part in parts if part)
@@ -185,7 +186,7 @@ def _reproduce(results: Results) -> str:
 
 
 def _arms(results: Results, items: ItemResults | None) -> str:
-    decisive = [each.name for each in results.metrics if each.is_decisive]
+    decisive = [each.name for each in results.metrics if each.is_decisive and each.kind != "loss"]
     others = [each.name for each in results.metrics if each.kind in ("aggregate", "category")]
     names = list(dict.fromkeys([results.objective, *decisive, *others]))
     second = {each.arm_key: each.population for each in items.arms if each.population} if items else {}
@@ -223,6 +224,17 @@ def _benchmarks(results: Results) -> str:
              *(_score_cell(arm.metrics.get(each.name), answers.get((arm.key, each.name)), is_long=True)
                for arm in results.arms)] for each in shown]
     return f"<h2>Benchmarks</h2>{_rows(['Benchmark', *(arm.name for arm in results.arms)], rows)}"
+
+
+def _losses(results: Results) -> str:
+    """Return the table of held-out losses, in nats."""
+    names = losses(results)
+    if not names:
+        return ""
+    rows = [[_arm_cell(results, arm), *(f"<td>{score_text(results, arm, name)}</td>" for name in names)]
+            for arm in results.arms]
+    note = "Cross-entropy over samples that no training draws, for each supervised token: lower is better."
+    return f'<h2>Held-out loss</h2>{_rows(["Arm", *names], rows)}<p class="note">{escape(note)}</p>'
 
 
 def _data(results: Results) -> str:

@@ -22,6 +22,7 @@ from orchestrator.analysis.scores import judge_of, metrics_of, suite_of
 from orchestrator.artifacts.store import Artifacts
 from orchestrator.ledger.rows import ScoreRow, StageRow, TrialRow
 from orchestrator.plan.identity import VERSIONS
+from orchestrator.results.branches import final_stages
 from orchestrator.results.stored_scores import stored_answers
 
 TOLERANCE = 1e-9
@@ -93,14 +94,16 @@ def rescore(trials: Iterable[TrialRow], stages: Iterable[StageRow], rows: Iterab
     Raises:
         ValueError: stored answers cannot be read.
     """
-    accepted = {row.stage_id: row for row in rows}
+    stages = list(stages)
+    known, accepted = {stage.stage_id: stage for stage in stages}, {row.stage_id: row for row in rows}
     done = [stage for stage in stages if stage.stage_id in accepted and stage.artifact]
     again = {stage.stage_id: _again(stage, accepted[stage.stage_id], artifacts, choices) for stage in done}
     metrics, withheld = {}, {}
     for trial in trials:
+        mine = [each.stage_id for each in final_stages(trial, known)]
         scores = [dataclasses.replace(accepted[stage_id], value=float(again[stage_id][0].score or 0),
                                       is_complete=again[stage_id][1])
-                  for stage_id in trial.stage_ids if stage_id in again and again[stage_id][0].score is not None]
+                  for stage_id in mine if stage_id in again and again[stage_id][0].score is not None]
         evaluate = trial.config["evaluate"]
         evaluate = evaluate | {"scoring": evaluate.get("scoring", {}) | dict(choices)}
         metrics[trial.trial_key], withheld[trial.trial_key] = metrics_of(suite_of(evaluate), scores, own_of(evaluate),

@@ -4,9 +4,10 @@
 
 - `study`: name, question, scale, version, state, study_id, spec_hash, recipe, seeds, baseline (arm key), objective,
   rule (in words).
-- `metrics`: list of {name, kind: aggregate | category | benchmark | cost | outside, category, is_decisive}.
+- `metrics`: list of {name, kind: aggregate | category | benchmark | loss | cost | outside, category, is_decisive}.
 - `arms`: list in the study's order, see `analysis.table.ArmResult`; `metrics` maps a metric to {mean, half_width, n,
-  by_seed, delta: {value, half_width, half_width_holm, p_holm, is_told_apart, n} | null}. Scores are 0 to 100.
+  by_seed, delta: {value, half_width, half_width_holm, p_holm, is_told_apart, n} | null}. Scores are 0 to 100, losses
+  nats.
 - `trials`: list of {trial_key, arm_key, seed, state, metrics, withheld, stage_ids}.
 - `verdict`: {kind, sentence, chosen, best, tied, feasible, num_seeds, num_diverged, num_missing}; arms by key.
 - `claims`: list of {id, statement, outcome, sentence}; `published`: {title, source, chosen, scores: arm key -> metric
@@ -28,6 +29,8 @@
   kind `outside`, keep the scale of lmms-eval, and enter no average and no verdict.
 - `predictions`: list of {arm_key, name, metric, predicted, form, correlation, num_arms, source, measured, half_width,
   n}: the score that a mixture surrogate predicted for an arm, and the measured one (null before the arm has run).
+- `at_branches`: list of {trial_key, arm_key, seed, kind, step, benchmark, score, num_items, num_unparseable}: what
+  intermediate checkpoints scored, which enters no average and no verdict.
 - `noise`: list of {arm_key, ratio, p_holm}: arms whose deciding score varies more between seeds than the other arms'.
 - `counts`, `cost`: see `Counts` and `Cost`; `varies_with_seed`: kinds of stage that differ between seeds.
 """
@@ -59,6 +62,7 @@ from orchestrator.ledger import read, rows
 from orchestrator.ledger.engine import Engine
 from orchestrator.ledger.rows import ArmRow, StageRow, StudyRow, TrialRow
 from orchestrator.plan.arms import Arm, baseline_of
+from orchestrator.results.branches import BranchScore, branch_scores
 from orchestrator.results.budget import Spent, resources_of, spent
 from orchestrator.results.counts import Cost, Counts, cost, counts, varies_with_seed
 from orchestrator.results.lmms_eval import LmmsEvalFile, match
@@ -76,7 +80,7 @@ class Metric:
 
     name: str
     kind: str
-    """aggregate, category, benchmark, cost or outside."""
+    """aggregate, category, benchmark, loss (in nats, lower is better), cost or outside."""
     category: str | None
     """The category of a benchmark; None for other kinds."""
     is_decisive: bool
@@ -154,6 +158,8 @@ class Results:
     """The results of lmms-eval beside the study's own, each with the keys of the trials that it belongs to."""
     predictions: tuple[Predicted, ...] = ()
     """The scores that a surrogate predicted for arms, beside the measured ones."""
+    at_branches: tuple[BranchScore, ...] = ()
+    """What intermediate checkpoints scored, beside the final table."""
 
     @property
     def seed_note(self) -> str:
@@ -200,6 +206,7 @@ class Results:
             "confounds": [_plain(each) for each in self.confounds], "seen": _plain(self.seen),
             "outside": [{**_plain(file), "trial_keys": list(keys)} for file, keys in self.outside],
             "predictions": [dataclasses.asdict(each) for each in self.predictions],
+            "at_branches": [dataclasses.asdict(each) for each in self.at_branches],
             "noise": [{"arm_key": each.arm, "ratio": each.ratio, "p_holm": each.p_holm} for each in self.noisy],
             "counts": _plain(self.counts), "cost": _plain(self.cost), "varies_with_seed": list(self.varies_with_seed),
             "seed_note": self.seed_note,
@@ -262,7 +269,8 @@ def study_results(engine: Engine, row: StudyRow, outside: Sequence[LmmsEvalFile]
         confounds=_confounds(study, runs, arms), seen=confounds.seen(runs),
         counts=counts(row, trials, stages), cost=cost(row, trial_rows, stages),
         spent=spent(engine, row.study_id, resources_of(row.spec)),
-        varies_with_seed=varies_with_seed(trial_rows, stages), outside=joined.sources)
+        varies_with_seed=varies_with_seed(trial_rows, stages), outside=joined.sources,
+        at_branches=branch_scores(trial_rows, stages, read.branch_scores(engine, row.study_id)))
 
 
 def _scored(engine: Engine, study_id: str, trials: Sequence[TrialRow],

@@ -125,12 +125,22 @@ def wide(results: Results) -> tuple[list[str], list[list[str]]]:
 
 
 def score_text(results: Results, arm: ArmResult, metric: str) -> str:
-    """Return a score with its interval and, where there are any, its unreadable answers: `0.0 (60 of 60 unread)`."""
+    """Return a score with its interval and, where there are any, its unreadable answers: `0.0 (60 of 60 unread)`.
+
+    A held-out loss says its unit: `1.234 ± 0.050 nats`.
+    """
     found = arm.metrics.get(metric)
     if found is None:
         return formatting.MISSING
+    if metric in losses(results):
+        return f"{formatting.loss(found.mean, found.half_width)} nats"
     text, beside = formatting.score(found.mean, found.half_width), unread_text(results, arm.key, metric)
     return f"{text} ({beside})" if beside else text
+
+
+def losses(results: Results) -> tuple[str, ...]:
+    """Return the held-out losses of a study."""
+    return tuple(metric.name for metric in results.metrics if metric.kind == "loss")
 
 
 def unread_text(results: Results, arm_key: str, metric: str) -> str:

@@ -7,7 +7,7 @@ from orchestrator.study.metric_names import TOKENS
 
 _TITLES = {"mmbase": "MMBase", "overall": "Mean of all categories", "refer_ground": "Refer & ground",
            "text_rich": "Text-rich", "multi_image": "Multi-image", "text_only": "Text-only", "in_context": "In-context",
-           TOKENS: "Tokens per image"}
+           "held_out": "Held-out loss", TOKENS: "Tokens per image"}
 
 
 def title(metric: str) -> str:

@@ -20,7 +20,7 @@ from orchestrator.states import (
     StageState,
     StudyState,
     TrialState,
-    trial_state,
+    state_of_trial,
 )
 
 OPEN_STUDIES = LIVE_STUDIES | {StudyState.PAUSED}
@@ -185,7 +185,7 @@ class Index:
     def derived(self, trial_id: TrialId) -> TrialState:
         """Return the state of a trial as it follows from its stages; a finished import does not make it RUNNING."""
         stages = (self._stages[stage_id] for stage_id in self._trials[trial_id].stage_ids)
-        return trial_state([stage.state for stage in stages if stage.kind != "import"])
+        return state_of_trial([(stage.kind, stage.state) for stage in stages])
 
 
 def _needed_by(trials: Mapping[TrialId, TrialView]) -> dict[str, list[TrialId]]:

@@ -19,6 +19,10 @@ COSTS = (TOKENS,)
 """The metrics that are costs, not scores."""
 
 
+_RAISED = ("maximize",)
+"""Fields whose metric is to be large."""
+
+
 def withheld_notes(study: Study, benchmarks: Iterable[str], own: Sequence[Benchmark] = ()) -> tuple[str, ...]:
     """Return a note for each metric of the study that cannot be computed from these benchmarks.
 
@@ -30,13 +34,16 @@ def withheld_notes(study: Study, benchmarks: Iterable[str], own: Sequence[Benchm
     """
     evaluated, known = set(benchmarks), specs(own)
     present = {known[name].category for name in evaluated}
-    categories = tuple(dict.fromkeys((*CATEGORIES, *(each.category for each in own))))
+    categories = tuple(dict.fromkeys((*CATEGORIES, *(each.category for each in own if not each.is_loss))))
     base = {*MMBASE, *(each.category for each in own if each.in_mmbase and each.in_average)}
     notes = []
     for location, metric in _metrics(study):
         if metric not in (*known, *categories, *COSTS, "mmbase", "overall"):
             raise study.error(location, f"no metric {metric!r}",
                               did_you_mean(metric, [*known, *categories, *COSTS, "mmbase", "overall"]))
+        if metric in known and known[metric].is_loss and location[-1] in _RAISED:
+            raise study.error(location, f"{metric} is a loss in nats, and lower is better; allowed: a score",
+                              "`subject_to` bounds a loss, an objective of a search may `minimize` it")
         needed = {"mmbase": base, **{name: {name} for name in categories}}.get(metric, set())
         if (metric in known and metric not in evaluated) or not needed <= present:
             notes.append(f"{metric} cannot be computed: the suite has no benchmark of "
@@ -57,5 +64,6 @@ def _metrics(study: Study) -> list[tuple[Location, str]]:
             names = (constraint.metric, constraint.reference)
             metrics += [(("search", "constraints", i), name) for name in names if name]
         for i, objective in enumerate(study.search.objectives):
-            metrics.append((("search", "objectives", i), objective.maximize or objective.minimize or ""))
+            way = "maximize" if objective.maximize else "minimize"
+            metrics.append((("search", "objectives", i, way), getattr(objective, way) or ""))
     return metrics

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
-from model.config.benchmark import FITTING, ROWS, Benchmark
+from model.config.benchmark import FITTING, HELD_OUT, LOSS, ROWS, Benchmark
+from model.config.catalogue import LAYOUTS, BoxForm
 from model.config.fields import FieldError, build, did_you_mean, to_plain
 from model.config.scoring import ScoringConfig
 from model.evaluation.averages import MMBASE
 from model.evaluation.benchmarks.registry import BENCHMARKS, SUITES
 from model.plugins import FAMILIES, METRICS, plugin
+from model.plugins import LAYOUTS as PLUGIN_LAYOUTS
 from orchestrator.study.metric_names import CATEGORIES, COSTS
 from orchestrator.study.strict_yaml import Location, ParsedYaml
 
@@ -20,6 +22,7 @@ _CATEGORY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _FIELDS = ("files", "category", "metric", "family", "columns", "prompt", "max_new_tokens", "group", "in_average",
            "places_images", "version")
+_OF_LOSS = ("files", "metric", "layout", "boxes", "version")
 _PLACE = {"in_mmbase": False, "in_overall": True}
 
 
@@ -37,7 +40,8 @@ def own_categories(document: ParsedYaml, taken: Iterable[str]) -> dict[str, dict
     found = {}
     for name, values in _mapping(document, declared, ("categories",)).items():
         location: Location = ("categories", name)
-        if name in (*taken, *CATEGORIES, *BENCHMARKS, *SUITES, *COSTS, "mmbase", "overall") or not _CATEGORY.fullmatch(name):
+        known = (*taken, *CATEGORIES, HELD_OUT, *BENCHMARKS, *SUITES, *COSTS, "mmbase", "overall")
+        if name in known or not _CATEGORY.fullmatch(name):
             raise document.error(location, f"{name!r} cannot be the name of an own category",
                                  "allowed: a name of a-z, 0-9 and '_' that no category, benchmark or average has")
         for field, value in _mapping(document, values, location).items():
@@ -65,9 +69,12 @@ def own_benchmark(document: ParsedYaml, name: str, values: Mapping[str, Any], pl
     if not _NAME.fullmatch(name) or name in (*CATEGORIES, *places, *COSTS, *SUITES, "mmbase", "overall"):
         raise document.error(location, f"{name!r} cannot be the name of an own benchmark",
                              "allowed: a name of a-z, 0-9, '.', '_' and '-' that no benchmark, category or average has")
+    if values.get("metric") == LOSS:
+        return _own_loss(document, name, values, location)
     for field in values:
         if field not in _FIELDS:
-            raise document.error((*location, field), "unknown field", did_you_mean(field, _FIELDS))
+            problem = f"allowed with metric: {LOSS} alone" if field in _OF_LOSS else "unknown field"
+            raise document.error((*location, field), problem, did_you_mean(field, _FIELDS))
     category = values.get("category")
     if category not in (*MMBASE, *CATEGORIES, *places):
         raise document.error((*location, "category"), f"{category!r} is no category",
@@ -80,6 +87,30 @@ def own_benchmark(document: ParsedYaml, name: str, values: Mapping[str, Any], pl
     plain |= _metric(document, values.get("metric"), (*location, "metric"), has_options=may_choose)
     plain |= _reader(document, values, location)
     plain["layout"] = _layout(plain)
+    try:
+        return build(Benchmark, plain)
+    except FieldError as error:
+        raise document.error((*location, *error.path.split(".")), error.problem, error.hint) from error
+
+
+def _own_loss(document: ParsedYaml, name: str, values: Mapping[str, Any], location: Location) -> Benchmark:
+    """Return a held-out loss over records in a layout of training data."""
+    for field in values:
+        if field not in _OF_LOSS:
+            problem = f"a held-out loss has no {field!r}; allowed: {', '.join(_OF_LOSS)}"
+            raise document.error((*location, field), problem, "it is in nats and in no average")
+    layout, boxes = values.get("layout"), values.get("boxes", "none")
+    if boxes not in get_args(BoxForm):
+        raise document.error((*location, "boxes"), f"{boxes!r}; allowed: {', '.join(get_args(BoxForm))}")
+    try:
+        version = 0 if layout in LAYOUTS else plugin(PLUGIN_LAYOUTS, str(layout), built_in=LAYOUTS).version
+    except ValueError as error:
+        problem, _, hint = str(error).partition("\nhint: ")
+        raise document.error((*location, "layout"), problem, hint) from error
+    plain = {"name": name, "title": name, "category": HELD_OUT, "metric": LOSS, "total": LOSS, "num_items": 0,
+             "source": "catalogue", "in_average": False, "in_overall": False, "records": layout, "boxes": boxes,
+             "reader_version": version, "layout": f"records of layout {layout}",
+             **{field: values[field] for field in ("version",) if field in values}}
     try:
         return build(Benchmark, plain)
     except FieldError as error:

@@ -34,6 +34,8 @@ class Evaluate(StrictModel):
     suite: Name | None = None
     benchmarks: tuple[Name, ...] = ()
     """Benchmarks by name, instead of a suite."""
+    at_branches: tuple[Name, ...] = ()
+    """Those of them that are also asked at the branching points of training (`branch_every`)."""
 
 
 class Select(StrictModel):

@@ -22,7 +22,7 @@ from typing import Any
 
 from model.config.benchmark import Benchmark
 from model.config.fields import build
-from model.data.mixture import shares
+from model.data.mixture import stage_shares
 from model.evaluation.benchmarks.registry import BENCHMARKS, own_of
 from orchestrator.analysis.scores import metrics_of, suite_of
 from orchestrator.artifacts.store import PROGRESS, SYSTEM, Artifacts
@@ -179,7 +179,7 @@ def _data(kind: str, spec: Mapping[str, Any]) -> list[Data]:
         return []
     is_evaluation = kind == "evaluate"
     names = (
-        (spec["benchmark"],) if is_evaluation else tuple(shares(build(CONFIGS[kind], spec["config"], "config").mixture))
+        (spec["benchmark"],) if is_evaluation else tuple(stage_shares(build(CONFIGS[kind], spec["config"], "config")))
     )
     return [
         Data(

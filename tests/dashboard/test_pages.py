@@ -12,8 +12,13 @@ from sqlalchemy import Engine
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
+from dashboard import learning
 from orchestrator.cli.main import main
 from orchestrator.ledger import read
+from orchestrator.plan.plan import Planner
+from orchestrator.results.results import study_results
+from orchestrator.study.study import load_study
+from tests.support import scored
 from tests.support.synthetic import SCIENCE, TEN, Sketch, lease, sketch
 
 Page = Callable[..., AppTest]
@@ -356,3 +361,26 @@ def test_opening_the_dashboard_loads_no_torch(engine: Engine) -> None:
     app = str(ROOT / "dashboard" / "app.py")
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code, app], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == "found"
+
+
+def test_scores_at_branching_points_stand_on_their_trials_page(page: Page, engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "cut.yaml").write_text("""
+name: cut
+question: How long?
+recipe: sft-ablation
+set: {sft.steps: 40, sft.schedule: wsd, sft.branch_every: 10, sft.warmup_steps: 0, sft.decay_steps: 5}
+arms: {one: {}}
+seeds: 2
+evaluate: {benchmarks: [scene-qa, form-fields], at_branches: [scene-qa]}
+""")
+    scored.enter(engine, Planner(load_study(tmp_path / "cut.yaml"), "tiny").plan())
+    scored.finish(engine)
+    app = page("trial")
+    assert not app.exception
+    assert "Scores over steps" in [each.value for each in app.header]
+    assert "Only the final score enters averages and the verdict" in shown(app)
+    found = study_results(engine, read.study(engine, "cut"))
+    own, quiet = learning.branch_curves(found, found.trial_rows[0])["scene-qa"]
+    assert own.steps == (10, 20, 30, 40)
+    assert (own.is_quiet, quiet.is_quiet, quiet.name) == (False, True, "seed 1")
+    assert own.values[-1] == found.trials[0].metrics["scene-qa"]

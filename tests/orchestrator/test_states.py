@@ -12,7 +12,9 @@ from orchestrator.states import (
     StageState,
     StudyState,
     TrialState,
+    first_final,
     require,
+    state_of_trial,
     study_state,
     trial_state,
 )
@@ -52,6 +54,22 @@ def test_a_refusal_names_what_is_allowed():
 ])
 def test_a_trial_is_what_its_stages_are(stages, state):
     assert trial_state(stages) is state
+
+
+@pytest.mark.parametrize(("early", "final", "state"), [
+    (S.FAILED, S.SUCCEEDED, T.SUCCEEDED),
+    (S.CANCELLED, S.SUCCEEDED, T.SUCCEEDED),
+    (S.FAILED, S.QUEUED, T.RUNNING),
+    (S.QUEUED, S.SUCCEEDED, T.RUNNING),
+    (S.SUCCEEDED, S.FAILED, T.FAILED),
+    (S.FAILED, S.DIVERGED, T.DIVERGED),
+])
+def test_an_evaluation_at_a_branching_point_decides_nothing(early, final, state):
+    """The trial waits for it, and its failure is not the trial's."""
+    done = S.SUCCEEDED
+    chain = [("import", done), ("sft", done), ("evaluate", early), ("sft", done), ("evaluate", final)]
+    assert state_of_trial(chain) is state
+    assert first_final([kind for kind, _ in chain]) == 4
 
 
 @pytest.mark.parametrize(("trials", "state"), [

@@ -13,6 +13,7 @@ OPTIONS = ("a red apple", "the blue bird", "12", "none of the above")
 BOX = {"width": "640", "height": "480", "boxes": "[[0, 0, 64, 48]]", "phrase": "a dog"}
 FIELDS = {"iou": ("[0, 0, 10, 20]",), "vqa": ("nokia",) * 10, "likelihood": ("text",),
           "tabfact": ("1",), "yes_no": ("yes",), "mme": ("no",)}
+WEIGHED = {"likelihood": ("4.5",), "loss": ("4.5 nats over 3 tokens",)}
 ANSWERS = ("B", "The answer is B.", "yes", "12.5", "nokia phone", "[0, 0, 100, 100]", "a dog and a cat")
 
 
@@ -28,7 +29,7 @@ def items():
 @pytest.mark.parametrize("metric", sorted(METRICS))
 def test_short_answers_a_second(metric, measured):
     item, count = items()[metric], 20_000
-    answers = ("4.5",) if metric == "likelihood" else ANSWERS
+    answers = WEIGHED.get(metric, ANSWERS)
     start = time.process_time()
     for index in range(count):
         score_item(metric, answers[index % len(answers)], item)

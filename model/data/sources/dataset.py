@@ -88,6 +88,10 @@ class Source:
         except ValueError as error:
             raise self.broken(index, str(error)) from error
 
+    def where(self, index: int) -> str:
+        """Return file and number of a sample's record."""
+        return self._rows.where(self._row(index))
+
     def broken(self, index: int, reason: str) -> BrokenSample:
         """Return the error for a sample, with the reason."""
         return BrokenSample(self.config.title, self._rows.where(self._row(index)), reason)

@@ -7,15 +7,16 @@ from typing import Any
 
 from model.config.benchmark import Benchmark
 from model.config.fields import build
+from model.evaluation.benchmarks.held_out import LOSS_SUITES, LOSSES
 from model.evaluation.benchmarks.in_context import IN_CONTEXT, IN_CONTEXT_SUITES, TEXT_ONLY
 from model.evaluation.benchmarks.public import PUBLIC, PUBLIC_SUITES
 from model.workbench import JUDGED, UNTRAINED, WORKBENCH, WORKBENCH_SUITES
 
 BENCHMARKS: dict[str, Benchmark] = {
-    each.name: each for each in (*WORKBENCH, *JUDGED, *UNTRAINED, *TEXT_ONLY, *IN_CONTEXT, *PUBLIC)
+    each.name: each for each in (*WORKBENCH, *JUDGED, *UNTRAINED, *TEXT_ONLY, *IN_CONTEXT, *LOSSES, *PUBLIC)
 }
 
-SUITES: dict[str, tuple[str, ...]] = WORKBENCH_SUITES | IN_CONTEXT_SUITES | PUBLIC_SUITES
+SUITES: dict[str, tuple[str, ...]] = WORKBENCH_SUITES | IN_CONTEXT_SUITES | LOSS_SUITES | PUBLIC_SUITES
 """Named sets of benchmarks. A scale selects one."""
 
 

@@ -11,7 +11,7 @@ from model.data.checking import Broken, Checked
 from model.data.shuffle import permuted
 from model.evaluation.benchmarks.registry import specs
 from model.evaluation.judge.grading import require
-from model.evaluation.local_copies.items import LocalItems
+from model.evaluation.local_copies.opening import open_copy
 
 CATEGORY = "benchmark"
 
@@ -26,7 +26,7 @@ def check_copies(catalogue: CatalogueConfig, num_items: int) -> Iterator[Checked
 def _checked(copy: CopyConfig, spec: Benchmark, num_items: int) -> Checked:
     began = time.monotonic()
     try:
-        items = LocalItems(spec, copy.path)
+        items = open_copy(spec, copy.path)
         if spec.needs_judge:
             require(spec, items.materials())
     except ValueError as error:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from model.config.scoring import ScoringConfig
-from model.evaluation.metrics import boxes, choices, denotation, grounding, likelihood, mmmu, text, vqa, yes_no
+from model.evaluation.metrics import boxes, choices, denotation, grounding, likelihood, loss, mmmu, text, vqa, yes_no
 from model.images.placement import Box
 from model.samples import Item
 
@@ -199,6 +199,12 @@ def _likelihood(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
     return ItemScore(saved, saved, prediction)
 
 
+def _loss(prediction: str, item: Item, _: ScoringConfig) -> ItemScore:
+    """Score the nats of an item's answers by the probability of a token; the benchmark's loss is made of the nats."""
+    probability = loss.probability(*loss.read(prediction))
+    return ItemScore(probability, probability, prediction)
+
+
 def _words(prediction: str) -> str | None:
     return text.normalised(prediction) or None
 
@@ -207,6 +213,7 @@ Metric = Callable[[str, Item, ScoringConfig], ItemScore]
 METRICS: dict[str, Metric] = {
     "exact": _exact, "anls": _anls, "relaxed": _relaxed, "contains": _contains, "lvis": _lvis, "vqa": _vqa, "denotation": _denotation,
     "yes_no": _yes_no, "mme": _mme, "tabfact": _tabfact, "mmmu": _mmmu, "mantis": _mantis, "realworldqa": _realworldqa,
-    "likelihood": _likelihood, "iou": _box, "refcoco": _refcoco, "phrase": _phrase, "choice": partial(_choice, rule="seed"),
+    "likelihood": _likelihood, "loss": _loss, "iou": _box, "refcoco": _refcoco, "phrase": _phrase,
+    "choice": partial(_choice, rule="seed"),
     **{f"choice_{rule}": partial(_choice, rule=rule) for rule in ("ai2d", "scienceqa", "mmmu", "qbench2", "blink", "mvbench", "nlvr2")},
 }

@@ -12,7 +12,7 @@ from model.config.fields import build
 from model.config.stages import TRAINING
 from model.data.checking import Checked, Use, check_catalogue, check_workbench
 from model.data.lengths import Lengths
-from model.data.mixture import shares
+from model.data.mixture import stage_shares
 from model.evaluation.local_copies.checking import check_copies
 from orchestrator.artifacts.store import start_folder
 from orchestrator.cli.console import DONE, FAILED, out, plain, plain_table, print_json
@@ -85,7 +85,7 @@ def stage_uses(plan: Plan, settings: Settings) -> dict[str, list[Use]]:
             if trial.config.get(kind):
                 config = build(cls, trial.config[kind], kind)
                 counted = (kind, folder, config.images, config.image_settings, config.max_tokens, config.pack, config.pack_images)
-                for category in shares(config.mixture):  # type: ignore[attr-defined]
+                for category in stage_shares(config):
                     of_category = found.setdefault(category, {})
                     if counted not in of_category:
                         of_category[counted] = Lengths(folder, config, name=kind).refuse

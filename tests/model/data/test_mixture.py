@@ -161,3 +161,17 @@ def test_draws_do_not_depend_on_the_hash_seed_of_the_process():
 def test_the_mixture_is_torch_free():
     code = "import sys, model.data.mixture, model.evaluation.metrics, model.evaluation.averages; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_late_mixture_goes_on_where_the_one_before_it_ended():
+    early, late = SftMixture(alpha=Alpha(science=0.5)), SftMixture(alpha=Alpha(science=3, math=1))
+    drawing, alone = (MixtureDraw(early, batch=4, seed=3, **more) for more in ({"late": late, "late_from": 5}, {}))
+    steps = [drawing.batch(step) for step in range(12)]
+    assert steps[:5] == [alone.batch(step) for step in range(5)]
+    assert [drawing.batch(step) for step in reversed(range(12))] == steps[::-1]
+    draws = [draw for step in steps for draw in step]
+    drawn = {name: sorted(draw.k for draw in draws if draw.category == name) for name in ("general", "science", "math")}
+    assert all(ks == list(range(len(ks))) for ks in drawn.values())
+    assert drawing.counts(12) == {name: len(ks) for name, ks in drawn.items()}
+    assert drawing.counts(5) == alone.counts(5)
+    assert {draw.category for step in steps[:5] for draw in step} == {"general", "science"}

@@ -282,6 +282,7 @@ def test_overlap_is_symmetric_and_a_share(a, b):
     ("phrase", "a cat [0, 0, 10, 20].", {"meta": PLACED}, 0, 1, None),
     ("phrase", "[0, 0, 10, 20]", {"meta": PLACED}, 1, 1, "[0.0, 0.0, 1.0, 4.0]"),
     ("likelihood", "4.0", {"references": ("x",)}, 0.5, 0.5, "4.0"), ("likelihood", "16.0", {"references": ("é",)}, 0, 0, "16.0"),
+    ("loss", "0.0 nats over 3 tokens", {"references": ("x",)}, 1, 1, "0.0 nats over 3 tokens"),
     ("anls", "hello", {"references": ("helo",)}, 0.8, 0.8, "hello"), ("anls", "it says 42", {"references": ("42",)}, 0, 1, "it says 42"),
 ])
 def test_an_answer_is_judged_strictly_and_leniently(metric, prediction, fields, strict, lenient, parsed):
@@ -289,7 +290,7 @@ def test_an_answer_is_judged_strictly_and_leniently(metric, prediction, fields, 
     assert (judged.strict, judged.lenient, judged.parsed) == (pytest.approx(strict), pytest.approx(lenient), parsed)
 
 
-@given(st.sampled_from(sorted(METRICS.keys() - {"likelihood"})), ANSWERS)
+@given(st.sampled_from(sorted(METRICS.keys() - {"likelihood", "loss"})), ANSWERS)
 def test_strict_never_exceeds_lenient_and_the_unparseable_is_wrong(metric, said):
     judged = score_item(metric, said, item(**FIELDS.get(metric, {"references": ("B",), "options": OPTIONS})))
     assert 0 <= judged.strict <= judged.lenient <= 1

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from model.config.fields import FieldError
-from model.config.stages import DataConfig
+from model.config.stages import Alpha, DataConfig, SftMixture
 from model.training.schedule import learning_rate
 from model.training.stage import STATE, train_stage
 from orchestrator.plan.stages import parts_of
@@ -21,7 +21,11 @@ def trained(folder, config, *, start=None):
     return folder / "out", result
 
 
-@pytest.mark.parametrize("changes", [{}, {"optimizer": "adamw", "weight_decay": 0.1}], ids=["adafactor", "adamw"])
+LATE = {"branch_every": 1, "late_from": 2, "late_mixture": SftMixture(alpha=Alpha(general=1, text_rich=2))}
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"optimizer": "adamw", "weight_decay": 0.1}, LATE], ids=["adafactor", "adamw", "late mixture"])
 def test_a_stage_in_parts_equals_one_in_a_piece(tmp_path, changes):
     whole, expected = trained(tmp_path / "whole", replace(WHOLE, **changes))
     at, results = None, []
@@ -33,9 +37,19 @@ def test_a_stage_in_parts_equals_one_in_a_piece(tmp_path, changes):
     for name in ("samples", "tokens", "supervised"):
         assert sum(each[name] for each in results) == expected[name]
     for category, count in expected["drawn"].items():
-        assert sum(each["drawn"][category] for each in results) == count
-        assert sum(each["sources"][category]["samples"] for each in results) == expected["sources"][category]["samples"]
+        found = [each["sources"][category] for each in results if category in each["sources"]]
+        assert sum(each["drawn"].get(category, 0) for each in results) == count
+        for name in ("samples", "tokens", "supervised", "asked"):
+            assert sum(each[name] for each in found) == pytest.approx(expected["sources"][category][name])
     assert not (at / STATE).exists()
+
+
+def test_a_late_mixture_is_drawn_from_its_step_on(tmp_path):
+    _, result = trained(tmp_path, replace(WHOLE, **LATE))
+    early, late = 2 * WHOLE.batch, 3 * WHOLE.batch
+    expected = {"general": early / 1.5 + late / 3, "science": early / 3, "text_rich": late / 1.5}
+    assert result["drawn"] == pytest.approx(expected, abs=1)
+    assert sum(result["drawn"].values()) == result["samples"] == 5 * WHOLE.batch
 
 
 def test_a_branch_without_the_state_of_its_trunk_is_refused(tmp_path):

@@ -23,6 +23,15 @@ def test_sources_are_averaged_over_the_trials_of_an_arm():
     assert (general.data_wait, science.data_wait) == (0.25, 0.25)  # of those that measured it
 
 
+def test_parts_of_a_stage_add_up_before_trials_are_averaged():
+    parts = {"trunk": ("sft", {"sources": {"general": row(8)}}),
+             "end": ("sft", {"sources": {"general": row(2), "math": row(6)}}),
+             "other": ("sft", {"sources": {"general": row(4), "math": row(4)}})}
+    general, math = supplied([("x", ["trunk", "end"]), ("x", ["trunk", "other"])], parts)
+    assert (general.num_trials, general.asked, general.samples, general.tokens) == (2, 20, 11, 1100)
+    assert (math.num_trials, math.samples) == (2, 5)
+
+
 def test_a_result_that_says_nothing_of_its_positions_has_no_filling():
     (only,) = supplied([("x", ["old"])], {"old": ("sft", {"sources": {"general": row(9)}})})
     assert only.filled is None

@@ -11,13 +11,18 @@ from model.config.fields import build, to_plain
 from model.config.scoring import ScoringConfig
 from model.data.sources.dataset import open_dataset
 from model.evaluation.averages import averages
+from model.evaluation.held_out import item_sample
+from model.evaluation.local_copies.checking import check_copies
+from model.evaluation.local_copies.fingerprint import copy_fingerprint
 from model.evaluation.local_copies.items import LocalItems
+from model.evaluation.local_copies.opening import open_copy
 from model.evaluation.metrics.own import score_answer, with_options
 from model.samples import Item
+from model.workbench import make_sample
 from orchestrator.errors import StudyError
 from orchestrator.plan.identity import canonical
 from orchestrator.study.catalogue import load_catalogue
-from tests.support import package
+from tests.support import corpora, package
 
 TEXT = """
 kind: catalogue
@@ -43,6 +48,7 @@ benchmarks:
     columns: {options: choices}
   words: {files: roofs, category: general, metric: {name: first-word, ignore_case: true}}
   things: {files: things, category: general, metric: exact, family: counting}
+  loss-roofs: {files: held-out, metric: loss, layout: llava}
 """
 ROWS = {
     "roofs": [{"image": "a.png", "question": "What colour?", "answer": ["Red", "reddish"]}],
@@ -61,6 +67,10 @@ def lab(tmp_path, monkeypatch):
         (tmp_path / name / "test.jsonl").write_text("\n".join(map(json.dumps, rows)))
         Image.new("RGB", (8, 8)).save(tmp_path / name / "a.png")
     (tmp_path / "roofs.jsonl").write_text(json.dumps({"ask": "What is it?", "say": "A roof.", "file": "roofs/a.png"}))
+    corpora.llava(tmp_path / "held-out", "general", 3)
+    records = tmp_path / "held-out" / "general.jsonl"
+    # Pictures are named from the copy's folder.
+    records.write_text(records.read_text().replace("train/", "images/train/"))
     yield tmp_path
     sys.modules.pop("lab_plugins", None)
 
@@ -169,3 +179,52 @@ def test_a_mistake_is_refused_by_line(read, old, new, line, says):
     with pytest.raises(StudyError) as refused:
         read(old, new)
     assert (refused.value.line, says in str(refused.value)) == (line, True), str(refused.value)
+
+
+# ---- a held-out loss of the operator's own ----
+
+
+def test_a_held_out_loss_weighs_the_records_of_a_folder(read):
+    catalogue = read()
+    spec = spec_of(catalogue, "loss-roofs")
+    assert (spec.category, spec.is_loss, spec.in_average, spec.records) == ("held_out", True, False, "llava")
+    found = open_copy(spec, catalogue.copy_of("loss-roofs"))
+    expected = [make_sample("general", "train", index) for index in range(3)]
+    samples = [item_sample(found[index]) for index in range(len(found))]
+    assert [len(each.turns) for each in samples] == [len(each.turns) for each in expected]
+    assert [samples[0].turns[-1].answer, len(samples[0].images)] == [expected[0].turns[-1].answer, 1]
+
+
+def test_its_identity_follows_its_records(read, lab):
+    before = copy_fingerprint(read(), "loss-roofs")
+    records = lab / "held-out" / "general.jsonl"
+    records.write_text(records.read_text().replace("human", "user"))
+    assert copy_fingerprint(read(), "loss-roofs") != before
+
+
+def test_its_records_are_checked_like_those_of_training(read, lab):
+    records = lab / "held-out" / "general.jsonl"
+    records.write_text(records.read_text().replace("train/general_1_0.png", "train/none.png"))
+    (found,) = [each for each in check_copies(read(), 0) if each.name == "loss-roofs"]
+    assert (found.size, found.num_images, len(found.broken)) == (3, 2, 1)
+    assert "none.png" in found.broken[0].reason
+
+
+@pytest.mark.parametrize(("old", "new", "says"), [
+    ("layout: llava}", "layout: lava}", "loss-roofs.layout: .*'lava'"),
+    ("layout: llava}", "layout: llava, boxes: inches}", "loss-roofs.boxes: 'inches'; allowed: none, thousandths"),
+    ("layout: llava}", "layout: llava, category: general}",
+     "loss-roofs.category: a held-out loss has no 'category'; allowed: files, metric, layout, boxes, version"),
+    ("metric: exact, prompt", "metric: exact, layout: llava, prompt", "roofs.layout: allowed with metric: loss alone"),
+    ("remote_sensing: {in", "held_out: {in", "'held_out' cannot be the name of an own category"),
+])
+def test_what_a_held_out_loss_cannot_be_is_refused(read, old, new, says):
+    with pytest.raises(StudyError, match=says):
+        read(old, new)
+
+
+def test_a_folder_without_records_is_refused(read, lab):
+    (lab / "held-out" / "general.jsonl").unlink()
+    catalogue = read()
+    with pytest.raises(ValueError, match=r"no file of records; allowed: one or more that end in .json, .jsonl"):
+        open_copy(spec_of(catalogue, "loss-roofs"), catalogue.copy_of("loss-roofs"))
