@@ -74,7 +74,8 @@ def tiles(image: Image.Image, config: ImageConfig, *, num_images: int = 1) -> Ti
     first, overview = (1, 0) if config.overview == "before" else (0, rows * cols)
     tiles_NCXX = _cut(resized, rows, cols, side, first=first, num_tiles=rows * cols + 1)
     shrink = _stretch if config.mode in SQUASHED else _fit
-    _paste(np.asarray(shrink(resized, height=side, width=side, reducing_gap=AVERAGE_FIRST)), tiles_NCXX[overview])
+    for colour, band in enumerate(shrink(resized, height=side, width=side, reducing_gap=AVERAGE_FIRST).split()):
+        _paste(np.asarray(band), tiles_NCXX[overview, colour])
     return Tiling(tiles_NCXX, rows, cols, overview)
 
 
@@ -96,16 +97,18 @@ def _stretch(image: Image.Image, *, height: int, width: int, reducing_gap: float
 def _cut(image: Image.Image, rows: int, cols: int, side: int, *, first: int, num_tiles: int) -> NDArray[np.uint8]:
     """Return tiles_NCXX with the squares of the image, row by row, from index `first` on; others are uninitialised."""
     tiles_NCXX = np.empty((num_tiles, 3, side, side), dtype=np.uint8)
-    pixels_YZC = np.asarray(image)
-    for index in range(rows * cols):
-        top, left = index // cols * side, index % cols * side
-        _paste(pixels_YZC[top : top + side, left : left + side], tiles_NCXX[first + index])
+    # Colour by colour: rows of one colour lie together in both, while pixels would be packed and gathered one by one.
+    for colour, band in enumerate(image.split()):
+        pixels_YZ = np.asarray(band)
+        for index in range(rows * cols):
+            top, left = index // cols * side, index % cols * side
+            _paste(pixels_YZ[top : top + side, left : left + side], tiles_NCXX[first + index, colour])
     return tiles_NCXX
 
 
-def _paste(pixels_YZC: NDArray[np.uint8], tile_CXX: NDArray[np.uint8]) -> None:
-    """Fill a tile with a picture that is not larger, in the upper left corner, and with padding elsewhere."""
-    height, width, _ = pixels_YZC.shape
-    tile_CXX[:, :height, :width] = pixels_YZC.transpose(2, 0, 1)
-    tile_CXX[:, :height, width:] = PADDING
-    tile_CXX[:, height:] = PADDING
+def _paste(pixels_YZ: NDArray[np.uint8], tile_XX: NDArray[np.uint8]) -> None:
+    """Fill a colour of a tile with a picture that is not larger, in the upper left corner, and with padding elsewhere."""
+    height, width = pixels_YZ.shape
+    tile_XX[:height, :width] = pixels_YZ
+    tile_XX[:height, width:] = PADDING
+    tile_XX[height:] = PADDING

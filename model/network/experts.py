@@ -8,8 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -19,13 +18,16 @@ from transformers import PreTrainedModel
 
 
 def set_precision(decoder: PreTrainedModel) -> None:
-    """Make routers of a decoder compute in fp32 and experts in the low type wherever autocast is on."""
+    """Make routers of a decoder compute in fp32 and experts in the low type wherever autocast is on.
+
+    By a class for all layers: the compiler compiles a forward pass that is replaced in each module once for each.
+    """
     for router in routers(decoder):
-        router.forward = partial(_in_fp32, router.forward)
+        router.__class__ = _in_fp32(type(router))
     for module in decoder.modules():
         # One table for all experts; experts that are modules of their own have linear layers, which autocast knows.
         if any(weight.ndim == 3 for weight in module.parameters(recurse=False)):
-            module.forward = partial(_in_low_type, module, module.forward)
+            module.__class__ = _in_low_type(type(module))
 
 
 def routers(decoder: PreTrainedModel) -> list[nn.Module]:
@@ -41,21 +43,29 @@ def routers(decoder: PreTrainedModel) -> list[nn.Module]:
             if any(isinstance(module, kind) and (layer is None or f".{layer}." in f".{name}.") for kind, layer in kinds)]
 
 
-def _in_fp32(forward: Callable[..., Any], hidden: Tensor, *others: Any, **named: Any) -> Any:
-    device = hidden.device.type
-    if not torch.is_autocast_enabled(device):
-        return forward(hidden, *others, **named)
-    with torch.autocast(device, enabled=False):
-        return forward(hidden.float(), *others, **named)
+@lru_cache
+def _in_fp32(kind: type[nn.Module]) -> type[nn.Module]:
+    def forward(self: nn.Module, hidden: Tensor, *others: Any, **named: Any) -> Any:
+        device = hidden.device.type
+        if not torch.is_autocast_enabled(device):
+            return kind.forward(self, hidden, *others, **named)
+        with torch.autocast(device, enabled=False):
+            return kind.forward(self, hidden.float(), *others, **named)
+
+    return type(kind.__name__, (kind,), {"forward": forward})
 
 
-def _in_low_type(module: nn.Module, forward: Callable[..., Any], hidden: Tensor, *others: Any, **named: Any) -> Any:
-    device = hidden.device.type
-    if not torch.is_autocast_enabled(device):
-        return forward(hidden, *others, **named)
-    low = torch.get_autocast_dtype(device)
-    weights = dict(module.named_parameters())
-    if all(weight.dtype == low for weight in weights.values()):  # cast below, or gathered by several workers in it
-        return forward(hidden.to(low), *others, **named)
-    # The casts are part of the graph, so gradients reach the fp32 weights in fp32.
-    return functional_call(module, {name: weight.to(low) for name, weight in weights.items()}, (hidden, *others), named)
+@lru_cache
+def _in_low_type(kind: type[nn.Module]) -> type[nn.Module]:
+    def forward(self: nn.Module, hidden: Tensor, *others: Any, **named: Any) -> Any:
+        device = hidden.device.type
+        if not torch.is_autocast_enabled(device):
+            return kind.forward(self, hidden, *others, **named)
+        low = torch.get_autocast_dtype(device)
+        weights = dict(self.named_parameters())
+        if all(weight.dtype == low for weight in weights.values()):  # cast below, or gathered by several workers in it
+            return kind.forward(self, hidden.to(low), *others, **named)
+        # The casts are part of the graph, so gradients reach the fp32 weights in fp32.
+        return functional_call(self, {name: weight.to(low) for name, weight in weights.items()}, (hidden, *others), named)
+
+    return type(kind.__name__, (kind,), {"forward": forward})

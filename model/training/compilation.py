@@ -55,13 +55,11 @@ def prepare(model: MM15, config: TrainConfig) -> None:
             block.kernel = speed.vision_attention
         is_compiled = config.compile and (is_grouped or not _has_experts(block))
         compiled: Callable[[Forward], Forward] = partial(_compiled, speed=speed) if is_compiled else _as_it_is
-        # Recomputation is wrapped first, so that the compiler also traces the repeated forward pass. The non-reentrant
-        # form is the one that it can trace; it restores autocast, so both forward passes have the same types.
-        again = partial(checkpoint, block.forward, use_reentrant=False)
+        again = _recomputed(block, compiled, is_recorded=model.config.decoder.experts > 0)
         if speed.activations_gib:
-            block.forward = partial(_either, model, number, compiled(block.forward), compiled(again))
+            block.forward = partial(_either, model, number, compiled(block.forward), again)
         else:
-            block.forward = compiled(again if config.recompute else block.forward)
+            block.forward = again if config.recompute else compiled(block.forward)
     if speed.compile_connector:
         model.connector.forward = _compiled(model.connector.forward, speed=speed)  # type: ignore[method-assign]
 
@@ -75,6 +73,21 @@ def choose_recomputed(model: MM15, config: TrainConfig, batch: Batch) -> None:
             model.config, config.speed.activations_gib * 2**30, tiles=len(batch.tiles_NCXX),
             tokens=config.images.tokens, length=batch.ids_BT.numel(), predicted=len(predicted),
             precision=precision_of(config))
+
+
+def _recomputed(block: nn.Module, compiled: Callable[[Forward], Forward], *, is_recorded: bool) -> Forward:
+    """Return a block's forward pass that the backward pass repeats; its non-reentrant form restores autocast there.
+
+    Args:
+        block: of encoder or decoder.
+        compiled: compiles a forward pass, or leaves it as it is.
+        is_recorded: whether transformers records outputs within blocks.
+    """
+    if is_recorded:
+        # Where the compiler must begin a new graph, it would leave a block that is recomputed inside of it as it is.
+        return partial(checkpoint, compiled(block.forward), use_reentrant=False)
+    # Recomputation is wrapped first, so that the compiler traces the repeated pass too, and may keep what is cheap to keep.
+    return compiled(partial(checkpoint, block.forward, use_reentrant=False))
 
 
 def _either(model: MM15, number: int, kept: Forward, again: Forward, *given: Any, **named: Any) -> Any:

@@ -80,7 +80,7 @@ def rehearse(model_config: ModelConfig, config: SftConfig, *, report: Report) ->
         model = MM15(at_tile(model_config, config.images.tile))
     prepare(model, config)
     encoder = Encoder(load_tokenizer(), config.images, max_tokens=config.max_tokens)
-    ready = [_on_the_way(to_batches(encoder, _made_up(encoder, config, step), config), device)
+    ready = [_on_the_way(to_batches(encoder, made_up(encoder, config, step), config), device)
              for step in range(min(config.steps, AHEAD))]
     with tempfile.TemporaryDirectory() as folder:
         return train(model, lambda step: ready[step % AHEAD], config, folder=Path(folder), report=report,
@@ -130,7 +130,7 @@ def require_memory(needed: float, there: int, device: torch.device) -> None:
                          "hint: --recompute, a smaller --batch or preset, or several GPUs (a study at this scale)")
 
 
-def _made_up(encoder: Encoder, config: SftConfig, step: int) -> list[Encoded]:
+def made_up(encoder: Encoder, config: SftConfig, step: int) -> list[Encoded]:
     """Make the samples of a step: random pixels and random text, with the loss on the text."""
     # Text ids begin after the special tokens: a stray image token would ask for a tile that is not there.
     images, special = config.images, max(encoder.id.values())

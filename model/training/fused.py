@@ -4,7 +4,9 @@
   the gradients, of which 28 are needed. Here moments, norm of the update and movement are one compiled function each,
   which read the gradient anew and write the weight only. The norm of all gradients reads it once more.
 - Weights of one shape go through a function eight at a time: a call takes longer than the work on a small weight. Sizes
-  are dynamic, so that the functions are compiled for 8 weights and for 1, and not for each shape.
+  are dynamic, so that the functions are compiled for 8 weights and for 1, and not for each shape. What else a compiler
+  tells apart is made alike: tensors are no views and have the strides of their shape, and dimensions of 1 are dropped.
+  A function that is compiled more often than PyTorch allows would run as it is written from then on.
 - The same arithmetic, so the state is that of `Adafactor`, and checkpoints of one resume with the other; roundings
   differ, since a compiler multiplies and adds in one operation.
 """
@@ -43,9 +45,11 @@ class FusedAdafactor(Adafactor):
                 rms = _rms(chunk.gradients, rows, cols, chunk.numbers)
                 _move(chunk.weights, chunk.gradients, rows, cols, rms, chunk.numbers)
             else:
-                (moments,) = chunk.moments
+                *same, moments = chunk.moments
                 _observe_vector(chunk.gradients, moments, chunk.numbers)
                 _move_vector(chunk.weights, chunk.gradients, moments, chunk.numbers)
+                for each in same:
+                    torch._foreach_copy_(each, moments)
 
     def _chunks(self) -> Iterator[_Chunk]:
         """Cut weights of one shape, type, rate and decay into chunks of `TOGETHER` and single ones."""
@@ -74,32 +78,40 @@ class FusedAdafactor(Adafactor):
         return int(state["step"])
 
     def _chunk(self, weights: list[Tensor], numbers: Tensor) -> _Chunk:
-        is_matrix = weights[0].ndim >= 2
-        shape: tuple[int, ...] = (-1, *weights[0].shape[-2:]) if is_matrix else (-1,)
-        names = ("rows", "cols") if is_matrix else ("all",)
-        flat = _rows_of if is_matrix else torch.ravel
-        moments = [[flat(self.state[weight][name]) for weight in weights] for name in names]
-        # Weights and moments are changed in place, so they must be views; a gradient is only read.
-        return _Chunk(is_matrix, [weight.detach().view(shape) for weight in weights],
-                      [weight.grad.reshape(shape) for weight in weights if weight.grad is not None], moments, numbers)
+        rows, cols = (1, *weights[0].shape)[-2:]
+        batch = weights[0].numel() // (rows * cols)
+        # Of 1 x 1 matrices (convolutions of one pixel) row and column moments are alike, and do what a vector's do.
+        is_matrix = weights[0].ndim >= 2 and rows * cols > 1
+        names = ("rows", "cols") if weights[0].ndim >= 2 else ("all",)
+        if not is_matrix:
+            shapes: tuple[tuple[int, ...], ...] = ((-1,), (-1,), (-1,))
+        elif batch == 1:
+            shapes = (rows, cols), (rows,), (cols,)
+        else:
+            shapes = (batch, rows, cols), (batch, rows), (batch, cols)
+        moments = [[_plain(self.state[weight][name], shape) for weight in weights]
+                   for name, shape in zip(names, shapes[1:], strict=False)]
+        # A gradient whose elements lie in another order is copied; it is only read.
+        gradients = [_plain(each.grad.contiguous(), shapes[0]) for each in weights if each.grad is not None]
+        return _Chunk(is_matrix, [_plain(each, shapes[0]) for each in weights], gradients, moments, numbers)
 
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """Weights of one shape with what belongs to them: views as matrices (batch, rows, columns) or vectors."""
+    """Weights of one shape with what belongs to them, as matrices (perhaps several to a weight) or as vectors."""
 
     is_matrix: bool
     weights: list[Tensor]
     gradients: list[Tensor]
     moments: list[list[Tensor]]
-    """Row and column moments, (batch, rows) and (batch, columns), or the moments of vectors."""
+    """Row and column moments, or the moments of vectors; before these, row moments that are to be the same."""
     numbers: Tensor
     """Decay, its complement, factor of the gradients, learning rate, factor that weight decay leaves."""
 
 
-def _rows_of(moments: Tensor) -> Tensor:
-    """Return moments as (batch, rows or columns), as a view."""
-    return moments.view(-1, moments.shape[-1])
+def _plain(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return the memory of a contiguous tensor in a shape, as no view and with the strides of that shape."""
+    return tensor.data.view(-1).view(shape).data
 
 
 @torch.compile(dynamic=True)

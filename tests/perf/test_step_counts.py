@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from model.config.stages import PRESETS
-from tests.perf.step_counts import OUT, levers, row
+from tests.perf.step_counts import BATCH, OUT, levers, row
 
 ROWS = {(each["preset"], each["levers"]): each for each in csv.DictReader(OUT.open(encoding="utf-8"))}
 """Preset and levers to the kept row."""
@@ -29,3 +29,7 @@ def test_levers_together_save_launches_and_bytes(preset):
     assert preset in PRESETS
     assert int(together["launches"]) < int(today["launches"])
     assert float(together["gigabytes"]) < float(today["gigabytes"])
+
+
+def test_every_lever_of_every_preset_is_kept():
+    assert list(ROWS) == [(preset, each.name) for preset in BATCH for each in levers(preset)]

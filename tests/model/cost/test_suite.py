@@ -3,6 +3,7 @@
 import pytest
 
 from model.config.stages import PRESETS, ImageConfig
+from model.cost.__main__ import main
 from model.cost.suite import suite_time
 
 LARGE, IMAGES = PRESETS["mm1.5-3b"], ImageConfig(mode="dynamic", tile=672, tokens=144)
@@ -27,3 +28,10 @@ def test_what_a_picture_costs_is_shared_and_nothing_else():
     alone, shared = hours(), hours(items_per_picture=18)
     assert shared.images == pytest.approx(alone.images / 18)
     assert (shared.prompts, shared.answers) == (alone.prompts, alone.answers)
+
+
+def test_a_command_prints_the_hours(capsys):
+    main(["mm1.5-3b"])
+    alone, four, _ = capsys.readouterr().out.splitlines()
+    assert alone.startswith(" 1 items a picture: 3.8")
+    assert float(four.split()[4]) <= 1.5

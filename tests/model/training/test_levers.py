@@ -20,7 +20,7 @@ from tests.model.training.test_compilation import ALONE, learnt, prepared
 from tests.support.gloo import CONFIG, DENSE, MOE
 
 BF16 = replace(CONFIG, dtype="bf16")
-SHAPES = [(6, 5)] * (TOGETHER + 1) + [(3, 4), (4, 3, 2, 2), (7,)]
+SHAPES = [(6, 5)] * (TOGETHER + 1) + [(3, 4), (4, 3, 2, 2), (7,), (1, 4, 3), (4, 3, 1, 1), (1, 1, 6)]
 
 
 def with_speed(config=CONFIG, **levers):
