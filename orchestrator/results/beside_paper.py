@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from orchestrator import formatting
 from orchestrator.results.results import Results
+from orchestrator.results.titles import title
 
 AGREES, DIFFERS, TIED, UNDECIDED, NO_CHOICE = "agrees", "differs", "tied with it", "undecided", "no choice published"
 MISSING = formatting.MISSING
@@ -107,7 +108,7 @@ def _scores(results: Results) -> Iterator[str]:
     published = results.published.scores if results.published else {}
     metrics = [metric.name for metric in results.metrics if metric.is_decisive or metric.kind in ("aggregate", "category")]
     metrics = list(dict.fromkeys([results.objective, *metrics]))
-    yield f"| arm | {' | '.join(metrics)} |"
+    yield f"| arm | {' | '.join(map(title, metrics))} |"
     yield "|---" * (1 + len(metrics)) + "|"
     for arm in results.arms:
         cells = (_difference(results, arm.key, metric, published) for metric in metrics)
