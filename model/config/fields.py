@@ -75,7 +75,7 @@ def build(cls: type[T], plain: object, path: str = "") -> T:
     """
     if not isinstance(plain, Mapping):
         raise FieldError(path, f"{plain!r} is not a mapping; allowed: the fields of {cls.__name__}")
-    readers = _readers(cls)
+    readers = _readers(cls)  # type: ignore[arg-type]
     for name in plain:
         if name not in readers:
             raise FieldError(_join(path, str(name)), "unknown field", did_you_mean(str(name), readers))

@@ -23,11 +23,11 @@ def set_precision(decoder: PreTrainedModel) -> None:
     By a class for all layers: the compiler compiles a forward pass that is replaced in each module once for each.
     """
     for router in routers(decoder):
-        router.__class__ = _in_fp32(type(router))
+        router.__class__ = _in_fp32(type(router))  # type: ignore[arg-type]
     for module in decoder.modules():
         # One table for all experts; experts that are modules of their own have linear layers, which autocast knows.
         if any(weight.ndim == 3 for weight in module.parameters(recurse=False)):
-            module.__class__ = _in_low_type(type(module))
+            module.__class__ = _in_low_type(type(module))  # type: ignore[arg-type]
 
 
 def routers(decoder: PreTrainedModel) -> list[nn.Module]:

@@ -15,6 +15,7 @@ from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.generation import Answered
 from model.evaluation.judge.endpoint import Endpoint, JudgeFailed
 from model.evaluation.kept_answers import keep, kept
+from model.evaluation.opened import let_go, open_model
 from model.evaluation.stage import EvaluationInputs, evaluate_stage
 from model.evaluation.stored_answers import read, rescored
 from model.evaluation.workbench_items import workbench_item
@@ -53,6 +54,17 @@ def evaluate(checkpoint, out, *, benchmark="scene-qa", config=CONFIG, data=None,
 
 def rows(out):
     return [json.loads(line) for line in (out / "items.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_worker_loads_a_checkpoint_once_for_all_benchmarks(checkpoint):
+    first = open_model(checkpoint, tile=64, dtype="bf16")
+    assert open_model(checkpoint, tile=64, dtype="bf16") is first
+    assert first.vision.blocks[0].qkv.weight.dtype == torch.bfloat16
+    other = open_model(checkpoint, tile=64, dtype="fp32")
+    assert other.vision.blocks[0].qkv.weight.dtype == torch.float32
+    let_go()
+    assert open_model(checkpoint, tile=64, dtype="fp32") is not other
+    let_go()
 
 
 UNJUDGED = sorted(name for name, each in BENCHMARKS.items() if each.source == "workbench" and not each.needs_judge)

@@ -1,4 +1,7 @@
-"""Compiled steps with each lever: close to plain ones, and nothing is compiled again for another layer, step or length."""
+"""Compiled steps with each lever: close to plain ones, and nothing is compiled again for another layer, step or length.
+
+The compiler takes some ten seconds a case, so `make chaos` runs them.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -17,6 +20,7 @@ from model.training.optimizer import FusedAdafactor, make_optimizer
 from tests.model.training.test_compilation import ALONE, prepared
 from tests.support.gloo import CONFIG, DENSE
 
+pytestmark = pytest.mark.chaos
 BF16 = replace(CONFIG, dtype="bf16", pack=0, micro_batch=2)
 LEVERS = {
     "blocks": {},
