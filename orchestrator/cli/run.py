@@ -204,7 +204,7 @@ def _tell(row: StudyRow, ended: Exit) -> None:
     if ended is Exit.FENCED:
         err().print(f"another driver took over; `{pasteable('watch', row.name, row.scale)}` follows it", style="yellow")
     elif ended is Exit.STOPPED:
-        err().print(f"stopped at {row.stages_done} of {row.stages_total} stages; `{again}` continues", style="yellow")
+        err().print(f"stopped at {row.stages_done} of {row.stages_total} stages; `{again}` goes on from there", style="yellow")
     elif ended is Exit.PAUSED:
         reason = f" ({row.reason})" if row.reason else ""
         err().print(f"{row.name} is paused{reason}; `{again}` continues it", style="yellow")

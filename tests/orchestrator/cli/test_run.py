@@ -100,7 +100,7 @@ def test_interrupted_run_resumes(ablate: Ablate, study_file: str, pretended: Pre
     pretended.interrupt_after = 5
     first = ablate("run", study_file)
     assert first.exit_code == 75
-    assert "`ablate run written` continues" in first.stderr
+    assert "`ablate run written` goes on" in first.stderr
     pretended.interrupt_after = -1
     assert ablate("run", study_file).exit_code == 0
     assert pretended.done.count("sft") == 6
