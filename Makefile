@@ -97,7 +97,7 @@ test-gpu-versions: $(GPU)/.installed ## tests without Ray, MLflow and Streamlit 
 	  tests/orchestrator/scheduler tests/orchestrator/study $(addprefix --ignore=tests/orchestrator/,$(DRIVEN))
 
 # Tests in these folders that submit or drive a study, which takes Ray.
-DRIVEN := scheduler/test_decide_simulated.py study/test_catalogue_study.py study/test_foreign_subject.py study/test_own_library.py \
+DRIVEN := scheduler/test_decide_simulated.py study/test_branches_run.py study/test_catalogue_study.py study/test_foreign_subject.py study/test_own_library.py \
   study/test_tilers_run.py study/test_walk.py
 
 # Python 3.12, torch 2.11 and transformers 5.17; PyPI's torch is the CUDA build, some 3 GB.
