@@ -56,12 +56,15 @@ def branch_curves(results: Results, row: TrialRow) -> dict[str, list[Learning]]:
     They are those of the last training stage that has branching points. The trial's own curve comes first, those of the
     arm's other seeds follow, drawn faintly.
     """
-    kind = next((each.kind for each in reversed(results.at_branches) if each.trial_key == row.trial_key), "")
+    own = [each for each in results.at_branches if each.trial_key == row.trial_key]
+    if not own:
+        return {}
+    kind = own[-1].kind
     others = [each for each in results.trial_rows if each.arm_key == row.arm_key and each.trial_key != row.trial_key]
     finals = {each.trial_key: each.metrics for each in results.trials}
     is_last = kind == _last_kind(row.config)
     found: dict[str, list[Learning]] = {}
-    for name in dict.fromkeys(each.benchmark for each in results.at_branches if each.trial_key == row.trial_key):
+    for name in dict.fromkeys(each.benchmark for each in own):
         for trial in (row, *others):
             points = [(float(each.step), each.score) for each in results.at_branches
                       if (each.trial_key, each.benchmark, each.kind) == (trial.trial_key, name, kind)]
