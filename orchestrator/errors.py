@@ -35,6 +35,12 @@ class StudyError(OrchestratorError, ValueError):
         self.path, self.line, self.column, self.message, self.hint = path, line, column, message, hint
 
 
+def parted(error: object) -> tuple[str, str]:
+    """Return the problem and the hint of a message that may end in a line `hint:`; the hint is "" without one."""
+    problem, _, hint = str(error).partition("\nhint: ")
+    return problem, hint
+
+
 class StudyErrors(StudyError):
     """Several mistakes, each with its place: a person mends them in one go.
 

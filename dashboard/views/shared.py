@@ -16,7 +16,7 @@ from dashboard.queries import Health, Outcomes, Watched
 from orchestrator import exposure
 from orchestrator.artifacts.opening import artifacts_of
 from orchestrator.artifacts.store import Artifacts
-from orchestrator.errors import LedgerAway, OrchestratorError, StudyError
+from orchestrator.errors import LedgerAway, OrchestratorError, StudyError, parted
 from orchestrator.ledger import read
 from orchestrator.ledger.engine import Engine, has_ledger, open_for_reading, reachable
 from orchestrator.ledger.naming import ledger_id
@@ -127,7 +127,7 @@ def told(show: Callable[[], None]) -> None:
 
 
 def _trouble(opening: str, error: OrchestratorError) -> None:
-    problem, _, hint = redact(str(error)).partition("\nhint: ")
+    problem, hint = parted(redact(str(error)))
     st.error(f"**{opening}** {text.plain_markdown(problem)}" + (f" Hint: {text.plain_markdown(hint)}" if hint else ""),
              icon=":material/error:")
     note(f"as of {time.strftime('%H:%M:%S')}")

@@ -145,7 +145,7 @@ def _reader(kind: object) -> Reader:
     if origin is Literal:
         return partial(_literal, options)
     if origin is tuple:
-        return partial(_tuple, options[0])
+        return partial(_tuple, _reader(options[0]), getattr(options[0], "is_by_name", False))
     if dataclasses.is_dataclass(kind):
         return partial(build, kind)  # type: ignore[arg-type]
     return partial(_scalar, kind)  # type: ignore[arg-type]
@@ -163,9 +163,8 @@ def _literal(options: tuple[object, ...], value: object, path: str) -> object:
     return value
 
 
-def _tuple(kind: object, value: object, path: str) -> tuple[object, ...]:
-    read = _reader(kind)
-    if isinstance(value, Mapping) and getattr(kind, "is_by_name", False):
+def _tuple(read: Reader, is_by_name: bool, value: object, path: str) -> tuple[object, ...]:
+    if isinstance(value, Mapping) and is_by_name:
         return tuple(read({"name": name, "value": item}, f"{path}.{name}") for name, item in sorted(_by_name(value)))
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise FieldError(path, f"{value!r} is not a list")

@@ -26,7 +26,7 @@ from model.evaluation.benchmarks.registry import BENCHMARKS
 from model.evaluation.local_copies.fingerprint import copy_fingerprint
 from model.plugins import LAYOUTS as PLUGIN_LAYOUTS
 from model.plugins import plugin
-from orchestrator.errors import StudyError
+from orchestrator.errors import StudyError, parted
 from orchestrator.settings import Settings
 from orchestrator.study.own_benchmarks import own_benchmark, own_categories
 from orchestrator.study.strict_yaml import Location, ParsedYaml, load
@@ -113,8 +113,7 @@ def _layout(document: ParsedYaml, name: Any, location: Location) -> dict[str, in
     try:
         return {"layout_version": plugin(PLUGIN_LAYOUTS, name, built_in=LAYOUTS).version}
     except ValueError as error:
-        problem, _, hint = str(error).partition("\nhint: ")
-        raise document.error((*location, "layout"), problem, hint) from error
+        raise document.error((*location, "layout"), *parted(error)) from error
 
 
 def _mapping(document: ParsedYaml, value: Any, location: Location) -> dict[str, Any]:

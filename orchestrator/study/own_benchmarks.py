@@ -15,6 +15,7 @@ from model.evaluation.averages import MMBASE
 from model.evaluation.benchmarks.registry import BENCHMARKS, SUITES
 from model.plugins import FAMILIES, METRICS, plugin
 from model.plugins import LAYOUTS as PLUGIN_LAYOUTS
+from orchestrator.errors import parted
 from orchestrator.study.metric_names import CATEGORIES, COSTS
 from orchestrator.study.strict_yaml import Location, ParsedYaml
 
@@ -105,8 +106,7 @@ def _own_loss(document: ParsedYaml, name: str, values: Mapping[str, Any], locati
     try:
         version = 0 if layout in LAYOUTS else plugin(PLUGIN_LAYOUTS, str(layout), built_in=LAYOUTS).version
     except ValueError as error:
-        problem, _, hint = str(error).partition("\nhint: ")
-        raise document.error((*location, "layout"), problem, hint) from error
+        raise document.error((*location, "layout"), *parted(error)) from error
     plain = {"name": name, "title": name, "category": HELD_OUT, "metric": LOSS, "total": LOSS, "num_items": 0,
              "source": "catalogue", "in_average": False, "in_overall": False, "records": layout, "boxes": boxes,
              "reader_version": version, "layout": f"records of layout {layout}",
@@ -131,8 +131,7 @@ def _metric(document: ParsedYaml, value: Any, location: Location, *, has_options
         found = plugin(METRICS, name, built_in=FITTING)
         options = json.dumps(plain, sort_keys=True, allow_nan=False) if plain else ""
     except (ValueError, TypeError) as error:
-        problem, _, hint = str(error).partition("\nhint: ")
-        raise document.error(location, problem, hint) from error
+        raise document.error(location, *parted(error)) from error
     return {"metric": name, "metric_version": found.version, "options": options}
 
 
@@ -158,8 +157,7 @@ def _reader(document: ParsedYaml, values: Mapping[str, Any], location: Location)
     try:
         return {"reader": str(family), "reader_version": plugin(FAMILIES, str(family)).version}
     except ValueError as error:
-        problem, _, hint = str(error).partition("\nhint: ")
-        raise document.error((*location, "family"), problem, hint) from error
+        raise document.error((*location, "family"), *parted(error)) from error
 
 
 def _layout(plain: Mapping[str, Any]) -> str:

@@ -132,8 +132,7 @@ def _titled(copy: PublicCopy) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        problem, _, hint = str(error).partition("\nhint: ")
-        raise OrchestratorError(f"{copy.title}: {problem}", hint) from error
+        raise OrchestratorError(f"{copy.title}: {error}") from error
 
 
 def _require_room(home: Path, num_bytes: int) -> None:

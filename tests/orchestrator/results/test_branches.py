@@ -35,13 +35,6 @@ select: {maximize: scene-qa, baseline: {sft.steps: 30}}
 
 
 @pytest.fixture
-def engine(tmp_path):
-    engine = scored.ledger(tmp_path)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
 def finished(engine, write, checkpoint):
     """A study whose score at a branching point is 90, whatever the final ones are."""
     scored.enter(engine, Planner(write(text=STUDY), "tiny").plan())

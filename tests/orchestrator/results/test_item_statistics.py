@@ -18,13 +18,6 @@ GENERAL = [name for name in SUITES["workbench"]
 
 
 @pytest.fixture
-def engine(tmp_path):
-    engine = scored.ledger(tmp_path)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
 def study(engine, planned, tmp_path):
     """A finished study whose general benchmarks have stored answers, and what the ledger accepted for them."""
     scored.enter(engine, planned(("seeds: 2", "seeds: 3"), ("maximize: knowledge", "maximize: general")))

@@ -11,13 +11,6 @@ from tests.support import scored
 THREE_SEEDS = ("seeds: 2", "seeds: 3")
 
 
-@pytest.fixture
-def engine(tmp_path):
-    engine = scored.ledger(tmp_path)
-    yield engine
-    engine.dispose()
-
-
 def results(engine, name="written"):
     return study_results(engine, read.study(engine, name))
 
