@@ -170,7 +170,7 @@ def suite(preset: str) -> Iterator[Row]:
         yield Row(f"{preset}: a suite of 200,000 items, {share} a picture, by arithmetic", of("suite", preset, share=share), "H100-hours",
                   target)
     yield Row(f"{preset}: a second benchmark of a checkpoint by the same worker", (), "s",
-              why="it needs a published checkpoint; tests/model/evaluation/test_opened.py shows that the model stays loaded")
+              why="it needs a published checkpoint; tests/model/evaluation/test_stage.py shows that the model stays loaded")
 
 
 def shared(preset: str) -> Iterator[Row]:
